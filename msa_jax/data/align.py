@@ -1,0 +1,69 @@
+"""Bringing audio and vision onto the text's time line.
+
+Source: CrossSent (Liu et al. 2026), section 4.2: word-level rows are repeated for every subword of their
+word; a stream of its own rate is resampled to the number of content tokens.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+
+def expand_words(
+    rows_WD: Float[np.ndarray, "W D"], word_ids_T: Int[np.ndarray, " T"]
+) -> Float[np.ndarray, "T D"]:
+    """Repeats each word's row for every one of its subwords.
+
+    Args:
+      rows_WD: one row per word.
+      word_ids_T: for each token the index of its word; -1 on special tokens, which get zeros.
+
+    Returns:
+      [T, D].
+    """
+    out_TD = np.zeros((len(word_ids_T), rows_WD.shape[1]), np.float32)
+    content = word_ids_T >= 0
+    out_TD[content] = rows_WD[word_ids_T[content]]
+    return out_TD
+
+
+def resample(frames_FD: Float[np.ndarray, "F D"], length: int) -> Float[np.ndarray, "length D"]:
+    """Adaptive mean pooling over time, which keeps every frame in play.
+
+    Output step i is the mean of the frames floor(i F / length) up to, not including,
+    ceil((i + 1) F / length); where there are fewer frames than steps, frames repeat.
+
+    Args:
+      frames_FD: at least one frame.
+      length: number of output steps.
+    """
+    F = len(frames_FD)
+    step = np.arange(length)
+    start, stop = step * F // length, -(-(step + 1) * F // length)
+    if F == length:
+        return frames_FD.astype(np.float32)
+    total_FD = np.zeros((F + 1, frames_FD.shape[1]))
+    np.cumsum(frames_FD, axis=0, dtype=np.float64, out=total_FD[1:])
+    return ((total_FD[stop] - total_FD[start]) / (stop - start)[:, None]).astype(np.float32)
+
+
+def to_tokens(
+    rows_FD: Float[np.ndarray, "F D"], word_ids_T: Int[np.ndarray, " T"], *, aligned: bool
+) -> tuple[Float[np.ndarray, "T D"], Bool[np.ndarray, " T"]]:
+    """One modality of one clip on the time line of its tokens.
+
+    Args:
+      rows_FD: the features; no rows = the clip does not have this modality.
+      word_ids_T: of the *whole* text, -1 on special tokens; cut the results where the text is cut.
+      aligned: whether the rows are words; otherwise they are frames of a stream.
+
+    Returns:
+      (features, mask): [T, D] float32 and [T] bool, False on special tokens and where there is nothing.
+    """
+    content = word_ids_T >= 0
+    if not len(rows_FD) or not content.any():
+        return np.zeros((len(word_ids_T), rows_FD.shape[1]), np.float32), np.zeros(len(word_ids_T), bool)
+    if aligned:
+        return expand_words(rows_FD, word_ids_T), content
+    out_TD = np.zeros((len(word_ids_T), rows_FD.shape[1]), np.float32)
+    out_TD[content] = resample(rows_FD, int(content.sum()))
+    return out_TD, content

@@ -1,0 +1,122 @@
+"""A corpus on disk: opening it and reading its clips at random."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from msa_jax.data.corpora import SPLITS
+from msa_jax.data.datasets import checks
+from msa_jax.data.datasets.corpus import VERSION
+from msa_jax.errors import UserError
+
+SIDECAR = "source.json"  # written last: a folder without it is no build
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """A complete build of a corpus.
+
+    Attributes:
+      folder: where it lies.
+      corpus: its key, such as "mosi".
+      content_hash: SHA-256 of the source it was built from.
+      source: the path of that source, or what made the clips.
+      format: the format of the source.
+      counts: clips in each split.
+      widths: features per row of "audio" and "vision"; 1 where no clip has the modality.
+      cut: the cut that made the splits; None where the source has them all.
+      report: what was repaired or is odd: the ids of the clips by problem.
+    """
+
+    folder: Path
+    corpus: str
+    content_hash: str
+    source: str
+    format: str
+    counts: dict[str, int]
+    widths: dict[str, int]
+    cut: dict[str, Any] | None
+    report: dict[str, list[str]]
+
+    def split(self, name: str) -> "Split":
+        """Opens "train", "valid" or "test" for random access."""
+        if name not in SPLITS:
+            raise UserError(f"{self.corpus}: no split {name!r}; there are {', '.join(SPLITS)}")
+        return Split(self.folder, name)
+
+    def messages(self) -> list[str]:
+        """The report, one line for each problem, with the first ids."""
+        return [checks.named(f"clips with {problem}", ids) for problem, ids in self.report.items()]
+
+
+class Split:
+    """The clips of one split, in the order of the source; cheap to pickle, opened again where it arrives.
+
+    A clip is a dict: id, video and text (str), audio float32 [A, d_a] and vision float32 [V, d_v] with no
+    rows where the clip lacks the modality, aligned (bool), label (float).
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._place = (folder, name)
+        (data,) = folder.glob(f"*/{VERSION}")
+        self._records = tfds.builder_from_directory(data).as_data_source(name)
+
+    def __reduce__(self) -> tuple:
+        return type(self), self._place
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """Reads several clips at once, which is much faster than one by one."""
+        count = len(self)
+        for index in indices:
+            if not 0 <= index < count:  # also ends the iteration protocol
+                raise IndexError(f"clip {index} of {count}")
+        return [_clip(record) for record in self._records.__getitems__([int(index) for index in indices])]
+
+
+def _clip(record: dict[str, Any]) -> dict[str, Any]:
+    texts = {key: record[key].decode() for key in ("id", "video", "text")}
+    streams = {key: np.asarray(record[key], np.float32) for key in checks.STREAMS}
+    return {**texts, **streams, "aligned": bool(record["aligned"]), "label": float(record["label"])}
+
+
+def open_built(folder: str | Path) -> Built:
+    """Opens a complete build.
+
+    Args:
+      folder: as `Built.folder`.
+
+    Raises:
+      UserError: the folder is no complete build of this version.
+    """
+    folder = Path(folder)
+    try:
+        facts = json.loads((folder / SIDECAR).read_text("utf-8"))
+        version = facts.pop("version")
+    except (OSError, ValueError, KeyError):
+        raise UserError(f"{folder}: not a complete build of a corpus; delete it and build it again") from None
+    if version != VERSION:
+        raise UserError(f"{folder}: built by version {version} of the builder, not {VERSION}; build it again")
+    return Built(folder=folder, **facts)
+
+
+def find_built(corpus: str, cache: str | Path) -> list[Built]:
+    """The complete builds of a corpus by this version of the builder, the latest first."""
+    sidecars = [path for path in Path(cache).glob(f"{corpus}-*/{SIDECAR}")]
+    found = []
+    for path in sorted(sidecars, key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            found.append(open_built(path.parent))
+        except UserError:
+            continue  # of another version
+    return found

@@ -1,0 +1,191 @@
+"""What must hold of a corpus before it is stored, and the repairs that are standard."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from msa_jax.data.corpora import SPLITS, Corpus
+from msa_jax.data.example import Example
+from msa_jax.errors import UserError
+
+STREAMS = ("audio", "vision")
+_SHOWN = 3  # ids named in a message
+_SLACK = 1e-6  # labels went through float32 in most files
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """What is kept of every clip while a corpus is checked: everything but its features.
+
+    Attributes:
+      id, video, split, label, aligned: as in `Example`.
+      words: number of words of the text.
+      shapes: (rows, width) of audio and of vision.
+    """
+
+    id: str
+    video: str
+    split: str
+    label: float
+    aligned: bool
+    words: int
+    shapes: tuple[tuple[int, int], tuple[int, int]]
+
+
+def survey(examples: Iterable[Example]) -> list[Clip]:
+    """Goes once through the clips and keeps what the checks need."""
+    return [
+        Clip(
+            clip.id,
+            clip.video,
+            clip.split,
+            clip.label,
+            clip.aligned,
+            len(clip.text.split()),
+            (clip.audio.shape, clip.vision.shape),
+        )
+        for clip in examples
+    ]
+
+
+def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, int]:
+    """Refuses a corpus that cannot be repaired.
+
+    Args:
+      clips: all clips, each with its final split.
+      facts: the range of the labels, and whether a video may be in several splits.
+      where: what to call the file in messages.
+
+    Returns:
+      The widths of audio and vision; 1 for a modality that no clip has.
+
+    Raises:
+      UserError: an id occurs twice, a video is in two splits, a split is empty, a label is missing or out of
+        range, an aligned clip has not one row per word, or widths differ. Lists every kind, with first ids.
+    """
+    problems = [
+        problem
+        for problem in (
+            named("clip ids occur twice", _twice(clips)),
+            named("videos are in more than one split", [] if facts.split_by_clip else _torn(clips)),
+            named("clips have no label", [c.id for c in clips if math.isnan(c.label)]),
+            named(
+                f"labels lie outside [{facts.low:g}, {facts.high:g}]",
+                [c.id for c in clips if not (math.isnan(c.label) or _in_range(c.label, facts))],
+            ),
+            *(
+                named(f"clips have {s} rows that do not match their words", _uneven(clips, s))
+                for s in STREAMS
+            ),
+            *(_width_problem(clips, stream) for stream in STREAMS),
+            *(f"no clip is in the {split} split" for split in SPLITS if all(c.split != split for c in clips)),
+        )
+        if problem
+    ]
+    if problems:
+        raise UserError(f"{where}: {'; '.join(problems)}; correct the file and start again")
+    audio, vision = (max(_widths(clips, stream), default=1) for stream in STREAMS)
+    return audio, vision
+
+
+class Report:
+    """What was repaired, or is odd but harmless, while the clips went by."""
+
+    def __init__(self) -> None:
+        self._clips: dict[str, list[str]] = {}
+        self._cells: dict[str, int] = {}
+
+    def add(self, problem: str, clip: str, cells: int = 0) -> None:
+        """Counts one clip, and the numbers that were changed in it."""
+        self._clips.setdefault(problem, []).append(clip)
+        self._cells[problem] = self._cells.get(problem, 0) + cells
+
+    def problems(self) -> dict[str, list[str]]:
+        """The ids of the clips by problem, each problem with its count of changed numbers."""
+        return {
+            f"{problem} ({self._cells[problem]} numbers)" if self._cells[problem] else problem: clips
+            for problem, clips in self._clips.items()
+        }
+
+
+def repair(clip: Example, widths: tuple[int, int], report: Report) -> Example:
+    """A clip whose features are finite and of the corpus's widths.
+
+    Args:
+      clip: a checked clip; not changed.
+      widths: of audio and vision; a missing modality becomes (0, width).
+      report: takes note of every repair, and of an empty text.
+
+    Returns:
+      The clip, with 0 in place of NaN and infinities; where a modality has no finite number, without it.
+    """
+    if not clip.text:
+        report.add("empty text", clip.id)
+    repaired = {}
+    for stream, width in zip(STREAMS, widths, strict=True):
+        rows = getattr(clip, stream)
+        finite = np.isfinite(rows)
+        if rows.size and not finite.any():
+            report.add(f"no finite number in {stream}, left out", clip.id, rows.size)
+            rows = rows[:0]
+        elif not finite.all():
+            report.add(f"NaN or infinity in {stream}, set to 0", clip.id, int((~finite).sum()))
+            rows = np.where(finite, rows, np.float32(0))
+        repaired[stream] = rows if rows.size else np.zeros((0, width), np.float32)
+    return dataclasses.replace(clip, **repaired)
+
+
+def named(what: str, ids: Sequence[str]) -> str:
+    """A count of clips and the first of their ids; "" where there are none."""
+    if not ids:
+        return ""
+    shown = ", ".join(ids[:_SHOWN]) + (", ..." if len(ids) > _SHOWN else "")
+    return f"{len(ids)} {what}: {shown}"
+
+
+def _repeated(keys: Iterable[str]) -> list[str]:
+    seen: set[str] = set()
+    twice: dict[str, None] = {}  # in the order of the file
+    for key in keys:
+        if key in seen:
+            twice[key] = None
+        seen.add(key)
+    return list(twice)
+
+
+def _twice(clips: Sequence[Clip]) -> list[str]:
+    return _repeated(clip.id for clip in clips)
+
+
+def _torn(clips: Sequence[Clip]) -> list[str]:
+    pairs = dict.fromkeys((clip.video, clip.split) for clip in clips)
+    return _repeated(video for video, _ in pairs)
+
+
+def _in_range(label: float, facts: Corpus) -> bool:
+    return facts.low - _SLACK <= label <= facts.high + _SLACK
+
+
+def _uneven(clips: Sequence[Clip], stream: str) -> list[str]:
+    place = STREAMS.index(stream)
+    return [clip.id for clip in clips if clip.aligned and clip.shapes[place][0] not in (0, clip.words)]
+
+
+def _widths(clips: Sequence[Clip], stream: str) -> dict[int, list[str]]:
+    """The ids of the clips by the width of their features, for the clips that have some."""
+    widths: dict[int, list[str]] = {}
+    for clip in clips:
+        rows, width = clip.shapes[STREAMS.index(stream)]
+        if rows:
+            widths.setdefault(width, []).append(clip.id)
+    return widths
+
+
+def _width_problem(clips: Sequence[Clip], stream: str) -> str:
+    widths = _widths(clips, stream)
+    if len(widths) < 2:
+        return ""
+    found = ", ".join(f"{width} in {len(ids)} clips ({ids[0]})" for width, ids in widths.items())
+    return f"{stream} has several widths: {found}"

@@ -1,0 +1,116 @@
+"""What the readers share: putting the many spellings of ids, words, labels and features into one form."""
+
+import math
+import re
+
+import numpy as np
+
+from msa_jax.data.example import no_features
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "test": "test",
+}
+_BRACKETED = re.compile(r"(.+)\[(\d+)\]")
+
+
+def split_alias(name: object) -> str | None:
+    """ "train", "valid" or "test" for a name that means one of them in any case ("dev", "Val"), else None."""
+    return _SPLITS.get(string(name).strip().lower())
+
+
+def string(value: object) -> str:
+    """Text out of a str, bytes (UTF-8, or latin1 where it is not), or an array that holds one of them."""
+    if isinstance(value, np.ndarray):
+        value = value.item() if value.size == 1 else str(value)
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value.decode("latin1")
+    return str(value)
+
+
+def text(value: object) -> str:
+    """A transcript with its words separated by single spaces."""
+    return " ".join(string(value).split())
+
+
+def clip_name(value: object) -> tuple[str, str]:
+    """Names a clip and its video.
+
+    Args:
+      value: "video[k]", "video$_$clip" or "video_clip"; bytes; or a list [id, start, end] of such.
+
+    Returns:
+      (id, video) with id = "video_clip". In "video_clip" the clip is what follows the last underscore,
+      since video names hold underscores too; a name without any is its own video.
+    """
+    start = None
+    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.size > 1):
+        parts = list(np.asarray(value, dtype=object).ravel())
+        start = string(parts[1]) if len(parts) > 1 else None
+        value = parts[0] if parts else ""
+    name = string(value).strip()
+    if match := _BRACKETED.fullmatch(name):
+        return f"{match[1]}_{match[2]}", match[1]
+    if "$_$" in name:
+        video, clip = name.rsplit("$_$", 1)
+        return f"{video}_{clip}", video
+    if start is not None:  # [video, start, end]: only the times tell the clips of a video apart
+        return f"{name}_{start}", name
+    return name, name.rpartition("_")[0] or name
+
+
+def labels(values: object, count: int) -> np.ndarray:
+    """Sentiment labels as float64 [N] out of (N,), (N, 1) or (N, 1, 1); lists, float64 and objects alike.
+
+    Args:
+      values: the labels of `count` clips; with more than one number a clip they are CMU-MOSEI's seven, of
+        which the first is the sentiment (the others are emotions).
+      count: N.
+
+    Raises:
+      ValueError: the labels are no numbers, or not one (or seven) a clip.
+    """
+    array = np.asarray(values)
+    if array.dtype == object:
+        array = np.asarray([np.ravel(value) for value in array], np.float64)
+    array = array.astype(np.float64).reshape(count, -1)
+    if array.shape[1] not in (1, 7):
+        raise ValueError(f"{array.shape[1]} labels a clip instead of one")
+    return array[:, 0]
+
+
+def features(value: object) -> np.ndarray:
+    """Features as float32 [rows, width]; shape (0, 0) where there are none.
+
+    Raises:
+      ValueError: not a matrix of numbers.
+    """
+    if value is None:
+        return no_features()
+    array = np.asarray(value)
+    if array.ndim == 1 and array.dtype == object and array.size:
+        array = np.stack([np.asarray(row, np.float64) for row in array])
+    if array.size == 0:
+        return no_features()
+    if array.ndim != 2:
+        raise ValueError(f"an array of shape {array.shape} instead of [rows, width]")
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes inf, and is counted
+        return np.ascontiguousarray(array, np.float32)
+
+
+def number(value: object) -> float:
+    """A label out of a field of text; NaN for an empty one.
+
+    Raises:
+      ValueError: the field is no number.
+    """
+    value = string(value).strip()
+    return float(value) if value else math.nan

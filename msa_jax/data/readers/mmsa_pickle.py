@@ -1,0 +1,131 @@
+"""The MMSA pickle (`aligned_50.pkl`, `unaligned_50.pkl`, `unaligned_39.pkl`): padded arrays by split."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from msa_jax.data.example import Example, no_features
+from msa_jax.data.readers import clean
+from msa_jax.errors import UserError
+
+NAME = "MMSA pickle"
+_MODALITIES = ("audio", "vision")
+
+
+def matches(content: object) -> bool:
+    """True for a dict of dicts by split."""
+    if not isinstance(content, dict):
+        return False
+    splits = [value for key, value in content.items() if clean.split_alias(key)]
+    return bool(splits) and all(isinstance(value, dict) for value in splits)
+
+
+def reader(content: dict, where: str, require_labels: bool) -> Callable[[], Iterator[Example]]:
+    """Prepares to read a loaded MMSA pickle.
+
+    Args:
+      content: {split: {raw_text, id, audio (N, La, da), vision (N, Lv, dv), audio_lengths, vision_lengths,
+        regression_labels, ...}}; the lengths are there in unaligned files only, and audio or vision may be
+        missing. The precomputed text features are dropped at once, to free their memory.
+      where: what to call the file in messages.
+      require_labels: whether missing regression_labels are an error.
+
+    Returns:
+      A function that starts the iteration; features are cut to their valid length.
+
+    Raises:
+      UserError: an array is missing, or arrays of one split disagree.
+    """
+    splits = {}
+    for key, arrays in content.items():
+        if (split := clean.split_alias(key)) and arrays.get("id") is not None and len(arrays["id"]):
+            for unused in ("text", "text_bert"):
+                arrays.pop(unused, None)
+            splits[split] = _checked(arrays, f"{where}, {key}", require_labels)
+        elif split and arrays:
+            _need(arrays, "id", f"{where}, {key}")
+    if not splits:
+        raise UserError(f"{where}: the pickle holds no clips")
+
+    def examples() -> Iterator[Example]:
+        for split, arrays in splits.items():
+            for index in range(len(arrays["id"])):
+                yield _example(arrays, index, split)
+
+    return examples
+
+
+def _need(arrays: dict, key: str, where: str) -> object:
+    if arrays.get(key) is None:
+        found = ", ".join(sorted(str(name) for name in arrays)) or "nothing"
+        raise UserError(
+            f"{where}: an {NAME} needs {key!r}, found only {found}"
+            + ("; a MulT pickle keeps no words and cannot be used" if key == "raw_text" else "")
+        )
+    return arrays[key]
+
+
+def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
+    """The arrays of one split that are used, one entry a clip; lengths as ints, labels as float64 [N]."""
+    count = len(arrays["id"])
+    checked = {"id": arrays["id"], "raw_text": _need(arrays, "raw_text", where)}
+    for modality in _MODALITIES:
+        values = arrays.get(modality)
+        if values is None:
+            continue
+        if len(values) and np.ndim(values[0]) != 2:
+            raise UserError(f"{where}: {modality} must be (clips, rows, width), found {np.shape(values)}")
+        checked[modality] = values
+        if (lengths := arrays.get(f"{modality}_lengths")) is not None:
+            checked[f"{modality}_lengths"] = lengths = [int(np.squeeze(length)) for length in lengths]
+            wrong = [
+                clean.clip_name(name)[0]
+                for name, length, rows in zip(arrays["id"], lengths, values, strict=False)
+                if not 0 <= length <= len(rows)
+            ]
+            if wrong:
+                raise UserError(
+                    f"{where}: {modality}_lengths exceed the rows of {modality} in {len(wrong)} clips "
+                    f"({', '.join(wrong[:3])}); extract the features again"
+                )
+    if require_labels:
+        _need(arrays, "regression_labels", where)
+    if arrays.get("regression_labels") is not None:
+        try:
+            checked["regression_labels"] = clean.labels(arrays["regression_labels"], count)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{where}: regression_labels are not one number a clip: {error}") from None
+    uneven = [f"{key} {len(value)}" for key, value in checked.items() if len(value) != count]
+    if uneven:
+        raise UserError(f"{where}: {count} ids but {', '.join(uneven)}; every array needs one entry a clip")
+    return checked
+
+
+def _example(arrays: dict, index: int, split: str) -> Example:
+    identity, video = clean.clip_name(arrays["id"][index])
+    text = clean.text(arrays["raw_text"][index])
+    rows, valid = {}, {}
+    for modality in _MODALITIES:
+        padded = arrays.get(modality)
+        rows[modality] = no_features() if padded is None else np.asarray(padded[index])
+        lengths = arrays.get(f"{modality}_lengths")
+        valid[modality] = _used(rows[modality]) if lengths is None else lengths[index]
+    aligned = _aligned(arrays, rows, valid, len(text.split()))
+    if aligned:  # a word that one modality is silent on keeps its row of zeros
+        valid = dict.fromkeys(_MODALITIES, max(valid.values()))
+    audio, vision = (clean.features(rows[modality][: valid[modality]]) for modality in _MODALITIES)
+    label = float(arrays["regression_labels"][index]) if "regression_labels" in arrays else np.nan
+    return Example(identity, video, split, text, audio, vision, aligned, label)
+
+
+def _used(rows: np.ndarray) -> int:
+    """Rows up to the last one that is not all zeros; what follows is padding."""
+    used = np.flatnonzero(np.any(rows != 0, axis=1)) if rows.size else ()
+    return int(used[-1]) + 1 if len(used) else 0
+
+
+def _aligned(arrays: dict, rows: dict, valid: dict, words: int) -> bool:
+    """Whether audio and vision share one time line with exactly one row per word."""
+    streams = any(f"{modality}_lengths" in arrays for modality in _MODALITIES)
+    both = len(rows["audio"]) == len(rows["vision"])
+    return both and not streams and max(valid.values()) == words > 0

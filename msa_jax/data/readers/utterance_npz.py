@@ -1,0 +1,94 @@
+"""An .npz archive with one audio and one vision vector per clip."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from msa_jax.data.example import Example, no_features
+from msa_jax.data.readers import clean
+from msa_jax.errors import UserError
+
+NAME = "utterance .npz"
+_PREFIX = "split_"
+
+
+def matches(content: object) -> bool:
+    """True for an opened .npz archive with the arrays id and text."""
+    return isinstance(content, np.lib.npyio.NpzFile) and {"id", "text"} <= set(content.files)
+
+
+def reader(
+    content: np.lib.npyio.NpzFile, where: str, require_labels: bool, split_name: str | None = None
+) -> Callable[[], Iterator[Example]]:
+    """Prepares to read an opened archive.
+
+    Args:
+      content: arrays id (N,) "video_clip", text (N,), label (N,), audio (N, da), vision (N, dv), and any
+        number of divisions split_<name> (N,) of train, valid and test; audio and vision may be missing.
+      where: what to call the file in messages.
+      require_labels: whether a missing label array is an error.
+      split_name: which division to use, with or without "split_"; needed where there are several.
+
+    Returns:
+      A function that starts the iteration; each vector becomes one row, [1, width].
+
+    Raises:
+      UserError: an array is missing or has the wrong shape, or several divisions are there to choose from.
+    """
+    division = _division(content.files, where, split_name)
+    wanted = ["id", "text", "label", "audio", "vision", *([division] if division else [])]
+    try:
+        arrays = {name: content[name] for name in wanted if name in content.files}
+    except ValueError:
+        raise UserError(f"{where}: holds Python objects, which are not loaded; save plain arrays") from None
+    count = len(arrays["id"])
+    if require_labels and "label" not in arrays:
+        raise UserError(f"{where}: an {NAME} needs 'label', found only {', '.join(content.files)}")
+    try:
+        labels = clean.labels(arrays["label"], count) if "label" in arrays else np.full(count, np.nan)
+    except ValueError as error:
+        raise UserError(f"{where}: label is not one number a clip: {error}") from None
+    for name, array in arrays.items():
+        if len(array) != count or (name in ("audio", "vision") and array.ndim != 2):
+            raise UserError(
+                f"{where}: {name} has shape {array.shape}, expected one entry for each of {count} clips"
+            )
+    splits = [_split(value, division, where) for value in arrays[division]] if division else [""] * count
+
+    def examples() -> Iterator[Example]:
+        for index in range(count):
+            identity, video = clean.clip_name(arrays["id"][index])
+            audio, vision = (
+                clean.features(arrays[name][index : index + 1]) if name in arrays else no_features()
+                for name in ("audio", "vision")
+            )
+            text = clean.text(arrays["text"][index])
+            yield Example(identity, video, splits[index], text, audio, vision, False, float(labels[index]))
+
+    return examples
+
+
+def _division(names: list[str], where: str, split_name: str | None) -> str | None:
+    divisions = [name for name in names if name.startswith(_PREFIX)]
+    if split_name is not None:
+        chosen = split_name if split_name in divisions else _PREFIX + split_name
+        if chosen not in divisions:
+            raise UserError(
+                f"{where}: data.split_name is {split_name!r}, but the file divides its clips by "
+                f"{', '.join(divisions) or 'nothing'}"
+            )
+        return chosen
+    if len(divisions) > 1:
+        raise UserError(
+            f"{where}: {len(divisions)} divisions ({', '.join(divisions)}); set data.split_name to one"
+        )
+    return divisions[0] if divisions else None
+
+
+def _split(value: object, division: str, where: str) -> str:
+    split = clean.split_alias(value)
+    if split is None:
+        raise UserError(
+            f"{where}: {division} holds {str(value)!r}, which is none of train, valid (dev, val), test"
+        )
+    return split

@@ -1,0 +1,330 @@
+"""A seeded corpus of the shape of CMU-MOSI whose hidden truth is known."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+from msa_jax.data.corpora import SPLITS
+from msa_jax.data.example import Example
+
+VERSION = 1  # goes into `corpus_key`: raise it when the same config comes to mean other clips
+LIMIT = 3.0  # sentiments and labels lie in [-LIMIT, LIMIT]
+STEP = 0.5  # words come in polarities that are STEP apart
+POLARITIES = np.arange(-LIMIT, LIMIT + STEP, STEP)
+ANNOTATORS = 5  # their mean lies on a grid of 0.2, as MOSI's labels do
+VALENCE, MARKER, ENERGY, SPEAKER = range(4)  # hidden channels of a stream; the rest are the speaker's too
+CHANNELS = SPEAKER + 2
+ENERGY_ON = 1.5  # dead rows have -ENERGY_ON: far enough apart for no noise to confuse them
+COLUMN_NOISE = 0.25  # noise floor: standard deviation per feature column, in units of the channels
+FILLERS = 60
+SYNONYMS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticConfig:
+    """What the corpus is drawn from.
+
+    Attributes:
+      seed: seeds the lexicon, the feature columns and every clip.
+      counts: clips in train, valid and test.
+      audio_width, vision_width: feature columns per row, at least `CHANNELS`.
+      sentiment_sd: of the clip's hidden sentiment, a normal cut off at -3 and 3.
+      mean_words, words_spread: mean and log-scale spread of the clip's number of words.
+      min_words, max_words: its range.
+      sentiment_rate: share of words that bear sentiment; every clip has at least one.
+      meaning_sd: how far a word's meaning strays from the clip's sentiment.
+      text_noise: levels, one drawn per clip, of the error with which a word's polarity shows its meaning.
+      irony_rate, irony_length: share of ironic words, and words in a mean ironic span.
+      dead_rate, dead_length: share of silent (occluded) rows, and rows in a mean span, in each stream.
+      lag_odds: probabilities that a stream lags the words by 0, 1, 2, ... words.
+      audio_noise, vision_noise: noise levels of a stream, one drawn per clip.
+      valence_noise, marker_noise: noise of the two channels at level 1; the marker itself is -1 or 1.
+      annotator_sd: of one annotator's impression, before it is rounded to a whole number.
+    """
+
+    seed: int = 0
+    counts: tuple[int, int, int] = (1284, 229, 686)
+    audio_width: int = 74
+    vision_width: int = 47
+    sentiment_sd: float = 2.5
+    mean_words: float = 12.0
+    words_spread: float = 0.6
+    min_words: int = 2
+    max_words: int = 45
+    sentiment_rate: float = 0.4
+    meaning_sd: float = 0.7
+    text_noise: tuple[float, ...] = (0.3, 0.9)
+    irony_rate: float = 0.35
+    irony_length: float = 4.0
+    dead_rate: float = 0.2
+    dead_length: float = 3.0
+    lag_odds: tuple[float, ...] = (0.5, 0.3, 0.2)
+    audio_noise: tuple[float, ...] = (0.5, 1.0)
+    vision_noise: tuple[float, ...] = (0.5, 1.0)
+    valence_noise: float = 5.0
+    marker_noise: float = 0.7
+    annotator_sd: float = 0.7
+
+    def __post_init__(self) -> None:
+        if min(self.audio_width, self.vision_width) < CHANNELS:
+            raise ValueError(f"a stream's {CHANNELS} hidden channels need at least as many feature columns")
+        if len(self.counts) != len(SPLITS) or min(self.counts) < 0:
+            raise ValueError(f"counts must be one number of clips for each of {SPLITS}, got {self.counts}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """The hidden truth of one clip of n words.
+
+    Attributes:
+      id: the id of the example.
+      sentiment: what the annotators saw before their own noise, in [-3, 3].
+      is_sentiment_word: bool [n].
+      meaning: float [n], what each word means, 0 on fillers. Where irony covers the word, the word on the page
+        shows the opposite.
+      irony: bool [n], the word belongs to an ironic span.
+      silent: bool [n], *row* r of audio shows no word: silence, or the stream has not begun (r < audio_lag).
+      occluded: bool [n], the same for vision.
+      audio_lag, vision_lag: row r shows word r - lag; what would fall beyond the last row is lost.
+      text_noise, audio_noise, vision_noise: the levels drawn for the clip.
+    """
+
+    id: str
+    sentiment: float
+    is_sentiment_word: np.ndarray
+    meaning: np.ndarray
+    irony: np.ndarray
+    silent: np.ndarray
+    occluded: np.ndarray
+    audio_lag: int
+    vision_lag: int
+    text_noise: float
+    audio_noise: float
+    vision_noise: float
+
+    @property
+    def heard(self) -> np.ndarray:
+        """bool [n], some row of audio shows *word* k."""
+        return _shown(self.silent, self.audio_lag)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """bool [n], some row of vision shows *word* k."""
+        return _shown(self.occluded, self.vision_lag)
+
+
+def _shown(dead_rows: np.ndarray, lag: int) -> np.ndarray:
+    return np.concatenate([~dead_rows[lag:], np.zeros(min(lag, len(dead_rows)), bool)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixing:
+    """How a stream's hidden channels become feature columns: offset + scale * (loadings @ channels + noise).
+
+    The loadings are orthonormal and the noise is the same in every column, so that projecting on them loses
+    nothing: `unmix` is a sufficient statistic, with independent noise of COLUMN_NOISE in each channel.
+    """
+
+    loadings: np.ndarray
+    scale: np.ndarray
+    offset: np.ndarray
+
+    def mix(self, channels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Channels [R, CHANNELS] to features, float32 [R, width]."""
+        # einsum, not BLAS: the sum's order, and so the bytes, must not hang on the number of threads.
+        columns = np.einsum("rc,wc->rw", channels, self.loadings)
+        columns += COLUMN_NOISE * rng.standard_normal(columns.shape)
+        return (self.offset + self.scale * columns).astype(np.float32)
+
+    def unmix(self, features: np.ndarray) -> np.ndarray:
+        """Features [R, width] to noisy channels, float64 [R, CHANNELS]."""
+        return np.einsum("rw,wc->rc", (features - self.offset) / self.scale, self.loadings)
+
+
+class World(NamedTuple):
+    """What all clips of a corpus share.
+
+    Attributes:
+      fillers: words without polarity, the most frequent first.
+      lexicon: [13, SYNONYMS] words of each of POLARITIES.
+      audio, vision: the feature columns of the two streams.
+    """
+
+    fillers: np.ndarray
+    lexicon: np.ndarray
+    audio: Mixing
+    vision: Mixing
+
+
+@functools.lru_cache(maxsize=4)
+def world(config: SyntheticConfig) -> World:
+    """The lexicon and the feature columns of `config`."""
+    rng = np.random.default_rng([config.seed, len(SPLITS)])
+    words = _pseudo_words(FILLERS + POLARITIES.size * SYNONYMS, rng)
+    lexicon = words[FILLERS:].reshape(POLARITIES.size, SYNONYMS)
+    return World(
+        words[:FILLERS], lexicon, _mixing(config.audio_width, rng), _mixing(config.vision_width, rng)
+    )
+
+
+def _pseudo_words(count: int, rng: np.random.Generator) -> np.ndarray:
+    words: dict[str, None] = {}
+    while len(words) < count:
+        # A word of four or five syllables is long enough for a small vocabulary to cut it into pieces.
+        syllables = rng.choice([1, 2, 3, 4, 5], p=[0.1, 0.4, 0.3, 0.15, 0.05])
+        onsets, vowels = rng.choice(list("bdfgklmnprstvz"), syllables), rng.choice(list("aeiou"), syllables)
+        word = "".join(o + v for o, v in zip(onsets, vowels, strict=True)) + rng.choice(
+            ["", "l", "n", "r", "m"]
+        )
+        words[word] = None
+    return np.array(list(words))
+
+
+def _mixing(width: int, rng: np.random.Generator) -> Mixing:
+    loadings, _ = np.linalg.qr(rng.standard_normal((width, CHANNELS)))
+    scale = 10.0 ** rng.uniform(-1, 1, width)  # real features differ in scale by a hundred
+    return Mixing(loadings, scale, scale * rng.normal(0, 2, width))
+
+
+def transition(rate: float, length: float) -> tuple[float, float]:
+    """Two-state chain with a stationary share and a mean span: P(on | off) and P(on | on)."""
+    return rate / (1 - rate) / length, 1 - 1 / length
+
+
+def _spans(rate: float, length: float, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    enter, stay = transition(rate, length)
+    draws = rng.random(shape)
+    on = np.zeros(shape, bool)
+    on[:, 0] = draws[:, 0] < rate
+    for k in range(1, shape[1]):
+        on[:, k] = draws[:, k] < np.where(on[:, k - 1], stay, enter)
+    return on
+
+
+class _Stream(NamedTuple):
+    rows: list[np.ndarray]
+    dead: np.ndarray
+    lag: np.ndarray
+    noise: np.ndarray
+
+
+def _stream(config, mixing, levels, meaning, irony, lengths, speaker, rng) -> _Stream:
+    """Audio or vision of clips whose words mean `meaning` [N, T], of which the first `lengths` [N] exist."""
+    shape = meaning.shape
+    lag = rng.choice(len(config.lag_odds), shape[0], p=config.lag_odds)
+    noise = rng.choice(levels, shape[0])
+    row = np.arange(shape[1])
+    dead = _spans(config.dead_rate, config.dead_length, shape, rng) | (row < lag[:, None])
+    word = np.maximum(row - lag[:, None], 0)
+    channels = np.empty((*shape, CHANNELS))
+    channels[..., VALENCE] = np.take_along_axis(meaning, word, 1)
+    channels[..., MARKER] = np.where(np.take_along_axis(irony, word, 1), 1.0, -1.0)
+    for channel, sd in ((VALENCE, config.valence_noise), (MARKER, config.marker_noise)):
+        channels[..., channel] += sd * noise[:, None] * rng.standard_normal(shape)
+    channels[..., SPEAKER:] = speaker[:, None]
+    channels[dead] = 0.0
+    channels[..., ENERGY] = np.where(dead, -ENERGY_ON, ENERGY_ON)
+    features = mixing.mix(channels[row < lengths[:, None]], rng)
+    return _Stream(np.split(features, np.cumsum(lengths)[:-1]), dead, lag, noise)
+
+
+def _split(config: SyntheticConfig, index: int, first_video: int) -> tuple[list[Example], list[Facts]]:
+    # A generator of its own for each split: another number of clips in one leaves the others as they are.
+    rng = np.random.default_rng([config.seed, index])
+    here, count = world(config), config.counts[index]
+    sizes = rng.integers(14, 35, count)  # clips per video, more videos than it takes
+    video = np.repeat(np.arange(count), sizes)[:count]
+    number = np.arange(count) - np.searchsorted(video, video)
+
+    cut = special.ndtr(LIMIT / config.sentiment_sd)
+    sentiment = config.sentiment_sd * special.ndtri(rng.uniform(1 - cut, cut, count))
+    mean_log = np.log(config.mean_words) - config.words_spread**2 / 2
+    lengths = np.rint(rng.lognormal(mean_log, config.words_spread, count)).astype(int)
+    lengths = np.clip(lengths, config.min_words, config.max_words)
+    shape = (count, int(lengths.max()))
+    exists = np.arange(shape[1]) < lengths[:, None]
+
+    bears = rng.random(shape) < config.sentiment_rate
+    while (bare := ~(bears & exists).any(1)).any():
+        bears[bare] = rng.random((int(bare.sum()), shape[1])) < config.sentiment_rate
+    meaning = sentiment[:, None] + config.meaning_sd * rng.standard_normal(shape)
+    meaning = np.where(bears, meaning, 0.0)
+    irony = _spans(config.irony_rate, config.irony_length, shape, rng)
+
+    text_noise = rng.choice(config.text_noise, count)
+    written = np.where(irony, -meaning, meaning) + text_noise[:, None] * rng.standard_normal(shape)
+    level = np.clip(np.rint((written + LIMIT) / STEP), 0, POLARITIES.size - 1).astype(int)
+    zipf = 1.0 / np.arange(1, FILLERS + 1)
+    filler = here.fillers[rng.choice(FILLERS, shape, p=zipf / zipf.sum())]
+    words = np.where(bears, here.lexicon[level, rng.integers(SYNONYMS, size=shape)], filler)
+
+    speaker = rng.standard_normal((count, CHANNELS - SPEAKER))[video]
+    shared = (meaning, irony, lengths, speaker, rng)
+    audio = _stream(config, here.audio, config.audio_noise, *shared)
+    vision = _stream(config, here.vision, config.vision_noise, *shared)
+    ratings = sentiment[:, None] + config.annotator_sd * rng.standard_normal((count, ANNOTATORS))
+    label = np.clip(np.rint(ratings), -LIMIT, LIMIT).sum(1) / ANNOTATORS
+
+    examples, facts = [], []
+    for i, n in enumerate(lengths):
+        name = f"synth{first_video + video[i]:04d}"
+        example = Example(
+            id=f"{name}_{number[i] + 1}",
+            video=name,
+            split=SPLITS[index],
+            text=" ".join(words[i, :n]),
+            audio=audio.rows[i],
+            vision=vision.rows[i],
+            aligned=True,
+            label=float(label[i]),
+        )
+        examples.append(example)
+        facts.append(
+            Facts(
+                id=example.id,
+                sentiment=float(sentiment[i]),
+                is_sentiment_word=bears[i, :n],
+                meaning=meaning[i, :n],
+                irony=irony[i, :n],
+                silent=audio.dead[i, :n],
+                occluded=vision.dead[i, :n],
+                audio_lag=int(audio.lag[i]),
+                vision_lag=int(vision.lag[i]),
+                text_noise=float(text_noise[i]),
+                audio_noise=float(audio.noise[i]),
+                vision_noise=float(vision.noise[i]),
+            )
+        )
+    return examples, facts
+
+
+def generate(config: SyntheticConfig) -> tuple[list[Example], list[Facts]]:
+    """Draws the corpus.
+
+    Args:
+      config: what to draw it from.
+
+    Returns:
+      The examples (word-aligned, train first, then valid, then test) and, in the same order, their hidden facts.
+    """
+    examples: list[Example] = []
+    facts: list[Facts] = []
+    videos = 0
+    for index, count in enumerate(config.counts):
+        if count:
+            new, hidden = _split(config, index, videos)
+            examples += new
+            facts += hidden
+            videos += len({example.video for example in new})
+    return examples, facts
+
+
+def corpus_key(config: SyntheticConfig) -> str:
+    """Names the corpus of `config`: 16 hexadecimal digits that change with it and with the generator."""
+    content = json.dumps([VERSION, dataclasses.asdict(config)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

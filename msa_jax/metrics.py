@@ -1,0 +1,143 @@
+"""The field's metrics, each computed once over a whole split, in float64, on the host.
+
+`evaluate` is the one entry point; its keys are those of `results.json`. Two Acc-2 and two F1 are always
+given for CMU-MOSI and CMU-MOSEI, because papers mix them: `has0` is non-negative against negative over all
+clips, `non0` is positive against negative over the clips whose label is not zero.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall_score
+
+EMOTIONS = ("happy", "sad", "angry", "neutral")
+
+# CH-SIMS bins are right-closed: a label of exactly 0.1 is neutral. Stored as float32 it reads
+# 0.10000000149, which a comparison in float64 against 0.1 puts on the positive side; toolkits that bin
+# float32 arrays against float64 cuts do just that. Values are rounded to 1e-6 before they are binned.
+SIMS_CUTS = {2: (0.0,), 3: (-0.1, 0.1), 5: (-0.7, -0.1, 0.1, 0.7)}
+
+
+def evaluate(corpus: str, predictions: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """Every metric that papers report on a corpus.
+
+    Args:
+      corpus: "mosi", "mosei", "sims", "ur_funny" or "iemocap".
+      predictions: [N] scores ("mosi", "mosei", "sims"); [N, 2] logits or [N] classes ("ur_funny");
+        [N, 4, 2] logits or [N, 4] classes, in the order of `EMOTIONS` ("iemocap").
+      labels: [N] scores or classes; [N, 4] classes for "iemocap".
+
+    Returns:
+      A dict of Python floats. Accuracies and F1 lie in [0, 1]. A metric that is not defined on the data
+      (the correlation of a constant, Acc-2 over no clips) is NaN.
+
+    Raises:
+      ValueError: for an unknown corpus, no clips, shapes that do not match, or non-finite values.
+    """
+    if corpus not in _EVALUATORS:
+        raise ValueError(f"unknown corpus {corpus!r}; known: {', '.join(_EVALUATORS)}")
+    p = np.asarray(predictions, np.float64)
+    y = np.asarray(labels, np.float64)
+    if not len(y):
+        raise ValueError("there are no clips to evaluate")
+    if not (np.isfinite(p).all() and np.isfinite(y).all()):
+        raise ValueError("predictions and labels must be finite")
+    return {key: float(value) for key, value in _EVALUATORS[corpus](p, y).items()}
+
+
+def _scores(p: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[N] or [N, 1] scores, as [N]."""
+    p, y = (v[:, 0] if v.ndim == 2 and v.shape[1] == 1 else v for v in (p, y))
+    if p.ndim != 1 or p.shape != y.shape:
+        raise ValueError(f"expected one score per clip, got predictions {p.shape} and labels {y.shape}")
+    return p, y
+
+
+def _corr(p: np.ndarray, y: np.ndarray) -> float:
+    if np.ptp(p) == 0 or np.ptp(y) == 0:
+        warnings.warn("the correlation of a constant is not defined: corr is NaN", stacklevel=4)
+        return np.nan
+    return np.corrcoef(p, y)[0, 1]
+
+
+def _weighted(metric: Callable, y: np.ndarray, p: np.ndarray, average: str = "weighted") -> float:
+    return metric(y, p, average=average, zero_division=0) if len(y) else np.nan
+
+
+def _accuracy(y: np.ndarray, p: np.ndarray) -> float:
+    return np.mean(p == y) if len(y) else np.nan
+
+
+def _levels(v: np.ndarray, k: int) -> np.ndarray:
+    """Ordinal levels -k .. k; halves go to the even neighbour, as NumPy rounds."""
+    return np.round(np.clip(v, -k, k)).astype(int)
+
+
+def _qwk(y: np.ndarray, p: np.ndarray, k: int) -> float:
+    if np.array_equal(y, p) and np.ptp(y) == 0:
+        return np.nan  # no disagreement is possible, so there is none to correct for chance
+    return cohen_kappa_score(y, p, labels=np.arange(-k, k + 1), weights="quadratic")
+
+
+def _mosi(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    p, y = _scores(p, y)
+    out = {"mae": np.mean(np.abs(p - y)), "corr": _corr(p, y)}
+    for name, k in (("acc7", 3), ("acc5", 2), ("acc3", 1)):
+        out[name] = _accuracy(_levels(y, k), _levels(p, k))
+    nonzero = y != 0
+    tasks = {"has0": (y >= 0, p >= 0), "non0": (y[nonzero] > 0, p[nonzero] > 0)}
+    for name, (truth, guess) in tasks.items():
+        out[f"acc2_{name}"] = _accuracy(truth, guess)
+        out[f"f1_{name}"] = _weighted(f1_score, truth, guess)
+        out[f"f1_macro_{name}"] = _weighted(f1_score, truth, guess, "macro")
+    out["precision_non0"] = _weighted(precision_score, *tasks["non0"])
+    out["recall_non0"] = _weighted(recall_score, *tasks["non0"])
+    y7, p7 = _levels(y, 3), _levels(p, 3)
+    jump = np.abs(y7 - p7)
+    out.update(qwk=_qwk(y7, p7, 3), jump2=np.mean(jump >= 2), mean_abs_jump=np.mean(jump))
+    return out
+
+
+def _sims(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    p, y = (np.clip(v, -1, 1) for v in _scores(p, y))
+    out = {"mae": np.mean(np.abs(p - y)), "corr": _corr(p, y)}
+    p, y = np.round(p, 6), np.round(y, 6)
+    for k, cuts in SIMS_CUTS.items():
+        out[f"acc{k}"] = _accuracy(np.digitize(y, cuts, right=True), np.digitize(p, cuts, right=True))
+    out["f1"] = _weighted(f1_score, y > 0, p > 0)
+    nonzero = y != 0
+    out["acc2_non0"] = _accuracy(y[nonzero] > 0, p[nonzero] > 0)
+    out["f1_non0"] = _weighted(f1_score, y[nonzero] > 0, p[nonzero] > 0)
+    y5, p5, y3, p3 = _levels(2 * y, 2), _levels(2 * p, 2), _levels(y, 1), _levels(p, 1)
+    jump5, jump3 = np.abs(y5 - p5), np.abs(y3 - p3)
+    out.update(qwk5=_qwk(y5, p5, 2), jump2=np.mean(jump5 >= 2), mean_abs_jump=np.mean(jump5))
+    out.update(qwk3=_qwk(y3, p3, 1), mean_abs_jump3=np.mean(jump3))
+    return out
+
+
+def _ur_funny(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    p = p.argmax(-1) if p.ndim == 2 and p.shape[1] == 2 else p
+    p, y = _scores(p, y)
+    return {"acc2": _accuracy(y, p), "f1": _weighted(f1_score, y, p)}
+
+
+def _iemocap(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    p = p.argmax(-1) if p.ndim == 3 and p.shape[2] == 2 else p
+    if p.shape != y.shape or y.shape[1:] != (len(EMOTIONS),):
+        raise ValueError(f"expected [N, 4] classes, got predictions {p.shape} and labels {y.shape}")
+    out = {}
+    for k, emotion in enumerate(EMOTIONS):
+        out[f"acc_{emotion}"] = _accuracy(y[:, k], p[:, k])
+        out[f"f1_{emotion}"] = _weighted(f1_score, y[:, k], p[:, k])
+    return out
+
+
+_EVALUATORS: dict[str, Callable[[np.ndarray, np.ndarray], dict[str, float]]] = {
+    "mosi": _mosi,
+    "mosei": _mosi,
+    "sims": _sims,
+    "ur_funny": _ur_funny,
+    "iemocap": _iemocap,
+}

@@ -1,0 +1,213 @@
+"""CrossSent: a pretrained text encoder into which a gated adapter injects audio and vision.
+
+Source: Liu et al., "CrossSent: Cross-Modal Attention with Pairwise Ranking Regularization for Multi-Modal
+Sentiment", Electronics 2026, 15(6), 1157, section 3.2. Where the paper is silent, the choice made here is a
+field and its comment says so.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from msa_jax.text import Encoder
+
+PROJECTION = nn.initializers.lecun_normal()
+
+
+class GMRA(nn.Module):
+    """Gated Multi-modal Residual Adapter (section 3.2.1 to 3.2.3).
+
+    Attributes:
+      heads: attention heads; must divide the encoder's width.
+      bottleneck: width of the residual adapter.
+      dropout: rate on the attention weights.
+      layer_scale: what the adapter's LayerScale starts at.
+      key_embeddings: add learned position and modality embeddings to the keys (ours: as printed, permuting
+        the audio rows in time would change nothing). False is the printed form.
+      output_std: standard deviation of W_O at the start (ours: 0 would leave W_Q, W_K, W_V, W_A and W_V
+        without a gradient at first).
+      max_length: longest text time line, in tokens.
+    """
+
+    heads: int = 8
+    bottleneck: int = 48
+    dropout: float = 0.2
+    layer_scale: float = 1e-4
+    key_embeddings: bool = True
+    output_std: float = 0.02
+    max_length: int = 50
+
+    @nn.compact
+    def __call__(
+        self,
+        x_BTD: Float[Array, "B T D"],
+        audio_BTA: Float[Array, "B T A"],
+        vision_BTV: Float[Array, "B T V"],
+        audio_mask_BT: Bool[Array, "B T"],
+        vision_mask_BT: Bool[Array, "B T"],
+        *,
+        train: bool,
+    ) -> tuple[Float[Array, "B T D"], dict[str, Array]]:
+        """Injects audio and vision into hidden states of the text.
+
+        Args:
+          x_BTD: hidden states of the text, [B, T, D].
+          audio_BTA, vision_BTV: features on the text's time line, [B, T, *].
+          audio_mask_BT, vision_mask_BT: True where a token has such features.
+          train: whether dropout is active (rng "dropout").
+
+        Returns:
+          The adapted hidden states, and `gate` g [B, T, D], `injected` g * H_cross [B, T, D],
+          `attention` [B, heads, T, 2T] over audio keys, then vision keys.
+        """
+        B, T, D = x_BTD.shape
+        if D % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide the encoder's width {D}")
+        if T > self.max_length:
+            raise ValueError(f"{T} tokens exceed the adapter's max_length {self.max_length}")
+
+        def dense(features: int, name: str, init: Any = PROJECTION, bias: bool = False) -> nn.Dense:
+            return nn.Dense(features, use_bias=bias, kernel_init=init, dtype=x_BTD.dtype, name=name)
+
+        # W_T replaces a *pretrained* hidden state, so it starts as the identity (ours).
+        h_text_BTD = dense(D, "text_projection", _identity)(x_BTD)
+        # LayerNorm (ours): raw features differ in scale by a hundred.
+        h_audio_BTD = nn.LayerNorm(name="audio_norm")(dense(D, "audio_projection")(audio_BTA))
+        h_vision_BTD = nn.LayerNorm(name="vision_norm")(dense(D, "vision_projection")(vision_BTV))
+        values_BSD = jnp.concatenate([h_audio_BTD, h_vision_BTD], axis=1).astype(x_BTD.dtype)
+        keys_BSD = values_BSD
+        if self.key_embeddings:
+            normal = nn.initializers.normal(0.02)
+            position_TD = self.param("key_position", normal, (self.max_length, D))[:T]
+            modality_2D = self.param("key_modality", normal, (2, D))
+            embedding_2TD = modality_2D[:, None] + position_TD[None]
+            keys_BSD = keys_BSD + embedding_2TD.reshape(1, 2 * T, D).astype(x_BTD.dtype)
+        mask_BS = jnp.concatenate([audio_mask_BT, vision_mask_BT], axis=1)
+
+        def split(x: Array) -> Array:
+            return x.reshape(B, -1, self.heads, D // self.heads)
+
+        q_BTHK = split(dense(D, "query")(h_text_BTD))
+        k_BSHK = split(dense(D, "key")(keys_BSD))
+        v_BSHK = split(dense(D, "value")(values_BSD))
+        scores_BHTS = jnp.einsum("bthk,bshk->bhts", q_BTHK, k_BSHK) / jnp.sqrt(D // self.heads)
+        scores_BHTS = jnp.where(mask_BS[:, None, None], scores_BHTS.astype(jnp.float32), -1e30)
+        weights_BHTS = nn.softmax(scores_BHTS) * mask_BS[:, None, None]
+        dropped_BHTS = nn.Dropout(self.dropout)(weights_BHTS, deterministic=not train).astype(x_BTD.dtype)
+        heads_BTD = jnp.einsum("bhts,bshk->bthk", dropped_BHTS, v_BSHK).reshape(B, T, D)
+        cross_BTD = dense(D, "output", nn.initializers.normal(self.output_std))(heads_BTD)
+        # A clip without one valid key has nothing to inject: exactly 0, whatever the weights are.
+        cross_BTD = jnp.where(mask_BS.any(1)[:, None, None], cross_BTD, 0.0)
+
+        pair_BTE = jnp.concatenate([h_text_BTD, cross_BTD], axis=-1)
+        gate_BTD = nn.sigmoid(dense(D, "gate", bias=True)(pair_BTE))
+        injected_BTD = gate_BTD * cross_BTD
+        fusion_BTD = h_text_BTD + injected_BTD
+
+        down_BTK = dense(self.bottleneck, "adapter_down", bias=True)(
+            nn.LayerNorm(name="adapter_norm")(fusion_BTD)
+        )
+        up_BTD = dense(D, "adapter_up", bias=True)(nn.gelu(down_BTK, approximate=False))
+        scale_D = self.param("adapter_scale", nn.initializers.constant(self.layer_scale), (D,))
+        out_BTD = fusion_BTD + scale_D[None, None].astype(x_BTD.dtype) * up_BTD
+        return out_BTD, {"gate": gate_BTD, "injected": injected_BTD, "attention": weights_BHTS}
+
+
+def _identity(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+    del key
+    return jnp.eye(*shape, dtype=dtype)
+
+
+class CrossSent(nn.Module):
+    """Text encoder, one GMRA inside it, and a regression head.
+
+    Attributes:
+      encoder: the BERT or RoBERTa encoder.
+      gmra: the adapter; None is the ablation "w/o GMRA".
+      layer: the adapter works on the input of this encoder layer (0-based; Table 3: 1), at least 1.
+      pooling: "cls" (the first token of the last layer) or "mean" (over the text's tokens).
+      hidden: Dense(d) and tanh before the last Dense; False leaves the last Dense alone.
+      pooled_dropout: rate on the pooled vector (ours; the paper names one rate for the head).
+      dropout: rate before the last Dense (Table 2).
+    """
+
+    encoder: Encoder
+    gmra: GMRA | None
+    layer: int = 1
+    pooling: str = "cls"
+    hidden: bool = True
+    pooled_dropout: float = 0.1
+    dropout: float = 0.28
+
+    @nn.compact
+    def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:
+        """Scores a batch.
+
+        Args:
+          batch: `text` [B, T] ids, `audio` [B, T, d_a] and `vision` [B, T, d_v] on the text's time line,
+            `text_mask`, `audio_mask`, `vision_mask` [B, T] bool.
+          train: whether dropout is active (rng "dropout").
+
+        Returns:
+          `prediction` [B]; `fused` [B, D], the vector before the last Dense; `attention` [B, heads, T, T]
+          of the encoder's last layer (only with train=False); with the adapter also `gate` and `injected` [B, T, D] and
+          `cross_attention` [B, heads, T, 2T].
+        """
+        if not 1 <= self.layer <= self.encoder.config.num_layers:
+            raise ValueError(f"layer must be 1 .. {self.encoder.config.num_layers}, got {self.layer}")
+        extras: dict[str, Array] = {}
+
+        def inject(x_BTD: Array) -> Array:
+            out_BTD, adapter = self.gmra(
+                x_BTD,
+                batch["audio"],
+                batch["vision"],
+                batch["audio_mask"],
+                batch["vision_mask"],
+                train=train,
+            )
+            extras.update(gate=adapter["gate"], injected=adapter["injected"])
+            extras["cross_attention"] = adapter["attention"]
+            return out_BTD
+
+        encoded = self.encoder(
+            batch["text"],
+            batch["text_mask"],
+            train=train,
+            hooks={self.layer - 1: inject} if self.gmra is not None else None,
+            output_hidden_states=False,
+            output_attentions=not train,
+        )
+        x_BTD = encoded.last_hidden_state
+        if self.pooling == "cls":
+            x_BD = x_BTD[:, 0]
+        elif self.pooling == "mean":
+            weight_BT1 = batch["text_mask"][..., None].astype(x_BTD.dtype)
+            x_BD = (x_BTD * weight_BT1).sum(1) / jnp.maximum(weight_BT1.sum(1), 1)
+        else:
+            raise ValueError(f'pooling must be "cls" or "mean", got {self.pooling!r}')
+        if self.hidden:
+            x_BD = nn.Dropout(self.pooled_dropout)(x_BD, deterministic=not train)
+            x_BD = nn.tanh(nn.Dense(x_BD.shape[-1], dtype=x_BD.dtype, name="hidden_dense")(x_BD))
+        fused_BD = x_BD
+        x_BD = nn.Dropout(self.dropout)(x_BD, deterministic=not train)
+        # The score in float32: bfloat16 has three digits, labels have steps of 0.2 and less.
+        prediction_B = nn.Dense(1, name="output_dense")(x_BD.astype(jnp.float32))[:, 0]
+        if encoded.attentions is not None:
+            extras["attention"] = encoded.attentions[-1]
+        return {"prediction": prediction_B, "fused": fused_BD, **extras}
+
+
+def build(fields: Mapping[str, Any], encoder: Encoder) -> CrossSent:
+    """The model that a config's `model` section describes.
+
+    Args:
+      fields: the section without `name`; `gmra` holds the adapter's own fields, or None.
+      encoder: the text encoder.
+    """
+    fields = dict(fields)
+    gmra = fields.pop("gmra")
+    return CrossSent(encoder=encoder, gmra=None if gmra is None else GMRA(**gmra), **fields)

@@ -1,0 +1,184 @@
+"""A finished run, loaded to score clips: `msa_jax.load`, `--mode=eval` and `--mode=predict` stand on it."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from msa_jax import setup
+from msa_jax.checkpoint import Checkpoints
+from msa_jax.cli import to_config
+from msa_jax.data.example import Example
+from msa_jax.data.pipeline import STREAMS, Clips, Preprocessing, Source, Split, Statistics
+from msa_jax.errors import UserError
+from msa_jax.evaluate import score
+from msa_jax.text import Encoder, EncoderConfig, Tokenizer
+from msa_jax.workdir import read_json, write_json
+
+
+def save_preparation(
+    workdir: Path,
+    tokenizer: Tokenizer,
+    encoder: EncoderConfig,
+    how: Preprocessing,
+    statistics: Statistics,
+    buckets: tuple[int, ...],
+) -> None:
+    """Writes what turns clips into the arrays that a model was trained on.
+
+    Args:
+      workdir: the run's folder.
+      tokenizer, encoder: of the text.
+      how, statistics, buckets: of the features and batches.
+    """
+    tokenizer.save(workdir / "tokenizer.json")
+    data = {
+        "encoder": dataclasses.asdict(encoder),
+        "preprocessing": dataclasses.asdict(how),
+        "statistics": statistics.to_json(),
+        "buckets": list(buckets),
+    }
+    write_json(workdir / "preparation.json", data)
+
+
+@dataclasses.dataclass
+class Run:
+    """A trained model with everything that it needs to score new clips.
+
+    Attributes:
+      workdir: the run's folder.
+      config: its settings.
+      model, params: the module, and its parameters at the best epoch.
+      tokenizer, how, statistics, buckets: as in training.
+    """
+
+    workdir: Path
+    config: ConfigDict
+    model: nn.Module
+    params: Any
+    tokenizer: Tokenizer
+    how: Preprocessing
+    statistics: Statistics
+    buckets: tuple[int, ...]
+
+    def scan(self, source: Source) -> Split:
+        """Tokenises the clips of a source."""
+        return Split(source, self.tokenizer, self.how)
+
+    def score(self, split: Split) -> np.ndarray:
+        """Scores of a scanned split, [N] float32, in its order."""
+        return score(
+            self.model,
+            self.params,
+            split,
+            self.statistics,
+            buckets=self.buckets,
+            batch_size=self.config.eval_batch_size,
+            threads=self.config.data.threads,
+        )
+
+    def predict(
+        self,
+        texts: Sequence[str],
+        audio: Sequence[np.ndarray | None] | None = None,
+        vision: Sequence[np.ndarray | None] | None = None,
+        *,
+        aligned: bool = False,
+    ) -> np.ndarray:
+        """Scores clips that are at hand.
+
+        Args:
+          texts: N transcripts.
+          audio: N arrays [frames, d_a] with the columns of the training data, unstandardised; None, for all
+            or for one clip, where there is none.
+          vision: likewise.
+          aligned: whether the arrays have one row per word of the text (words are what spaces separate);
+            otherwise they are streams, resampled to the text.
+
+        Returns:
+          [N] float32 scores, on the scale of the training labels.
+
+        Raises:
+          UserError: when the numbers of clips, rows or columns do not match.
+        """
+        examples = []
+        for i, text in enumerate(texts):
+            arrays = {}
+            for name, given in zip(STREAMS, (audio, vision), strict=True):
+                if given is not None and len(given) != len(texts):
+                    raise UserError(f"{name} has {len(given)} clips, texts has {len(texts)}")
+                rows = None if given is None else given[i]
+                arrays[name] = np.zeros((0, 0), np.float32) if rows is None else np.asarray(rows, np.float32)
+            words = " ".join(str(text).split())
+            examples.append(Example(str(i), str(i), "", words, **arrays, aligned=aligned, label=np.nan))
+        return self.score(self.scan(self.clips(examples)))
+
+    def clips(self, examples: Sequence[Example]) -> Clips:
+        """Checks examples against what the model was trained on, and makes a source of them.
+
+        Raises:
+          UserError: names the clip and what does not match.
+        """
+        for e in examples:
+            for m in STREAMS:
+                rows = getattr(e, m)
+                if rows.ndim != 2:
+                    raise UserError(f"clip {e.id}: {m} must be [rows, columns], got shape {rows.shape}")
+                if m in self.how.modalities and len(rows):
+                    self.check_width(m, rows.shape[1], f"clip {e.id}")
+                    words = len(e.text.split(" "))
+                    if e.aligned and len(rows) != words:
+                        raise UserError(f"clip {e.id}: {m} has {len(rows)} rows for {words} words")
+                    if not np.isfinite(rows).all():
+                        raise UserError(f"clip {e.id}: {m} holds NaN or infinity")
+        return Clips([dataclasses.asdict(e) for e in examples])
+
+    def check_width(self, modality: str, width: int, where: str) -> None:
+        """UserError unless `width` is that of the training data."""
+        if width != self.how.widths[modality]:
+            rest = tuple(m for m in self.how.modalities if m != modality)
+            raise UserError(
+                f"{where}: {modality} has {width} columns, the run was trained on {self.how.widths[modality]}; "
+                f'bring the same features, or leave it out with --config.data.modalities="{rest}"'
+            )
+
+
+def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
+    """Loads the best checkpoint of a run.
+
+    Args:
+      workdir: the run's folder.
+      config: its config with changes to `data` and `eval_batch_size`; None takes it as it is stored.
+
+    Raises:
+      UserError: when the folder holds no run, or one without a best checkpoint yet.
+    """
+    workdir = Path(workdir)
+    try:
+        config = to_config(read_json(workdir / "config.json")) if config is None else config
+        stored = read_json(workdir / "preparation.json")
+    except FileNotFoundError as e:
+        raise UserError(f"{workdir} holds no trained run: {Path(e.filename).name} is missing") from None
+    tokenizer = Tokenizer.load(workdir / "tokenizer.json")
+    encoder = Encoder(EncoderConfig(**stored["encoder"]), dtype=jnp.dtype(config.text.dtype))
+    how = Preprocessing(**stored["preprocessing"])
+    how = dataclasses.replace(how, modalities=tuple(config.data.modalities))
+    model = setup.make_model(config, encoder)
+    shapes = jax.eval_shape(lambda: setup.init_params(model, how, jax.random.key(0), None))
+    checkpoints = Checkpoints(workdir)
+    try:
+        params = checkpoints.restore_best(shapes)
+    except FileNotFoundError:
+        raise UserError(
+            f"{workdir} has no best checkpoint yet; let the training pass its first epoch"
+        ) from None
+    finally:
+        checkpoints.close()
+    statistics = Statistics.from_json(stored["statistics"])
+    return Run(workdir, config, model, params, tokenizer, how, statistics, tuple(stored["buckets"]))

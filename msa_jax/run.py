@@ -1,0 +1,229 @@
+"""The three jobs of the command line: train (and test once), eval, predict."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from msa_jax import metrics, predict, setup
+from msa_jax.cli import Command, parse
+from msa_jax.data import datasets, readers
+from msa_jax.data.corpora import CORPORA, SPLITS
+from msa_jax.data.datasets import Built
+from msa_jax.data.pipeline import STREAMS, Split
+from msa_jax.data.plan import choose_buckets
+from msa_jax.errors import UserError
+from msa_jax.progress import say
+from msa_jax.settings import flatten
+from msa_jax.train import train
+from msa_jax.workdir import environment, read_json, write_json, write_predictions
+
+SYNTHETIC = "SYNTHETIC DATA: made on the spot, no real corpus; the scores say nothing about one"
+# What may change between two starts of the same run: where things lie and how they are shown.
+FREE_KEYS = ("data.cache", "data.threads", "data.eval_split", "log_every", "eval_batch_size")
+SHOWN = ("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1")
+
+
+def prepare_process(config: ConfigDict) -> None:
+    """Keeps compiled programs on disk, so that the next start of the same shapes need not compile."""
+    jax.config.update("jax_compilation_cache_dir", str(setup.cache_folder(config) / "xla"))
+
+
+def with_data(command: Command) -> Command:
+    """The command itself, or, without any data for it, the same on the embedded corpus.
+
+    `configs/<model>_<corpus>.py` becomes `configs/<model>_synthetic.py`, with its variant and every override.
+    A data path that is given is never replaced.
+    """
+    config = command.config
+    if config.data.path or config.data.corpus == "synthetic":
+        return command
+    if datasets.find_built(config.data.corpus, setup.cache_folder(config)):
+        return command
+    name, _, variant = command.config_name.partition("-")
+    instead = f"configs/{name.split('_')[0]}_synthetic.py" + (f":{variant}" if variant else "")
+    say(f"no --config.data.path, and no {config.data.corpus} corpus built: running {instead} instead")
+    return parse(command.argv, instead=instead)
+
+
+def source_name(corpus: Built) -> str:
+    """What results.json says of the data: "synthetic", or the user's file."""
+    return "synthetic" if corpus.corpus == "synthetic" else corpus.source
+
+
+def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
+    """The main job: train, keep the best epoch by validation MSE, then read the test split once.
+
+    A folder with the same run in it is resumed, or, when finished, only read.
+
+    Args:
+      config: the settings.
+      workdir: the run's folder; made where it is not there.
+
+    Returns:
+      What results.json holds.
+
+    Raises:
+      UserError: bad data or settings, or another run in the folder.
+    """
+    started = time.monotonic()
+    _refuse_other_run(config, workdir)
+    if (workdir / "results.json").exists():
+        results = read_json(workdir / "results.json")
+        say(f"{workdir} is finished; its results:")
+        show(results, workdir)
+        return results
+    corpus = setup.open_corpus(config)
+    banner = SYNTHETIC if source_name(corpus) == "synthetic" else f"data: {corpus.source} ({corpus.format})"
+    say(banner)
+    for problem, clips in corpus.report.items():
+        say(f"note: {problem}: {len(clips)} clips repaired ({', '.join(clips[:3])}, ...)")
+    how = setup.preprocessing(config, corpus.widths)
+    texts = setup.training_texts(corpus)
+    tokenizer = setup.make_tokenizer(config, texts)
+    encoder, pretrained = setup.make_encoder(config, tokenizer)
+    model = setup.make_model(config, encoder)
+    split = {name: _scan(corpus, name, tokenizer, how, config) for name in ("train", "valid")}
+    params = setup.init_params(model, how, jax.random.key(config.seed), pretrained)
+    say(
+        f"{config.model.name}: {setup.count_parameters(params):,} parameters; {len(split['train'])} clips to train "
+        f"on, {len(split['valid'])} to validate; {jax.devices()[0].device_kind}"
+    )
+    workdir.mkdir(parents=True, exist_ok=True)
+    _claim(config, workdir, corpus)
+    buckets = choose_buckets(split["train"].lengths, config.data.buckets)
+    predict.save_preparation(workdir, tokenizer, encoder.config, how, split["train"].statistics, buckets)
+    progress = train(config, workdir, model, params, split, buckets=buckets, started=started)
+    trained = time.monotonic()
+
+    best = predict.load(workdir)
+    results: dict[str, Any] = {"data": source_name(corpus), "data_hash": corpus.content_hash}
+    for name in ("valid", "test"):
+        scanned = split.get(name) or best.scan(corpus.split(name))
+        results[name] = _evaluate(best, scanned, CORPORA[config.data.corpus].metrics, workdir, name)
+    results |= {
+        "best_epoch": progress["best_epoch"],
+        "seed": config.seed,
+        "parameters": setup.count_parameters(params),
+        "seconds": progress["seconds"] + time.monotonic() - trained,
+    }
+    write_json(workdir / "results.json", results)
+    show(results, workdir)
+    return results
+
+
+def _scan(corpus: Built, name: str, tokenizer: Any, how: Any, config: ConfigDict) -> Split:
+    measure = name == "train" and config.data.standardise
+    return Split(corpus.split(name), tokenizer, how, measure=measure)
+
+
+def _refuse_other_run(config: ConfigDict, workdir: Path) -> None:
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f"--workdir: {workdir} is a file; name a folder")
+    if not (workdir / "config.json").exists():
+        return
+    old, new = _comparable(read_json(workdir / "config.json")), _comparable(config.to_dict())
+    changed = [k for k in sorted({*old, *new}) if k not in FREE_KEYS and old.get(k) != new.get(k)]
+    if changed:
+        k = changed[0]
+        more = f" (and {', '.join(changed[1:])})" if changed[1:] else ""
+        raise UserError(
+            f"--workdir: {workdir} holds a run with {k}={old.get(k)}, not {new.get(k)}{more}; "
+            "name another folder, or repeat that run's settings"
+        )
+
+
+def _comparable(config: dict[str, Any]) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        return [plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+    return {k: plain(v) for k, v in flatten(ConfigDict(config)).items()}
+
+
+def _claim(config: ConfigDict, workdir: Path, corpus: Built) -> None:
+    """Writes what the run is, or, on a resume, checks that its data are still the same."""
+    if (workdir / "environment.json").exists():
+        before = read_json(workdir / "environment.json")["data_hash"]
+        if before != corpus.content_hash:
+            raise UserError(
+                f"--workdir: {workdir} was trained on other data: the content of {corpus.source} has changed; "
+                "name another folder"
+            )
+        return
+    write_json(workdir / "config.json", config.to_dict())
+    write_json(workdir / "environment.json", environment(corpus.content_hash))
+
+
+def _evaluate(run: predict.Run, split: Split, corpus: str, folder: Path, name: str) -> dict[str, float]:
+    predictions = run.score(split)
+    write_predictions(folder / f"predictions_{name}.csv", split.ids, predictions, split.labels)
+    return {"clips": len(split), **metrics.evaluate(corpus, predictions, split.labels)}
+
+
+def show(results: dict[str, Any], workdir: Path) -> None:
+    """Prints the main numbers, and for made data that they are of made data."""
+    for name in (n for n in (*SPLITS, "all") if n in results):
+        values = [f"{k} {results[name][k]:.4f}" for k in SHOWN if results[name].get(k) is not None]
+        say(f"{name:5s} ({results[name]['clips']} clips): {'  '.join(values)}")
+    say(f"everything is in {workdir}")
+    if results["data"] == "synthetic":
+        say(SYNTHETIC)
+
+
+def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Scores a finished run on a labelled corpus, its own or another, without any tuning.
+
+    Args:
+      config: the run's config with the data to score in `data`.
+      workdir: the run's folder; results go into a folder of their own in it.
+
+    Returns:
+      What that folder's results.json holds.
+    """
+    run = predict.load(workdir, config)
+    corpus = setup.open_corpus(config)
+    say(SYNTHETIC if source_name(corpus) == "synthetic" else f"data: {corpus.source} ({corpus.format})")
+    for m in STREAMS:
+        if m in run.how.modalities and corpus.has(m):
+            run.check_width(m, corpus.widths[m], corpus.source)
+    wanted = SPLITS if config.data.eval_split == "all" else (config.data.eval_split,)
+    folder = workdir / f"eval_{Path(source_name(corpus)).stem}_{corpus.content_hash[:8]}"
+    folder.mkdir(exist_ok=True)
+    results: dict[str, Any] = {
+        "data": source_name(corpus),
+        "data_hash": corpus.content_hash,
+        "seed": config.seed,
+    }
+    for name in wanted:
+        split = run.scan(corpus.split(name))
+        results[name] = _evaluate(run, split, CORPORA[config.data.corpus].metrics, folder, name)
+    write_json(folder / "results.json", results)
+    show(results, folder)
+    return results
+
+
+def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path:
+    """Writes a score for each clip of a file that needs no labels.
+
+    Args:
+      config: the run's config with the file in `data.path`.
+      workdir: the run's folder.
+      output: the CSV to write; None = `<workdir>/predictions_<file name>.csv`.
+
+    Returns:
+      The file written: id, prediction.
+    """
+    if not config.data.path:
+        raise UserError("--mode=predict needs --config.data.path=FILE, a CSV of texts or a feature file")
+    run = predict.load(workdir, config)
+    path = Path(config.data.path).expanduser()
+    examples = list(readers.read(path, require_labels=False))
+    split = run.scan(run.clips(examples))
+    output = output or workdir / f"predictions_{path.stem}.csv"
+    if not output.parent.is_dir():
+        raise UserError(f"--output: there is no folder {output.parent}")
+    write_predictions(output, split.ids, run.score(split))
+    say(f"{len(split)} scores are in {output}")
+    return output

@@ -1,0 +1,187 @@
+"""From a config to the pieces of a run: the corpus, the tokenizer, the preprocessing, the model."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from msa_jax import models
+from msa_jax.data import datasets, synthetic
+from msa_jax.data.pipeline import STREAMS, Preprocessing
+from msa_jax.data.splits import Cut
+from msa_jax.errors import UserError
+from msa_jax.text import (
+    Encoder,
+    EncoderConfig,
+    Tokenizer,
+    load_encoder,
+    load_tokenizer,
+    train_tokenizer,
+)
+
+
+def cache_folder(config: ConfigDict) -> Path:
+    """Where corpora are built and compiled programs kept."""
+    return Path(config.data.cache).expanduser()
+
+
+def open_corpus(config: ConfigDict) -> datasets.Built:
+    """The corpus that a config names, built where it is not built yet.
+
+    Args:
+      config: `data.corpus`, `data.path`, `data.cache`, `data.split_name`, `data.cut`.
+
+    Raises:
+      UserError: when there is nothing to build from, several builds to choose from, or bad data.
+    """
+    cache, corpus, path = cache_folder(config), config.data.corpus, config.data.path
+    if path:
+        cut = Cut(**config.data.cut)
+        return datasets.load(corpus, path, cache=cache, cut=cut, split_name=config.data.split_name)
+    if corpus == "synthetic":
+        made = synthetic.SyntheticConfig()
+        examples = (example for example, _ in synthetic.generate(made))
+        return datasets.build_examples(corpus, examples, cache=cache, key=synthetic.corpus_key(made))
+    built = datasets.find_built(corpus, cache)
+    if len(built) == 1:
+        return built[0]
+    if not built:
+        raise UserError(f"--config.data.path is not set, and no {corpus} corpus has been built in {cache}")
+    sources = ", ".join(sorted({b.source for b in built}))
+    raise UserError(
+        f"--config.data.path is not set, and several {corpus} corpora are built: {sources}; name one"
+    )
+
+
+def preprocessing(config: ConfigDict, widths: Mapping[str, int]) -> Preprocessing:
+    """How a run with this config turns clips into arrays.
+
+    Args:
+      config: its `text` and `data` sections.
+      widths: features per row of "audio" and "vision", from the data.
+    """
+    return Preprocessing(
+        max_length=config.text.max_length,
+        max_content=config.text.max_content,
+        lowercase=config.data.lowercase,
+        modalities=tuple(config.data.modalities),
+        widths={m: int(widths[m]) for m in STREAMS},
+    )
+
+
+def make_tokenizer(config: ConfigDict, training_texts: Iterable[str]) -> Tokenizer:
+    """The tokenizer of the config's encoder; that of "scratch" learns from the training texts alone."""
+    if config.text.encoder != "scratch":
+        return load_tokenizer(config.text.encoder)
+    texts = (t.lower() if config.data.lowercase else t for t in training_texts)
+    return train_tokenizer(texts, config.text.scratch.vocab_size)
+
+
+def make_encoder(config: ConfigDict, tokenizer: Tokenizer) -> tuple[Encoder, Any | None]:
+    """(encoder, its pretrained parameters); None where it is trained from scratch.
+
+    Args:
+      config: its `text` section.
+      tokenizer: of the encoder, for its vocabulary's size.
+    """
+    dtype = jnp.dtype(config.text.dtype)
+    if config.text.encoder != "scratch":
+        encoder, variables = load_encoder(config.text.encoder, dtype=dtype)
+        return encoder, variables["params"]
+    s = config.text.scratch
+    sizes = EncoderConfig(
+        family="bert",
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=s.hidden_size,
+        num_layers=s.num_layers,
+        num_heads=s.num_heads,
+        intermediate_size=s.intermediate_size,
+        max_positions=config.text.max_length,
+        type_vocab_size=1,
+        activation="gelu",
+        layer_norm_eps=1e-12,
+        hidden_dropout=s.dropout,
+        attention_dropout=s.dropout,
+        pad_id=tokenizer.pad_id,
+    )
+    return Encoder(sizes, dtype=dtype), None
+
+
+def make_model(config: ConfigDict, encoder: Encoder) -> nn.Module:
+    """The module of the config's `model` section around the encoder.
+
+    Raises:
+      UserError: when the section does not fit the encoder.
+    """
+    layers, width = encoder.config.num_layers, encoder.config.hidden_size
+    if config.model.layer > layers:
+        raise UserError(f"--config.model.layer: {config.model.layer}, but the encoder has {layers} layers")
+    gmra = config.model.gmra
+    if gmra is not None and width % gmra.heads:
+        raise UserError(
+            f"--config.model.gmra.heads: {gmra.heads} does not divide the encoder's width {width}"
+        )
+    if encoder.config.max_positions < config.text.max_length:
+        raise UserError(
+            f"--config.text.max_length: {config.text.max_length}, but the encoder takes at most "
+            f"{encoder.config.max_positions} tokens"
+        )
+    return models.build(config.model.to_dict(), encoder)
+
+
+def blank_batch(how: Preprocessing, *, rows: int = 1, length: int = 4) -> dict[str, np.ndarray]:
+    """A batch of zeros with the shapes of the data, to initialise a model with.
+
+    Args:
+      how: the preprocessing.
+      rows, length: B and T.
+    """
+    batch = {"text": np.zeros((rows, length), np.int32), "text_mask": np.ones((rows, length), bool)}
+    for m in STREAMS:
+        batch[m] = np.zeros((rows, length, how.widths[m]), np.float32)
+        batch[f"{m}_mask"] = np.zeros((rows, length), bool)
+    return batch
+
+
+def init_params(model: nn.Module, how: Preprocessing, key: jax.Array, pretrained: Any | None) -> Any:
+    """The parameters at the start of a run.
+
+    Args:
+      model: the module.
+      how: the preprocessing, for the widths.
+      key: of the initialisation.
+      pretrained: the encoder's parameters, or None.
+    """
+
+    def fresh(key: jax.Array) -> Any:
+        params = dict(model.init(key, blank_batch(how), train=False)["params"])
+        if pretrained is not None:
+            del params["encoder"]  # never computed then: XLA drops what nobody asks for
+        return params
+
+    params = jax.jit(fresh)(key)
+    return params if pretrained is None else {**params, "encoder": jax.tree.map(jnp.asarray, pretrained)}
+
+
+def count_parameters(params: Any) -> int:
+    """Numbers in a tree of arrays."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
+
+
+def training_texts(corpus: datasets.Built, *, at_once: int = 256) -> Iterable[str]:
+    """The texts of the training split, read a few clips at a time."""
+    source = corpus.split("train")
+    for start in range(0, len(source), at_once):
+        rows = range(start, min(start + at_once, len(source)))
+        yield from (clip["text"] for clip in source.__getitems__(rows))
+
+
+def encoder_to_json(config: EncoderConfig) -> dict[str, Any]:
+    """For a run's folder, so that loading it needs no pretrained weights."""
+    return dataclasses.asdict(config)

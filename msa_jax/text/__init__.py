@@ -1,0 +1,16 @@
+"""Pretrained (or fresh) text encoders and their tokenizers."""
+
+from msa_jax.text.config import EncoderConfig
+from msa_jax.text.encoder import Encoder, EncoderOutput
+from msa_jax.text.pretrained import load_encoder
+from msa_jax.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
+
+__all__ = [
+    "Encoder",
+    "EncoderConfig",
+    "EncoderOutput",
+    "Tokenizer",
+    "load_encoder",
+    "load_tokenizer",
+    "train_tokenizer",
+]

@@ -1,0 +1,240 @@
+"""BERT and RoBERTa text encoders in Flax Linen, with a hook after any layer.
+
+The architecture is that of Devlin et al. 2019 (arXiv:1810.04805) and Liu et al. 2019 (arXiv:1907.11692):
+embeddings, then post-norm transformer layers. There is no pooler.
+
+Every layer has parameters of its own and the stack is unrolled. Once the query, key and value products are
+one product and a layer's dropout masks come from one draw, scanning over stacked parameters saves next to no
+compile time, but copies every layer's weights and gradients in and out of the stack at each step.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from msa_jax.text.config import EncoderConfig
+
+Hook = Callable[[jax.Array], jax.Array]
+
+_LEVELS = 1 << 16  # dropout compares 16 random bits with rate * _LEVELS
+
+_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "gelu": lambda x: 0.5 * x * (1.0 + jax.lax.erf(x * math.sqrt(0.5))),
+    "gelu_new": lambda x: nn.gelu(x, approximate=True),
+    "gelu_pytorch_tanh": lambda x: nn.gelu(x, approximate=True),
+    "relu": nn.relu,
+    "silu": nn.silu,
+}
+
+
+@flax.struct.dataclass
+class EncoderOutput:
+    """What the encoder computed; fields can also be read as `out["last_hidden_state"]`.
+
+    Attributes:
+        last_hidden_state: [B, T, d] output of the last layer.
+        hidden_states: [num_layers + 1, B, T, d], index 0 the embeddings and index k + 1 the output of layer k
+            (after its hook), or None if not asked for.
+        attentions: float32 [num_layers, B, heads, T, T] attention probabilities before dropout (rows are
+            queries), or None if not asked for.
+    """
+
+    last_hidden_state: Float[Array, "B T d"]
+    hidden_states: Float[Array, "L1 B T d"] | None = None
+    attentions: Float[Array, "L B H T T"] | None = None
+
+    def __getitem__(self, name: str) -> jax.Array | None:
+        """Returns the field called `name`; KeyError if there is none."""
+        if name not in self.__dataclass_fields__:
+            raise KeyError(name)
+        return getattr(self, name)
+
+
+def _drop(x: jax.Array, bits: jax.Array | None, rate: float) -> jax.Array:
+    """Zeroes the entries of x whose random uint16 falls below the rate and scales up the others."""
+    if bits is None or not rate:
+        return x
+    threshold = min(round(rate * _LEVELS), _LEVELS - 1)
+    scale = _LEVELS / (_LEVELS - threshold)
+    return jnp.where(bits.reshape(x.shape) >= threshold, x * scale, jnp.zeros((), x.dtype))
+
+
+def _norm(module: nn.Module, x: jax.Array, name: str) -> jax.Array:
+    """Layer normalisation in float32 whatever the compute dtype, its result in that dtype."""
+    norm = nn.LayerNorm(
+        epsilon=module.config.layer_norm_eps, dtype=jnp.float32, use_fast_variance=False, name=name
+    )
+    return norm(x).astype(module.dtype)
+
+
+class EncoderLayer(nn.Module):
+    """One post-norm transformer layer: self-attention and a two-layer perceptron, each with a residual."""
+
+    config: EncoderConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x_BTD: Float[Array, "B T D"], bias_B11S: Float[Array, "B 1 1 S"] | None, *, train: bool
+    ) -> tuple[Float[Array, "B T D"], Float[Array, "B N T S"]]:
+        """Applies the layer.
+
+        Args:
+            x_BTD: the previous layer's output.
+            bias_B11S: float32, added to the attention scores: 0 on valid keys, hugely negative on padding.
+            train: whether dropout is active (needs the "dropout" rng).
+
+        Returns:
+            The layer's output and its attention probabilities, the latter in float32.
+        """
+        c = self.config
+        B, T, D = x_BTD.shape
+        H = D // c.num_heads
+        dense = lambda features, name: nn.Dense(  # noqa: E731
+            features,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.normal(c.initializer_range),
+            name=name,
+        )
+
+        # All three masks are cut from one draw: random bits are most of what a layer adds to compile time.
+        # The batch axis leads, so that a batch split over devices draws its own rows only.
+        attention_bits = residual_bits = output_bits = None
+        if train and (c.hidden_dropout or c.attention_dropout):
+            sizes = (c.num_heads * T * T, T * D, T * D)
+            bits = jax.random.bits(self.make_rng("dropout"), (B, sum(sizes)), jnp.uint16)
+            attention_bits, residual_bits, output_bits = jnp.split(
+                bits, (sizes[0], sizes[0] + sizes[1]), axis=1
+            )
+
+        qkv_BT3NH = dense(3 * D, "qkv")(x_BTD).reshape(B, T, 3, c.num_heads, H)
+        q_BTNH, k_BSNH, v_BSNH = (qkv_BT3NH[:, :, i] for i in range(3))
+        scores_BNTS = jnp.einsum("btnh,bsnh->bnts", q_BTNH * H**-0.5, k_BSNH).astype(jnp.float32)
+        if bias_B11S is not None:
+            scores_BNTS = scores_BNTS + bias_B11S
+        probs_BNTS = nn.softmax(scores_BNTS)
+        kept_BNTS = _drop(probs_BNTS.astype(self.dtype), attention_bits, c.attention_dropout)
+        mixed_BTD = jnp.einsum("bnts,bsnh->btnh", kept_BNTS, v_BSNH).reshape(B, T, D)
+        mixed_BTD = _drop(dense(D, "attention_out")(mixed_BTD), residual_bits, c.hidden_dropout)
+        x_BTD = _norm(self, x_BTD + mixed_BTD, "attention_norm")
+
+        y_BTF = _ACTIVATIONS[c.activation](dense(c.intermediate_size, "mlp_in")(x_BTD))
+        y_BTD = _drop(dense(D, "mlp_out")(y_BTF), output_bits, c.hidden_dropout)
+        return _norm(self, x_BTD + y_BTD, "mlp_norm"), probs_BNTS
+
+
+class Embeddings(nn.Module):
+    """Word + position + token-type embeddings, normalised."""
+
+    config: EncoderConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, ids_BT: Int[Array, "B T"], types_BT: Int[Array, "B T"] | None, *, train: bool
+    ) -> Float[Array, "B T D"]:
+        """Embeds token ids; see `Encoder.__call__` for the arguments."""
+        c = self.config
+        T = ids_BT.shape[1]
+        init = nn.initializers.normal(c.initializer_range)
+        word_VD = self.param("word", init, (c.vocab_size, c.hidden_size))
+        position_PD = self.param("position", init, (c.max_positions, c.hidden_size))
+        type_KD = self.param("token_type", init, (c.type_vocab_size, c.hidden_size))
+
+        # An id outside the vocabulary becomes NaN (jnp.take fills), not some other word.
+        x_BTD = jnp.take(word_VD, ids_BT, axis=0)
+        if c.family == "roberta":
+            # RoBERTa counts the tokens that are not padding from pad_id + 1; padding sits at pad_id itself.
+            token_BT = (ids_BT != c.pad_id).astype(jnp.int32)
+            x_BTD = x_BTD + jnp.take(position_PD, jnp.cumsum(token_BT, axis=1) * token_BT + c.pad_id, axis=0)
+        else:
+            x_BTD = x_BTD + position_PD[None, :T]
+        x_BTD = x_BTD + (type_KD[None, None, 0] if types_BT is None else jnp.take(type_KD, types_BT, axis=0))
+        x_BTD = _norm(self, x_BTD, "norm")
+        if not (train and c.hidden_dropout):
+            return x_BTD
+        bits = jax.random.bits(self.make_rng("dropout"), x_BTD.shape, jnp.uint16)
+        return _drop(x_BTD, bits, c.hidden_dropout)
+
+
+class Encoder(nn.Module):
+    """A BERT or RoBERTa encoder without pooler.
+
+    Attributes:
+        config: sizes, family, dropout rates.
+        dtype: compute dtype. Parameters, layer norms and softmax stay in float32.
+    """
+
+    config: EncoderConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        ids: Int[Array, "B T"],
+        mask: Bool[Array, "B T"] | Int[Array, "B T"] | None = None,
+        token_type_ids: Int[Array, "B T"] | None = None,
+        *,
+        train: bool = False,
+        hooks: Mapping[int, Hook] | None = None,
+        output_hidden_states: bool = True,
+        output_attentions: bool = True,
+    ) -> EncoderOutput:
+        """Encodes a batch of token ids.
+
+        Outputs that nobody uses cost nothing under `jax.jit`, so both kinds are on by default.
+
+        Args:
+            ids: [B, T] token ids; one outside the vocabulary gives NaN.
+            mask: [B, T], true on valid tokens. None means that all are valid; a row without any gives finite
+                values of no meaning.
+            token_type_ids: [B, T] segment ids. None means all 0.
+            train: whether dropout is active; needs `rngs={"dropout": key}`.
+            hooks: layer index (0 .. num_layers - 1) to a function of that layer's output [B, T, d] whose
+                result, of the same shape, replaces it. It is called while tracing, so it may close over other
+                arrays and call a Linen module of the caller.
+            output_hidden_states: whether to return all layers' outputs.
+            output_attentions: whether to return all layers' attention probabilities.
+
+        Returns:
+            The `EncoderOutput`.
+
+        Raises:
+            ValueError: on a hook for a layer that does not exist or that changes the shape, or when T exceeds
+                what the position embeddings cover.
+        """
+        c = self.config
+        hooks = dict(hooks or {})
+        if unknown := [key for key in hooks if key not in range(c.num_layers)]:
+            raise ValueError(f"hooks for layers {unknown}, but the layers are 0 to {c.num_layers - 1}")
+        if ids.shape[1] > c.max_tokens:
+            raise ValueError(f"{ids.shape[1]} tokens, but the position embeddings cover {c.max_tokens}")
+
+        bias_B11S = None
+        if mask is not None:
+            # Finite, so that a fully masked row (a row that only pads the batch) has no NaN.
+            lowest = jnp.finfo(jnp.float32).min
+            bias_B11S = jnp.where(jnp.asarray(mask, bool)[:, None, None, :], 0.0, lowest)
+
+        x_BTD = Embeddings(c, self.dtype, name="embeddings")(ids, token_type_ids, train=train)
+        hidden, attentions = [x_BTD], []
+        for k in range(c.num_layers):
+            x_BTD, probs_BNTS = EncoderLayer(c, self.dtype, name=f"layer_{k}")(x_BTD, bias_B11S, train=train)
+            if k in hooks:
+                hooked_BTD = hooks[k](x_BTD)
+                if hooked_BTD.shape != x_BTD.shape:
+                    raise ValueError(f"hook {k} turned {x_BTD.shape} into {hooked_BTD.shape}")
+                x_BTD = hooked_BTD.astype(self.dtype)
+            hidden.append(x_BTD)
+            attentions.append(probs_BNTS)
+        return EncoderOutput(
+            last_hidden_state=x_BTD,
+            hidden_states=jnp.stack(hidden) if output_hidden_states else None,
+            attentions=jnp.stack(attentions) if output_attentions else None,
+        )

@@ -1,0 +1,233 @@
+"""Texts to token ids, each with the place of the word that it came from.
+
+A thin layer over the `tokenizers` library: a saved tokenizer is one `tokenizer.json` that this library reads
+without transformers. transformers is imported only for a model folder that has no such file.
+"""
+
+import contextlib
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+from jaxtyping import Int32
+from tokenizers import models, normalizers, pre_tokenizers, processors
+
+from msa_jax.errors import UserError
+from msa_jax.text.pretrained import read_json, resolve
+from msa_jax.text.wordpiece import PREFIX, learn_vocabulary
+
+_BERT_TOKENS = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]"}
+_ROBERTA_TOKENS = {"cls": "<s>", "sep": "</s>", "pad": "<pad>"}
+_TRAINED_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+class Tokenizer:
+    """Turns a text into token ids between a start and an end token.
+
+    Attributes:
+        cls_id: id of the start token ([CLS], <s>).
+        sep_id: id of the end token ([SEP], </s>).
+        pad_id: id of the padding token.
+        vocab_size: number of ids.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, *, cls: str, sep: str, pad: str) -> None:
+        """Wraps a tokenizer.
+
+        Args:
+            backend: the tokenizer; a copy is kept, with truncation and padding off.
+            cls: start token.
+            sep: end token.
+            pad: padding token.
+
+        Raises:
+            UserError: if one of the three is not in the vocabulary.
+        """
+        ids = {token: backend.token_to_id(token) for token in (cls, sep, pad)}
+        if missing := [token for token, value in ids.items() if value is None]:
+            raise UserError(f"the tokenizer's vocabulary lacks the special tokens {', '.join(missing)}")
+        self._backend = tokenizers.Tokenizer.from_str(backend.to_str())
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self._cls, self._sep, self._pad = cls, sep, pad
+        self.cls_id, self.sep_id, self.pad_id = (int(ids[token]) for token in (cls, sep, pad))
+        self.vocab_size = self._backend.get_vocab_size()
+
+    def encode(self, text: str, max_content: int) -> tuple[Int32[np.ndarray, " n"], Int32[np.ndarray, " n"]]:
+        """Encodes one text.
+
+        Args:
+            text: the text; an empty one gives the two special tokens.
+            max_content: the most subwords to keep; with the special tokens, n is at most `max_content + 2`.
+
+        Returns:
+            ids: [n] token ids, the first `cls_id` and the last `sep_id`.
+            word_ids: [n] for each token the index into `text.split(" ")` of the word it came from, -1 for
+                the two special tokens.
+        """
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        ids, offsets = encoding.ids[:max_content], encoding.offsets[:max_content]
+        # The word at a character is the number of spaces before it.
+        spaces_before = np.concatenate([[0], np.cumsum([letter == " " for letter in text], dtype=np.int32)])
+        starts = [_skip_spaces(text, start, end) for start, end in offsets]
+        words = spaces_before[np.asarray(starts, np.int64)]
+        return (
+            np.array([self.cls_id, *ids, self.sep_id], np.int32),
+            np.array([-1, *words, -1], np.int32),
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes one `tokenizer.json`, which `Tokenizer.load` and the `tokenizers` library both read.
+
+        The special tokens are written where that format has a place for them: the start and end token as the
+        post-processor's template, the padding token in the padding section.
+        """
+        backend = tokenizers.Tokenizer.from_str(self._backend.to_str())
+        backend.post_processor = processors.TemplateProcessing(
+            single=f"{self._cls} $A {self._sep}",
+            special_tokens=[(self._cls, self.cls_id), (self._sep, self.sep_id)],
+        )
+        backend.enable_padding(pad_id=self.pad_id, pad_token=self._pad)
+        Path(path).write_text(backend.to_str(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "Tokenizer":
+        """Reads what `save` wrote; UserError if the file is missing or was not written by it."""
+        values = read_json(Path(path))
+        try:
+            template = [piece["SpecialToken"]["id"] for piece in values["post_processor"]["single"][::2]]
+            start, end = template
+            pad = values["padding"]["pad_token"]
+        except (KeyError, TypeError, ValueError):
+            raise UserError(
+                f"{path} is not a tokenizer that msa_jax saved; read it with load_tokenizer"
+            ) from None
+        return cls(_read_backend(Path(path)), cls=start, sep=end, pad=pad)
+
+
+def _skip_spaces(text: str, start: int, end: int) -> int:
+    # A byte-level subword can begin with the space before its word.
+    while start < end and text[start] == " ":
+        start += 1
+    return start
+
+
+def _read_backend(path: Path) -> tokenizers.Tokenizer:
+    try:
+        return tokenizers.Tokenizer.from_file(str(path))
+    except Exception as e:  # the library raises plain Exception
+        raise UserError(f"cannot read {path}: {e}") from None
+
+
+def load_tokenizer(name: str) -> Tokenizer:
+    """Loads the tokenizer of a pretrained encoder.
+
+    Args:
+        name: a local folder, `pkg:<package>/<folder>`, or a Hugging Face id, as for `load_encoder`.
+
+    Returns:
+        The tokenizer, without the truncation or padding that its files may ask for.
+
+    Raises:
+        UserError: if the name cannot be resolved or holds no usable tokenizer.
+    """
+    folder = resolve(name)
+    if (path := folder / "tokenizer.json").is_file():
+        backend = _read_backend(path)
+    else:
+        backend = _convert_backend(folder)
+    named = _named_tokens(folder)
+    for usual in (_BERT_TOKENS, _ROBERTA_TOKENS):
+        tokens = {**usual, **named}
+        if all(backend.token_to_id(token) is not None for token in tokens.values()):
+            return Tokenizer(backend, **tokens)
+    raise UserError(
+        f"cannot tell the start, end and padding tokens of the tokenizer in {folder}: name cls_token, "
+        "sep_token and pad_token in its tokenizer_config.json"
+    )
+
+
+def _named_tokens(folder: Path) -> dict[str, str]:
+    """The special tokens that a folder's side files name, under our short names."""
+    named = {}
+    for file in ("special_tokens_map.json", "tokenizer_config.json"):
+        if not (folder / file).is_file():
+            continue
+        values = read_json(folder / file)
+        for short in ("cls", "sep", "pad"):
+            token = values.get(f"{short}_token")
+            if isinstance(token, dict):
+                token = token.get("content")
+            if isinstance(token, str):
+                named[short] = token
+    return named
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """transformers announces at import that it found no PyTorch, which this library does not need."""
+    variable = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
+    before = os.environ.get(variable)
+    os.environ[variable] = "1"
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+
+
+def _convert_backend(folder: Path) -> tokenizers.Tokenizer:
+    """Builds the tokenizer of a folder that has only vocabulary files."""
+    with _quiet_transformers():
+        from transformers import AutoTokenizer
+
+        try:
+            slow: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+            return slow.backend_tokenizer
+        except Exception as e:  # missing files come as OSError, TypeError, ValueError, ...
+            reason = str(e).strip().splitlines()[0][:200] if str(e).strip() else type(e).__name__
+            raise UserError(f"no usable tokenizer in {folder} (a tokenizer.json is best): {reason}") from None
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """Trains a lower-casing WordPiece tokenizer with BERT's special tokens.
+
+    Args:
+        texts: the training texts; their order does not matter.
+        vocab_size: the most ids, special tokens included.
+
+    Returns:
+        The tokenizer; the same texts give the same ids on every run.
+
+    Raises:
+        UserError: if `vocab_size` leaves no room beside the special tokens.
+    """
+    if vocab_size <= len(_TRAINED_TOKENS):
+        raise UserError(
+            f"vocab_size {vocab_size} leaves no room beside {len(_TRAINED_TOKENS)} special tokens"
+        )
+    normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    vocabulary = _TRAINED_TOKENS + learn_vocabulary(counts, vocab_size - len(_TRAINED_TOKENS))
+    backend = tokenizers.Tokenizer(
+        models.WordPiece(
+            {token: i for i, token in enumerate(vocabulary)},
+            unk_token="[UNK]",
+            continuing_subword_prefix=PREFIX,
+        )
+    )
+    backend.normalizer, backend.pre_tokenizer = normalizer, splitter
+    backend.add_special_tokens(_TRAINED_TOKENS)
+    return Tokenizer(backend, **_BERT_TOKENS)

@@ -1,0 +1,212 @@
+"""One step, and one readable loop around it."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+from ml_collections import ConfigDict
+
+from msa_jax import optim, setup
+from msa_jax.checkpoint import Checkpoints
+from msa_jax.data.pipeline import Split, batches
+from msa_jax.data.plan import BatchPlan
+from msa_jax.errors import UserError
+from msa_jax.evaluate import score
+from msa_jax.losses import CrossSentObjective
+from msa_jax.progress import bar, say
+from msa_jax.workdir import MetricLog
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything a step changes, and, outside the tree, the functions that change it.
+
+    Attributes:
+      step: [] int32, optimiser steps done.
+      params, opt_state: trees of arrays.
+      key: of the whole run; a step draws from fold_in(key, step), so a resumed run draws the same.
+      apply_fn: the model's `apply`.
+      tx: the optimiser.
+      objective: the loss.
+    """
+
+    step: Array
+    params: Any
+    opt_state: Any
+    key: Array
+    apply_fn: Callable = flax.struct.field(pytree_node=False)
+    tx: optax.GradientTransformation = flax.struct.field(pytree_node=False)
+    objective: CrossSentObjective = flax.struct.field(pytree_node=False)
+
+
+def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
+    """One optimiser step.
+
+    Args:
+      state: before the step.
+      batch: as `Split.batch` makes it.
+
+    Returns:
+      The state after it, and scalars: `loss`, each term unweighted, `grad_norm` before the clip.
+    """
+    dropout_key, loss_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+
+    def loss_fn(params: Any) -> tuple[Array, dict[str, Array]]:
+        outputs = state.apply_fn({"params": params}, batch, train=True, rngs={"dropout": dropout_key})
+        return state.objective(outputs, batch, step=state.step, key=loss_key)
+
+    (loss, terms), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+    updates, opt_state = state.tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    terms = {"loss": loss, **terms, "grad_norm": optax.global_norm(grads)}
+    return state.replace(step=state.step + 1, params=params, opt_state=opt_state), terms
+
+
+def make_state(
+    config: ConfigDict, model: Any, params: Any, plan: BatchPlan
+) -> tuple[TrainState, optax.Schedule]:
+    """(state, learning-rate schedule) at the start of a run.
+
+    Args:
+      config: `seed`, `loss`, `optim`.
+      model: the module.
+      params: its parameters.
+      plan: the batches of the whole run.
+    """
+    tx, rate = optim.make_optimizer(config.optim, params, total_steps=len(plan))
+    fields = config.loss.to_dict()
+    ramp = fields.pop("ramp") * config.epochs
+    objective = CrossSentObjective(**fields, ramp_epochs=ramp, steps_per_epoch=plan.steps_per_epoch)
+    state = TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=jax.jit(tx.init)(params),
+        key=jax.random.key(config.seed + 1),
+        apply_fn=model.apply,
+        tx=tx,
+        objective=objective,
+    )
+    return state, rate
+
+
+def train(
+    config: ConfigDict,
+    workdir: Path,
+    model: Any,
+    params: Any,
+    splits: dict[str, Split],
+    *,
+    buckets: tuple[int, ...],
+    started: float,
+) -> dict[str, Any]:
+    """Trains to the last epoch, resuming where a checkpoint is; keeps the best epoch by validation MSE.
+
+    Args:
+      config: the run's settings.
+      workdir: the run's folder.
+      model, params: the module and its parameters at the start.
+      splits: "train" (with statistics) and "valid".
+      buckets: lengths that batches are padded to.
+      started: `time.monotonic()` when this start of the run began.
+
+    Returns:
+      What the run knows of itself: `best_epoch` (from 0), `best_valid_mse`, `seconds` over all its starts.
+
+    Raises:
+      UserError: when the loss or its gradient is not finite; names the step and the last good checkpoint.
+    """
+    train_split, valid_split = splits["train"], splits["valid"]
+    plan = BatchPlan(train_split.lengths, buckets, config.batch_size, epochs=config.epochs, seed=config.seed)
+    state, rate = make_state(config, model, params, plan)
+    data = batches(train_split, plan, train_split.statistics, threads=config.data.threads)
+    progress = {"best_epoch": -1, "best_valid_mse": math.inf, "seconds": 0.0, "data": None}
+    checkpoints = Checkpoints(workdir)
+    if checkpoints.latest_step is not None:
+        state, progress = checkpoints.restore_latest(state)
+        data.set_state(progress["data"])
+    done = int(state.step)
+    if done:
+        say(f"resuming at step {done} of {len(plan)}")
+    log = MetricLog(workdir, resume_step=done)
+    step_fn = jax.jit(train_step, donate_argnums=0)
+    before, last_line, clips = progress["seconds"], time.monotonic(), 0
+    pending: tuple[int, dict[str, Array]] | None = None
+
+    def check(step: int, terms: dict[str, Array]) -> dict[str, float]:
+        """The terms as numbers; stops the run at the first that is not finite."""
+        values = {name: float(value) for name, value in terms.items()}
+        if not (math.isfinite(values["loss"]) and math.isfinite(values["grad_norm"])):
+            log.close()
+            checkpoints.close()
+            good = checkpoints.latest_step
+            where = f"step {good} in {checkpoints.folder / 'latest'}" if good is not None else "none yet"
+            raise UserError(
+                f"the loss or its gradient is not finite at step {step} (loss {values['loss']}, gradient norm "
+                f"{values['grad_norm']}); last good checkpoint: {where}; try a lower optim.learning_rate"
+            )
+        return values
+
+    with bar(len(plan), done) as shown:
+        for step in range(done + 1, len(plan) + 1):
+            epoch = (step - 1) // plan.steps_per_epoch
+            batch = next(data)
+            clips += int(batch["mask"].sum())
+            state, terms = step_fn(state, batch)
+            # The step before is looked at while this one runs: the device never waits for the host.
+            for logged in (pending, (step, terms) if step == len(plan) else None):
+                if logged is None:
+                    continue
+                values = check(*logged)
+                if logged[0] % config.log_every == 0 or logged[0] == len(plan):
+                    now = time.monotonic()
+                    values["learning_rate"] = float(rate(logged[0] - 1))
+                    values["clips_per_second"] = clips / (now - last_line)
+                    last_line, clips = now, 0
+                    log.write(logged[0], (logged[0] - 1) // plan.steps_per_epoch, values, prefix="train")
+                    shown.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
+            pending = (step, terms)
+            shown.update()
+            epoch_ends = step % plan.steps_per_epoch == 0
+            if not epoch_ends and step % config.checkpoint_every:
+                continue
+            train_values = check(step, terms)  # a broken state must never become the last good checkpoint
+            if epoch_ends:
+                mse = _validate(config, model, state.params, valid_split, train_split, buckets)
+                if mse < progress["best_valid_mse"]:
+                    progress |= {"best_valid_mse": mse, "best_epoch": epoch}
+                    checkpoints.save_best(step, state.params)
+                log.write(step, epoch, {"valid_mse": mse}, prefix="valid")
+                best = " (best so far)" if progress["best_epoch"] == epoch else ""
+                say(
+                    f"epoch {epoch + 1}/{config.epochs}  loss {train_values['loss']:.4f}  valid MSE {mse:.4f}{best}"
+                )
+            progress |= {"data": data.get_state(), "seconds": before + time.monotonic() - started}
+            checkpoints.save_latest(step, state, progress)
+    checkpoints.close()
+    log.close()
+    if progress["best_epoch"] < 0:
+        raise UserError("no epoch had a finite validation MSE; try a lower optim.learning_rate")
+    return progress
+
+
+def _validate(
+    config: ConfigDict, model: Any, params: Any, valid: Split, training: Split, buckets: tuple[int, ...]
+) -> float:
+    predictions = score(
+        model,
+        params,
+        valid,
+        training.statistics,
+        buckets=buckets,
+        batch_size=config.eval_batch_size,
+        threads=config.data.threads,
+    )
+    return float(np.mean((predictions.astype(np.float64) - valid.labels) ** 2))

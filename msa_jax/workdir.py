@@ -1,0 +1,136 @@
+"""What a run leaves in its folder, and how it is written: whole files or none."""
+
+import contextlib
+import csv
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import jax
+import numpy as np
+from tensorboardX import SummaryWriter
+
+PACKAGES = (
+    "msa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets",
+    "transformers", "tokenizers", "numpy", "scikit-learn",
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[str]]:
+    """A text file that appears under its name only once it is written to the end."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", newline="", encoding="utf-8") as f:
+            yield f
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes JSON; NaN, which JSON does not know, becomes null."""
+    with whole_file(path) as f:
+        json.dump(_finite(data), f, indent=2)
+        f.write("\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads what `write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {k: _finite(v) for k, v in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(v) for v in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def write_predictions(
+    path: Path, ids: Sequence[str], predictions: np.ndarray, labels: np.ndarray | None = None
+) -> None:
+    """A CSV of id, label (where there are labels) and prediction, one clip a line."""
+    with whole_file(path) as f:
+        writer = csv.writer(f, lineterminator="\n")
+        writer.writerow(["id", "prediction"] if labels is None else ["id", "label", "prediction"])
+        for i, name in enumerate(ids):
+            score = f"{predictions[i]:.6f}"
+            writer.writerow([name, score] if labels is None else [name, f"{labels[i]:.6g}", score])
+
+
+def environment(data_hash: str) -> dict[str, Any]:
+    """What a run was made with: versions, device, git commit of the code, hash of the data."""
+    versions = {}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "versions": versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "git_commit": commit.stdout.strip() or None,
+        "data_hash": data_hash,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": sys.argv[1:],
+    }
+
+
+class MetricLog:
+    """metrics.jsonl, one object a line, and the same numbers as TensorBoard events."""
+
+    def __init__(self, workdir: Path, *, resume_step: int) -> None:
+        """Opens the log; lines after `resume_step` are of steps that will be taken again, and go.
+
+        Args:
+          workdir: the run's folder.
+          resume_step: optimiser steps that the restored state has done; 0 for a new run.
+        """
+        path = workdir / "metrics.jsonl"
+        if path.exists():
+            kept = []
+            for line in path.read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(json.JSONDecodeError):  # a line that a kill cut off
+                    if json.loads(line)["step"] <= resume_step:
+                        kept.append(line + "\n")
+            with whole_file(path) as f:
+                f.writelines(kept)
+        self._file = path.open("a", encoding="utf-8")
+        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=resume_step + 1)
+
+    def write(self, step: int, epoch: int, values: Mapping[str, float], *, prefix: str) -> None:
+        """Adds a line with `step`, `epoch` and the values.
+
+        Args:
+          step: optimiser steps done.
+          epoch: epochs done or under way, from 0.
+          values: numbers by name.
+          prefix: group of the names in TensorBoard ("train", "valid").
+        """
+        line = {"step": step, "epoch": epoch, **values}
+        self._file.write(json.dumps(_finite(line)) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._events.add_scalar(f"{prefix}/{name.removeprefix(prefix + '_')}", value, step)
+
+    def close(self) -> None:
+        """Flushes both."""
+        self._file.close()
+        self._events.close()

@@ -1,0 +1,73 @@
+"""Buckets and batch plans."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from msa_jax.data.plan import BatchPlan, choose_buckets
+
+
+def padded(lengths, buckets):
+    return sum(min(b for b in buckets if b >= n) for n in lengths)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_buckets_pad_least_of_all_choices(count):
+    lengths = np.random.default_rng(0).integers(3, 14, 60)
+    best = min(
+        padded(lengths, (*inner, lengths.max()))
+        for k in range(count)
+        for inner in itertools.combinations(range(3, 14), k)
+    )
+    buckets = choose_buckets(lengths, count)
+    assert len(buckets) <= count
+    assert buckets[-1] == lengths.max()
+    assert padded(lengths, buckets) == best
+
+
+def test_more_buckets_than_lengths():
+    assert choose_buckets(np.array([5, 5, 7]), 8) == (5, 7)
+
+
+@pytest.fixture
+def lengths():
+    return np.random.default_rng(1).integers(3, 50, 203)
+
+
+def test_each_epoch_visits_every_clip_once_in_full_batches_but_one(lengths):
+    plan = BatchPlan(lengths, choose_buckets(lengths, 4), 16, epochs=3, seed=0)
+    assert len(plan) == 3 * plan.steps_per_epoch == 3 * 13
+    for epoch in range(3):
+        batches = [plan[i] for i in range(epoch * 13, (epoch + 1) * 13)]
+        np.testing.assert_array_equal(np.sort(np.concatenate([r for r, _ in batches])), np.arange(203))
+        assert sorted(len(rows) for rows, _ in batches) == [203 - 12 * 16, *[16] * 12]
+        for rows, length in batches:
+            assert length in plan.buckets
+            assert lengths[rows].max() <= length
+
+
+def test_the_plan_is_a_function_of_seed_and_epoch(lengths):
+    def first(seed, i):
+        return BatchPlan(lengths, (20, 50), 16, epochs=2, seed=seed)[i][0].tolist()
+
+    assert first(0, 0) == first(0, 0)
+    assert first(0, 0) != first(1, 0)
+    assert first(0, 0) != first(0, 13)
+
+
+def test_evaluation_keeps_the_order_of_length_and_cuts_long_clips_to_the_last_bucket(lengths):
+    plan = BatchPlan(lengths, (20, 30), 16)
+    order = np.concatenate([plan[i][0] for i in range(len(plan))])
+    assert (np.diff(lengths[order]) >= 0).all()
+    assert plan[len(plan) - 1][1] == 30
+
+
+def test_padding_counts_the_tokens_that_are_none():
+    plan = BatchPlan(np.array([2, 4, 4]), (4,), 2)
+    assert plan.padding() == pytest.approx(1 - 10 / 16)
+
+
+def test_an_index_outside_is_an_error(lengths):
+    with pytest.raises(IndexError):
+        BatchPlan(lengths, (50,), 16)[13]

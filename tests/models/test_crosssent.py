@@ -1,0 +1,236 @@
+"""CrossSent: the adapter against NumPy, and what must hold for any input."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from msa_jax.models.crosssent import GMRA, CrossSent
+from msa_jax.text import Encoder, EncoderConfig
+
+ENCODER = EncoderConfig(
+    family="bert", vocab_size=50, hidden_size=16, num_layers=3, num_heads=4, intermediate_size=32,
+    max_positions=12, type_vocab_size=1, activation="gelu", layer_norm_eps=1e-12, hidden_dropout=0.1,
+    attention_dropout=0.1, pad_id=0,
+)  # fmt: skip
+B, T, A, V = 3, 7, 5, 4
+
+
+def make_batch(seed=0, rows=B, length=T):
+    rng = np.random.default_rng(seed)
+    mask = np.arange(length) < np.array([length, 5, 3] + [2] * (rows - 3))[:rows, None]
+    inner = mask & (np.arange(length) > 0)
+    return {
+        "text": np.where(mask, rng.integers(1, 50, (rows, length)), 0).astype(np.int32),
+        "text_mask": mask,
+        "audio": (rng.normal(size=(rows, length, A)) * inner[..., None]).astype(np.float32),
+        "vision": (rng.normal(size=(rows, length, V)) * inner[..., None]).astype(np.float32),
+        "audio_mask": inner,
+        "vision_mask": inner,
+        "label": rng.uniform(-3, 3, rows).astype(np.float32),
+        "mask": np.ones(rows, bool),
+        "index": np.arange(rows, dtype=np.int32),
+    }
+
+
+def make_model(**fields):
+    fields.setdefault("gmra", GMRA(heads=4, bottleneck=6))
+    return CrossSent(encoder=Encoder(ENCODER), **fields)
+
+
+def init(model, batch, seed=0):
+    params = model.init(jax.random.key(seed), batch, train=False)["params"]
+    # Away from the special values of the start, so that every term shows.
+    keys = jax.random.split(jax.random.key(seed + 1), len(jax.tree.leaves(params)))
+    noise = [0.1 * jax.random.normal(k, p.shape) for k, p in zip(keys, jax.tree.leaves(params), strict=True)]
+    return jax.tree.map(jnp.add, params, jax.tree.unflatten(jax.tree.structure(params), noise))
+
+
+def norm_numpy(x, p):
+    x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+    return x * p["scale"] + p["bias"]
+
+
+def gmra_numpy(p, x, audio, vision, audio_mask, vision_mask, heads, key_embeddings=True):
+    """One clip, straight from section 3.2 of the paper and its restatement."""
+    h_text = x @ p["text_projection"]["kernel"]
+    h_audio = norm_numpy(audio @ p["audio_projection"]["kernel"], p["audio_norm"])
+    h_vision = norm_numpy(vision @ p["vision_projection"]["kernel"], p["vision_norm"])
+    values = np.concatenate([h_audio, h_vision])
+    keys = values.copy()
+    if key_embeddings:
+        position, modality = p["key_position"][: len(x)], p["key_modality"]
+        keys += np.concatenate([position + modality[0], position + modality[1]])
+    valid = np.concatenate([audio_mask, vision_mask])
+    width = x.shape[1] // heads
+    q, k, v = (h @ p[name]["kernel"] for h, name in ((h_text, "query"), (keys, "key"), (values, "value")))
+    mixed = np.zeros_like(x)
+    for i in range(heads):
+        part = slice(i * width, (i + 1) * width)
+        scores = q[:, part] @ k[:, part].T / np.sqrt(width)
+        weights = np.exp(scores - scores.max()) * valid
+        mixed[:, part] = weights / weights.sum(-1, keepdims=True) @ v[:, part]
+    cross = mixed @ p["output"]["kernel"]
+    gate = 1 / (1 + np.exp(-(np.concatenate([h_text, cross], -1) @ p["gate"]["kernel"] + p["gate"]["bias"])))
+    fusion = h_text + gate * cross
+    down = norm_numpy(fusion, p["adapter_norm"]) @ p["adapter_down"]["kernel"] + p["adapter_down"]["bias"]
+    up = (
+        np.asarray(jax.nn.gelu(down, approximate=False)) @ p["adapter_up"]["kernel"] + p["adapter_up"]["bias"]
+    )
+    return fusion + p["adapter_scale"] * up, gate, gate * cross
+
+
+@pytest.mark.parametrize("key_embeddings", [True, False])
+def test_gmra_equals_its_equations(key_embeddings):
+    gmra, batch = GMRA(heads=4, bottleneck=6, key_embeddings=key_embeddings), make_batch()
+    x = np.random.default_rng(1).normal(size=(B, T, 16)).astype(np.float32)
+    inputs = [x, *(batch[k] for k in ("audio", "vision", "audio_mask", "vision_mask"))]
+    keys = jax.random.split(jax.random.key(0), 40)
+    params = gmra.init(keys[0], *inputs, train=False)["params"]
+    leaves, tree = jax.tree.flatten(params)
+    leaves = [p + 0.3 * jax.random.normal(k, p.shape) for k, p in zip(keys[1:], leaves, strict=False)]
+    params = jax.tree.unflatten(tree, leaves)
+    with jax.default_matmul_precision("highest"):
+        out, extras = gmra.apply({"params": params}, *inputs, train=False)
+    double = jax.tree.map(lambda p: np.asarray(p, np.float64), params)
+    for b in range(B):
+        expected = gmra_numpy(double, *(i[b] for i in inputs), 4, key_embeddings)
+        for got, want in zip((out[b], extras["gate"][b], extras["injected"][b]), expected, strict=True):
+            np.testing.assert_allclose(got, want, atol=2e-5)
+
+
+def test_the_adapter_starts_as_nearly_the_identity_on_text():
+    gmra, batch = GMRA(heads=4, bottleneck=6), make_batch()
+    x = np.random.default_rng(1).normal(size=(B, T, 16)).astype(np.float32)
+    none = np.zeros((B, T), bool)
+    inputs = [x, batch["audio"], batch["vision"], none, none]
+    out, _ = gmra.init_with_output(jax.random.key(0), *inputs, train=False)
+    assert np.abs(out[0] - x).max() < 1e-3  # the adapter's LayerScale is 1e-4
+
+
+def test_a_missing_modality_injects_exactly_nothing_and_stays_finite():
+    model, batch = make_model(), make_batch()
+    params = init(model, batch)
+    one = {**batch, "vision_mask": np.zeros((B, T), bool), "vision": np.full((B, T, V), 7.0, np.float32)}
+    silent = {**one, "audio_mask": np.zeros((B, T), bool)}
+
+    def loss(params, batch):
+        out = model.apply({"params": params}, batch, train=False)
+        return jnp.sum(out["prediction"] ** 2), out
+
+    (_, out), grads = jax.value_and_grad(loss, has_aux=True)(params, silent)
+    np.testing.assert_array_equal(out["injected"], 0)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((out, grads)))
+    np.testing.assert_array_equal(grads["gmra"]["audio_projection"]["kernel"], 0)
+    # What stands in a masked stream changes nothing.
+    _, without = loss(params, {**one, "vision": np.zeros((B, T, V), np.float32)})
+    _, with_ = loss(params, one)
+    np.testing.assert_array_equal(with_["prediction"], without["prediction"])
+    assert np.abs(with_["injected"]).max() > 0
+
+
+def test_predictions_depend_on_audio_and_vision_and_not_without_gmra():
+    batch = make_batch()
+    for gmra, depends in ((GMRA(heads=4, bottleneck=6), True), (None, False)):
+        model = make_model(gmra=gmra)
+        params = init(model, batch)
+        scores = [
+            model.apply({"params": params}, {**batch, **change}, train=False)["prediction"]
+            for change in ({}, {"audio": batch["audio"][::-1]}, {"vision": batch["vision"][::-1]})
+        ]
+        for other in scores[1:]:
+            assert bool(np.abs(other - scores[0]).max() > 1e-6) is depends
+        assert ("gmra" in params) is depends
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_padding_in_time_and_batch_and_the_order_of_clips_change_no_prediction(pooling):
+    model, batch = make_model(pooling=pooling), make_batch()
+    params = init(model, batch)
+
+    def predict(batch):
+        return np.asarray(model.apply({"params": params}, batch, train=False)["prediction"])
+
+    plain = predict(batch)
+    longer = {
+        k: np.pad(v, [(0, 0), (0, 4)] + [(0, 0)] * (v.ndim - 2)) if v.ndim > 1 else v
+        for k, v in batch.items()
+    }
+    taller = {k: np.pad(v, [(0, 2)] + [(0, 0)] * (v.ndim - 1)) for k, v in batch.items()}
+    np.testing.assert_allclose(predict(longer), plain, atol=1e-5)
+    np.testing.assert_allclose(predict(taller)[:B], plain, atol=1e-5)
+    assert np.isfinite(predict(taller)).all()
+    np.testing.assert_allclose(predict({k: v[::-1] for k, v in batch.items()})[::-1], plain, atol=1e-5)
+
+
+def test_outputs_are_named_and_shaped():
+    model, batch = make_model(), make_batch()
+    out = model.apply({"params": init(model, batch)}, batch, train=False)
+    shapes = {k: v.shape for k, v in out.items()}
+    assert shapes == {
+        "prediction": (B,), "fused": (B, 16), "gate": (B, T, 16), "injected": (B, T, 16),
+        "attention": (B, 4, T, T), "cross_attention": (B, 4, T, 2 * T),
+    }  # fmt: skip
+    assert (out["gate"] >= 0).all()
+    assert (out["gate"] <= 1).all()
+
+
+def test_time_order_of_audio_matters_only_with_key_embeddings():
+    batch = make_batch()
+    full = {**batch, **{k: np.ones((B, T), bool) for k in ("text_mask", "audio_mask", "vision_mask")}}
+    for key_embeddings in (True, False):
+        model = make_model(gmra=GMRA(heads=4, bottleneck=6, key_embeddings=key_embeddings))
+        params = init(model, full)
+        a, b = (
+            model.apply({"params": params}, {**full, "audio": audio}, train=False)["prediction"]
+            for audio in (full["audio"], full["audio"][:, ::-1])
+        )
+        assert bool(np.abs(a - b).max() > 1e-5) is key_embeddings
+
+
+def test_dropout_is_active_in_training_only():
+    model, batch = make_model(), make_batch()
+    params = init(model, batch)
+    runs = [
+        model.apply({"params": params}, batch, train=True, rngs={"dropout": jax.random.key(k)})["prediction"]
+        for k in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert np.abs(runs[0] - runs[2]).max() > 1e-4
+
+
+def test_every_branch_learns_and_300_steps_fit_a_batch():
+    import optax
+
+    model, batch = make_model(dropout=0.0, pooled_dropout=0.0), make_batch()
+    params = model.init(jax.random.key(0), batch, train=False)["params"]
+    tx = optax.adam(3e-3)
+
+    def loss(params):
+        return jnp.mean(
+            (model.apply({"params": params}, batch, train=False)["prediction"] - batch["label"]) ** 2
+        )
+
+    @jax.jit
+    def step(carry, _):
+        params, opt = carry
+        value, grads = jax.value_and_grad(loss)(params)
+        updates, opt = tx.update(grads, opt)
+        return (optax.apply_updates(params, updates), opt), value
+
+    (after, _), values = jax.lax.scan(step, (params, tx.init(params)), None, length=300)
+    assert values[-1] < values[0] / 10
+    moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), params["gmra"], after["gmra"])
+    assert all(m > 0 for m in jax.tree.leaves(moved)), moved
+
+
+def test_bad_settings_are_refused():
+    batch = make_batch()
+    for fields, message in (
+        ({"gmra": GMRA(heads=5)}, "do not divide"),
+        ({"gmra": GMRA(heads=4, max_length=3)}, "exceed"),
+        ({"layer": 4}, "layer must be"),
+        ({"pooling": "max"}, "pooling"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            jax.eval_shape(lambda f=fields: make_model(**f).init(jax.random.key(0), batch, train=False))

@@ -1,0 +1,65 @@
+"""Schedule, clip and parameter groups."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from msa_jax import optim
+
+PARAMS = {"encoder": {"layers": {"kernel": jnp.ones(3)}}, "gmra": {"key": {"kernel": jnp.ones(2)}}}
+OPTIM = {
+    "learning_rate": 1e-3,
+    "warmup": 0.4,
+    "clip": 2.0,
+    "eps": 1e-8,
+    "weight_decay": 0.0,
+    "groups": (("^encoder/", 1.0), (".*", 100.0)),
+}
+
+
+def test_linear_warm_up_then_linear_decay():
+    rate = optim.schedule(2.0, total_steps=10, warmup=0.4)
+    expected = [0, 0.5, 1, 1.5, 2, 2 * 5 / 6, 2 * 4 / 6, 2 * 3 / 6, 2 * 2 / 6, 2 / 6, 0]
+    np.testing.assert_allclose([float(rate(s)) for s in range(11)], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_no_warm_up_starts_at_the_peak():
+    assert float(optim.schedule(2.0, total_steps=10, warmup=0.0)(0)) == 2.0
+
+
+def test_groups_scale_the_learning_rate_and_nothing_else():
+    tx, rate = optim.make_optimizer(OPTIM, PARAMS, total_steps=10)
+    state = tx.init(PARAMS)
+    grads = {
+        "encoder": {"layers": {"kernel": jnp.full(3, 0.1)}},
+        "gmra": {"key": {"kernel": jnp.full(2, 0.3)}},
+    }
+    for step in range(4):
+        updates, state = tx.update(grads, state, PARAMS)
+        # Adam on a constant gradient moves each entry by the learning rate.
+        np.testing.assert_allclose(updates["encoder"]["layers"]["kernel"], -rate(step), rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(updates["gmra"]["key"]["kernel"], -100 * rate(step), rtol=1e-4, atol=1e-9)
+
+
+def test_the_clip_is_of_the_global_norm():
+    """Two gradients in one direction beyond the clip give the same moments."""
+    tx, _ = optim.make_optimizer(OPTIM, PARAMS, total_steps=10)
+    states = []
+    for size in (10.0, 1000.0):
+        grads = {
+            "encoder": {"layers": {"kernel": jnp.full(3, size)}},
+            "gmra": {"key": {"kernel": jnp.full(2, -size)}},
+        }
+        states.append(optax.tree_utils.tree_get(tx.update(grads, tx.init(PARAMS), PARAMS)[1], "mu"))
+    np.testing.assert_allclose(
+        states[0]["gmra"]["key"]["kernel"], states[1]["gmra"]["key"]["kernel"], rtol=1e-5
+    )
+    np.testing.assert_allclose(states[0]["encoder"]["layers"]["kernel"], 0.1 * 2.0 / np.sqrt(5), rtol=1e-4)
+
+
+def test_a_pattern_that_matches_nothing_is_an_error():
+    with pytest.raises(ValueError, match="'encodr' is the first to match no parameter"):
+        optim.group_factors(PARAMS, (("encodr", 1.0), (".*", 2.0)))
+    with pytest.raises(ValueError, match="no pattern matches the parameter gmra/key/kernel"):
+        optim.group_factors(PARAMS, (("^encoder/", 1.0),))
