@@ -14,7 +14,7 @@ def _manager(folder: Path) -> ocp.CheckpointManager:
 
 
 class Checkpoints:
-    """The checkpoints of one run, written in the background; a write that is cut off leaves the one before."""
+    """The checkpoints of one run, written in the background; a write cut off leaves the one before."""
 
     def __init__(self, workdir: Path) -> None:
         """Opens `checkpoints/latest` and `checkpoints/best` in the run's folder.

@@ -22,7 +22,7 @@ EVAL_KEYS = ("data.", "eval_batch_size")  # what may be overridden once a run is
 
 USAGE = """\
 usage: python -m msa_jax.main --config=FILE[:VARIANT] [--workdir=DIR] [--config.KEY=VALUE ...]
-       python -m msa_jax.main --mode=eval --workdir=DIR [--config.data.path=PATH] [--config.data.KEY=VALUE ...]
+       python -m msa_jax.main --mode=eval --workdir=DIR [--config.data.path=PATH] [--config.data.KEY=VALUE]
        python -m msa_jax.main --mode=predict --workdir=DIR --config.data.path=FILE [--output=CSV]
 
 Trains, selects the best epoch on validation data, tests once and leaves everything in the workdir; the same
@@ -197,22 +197,7 @@ def _trained_config(workdir: Path) -> ConfigDict:
         stored = json.loads((workdir / "config.json").read_text())
     except FileNotFoundError:
         raise UserError(f"--workdir: {workdir} holds no run (no config.json); train one first") from None
-    return to_config(stored)
-
-
-def to_config(stored: dict) -> ConfigDict:
-    """A stored config.json as a locked ConfigDict: lists become tuples again, and null keys take strings."""
-
-    def convert(value):
-        if isinstance(value, dict):
-            return ConfigDict({k: convert(v) for k, v in value.items()})
-        return tuple(convert(v) for v in value) if isinstance(value, list) else value
-
-    config = convert(stored)
-    for key in ("path", "split_name"):
-        if config.data[key] is None:
-            config.data[key] = config_flags.config_dict.placeholder(str)
-    return config.lock()
+    return settings.to_config(stored)
 
 
 def _override(config: ConfigDict, rest: Sequence[str]) -> ConfigDict:

@@ -13,11 +13,11 @@ from ml_collections import ConfigDict
 
 from msa_jax import setup
 from msa_jax.checkpoint import Checkpoints
-from msa_jax.cli import to_config
 from msa_jax.data.example import Example
 from msa_jax.data.pipeline import STREAMS, Clips, Preprocessing, Source, Split, Statistics
 from msa_jax.errors import UserError
 from msa_jax.evaluate import score
+from msa_jax.settings import to_config
 from msa_jax.text import Encoder, EncoderConfig, Tokenizer
 from msa_jax.workdir import read_json, write_json
 
@@ -144,7 +144,8 @@ class Run:
         if width != self.how.widths[modality]:
             rest = tuple(m for m in self.how.modalities if m != modality)
             raise UserError(
-                f"{where}: {modality} has {width} columns, the run was trained on {self.how.widths[modality]}; "
+                f"{where}: {modality} has {width} columns, the run was trained on "
+                f"{self.how.widths[modality]}; "
                 f'bring the same features, or leave it out with --config.data.modalities="{rest}"'
             )
 

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from msa_jax import metrics, predict, setup
 from msa_jax.cli import Command, parse
 from msa_jax.data import datasets, readers
-from msa_jax.data.corpora import CORPORA, SPLITS
+from msa_jax.data.corpora import SPLITS
 from msa_jax.data.datasets import Built
 from msa_jax.data.pipeline import STREAMS, Split
 from msa_jax.data.plan import choose_buckets
@@ -28,7 +28,8 @@ SHOWN = ("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_no
 
 def prepare_process(config: ConfigDict) -> None:
     """Keeps compiled programs on disk, so that the next start of the same shapes need not compile."""
-    jax.config.update("jax_compilation_cache_dir", str(setup.cache_folder(config) / "xla"))
+    if jax.config.jax_compilation_cache_dir is None:  # JAX_COMPILATION_CACHE_DIR says otherwise
+        jax.config.update("jax_compilation_cache_dir", str(setup.cache_folder(config) / "xla"))
 
 
 def with_data(command: Command) -> Command:
@@ -51,6 +52,11 @@ def with_data(command: Command) -> Command:
 def source_name(corpus: Built) -> str:
     """What results.json says of the data: "synthetic", or the user's file."""
     return "synthetic" if corpus.corpus == "synthetic" else corpus.source
+
+
+def metric_set(config: ConfigDict) -> str:
+    """The corpus whose metrics are reported: its own, or that which it is made in the shape of."""
+    return "mosi" if config.data.corpus == "synthetic" else config.data.corpus
 
 
 def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -78,8 +84,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     corpus = setup.open_corpus(config)
     banner = SYNTHETIC if source_name(corpus) == "synthetic" else f"data: {corpus.source} ({corpus.format})"
     say(banner)
-    for problem, clips in corpus.report.items():
-        say(f"note: {problem}: {len(clips)} clips repaired ({', '.join(clips[:3])}, ...)")
+    for line in corpus.messages():
+        say(f"note: {line}")
     how = setup.preprocessing(config, corpus.widths)
     texts = setup.training_texts(corpus)
     tokenizer = setup.make_tokenizer(config, texts)
@@ -88,8 +94,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     split = {name: _scan(corpus, name, tokenizer, how, config) for name in ("train", "valid")}
     params = setup.init_params(model, how, jax.random.key(config.seed), pretrained)
     say(
-        f"{config.model.name}: {setup.count_parameters(params):,} parameters; {len(split['train'])} clips to train "
-        f"on, {len(split['valid'])} to validate; {jax.devices()[0].device_kind}"
+        f"{config.model.name}: {setup.count_parameters(params):,} parameters; {len(split['train'])} clips to "
+        f"train on, {len(split['valid'])} to validate; {jax.devices()[0].device_kind}"
     )
     workdir.mkdir(parents=True, exist_ok=True)
     _claim(config, workdir, corpus)
@@ -102,7 +108,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     results: dict[str, Any] = {"data": source_name(corpus), "data_hash": corpus.content_hash}
     for name in ("valid", "test"):
         scanned = split.get(name) or best.scan(corpus.split(name))
-        results[name] = _evaluate(best, scanned, CORPORA[config.data.corpus].metrics, workdir, name)
+        results[name] = _evaluate(best, scanned, metric_set(config), workdir, name)
     results |= {
         "best_epoch": progress["best_epoch"],
         "seed": config.seed,
@@ -148,8 +154,8 @@ def _claim(config: ConfigDict, workdir: Path, corpus: Built) -> None:
         before = read_json(workdir / "environment.json")["data_hash"]
         if before != corpus.content_hash:
             raise UserError(
-                f"--workdir: {workdir} was trained on other data: the content of {corpus.source} has changed; "
-                "name another folder"
+                f"--workdir: {workdir} was trained on other data: the content of {corpus.source} has "
+                "changed; name another folder"
             )
         return
     write_json(workdir / "config.json", config.to_dict())
@@ -186,7 +192,7 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     corpus = setup.open_corpus(config)
     say(SYNTHETIC if source_name(corpus) == "synthetic" else f"data: {corpus.source} ({corpus.format})")
     for m in STREAMS:
-        if m in run.how.modalities and corpus.has(m):
+        if m in run.how.modalities and corpus.widths[m] > 1:  # 1: no clip has it
             run.check_width(m, corpus.widths[m], corpus.source)
     wanted = SPLITS if config.data.eval_split == "all" else (config.data.eval_split,)
     folder = workdir / f"eval_{Path(source_name(corpus)).stem}_{corpus.content_hash[:8]}"
@@ -198,7 +204,7 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     }
     for name in wanted:
         split = run.scan(corpus.split(name))
-        results[name] = _evaluate(run, split, CORPORA[config.data.corpus].metrics, folder, name)
+        results[name] = _evaluate(run, split, metric_set(config), folder, name)
     write_json(folder / "results.json", results)
     show(results, folder)
     return results

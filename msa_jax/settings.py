@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 from msa_jax.data.corpora import CORPORA, SPLITS
 from msa_jax.errors import UserError
 
 MODALITIES = ("text", "audio", "vision")
 CHOICES: dict[str, Sequence[Any]] = {
-    "data.corpus": tuple(CORPORA),
+    "data.corpus": (*CORPORA, "synthetic"),
     "data.eval_split": (*SPLITS, "all"),
     "text.dtype": ("float32", "bfloat16"),
     "model.name": ("crosssent",),
@@ -88,3 +89,18 @@ def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
         else:
             out[prefix + key] = value
     return out
+
+
+def to_config(stored: dict) -> ConfigDict:
+    """A stored config.json as a locked ConfigDict: lists become tuples again, and null keys take strings."""
+
+    def convert(value):
+        if isinstance(value, dict):
+            return ConfigDict({k: convert(v) for k, v in value.items()})
+        return tuple(convert(v) for v in value) if isinstance(value, list) else value
+
+    config = convert(stored)
+    for key in ("path", "split_name"):
+        if config.data[key] is None:
+            config.data[key] = placeholder(str)
+    return config.lock()

@@ -1,6 +1,5 @@
 """From a config to the pieces of a run: the corpus, the tokenizer, the preprocessing, the model."""
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from ml_collections import ConfigDict
 
 from msa_jax import models
 from msa_jax.data import datasets, synthetic
-from msa_jax.data.pipeline import STREAMS, Preprocessing
+from msa_jax.data.pipeline import SCAN_CLIPS, STREAMS, Preprocessing
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from msa_jax.text import (
@@ -46,7 +45,7 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
         return datasets.load(corpus, path, cache=cache, cut=cut, split_name=config.data.split_name)
     if corpus == "synthetic":
         made = synthetic.SyntheticConfig()
-        examples = (example for example, _ in synthetic.generate(made))
+        examples, _ = synthetic.generate(made)
         return datasets.build_examples(corpus, examples, cache=cache, key=synthetic.corpus_key(made))
     built = datasets.find_built(corpus, cache)
     if len(built) == 1:
@@ -166,7 +165,7 @@ def init_params(model: nn.Module, how: Preprocessing, key: jax.Array, pretrained
         return params
 
     params = jax.jit(fresh)(key)
-    return params if pretrained is None else {**params, "encoder": jax.tree.map(jnp.asarray, pretrained)}
+    return params if pretrained is None else {**params, "encoder": jax.tree.map(jnp.array, pretrained)}
 
 
 def count_parameters(params: Any) -> int:
@@ -174,14 +173,9 @@ def count_parameters(params: Any) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
 
 
-def training_texts(corpus: datasets.Built, *, at_once: int = 256) -> Iterable[str]:
+def training_texts(corpus: datasets.Built) -> Iterable[str]:
     """The texts of the training split, read a few clips at a time."""
     source = corpus.split("train")
-    for start in range(0, len(source), at_once):
-        rows = range(start, min(start + at_once, len(source)))
+    for start in range(0, len(source), SCAN_CLIPS):
+        rows = range(start, min(start + SCAN_CLIPS, len(source)))
         yield from (clip["text"] for clip in source.__getitems__(rows))
-
-
-def encoder_to_json(config: EncoderConfig) -> dict[str, Any]:
-    """For a run's folder, so that loading it needs no pretrained weights."""
-    return dataclasses.asdict(config)

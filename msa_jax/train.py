@@ -1,5 +1,6 @@
 """One step, and one readable loop around it."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import optax
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from msa_jax import optim, setup
+from msa_jax import optim
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.pipeline import Split, batches
 from msa_jax.data.plan import BatchPlan
@@ -66,7 +67,7 @@ def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, 
     (loss, terms), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
     updates, opt_state = state.tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    terms = {"loss": loss, **terms, "grad_norm": optax.global_norm(grads)}
+    terms = {"loss": loss, **terms, "grad_norm": optax.tree.norm(grads)}
     return state.replace(step=state.step + 1, params=params, opt_state=opt_state), terms
 
 
@@ -137,61 +138,57 @@ def train(
         say(f"resuming at step {done} of {len(plan)}")
     log = MetricLog(workdir, resume_step=done)
     step_fn = jax.jit(train_step, donate_argnums=0)
-    before, last_line, clips = progress["seconds"], time.monotonic(), 0
+    before, since, clips = progress["seconds"], time.monotonic(), 0
     pending: tuple[int, dict[str, Array]] | None = None
 
-    def check(step: int, terms: dict[str, Array]) -> dict[str, float]:
-        """The terms as numbers; stops the run at the first that is not finite."""
-        values = {name: float(value) for name, value in terms.items()}
-        if not (math.isfinite(values["loss"]) and math.isfinite(values["grad_norm"])):
-            log.close()
-            checkpoints.close()
-            good = checkpoints.latest_step
-            where = f"step {good} in {checkpoints.folder / 'latest'}" if good is not None else "none yet"
-            raise UserError(
-                f"the loss or its gradient is not finite at step {step} (loss {values['loss']}, gradient norm "
-                f"{values['grad_norm']}); last good checkpoint: {where}; try a lower optim.learning_rate"
-            )
-        return values
+    with contextlib.closing(checkpoints), contextlib.closing(log), bar(len(plan), done) as shown:
 
-    with bar(len(plan), done) as shown:
+        def record(step: int, terms: dict[str, Array]) -> float:
+            """Logs a step, and returns its loss; stops the run where it is not finite."""
+            nonlocal since, clips
+            values = {name: float(value) for name, value in terms.items()}
+            if not (math.isfinite(values["loss"]) and math.isfinite(values["grad_norm"])):
+                good = checkpoints.latest_step
+                where = f"step {good} in {checkpoints.folder / 'latest'}" if good is not None else "none yet"
+                raise UserError(
+                    f"the loss or its gradient is not finite at step {step} (loss {values['loss']}, gradient "
+                    f"norm {values['grad_norm']}); last good checkpoint: {where}; try a lower "
+                    "optim.learning_rate"
+                )
+            if step % config.log_every == 0:
+                values["learning_rate"] = float(rate(step - 1))
+                values["clips_per_second"] = clips / (time.monotonic() - since)
+                since, clips = time.monotonic(), 0
+                log.write(step, (step - 1) // plan.steps_per_epoch, values, prefix="train")
+                shown.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
+            return values["loss"]
+
         for step in range(done + 1, len(plan) + 1):
-            epoch = (step - 1) // plan.steps_per_epoch
             batch = next(data)
             clips += int(batch["mask"].sum())
             state, terms = step_fn(state, batch)
-            # The step before is looked at while this one runs: the device never waits for the host.
-            for logged in (pending, (step, terms) if step == len(plan) else None):
-                if logged is None:
-                    continue
-                values = check(*logged)
-                if logged[0] % config.log_every == 0 or logged[0] == len(plan):
-                    now = time.monotonic()
-                    values["learning_rate"] = float(rate(logged[0] - 1))
-                    values["clips_per_second"] = clips / (now - last_line)
-                    last_line, clips = now, 0
-                    log.write(logged[0], (logged[0] - 1) // plan.steps_per_epoch, values, prefix="train")
-                    shown.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
-            pending = (step, terms)
             shown.update()
-            epoch_ends = step % plan.steps_per_epoch == 0
-            if not epoch_ends and step % config.checkpoint_every:
+            # The step before is looked at while this one runs: the device never waits for the host.
+            if pending:
+                record(*pending)
+            pending = (step, terms)
+            epoch, left = divmod(step, plan.steps_per_epoch)
+            if left and step % config.checkpoint_every:
                 continue
-            train_values = check(step, terms)  # a broken state must never become the last good checkpoint
-            if epoch_ends:
+            # Looked at first: a broken state must never become the last good checkpoint.
+            loss, pending = record(*pending), None
+            if not left:
                 mse = _validate(config, model, state.params, valid_split, train_split, buckets)
-                if mse < progress["best_valid_mse"]:
-                    progress |= {"best_valid_mse": mse, "best_epoch": epoch}
+                log.write(step, epoch - 1, {"valid_mse": mse}, prefix="valid")
+                best = mse < progress["best_valid_mse"]
+                if best:
+                    progress |= {"best_valid_mse": mse, "best_epoch": epoch - 1}
                     checkpoints.save_best(step, state.params)
-                log.write(step, epoch, {"valid_mse": mse}, prefix="valid")
-                best = " (best so far)" if progress["best_epoch"] == epoch else ""
-                say(
-                    f"epoch {epoch + 1}/{config.epochs}  loss {train_values['loss']:.4f}  valid MSE {mse:.4f}{best}"
-                )
+                note = " (best so far)" if best else ""
+                say(f"epoch {epoch}/{config.epochs}  loss {loss:.4f}  valid MSE {mse:.4f}{note}")
             progress |= {"data": data.get_state(), "seconds": before + time.monotonic() - started}
             checkpoints.save_latest(step, state, progress)
-    checkpoints.close()
-    log.close()
+            since, clips = time.monotonic(), 0  # validation and checkpoints are no training time
     if progress["best_epoch"] < 0:
         raise UserError("no epoch had a finite validation MSE; try a lower optim.learning_rate")
     return progress

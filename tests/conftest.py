@@ -1,13 +1,85 @@
-"""What all tests share."""
+"""What all tests share: strict broadcasting, a home of their own, and a tiny corpus on disk."""
+
+import os
+import pickle
+from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 # A silent [B] + [B, 1] is a bug that no shape check sees.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+WORDS = "good great fine bad awful poor movie film story actor plot and the a was really".split()  # noqa: SIM905
+# Small enough to compile in a second: see `tiny_overrides`.
+TINY = {
+    "seed": 3,
+    "epochs": 3,
+    "batch_size": 4,
+    "eval_batch_size": 4,
+    "log_every": 1,
+    "data.buckets": 2,
+    "text.encoder": "scratch",
+    "text.scratch.vocab_size": 60,
+    "text.scratch.hidden_size": 16,
+    "text.scratch.num_layers": 2,
+    "text.scratch.num_heads": 2,
+    "text.scratch.intermediate_size": 16,
+    "model.gmra.heads": 2,
+    "model.gmra.bottleneck": 4,
+    "optim.learning_rate": 1e-3,
+    "optim.groups": "((r'.*', 1.0),)",
+}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests that train on the tiny corpus share their compiled programs, subprocesses included."""
+    folder = str(tmp_path_factory.getbasetemp() / "compiled")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path, monkeypatch):
-    """No test writes into the checkout, or sees the user's built corpora."""
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees, or writes to, what the user has built."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+def make_words_folder(folder: Path, *, seed: int = 0, widths: tuple[int, int] = (3, 2)) -> Path:
+    """A words pickle in a folder: train, dev and test of 10, 6 and 6 clips with learnable labels."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, count in (("train", 10), ("dev", 6), ("test", 6)):
+        clips = []
+        for k in range(count):
+            n = int(rng.integers(2, 9))
+            words = [WORDS[i] for i in rng.integers(0, len(WORDS), n)]
+            audio, vision = (rng.normal(5, 3, (n, d)).astype(np.float32) for d in widths)
+            score = np.clip(audio[:, 0].mean() - 5 + 0.5 * (("good" in words) - ("bad" in words)), -3, 3)
+            clips.append(
+                (
+                    (np.arange(n), vision, audio, words),
+                    np.array([[score]], np.float32),
+                    f"{name}{k // 4}[{k}]",
+                )
+            )
+        with (folder / f"{name}.pkl").open("wb") as f:
+            pickle.dump(clips, f)
+    return folder
+
+
+@pytest.fixture
+def words_folder(tmp_path: Path) -> Path:
+    """See `make_words_folder`."""
+    return make_words_folder(tmp_path / "words")
+
+
+@pytest.fixture
+def tiny_overrides(tmp_path: Path, words_folder: Path) -> list[str]:
+    """Arguments that make any CrossSent config train on the tiny corpus in seconds."""
+    values = {**TINY, "data.path": words_folder, "data.cache": tmp_path / "cache"}
+    return [f"--config.{key}={value}" for key, value in values.items()]

@@ -25,7 +25,7 @@ def test_mosi_against_sklearn_and_scipy(scores, corpus):
         truth, guess = np.round(np.clip(y, -k, k)), np.round(np.clip(p, -k, k))
         assert got[key] == pytest.approx(sk.accuracy_score(truth, guess))
     nonzero = y != 0
-    assert 0 < (~nonzero).sum()
+    assert (~nonzero).sum() > 0
     for name, truth, guess in (("has0", y >= 0, p >= 0), ("non0", (y > 0)[nonzero], (p > 0)[nonzero])):
         assert got[f"acc2_{name}"] == pytest.approx(sk.accuracy_score(truth, guess))
         assert got[f"f1_{name}"] == pytest.approx(sk.f1_score(truth, guess, average="weighted"))

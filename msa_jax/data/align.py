@@ -39,7 +39,7 @@ def resample(frames_FD: Float[np.ndarray, "F D"], length: int) -> Float[np.ndarr
     F = len(frames_FD)
     step = np.arange(length)
     start, stop = step * F // length, -(-(step + 1) * F // length)
-    if F == length:
+    if length == F:
         return frames_FD.astype(np.float32)
     total_FD = np.zeros((F + 1, frames_FD.shape[1]))
     np.cumsum(frames_FD, axis=0, dtype=np.float64, out=total_FD[1:])

@@ -1,8 +1,9 @@
-"""The best possible predictor of the synthetic corpus: exact Bayesian inference, told all but the hidden facts.
+"""The best possible predictor of the synthetic corpus: exact Bayesian inference on a grid of sentiments.
 
     python -m msa_jax.data.oracle
 
-prints the floor that a model's score on the corpus is to be read against.
+prints the floor that a model's score on the corpus is to be read against. The predictor knows how the corpus
+is made, but of a clip only what a model sees.
 """
 
 import dataclasses
@@ -99,7 +100,7 @@ def _log_normal(x: np.ndarray, mean: np.ndarray | float, sd: np.ndarray | float)
 
 @dataclasses.dataclass
 class _Shifted:
-    """A stream under one guess of lag and noise level, by *word* [B, T]; zeros where no row shows the word."""
+    """A stream under one guess of lag and noise, by *word* [B, T]; zeros where no row shows the word."""
 
     log_prior: np.ndarray  # [B], of the guess and of the rows that are dead
     shown: np.ndarray
@@ -155,7 +156,7 @@ def _irony_chain(config: SyntheticConfig, plain: np.ndarray, ironic: np.ndarray)
 
 @dataclasses.dataclass
 class _Heard:
-    """What streams say of each word, [B, T], [B, T, S] where it hangs on the sentiment, for one guess of each."""
+    """What the streams say of each word [B, T], for each sentiment [B, T, S], under one guess of each."""
 
     log_prior: np.ndarray  # [B]
     filler: np.ndarray  # log likelihood of the valences, the word being a filler
@@ -174,7 +175,7 @@ def _listen(config: SyntheticConfig, batch: _Batch, streams: tuple[_Shifted, ...
         seen = _log_normal(s.valence, 0.0, 1 / np.sqrt(np.where(s.shown, s.precision, 1.0)))
         filler = filler + np.where(s.shown, seen, 0.0)
     mean = (prior * GRID + pull[..., None]) / precision[..., None]
-    # The integral over m of N(m; s, meaning_sd) * prod N(valence; m, sd), written as its ratio to the filler's
+    # The integral over m of N(m; s, meaning_sd) * prod N(valence; m, sd), as its ratio to the filler's
     # prod N(valence; 0, sd).
     ratio = mean**2 * precision[..., None] - prior * GRID**2 + np.log(prior / precision)[..., None]
     return _Heard(

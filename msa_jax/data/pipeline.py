@@ -16,7 +16,7 @@ from msa_jax.data.plan import BatchPlan
 from msa_jax.text import Tokenizer
 
 STREAMS = ("audio", "vision")
-SCAN_CLIPS = 256  # clips read at once while a split is scanned: bounds memory, amortises the reads
+SCAN_CLIPS = 32  # clips read at once while a split is scanned: bounds memory, amortises the reads
 
 
 class Source(Protocol):
@@ -115,7 +115,7 @@ class Split:
             clips = source.__getitems__(range(start, min(start + SCAN_CLIPS, len(source))))
             for clip in clips:
                 text = clip["text"].lower() if how.lowercase else clip["text"]
-                tokens, words = tokenizer.encode(text)
+                tokens, words = tokenizer.encode(text, len(text))
                 self._tokens.append(tokens)
                 self._words.append(words)
                 self.ids.append(clip["id"])

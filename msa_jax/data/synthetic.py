@@ -1,4 +1,23 @@
-"""A seeded corpus of the shape of CMU-MOSI whose hidden truth is known."""
+"""A seeded corpus of the shape of CMU-MOSI whose hidden truth is known.
+
+A clip has a hidden sentiment, and its words mean something near it. A word of the made-up language shows
+what is meant or, in ironic spans, the opposite. A row of audio or vision shows what its word means, faintly,
+and whether the word is ironic, plainly; it may come some words late, or be dead (silent, occluded). So words
+must be bound to their own rows: neither text alone nor a clip's averages tell the sentiment. Annotators add
+noise to it.
+
+The best possible predictor, told all but the hidden facts, scores on 2000 clips of the default config (± one
+standard error; "sentiment" errs by the annotators' noise alone; each measure gets the prediction that is best
+for it; Acc-2 leaves out neutral clips) as `python -m msa_jax.data.oracle` prints:
+
+    told                          MAE     MSE    Corr   Acc-7   Acc-2
+    text, audio, vision  0.415 ± 0.008   0.300   0.937    57.7    92.4
+    text, audio          0.437 ± 0.010   0.367   0.922    57.1    91.1
+    text, vision         0.441 ± 0.010   0.376   0.920    57.0    91.4
+    text                 0.985 ± 0.026   1.943   0.458    45.6    69.5
+    audio, vision        0.993 ± 0.017   1.542   0.610    30.9    72.9
+    sentiment            0.265 ± 0.005   0.112   0.977    73.0    95.9
+"""
 
 import dataclasses
 import functools
@@ -19,10 +38,10 @@ POLARITIES = np.arange(-LIMIT, LIMIT + STEP, STEP)
 ANNOTATORS = 5  # their mean lies on a grid of 0.2, as MOSI's labels do
 VALENCE, MARKER, ENERGY, SPEAKER = range(4)  # hidden channels of a stream; the rest are the speaker's too
 CHANNELS = SPEAKER + 2
-ENERGY_ON = 1.5  # dead rows have -ENERGY_ON: far enough apart for no noise to confuse them
-COLUMN_NOISE = 0.25  # noise floor: standard deviation per feature column, in units of the channels
+ENERGY_ON = 1.0  # dead rows have -ENERGY_ON: far enough apart for no noise to confuse them
+COLUMN_NOISE = 0.1  # noise floor: standard deviation per feature column, in units of the channels
 FILLERS = 60
-SYNONYMS = 4
+SYNONYMS = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,16 +77,16 @@ class SyntheticConfig:
     max_words: int = 45
     sentiment_rate: float = 0.4
     meaning_sd: float = 0.7
-    text_noise: tuple[float, ...] = (0.3, 0.9)
-    irony_rate: float = 0.35
-    irony_length: float = 4.0
-    dead_rate: float = 0.2
+    text_noise: tuple[float, ...] = (0.2, 0.6)
+    irony_rate: float = 0.3
+    irony_length: float = 5.0
+    dead_rate: float = 0.15
     dead_length: float = 3.0
-    lag_odds: tuple[float, ...] = (0.5, 0.3, 0.2)
-    audio_noise: tuple[float, ...] = (0.5, 1.0)
-    vision_noise: tuple[float, ...] = (0.5, 1.0)
+    lag_odds: tuple[float, ...] = (0.6, 0.3, 0.1)
+    audio_noise: tuple[float, ...] = (0.4, 1.0)
+    vision_noise: tuple[float, ...] = (0.4, 1.0)
     valence_noise: float = 5.0
-    marker_noise: float = 0.7
+    marker_noise: float = 0.5
     annotator_sd: float = 0.7
 
     def __post_init__(self) -> None:
@@ -85,8 +104,8 @@ class Facts:
       id: the id of the example.
       sentiment: what the annotators saw before their own noise, in [-3, 3].
       is_sentiment_word: bool [n].
-      meaning: float [n], what each word means, 0 on fillers. Where irony covers the word, the word on the page
-        shows the opposite.
+      meaning: float [n], what each word means, 0 on fillers. Under irony the word on the page shows the
+        opposite.
       irony: bool [n], the word belongs to an ironic span.
       silent: bool [n], *row* r of audio shows no word: silence, or the stream has not begun (r < audio_lag).
       occluded: bool [n], the same for vision.
@@ -273,31 +292,25 @@ def _split(config: SyntheticConfig, index: int, first_video: int) -> tuple[list[
     examples, facts = [], []
     for i, n in enumerate(lengths):
         name = f"synth{first_video + video[i]:04d}"
-        example = Example(
-            id=f"{name}_{number[i] + 1}",
-            video=name,
-            split=SPLITS[index],
-            text=" ".join(words[i, :n]),
-            audio=audio.rows[i],
-            vision=vision.rows[i],
-            aligned=True,
-            label=float(label[i]),
+        clip = f"{name}_{number[i] + 1}"
+        text, rating = " ".join(words[i, :n]), float(label[i])
+        examples.append(
+            Example(
+                clip, name, SPLITS[index], text, audio.rows[i], vision.rows[i], aligned=True, label=rating
+            )
         )
-        examples.append(example)
+        per_word = {"is_sentiment_word": bears, "meaning": meaning, "irony": irony}
+        per_word |= {"silent": audio.dead, "occluded": vision.dead}
         facts.append(
             Facts(
-                id=example.id,
+                id=clip,
                 sentiment=float(sentiment[i]),
-                is_sentiment_word=bears[i, :n],
-                meaning=meaning[i, :n],
-                irony=irony[i, :n],
-                silent=audio.dead[i, :n],
-                occluded=vision.dead[i, :n],
                 audio_lag=int(audio.lag[i]),
                 vision_lag=int(vision.lag[i]),
                 text_noise=float(text_noise[i]),
                 audio_noise=float(audio.noise[i]),
                 vision_noise=float(vision.noise[i]),
+                **{fact: values[i, :n] for fact, values in per_word.items()},
             )
         )
     return examples, facts
@@ -310,7 +323,7 @@ def generate(config: SyntheticConfig) -> tuple[list[Example], list[Facts]]:
       config: what to draw it from.
 
     Returns:
-      The examples (word-aligned, train first, then valid, then test) and, in the same order, their hidden facts.
+      The examples (word-aligned; train, then valid, then test) and, in the same order, their hidden facts.
     """
     examples: list[Example] = []
     facts: list[Facts] = []

@@ -66,7 +66,7 @@ class GMRA(nn.Module):
         B, T, D = x_BTD.shape
         if D % self.heads:
             raise ValueError(f"{self.heads} heads do not divide the encoder's width {D}")
-        if T > self.max_length:
+        if self.max_length < T:
             raise ValueError(f"{T} tokens exceed the adapter's max_length {self.max_length}")
 
         def dense(features: int, name: str, init: Any = PROJECTION, bias: bool = False) -> nn.Dense:
@@ -153,8 +153,8 @@ class CrossSent(nn.Module):
 
         Returns:
           `prediction` [B]; `fused` [B, D], the vector before the last Dense; `attention` [B, heads, T, T]
-          of the encoder's last layer (only with train=False); with the adapter also `gate` and `injected` [B, T, D] and
-          `cross_attention` [B, heads, T, 2T].
+          of the encoder's last layer (only with train=False); with the adapter also `gate` and `injected`
+          [B, T, D] and `cross_attention` [B, heads, T, 2T].
         """
         if not 1 <= self.layer <= self.encoder.config.num_layers:
             raise ValueError(f"layer must be 1 .. {self.encoder.config.num_layers}, got {self.layer}")

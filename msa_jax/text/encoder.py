@@ -10,6 +10,7 @@ compile time, but copies every layer's weights and gradients in and out of the s
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import flax
@@ -96,12 +97,7 @@ class EncoderLayer(nn.Module):
         c = self.config
         B, T, D = x_BTD.shape
         H = D // c.num_heads
-        dense = lambda features, name: nn.Dense(  # noqa: E731
-            features,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.normal(c.initializer_range),
-            name=name,
-        )
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=nn.initializers.normal(c.initializer_range))
 
         # All three masks are cut from one draw: random bits are most of what a layer adds to compile time.
         # The batch axis leads, so that a batch split over devices draws its own rows only.
@@ -113,7 +109,7 @@ class EncoderLayer(nn.Module):
                 bits, (sizes[0], sizes[0] + sizes[1]), axis=1
             )
 
-        qkv_BT3NH = dense(3 * D, "qkv")(x_BTD).reshape(B, T, 3, c.num_heads, H)
+        qkv_BT3NH = dense(3 * D, name="qkv")(x_BTD).reshape(B, T, 3, c.num_heads, H)
         q_BTNH, k_BSNH, v_BSNH = (qkv_BT3NH[:, :, i] for i in range(3))
         scores_BNTS = jnp.einsum("btnh,bsnh->bnts", q_BTNH * H**-0.5, k_BSNH).astype(jnp.float32)
         if bias_B11S is not None:
@@ -121,11 +117,11 @@ class EncoderLayer(nn.Module):
         probs_BNTS = nn.softmax(scores_BNTS)
         kept_BNTS = _drop(probs_BNTS.astype(self.dtype), attention_bits, c.attention_dropout)
         mixed_BTD = jnp.einsum("bnts,bsnh->btnh", kept_BNTS, v_BSNH).reshape(B, T, D)
-        mixed_BTD = _drop(dense(D, "attention_out")(mixed_BTD), residual_bits, c.hidden_dropout)
+        mixed_BTD = _drop(dense(D, name="attention_out")(mixed_BTD), residual_bits, c.hidden_dropout)
         x_BTD = _norm(self, x_BTD + mixed_BTD, "attention_norm")
 
-        y_BTF = _ACTIVATIONS[c.activation](dense(c.intermediate_size, "mlp_in")(x_BTD))
-        y_BTD = _drop(dense(D, "mlp_out")(y_BTF), output_bits, c.hidden_dropout)
+        y_BTF = _ACTIVATIONS[c.activation](dense(c.intermediate_size, name="mlp_in")(x_BTD))
+        y_BTD = _drop(dense(D, name="mlp_out")(y_BTF), output_bits, c.hidden_dropout)
         return _norm(self, x_BTD + y_BTD, "mlp_norm"), probs_BNTS
 
 

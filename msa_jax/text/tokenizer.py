@@ -5,12 +5,10 @@ without transformers. transformers is imported only for a model folder that has 
 """
 
 import contextlib
-import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tokenizers
@@ -170,16 +168,18 @@ def _named_tokens(folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """transformers announces at import that it found no PyTorch, which this library does not need."""
+    """Silences transformers, which announces at import that it found no PyTorch (none is needed here)."""
     variable = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
     before = os.environ.get(variable)
     os.environ[variable] = "1"
-    logger = logging.getLogger("transformers")
-    level = logger.level
     try:
+        from transformers.utils import logging
+
+        level = logging.get_verbosity()
+        logging.set_verbosity_error()
         yield
+        logging.set_verbosity(level)
     finally:
-        logger.setLevel(level)
         if before is None:
             del os.environ[variable]
         else:
@@ -192,11 +192,10 @@ def _convert_backend(folder: Path) -> tokenizers.Tokenizer:
         from transformers import AutoTokenizer
 
         try:
-            slow: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-            return slow.backend_tokenizer
+            return AutoTokenizer.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
         except Exception as e:  # missing files come as OSError, TypeError, ValueError, ...
-            reason = str(e).strip().splitlines()[0][:200] if str(e).strip() else type(e).__name__
-            raise UserError(f"no usable tokenizer in {folder} (a tokenizer.json is best): {reason}") from None
+            reason = next(iter(str(e).strip().splitlines()), type(e).__name__)[:200]
+    raise UserError(f"no usable tokenizer in {folder} (a tokenizer.json is best): {reason}")
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:

@@ -133,7 +133,7 @@ def _kinds(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
             head = file.read(8)
-            file.seek(-1, 2) if head else None
+            file.seek(max(path.stat().st_size - 1, 0))
             last = file.read(1)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -160,12 +160,9 @@ def _content(path: Path, kind: str) -> object:
         return safe_pickle.load(path)
     if kind == "text":
         return path
-    try:
-        return np.load(path, allow_pickle=False)
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
-        raise UserError(
-            f"{path}: the .npz archive is truncated or damaged ({error}); copy it again"
-        ) from None
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path}: the archive is truncated or damaged; copy it again")
+    return np.load(path, allow_pickle=False)
 
 
 def _hint(content: object) -> str:

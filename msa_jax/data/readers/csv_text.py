@@ -83,18 +83,18 @@ def _header(fields: list[str]) -> list[str]:
 
 def _rows(path: Path, where: str) -> Iterator[tuple[int, list[str]]]:
     """(line number, fields) of each row that is not blank, the header first."""
+    line = 1  # where the row begins: an open quote swallows all that follows
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, strict=True)
             for fields in rows:
                 if fields:
-                    yield rows.line_num, fields
+                    yield line, fields
+                line = rows.line_num + 1
     except UnicodeDecodeError as error:
         raise UserError(f"{where}: the file is not UTF-8 ({error.reason}); save it as UTF-8") from None
     except csv.Error as error:
-        raise UserError(
-            f"{where}, line {rows.line_num}: not a row of comma-separated fields ({error})"
-        ) from None
+        raise UserError(f"{where}, row from line {line}: not comma-separated fields ({error})") from None
 
 
 def _split_column(columns: list[str], where: str, split_name: str | None) -> str | None:

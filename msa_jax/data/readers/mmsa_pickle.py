@@ -50,7 +50,10 @@ def reader(content: dict, where: str, require_labels: bool) -> Callable[[], Iter
     def examples() -> Iterator[Example]:
         for split, arrays in splits.items():
             for index in range(len(arrays["id"])):
-                yield _example(arrays, index, split)
+                try:
+                    yield _example(arrays, index, split)
+                except (TypeError, ValueError) as error:
+                    raise UserError(f"{where}, {split} clip {index}: not as in an {NAME}: {error}") from None
 
     return examples
 
@@ -77,7 +80,11 @@ def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
             raise UserError(f"{where}: {modality} must be (clips, rows, width), found {np.shape(values)}")
         checked[modality] = values
         if (lengths := arrays.get(f"{modality}_lengths")) is not None:
-            checked[f"{modality}_lengths"] = lengths = [int(np.squeeze(length)) for length in lengths]
+            try:
+                lengths = [int(np.squeeze(length)) for length in lengths]
+            except (TypeError, ValueError) as error:
+                raise UserError(f"{where}: {modality}_lengths are not numbers: {error}") from None
+            checked[f"{modality}_lengths"] = lengths
             wrong = [
                 clean.clip_name(name)[0]
                 for name, length, rows in zip(arrays["id"], lengths, values, strict=False)

@@ -7,6 +7,7 @@ pointers; therefore the file never touches a real `numpy.dtype`, only a checked 
 """
 
 import math
+import os
 import pickle
 import re
 from pathlib import Path
@@ -146,6 +147,10 @@ def load(path: Path) -> object:
     """
     try:
         with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != pickle.STOP:  # a file cut short, without reading gigabytes first
+                raise EOFError("it ends too early")
+            file.seek(0)
             return _Unpickler(file, encoding="latin1").load()
     except _Refused as refused:
         raise UserError(

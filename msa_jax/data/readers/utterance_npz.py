@@ -1,5 +1,7 @@
 """An .npz archive with one audio and one vision vector per clip."""
 
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -41,6 +43,8 @@ def reader(
         arrays = {name: content[name] for name in wanted if name in content.files}
     except ValueError:
         raise UserError(f"{where}: holds Python objects, which are not loaded; save plain arrays") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise UserError(f"{where}: the archive is damaged ({error}); copy it again") from None
     count = len(arrays["id"])
     if require_labels and "label" not in arrays:
         raise UserError(f"{where}: an {NAME} needs 'label', found only {', '.join(content.files)}")

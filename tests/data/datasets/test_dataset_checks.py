@@ -1,0 +1,133 @@
+"""What is refused, what is repaired, and what is only reported."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from msa_jax.data.corpora import CORPORA
+from msa_jax.data.datasets import checks
+from msa_jax.data.example import Example, no_features
+from msa_jax.errors import UserError
+
+MOSI = CORPORA["mosi"]
+
+
+def _clips():
+    rng = np.random.default_rng(0)
+    return [
+        Example(
+            id=f"{split}{video}_{clip}",
+            video=f"{split}{video}",
+            split=split,
+            text="so very good",
+            audio=rng.normal(size=(3, 5)).astype(np.float32),
+            vision=rng.normal(size=(3, 4)).astype(np.float32),
+            aligned=True,
+            label=float(rng.uniform(-3, 3)),
+        )
+        for split in ("train", "valid", "test")
+        for video in range(2)
+        for clip in range(2)
+    ]
+
+
+def _check(clips, facts=MOSI):
+    return checks.check(checks.survey(clips), facts, "file")
+
+
+def test_good_clips_give_the_widths():
+    assert _check(_clips()) == (5, 4)
+
+
+def test_a_modality_missing_everywhere_has_width_1():
+    clips = [dataclasses.replace(clip, audio=no_features()) for clip in _clips()]
+    assert _check(clips) == (1, 4)
+
+
+def test_a_clip_may_lack_a_modality():
+    clips = _clips()
+    clips[0].audio = no_features()
+    assert _check(clips) == (5, 4)
+
+
+def _set(**changes):
+    def change(clips):
+        for name, value in changes.items():
+            setattr(clips[1], name, value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set(id="train0_0"), "file: 1 clip ids occur twice: train0_0;"),
+        (_set(id="test0_0", video="test0"), "1 clip ids occur twice: test0_0; 1 videos .* split: test0;"),
+        (_set(video="valid1"), "1 videos are in more than one split: valid1;"),
+        (_set(label=np.nan), "1 clips have no label: train0_1;"),
+        (_set(label=3.2), r"1 labels lie outside \[-3, 3\]: train0_1;"),
+        (_set(label=-np.inf), r"1 labels lie outside"),
+        (_set(audio=np.ones((2, 5), np.float32)), "1 clips have audio rows that do not match .*: train0_1;"),
+        (_set(text="so good"), "1 clips have audio rows .* 1 clips have vision rows"),
+        (_set(vision=np.ones((3, 7), np.float32)), r"several widths: 4 in 11 .*, 7 in 1 clips \(train0_1\)"),
+        (lambda clips: clips.__delitem__(slice(8, None)), "no clip is in the test split"),
+        (
+            lambda clips: [setattr(clip, "label", 9) for clip in clips],
+            "12 labels .*: train0_0, train0_1, train1_0, .*;",
+        ),
+    ],
+)
+def test_refusals(change, message):
+    clips = _clips()
+    change(clips)
+    with pytest.raises(UserError, match=message) as error:
+        _check(clips)
+    assert "\n" not in str(error.value)
+
+
+def test_label_range_is_the_corpus_own_with_float32_slack():
+    clips = _clips()
+    for clip in clips:
+        clip.label = float(np.float32(-0.9))
+    clips[0].label, clips[1].label = 1 + 1e-7, -1 - 1e-7
+    _check(clips, CORPORA["sims"])
+    clips[0].label = 1.01
+    with pytest.raises(UserError, match=r"outside \[-1, 1\]"):
+        _check(clips, CORPORA["sims"])
+
+
+def test_official_splits_by_clip_may_share_videos():
+    clips = _clips()
+    for clip in clips:
+        clip.video, clip.label = "one", 0.0
+    _check(clips, CORPORA["sims"])
+    with pytest.raises(UserError, match="more than one split"):
+        _check(clips)
+
+
+def test_streams_need_not_match_the_words():
+    clips = _clips()
+    clips[0] = dataclasses.replace(clips[0], aligned=False, audio=np.ones((9, 5), np.float32))
+    _check(clips)
+
+
+def test_repairs_are_counted_and_leave_the_original_alone():
+    first, second, third = _clips()[:3]
+    first.audio[0, :2] = -np.inf, np.nan
+    second.vision[:] = np.nan
+    third = dataclasses.replace(third, text="", audio=no_features())
+    before = first.audio.copy()
+    report = checks.Report()
+    repaired = [checks.repair(clip, (5, 4), report) for clip in (first, second, third)]
+    np.testing.assert_array_equal(first.audio, before)
+    np.testing.assert_array_equal(repaired[0].audio, np.where(np.isfinite(before), before, 0))
+    np.testing.assert_array_equal(repaired[0].vision, first.vision)
+    assert repaired[1].vision.shape == (0, 4)
+    assert repaired[2].audio.shape == (0, 5)
+    assert all(clip.audio.dtype == clip.vision.dtype == np.float32 for clip in repaired)
+    assert report.problems() == {
+        "NaN or infinity in audio, set to 0 (2 numbers)": [first.id],
+        "no finite number in vision, left out (12 numbers)": [second.id],
+        "empty text": [third.id],
+    }

@@ -1,0 +1,174 @@
+"""MMSA pickles, aligned and unaligned, with the dirt that they are known for."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from msa_jax.data import readers
+from msa_jax.errors import UserError
+
+TEXTS = ["a fine film", "i  did not\tlike it", "meh"]
+
+
+def _split(rng, *, unaligned=False, length=6):
+    """Three clips of 3, 5 and 1 words; padded at the end."""
+    rows = [4, 6, 2] if unaligned else [len(text.split()) for text in TEXTS]
+    audio, vision = (np.zeros((3, length, width), np.float32) for width in (5, 4))
+    for clip, count in enumerate(rows):
+        audio[clip, :count] = rng.uniform(1, 2, (count, 5))
+        vision[clip, :count] = rng.uniform(1, 2, (count, 4))
+    arrays = {
+        "raw_text": np.array(TEXTS),
+        "id": [f"vid_{rng.integers(1 << 30)}$_${clip}" for clip in range(3)],
+        "text": np.zeros((3, length, 8), np.float32),
+        "text_bert": np.zeros((3, 3, length)),
+        "audio": audio,
+        "vision": vision,
+        "regression_labels": np.array([1.0, -2.0, 0.4]),
+    }
+    if unaligned:
+        arrays |= {"audio_lengths": list(rows), "vision_lengths": np.array(rows) - 1}
+    return arrays
+
+
+def _write(path, content):
+    path.write_bytes(pickle.dumps(content))
+    return path
+
+
+@pytest.fixture
+def aligned():
+    rng = np.random.default_rng(0)
+    return {split: _split(rng) for split in ("train", "valid", "test")}
+
+
+@pytest.fixture
+def unaligned():
+    rng = np.random.default_rng(0)
+    return {split: _split(rng, unaligned=True) for split in ("train", "valid", "test")}
+
+
+def test_aligned(tmp_path, aligned):
+    source = readers.read(_write(tmp_path / "aligned_50.pkl", aligned))
+    clips = list(source)
+    assert source.format == "MMSA pickle"
+    assert len(clips) == 9
+    assert [clip.split for clip in clips] == ["train"] * 3 + ["valid"] * 3 + ["test"] * 3
+    first, second = clips[0], clips[1]
+    name = aligned["train"]["id"][0]
+    assert (first.id, first.video) == (name.replace("$_$", "_"), name.split("$_$")[0])
+    assert second.text == "i did not like it"
+    assert second.label == -2.0
+    assert all(clip.aligned for clip in clips)
+    np.testing.assert_array_equal(second.audio, aligned["train"]["audio"][1, :5])
+    np.testing.assert_array_equal(second.vision, aligned["train"]["vision"][1, :5])
+    assert second.audio.dtype == np.float32
+    assert [clip.id for clip in source] == [clip.id for clip in clips], "can be gone through again"
+
+
+def test_a_silent_last_word_keeps_its_row(tmp_path, aligned):
+    aligned["train"]["audio"][1, 4] = 0
+    clip = list(readers.read(_write(tmp_path / "a.pkl", aligned)))[1]
+    assert clip.aligned
+    assert clip.audio.shape == (5, 5)
+    assert clip.vision.shape == (5, 4)
+
+
+def test_rows_that_do_not_match_the_words_are_a_stream(tmp_path, aligned):
+    aligned["train"]["audio"][2, 1] = aligned["train"]["vision"][2, 1] = 1
+    clip = list(readers.read(_write(tmp_path / "a.pkl", aligned)))[2]
+    assert not clip.aligned
+    assert clip.audio.shape == (2, 5)
+
+
+def test_unaligned_uses_the_lengths(tmp_path, unaligned):
+    unaligned["train"]["audio"][0, 3] = 0  # a silent end inside the valid length stays
+    clips = list(readers.read(_write(tmp_path / "unaligned_50.pkl", unaligned)))
+    assert [len(clip.audio) for clip in clips[:3]] == [4, 6, 2]
+    assert [len(clip.vision) for clip in clips[:3]] == [3, 5, 1]
+    assert not any(clip.aligned for clip in clips)
+
+
+def test_dirt(tmp_path, unaligned):
+    """bytes, object arrays, float64, (N, 1, 1), lists, [id, start, end], `dev`, infinities."""
+    train = unaligned["train"]
+    train["audio"] = train["audio"].astype(np.float64)
+    train["audio"][0, 0, 0] = -np.inf
+    train["vision"][0, 0, 0] = np.nan
+    train["audio"][1, 0, 0] = 1e300
+    train["regression_labels"] = train["regression_labels"].reshape(3, 1, 1).astype(object)
+    train["raw_text"] = [text.encode() for text in TEXTS]
+    train["id"] = np.array([[b"vid[3]", b"0.1", b"2"], [b"other", b"1.5", b"2"], [b"v$_$9", b"0", b"1"]])
+    train["audio_lengths"] = np.array([[4], [6], [2]])
+    unaligned["dev"] = unaligned.pop("valid")
+    clips = list(readers.read(_write(tmp_path / "a.pkl", unaligned)))
+    assert [(clip.id, clip.video) for clip in clips[:3]] == [
+        ("vid_3", "vid"),
+        ("other_1.5", "other"),
+        ("v_9", "v"),
+    ]
+    assert [clip.label for clip in clips[:3]] == [1.0, -2.0, 0.4]
+    assert clips[1].text == "i did not like it"
+    assert clips[0].audio.dtype == np.float32
+    assert np.isneginf(clips[0].audio[0, 0])
+    assert np.isnan(clips[0].vision[0, 0])
+    assert np.isposinf(clips[1].audio[0, 0])
+    assert {clip.split for clip in clips} == {"train", "valid", "test"}
+
+
+def test_missing_modality_and_chinese_text(tmp_path, aligned):
+    for arrays in aligned.values():
+        del arrays["vision"]
+        arrays["raw_text"] = ["我不想嫁给李茶"] * 3
+    clip = next(iter(readers.read(_write(tmp_path / "a.pkl", aligned))))
+    assert clip.text == "我不想嫁给李茶"
+    assert clip.vision.shape == (0, 0)
+    assert clip.audio.shape == (3, 5)
+
+
+def test_a_modality_that_is_silent_throughout_keeps_its_rows(tmp_path, aligned):
+    aligned["train"]["audio"][0] = 0
+    clip = next(iter(readers.read(_write(tmp_path / "a.pkl", aligned))))
+    assert clip.aligned
+    assert clip.audio.shape == (3, 5)
+    assert not clip.audio.any()
+
+
+def test_labels_are_optional_on_request(tmp_path, aligned):
+    test = {"test": aligned["test"]}
+    del test["test"]["regression_labels"]
+    path = _write(tmp_path / "a.pkl", test)
+    assert all(np.isnan(clip.label) for clip in readers.read(path, require_labels=False))
+    with pytest.raises(UserError, match="needs 'regression_labels', found only audio"):
+        readers.read(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.pop("raw_text"), "needs 'raw_text'.*MulT pickle keeps no words"),
+        (lambda a: a.pop("id"), "needs 'id'"),
+        (lambda a: a.update(audio=a["audio"][:2]), "3 ids but audio 2"),
+        (lambda a: a.update(audio=a["audio"][:, 0]), r"audio must be \(clips, rows, width\), found \(3, 5\)"),
+        (lambda a: a.update(audio_lengths=[7, 9, 2]), "audio_lengths exceed .* in 2 clips"),
+        (lambda a: a.update(vision_lengths=[-1, 1, 1]), "vision_lengths exceed"),
+        (lambda a: a.update(vision_lengths=["x", 1, 1]), "vision_lengths are not numbers"),
+        (lambda a: a.update(regression_labels=np.zeros((3, 4))), "4 labels a clip"),
+        (lambda a: a.update(regression_labels=["x", "y", "z"]), "not one number a clip"),
+        (lambda a: a.update(vision=np.full((3, 6, 4), "x")), "train clip 0"),
+    ],
+)
+def test_bad_arrays(tmp_path, unaligned, change, message):
+    change(unaligned["train"])
+    path = _write(tmp_path / "a.pkl", unaligned)
+    with pytest.raises(UserError, match=message) as error:
+        list(readers.read(path))
+    assert str(path) in str(error.value)
+    assert "train" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_no_clips(tmp_path):
+    with pytest.raises(UserError, match="no clips"):
+        readers.read(_write(tmp_path / "a.pkl", {"train": {}}))

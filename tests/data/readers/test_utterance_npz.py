@@ -1,0 +1,100 @@
+"""Archives with one vector a clip."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from msa_jax.data import readers
+from msa_jax.errors import UserError
+
+REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "mosi" / "mosi_utterance_av.npz"
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return {
+        "id": np.array(["v_1_10", "v_1_2", "w_0"]),
+        "text": np.array(["A  B", "C", "D"]),
+        "label": np.array([[1.0], [-2.5], [0.0]], np.float32),
+        "audio": rng.normal(size=(3, 5)),
+        "vision": rng.normal(size=(3, 4)).astype(np.float32),
+        "split_a": np.array(["train", "val", "test"]),
+    }
+
+
+def _read(tmp_path, arrays, **options):
+    np.savez(tmp_path / "x.npz", **arrays)
+    path = (tmp_path / "x.npz").rename(tmp_path / "features")
+    return list(readers.read(path, **options))
+
+
+def test_vectors_become_rows(tmp_path, arrays):
+    clips = _read(tmp_path, arrays)
+    assert [(clip.id, clip.video) for clip in clips] == [("v_1_10", "v_1"), ("v_1_2", "v_1"), ("w_0", "w")]
+    assert [clip.split for clip in clips] == ["train", "valid", "test"]
+    assert [clip.label for clip in clips] == [1.0, -2.5, 0.0]
+    assert clips[0].text == "A B"
+    assert not clips[0].aligned
+    assert clips[0].audio.shape == (1, 5)
+    np.testing.assert_array_equal(clips[2].audio[0], arrays["audio"][2].astype(np.float32))
+    np.testing.assert_array_equal(clips[2].vision[0], arrays["vision"][2])
+
+
+def test_several_divisions_need_a_choice(tmp_path, arrays):
+    arrays["split_b"] = np.array(["test", "test", "train"])
+    with pytest.raises(UserError, match=r"2 divisions \(split_a, split_b\); set data\.split_name"):
+        _read(tmp_path, arrays)
+    for name in ("b", "split_b"):
+        assert [clip.split for clip in _read(tmp_path, arrays, split_name=name)] == ["test", "test", "train"]
+    with pytest.raises(
+        UserError, match="split_name is 'c', but the file divides its clips by split_a, split_b"
+    ):
+        _read(tmp_path, arrays, split_name="c")
+
+
+def test_optional_arrays(tmp_path, arrays):
+    for name in ("split_a", "vision"):
+        del arrays[name]
+    clips = _read(tmp_path, arrays)
+    assert {clip.split for clip in clips} == {""}
+    assert clips[0].vision.shape == (0, 0)
+    del arrays["label"]
+    assert all(np.isnan(clip.label) for clip in _read(tmp_path, arrays, require_labels=False))
+    with pytest.raises(UserError, match="needs 'label'"):
+        _read(tmp_path, arrays)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"audio": np.ones((2, 5))}, r"audio has shape \(2, 5\), expected one entry for each of 3 clips"),
+        ({"audio": np.ones((3, 2, 5))}, r"audio has shape \(3, 2, 5\)"),
+        ({"label": np.ones((3, 2))}, "2 labels a clip"),
+        ({"split_a": np.array(["train", "x", "test"])}, "split_a holds 'x'"),
+        ({"text": np.array(["a", None, 3], dtype=object)}, "holds Python objects"),
+    ],
+)
+def test_bad_arrays(tmp_path, arrays, change, message):
+    with pytest.raises(UserError, match=message) as error:
+        _read(tmp_path, arrays | change)
+    assert "\n" not in str(error.value)
+
+
+def test_damaged_member(tmp_path, arrays):
+    np.savez(tmp_path / "x.npz", **arrays)
+    raw = bytearray((tmp_path / "x.npz").read_bytes())
+    raw[raw.index(arrays["audio"].tobytes()[:32])] ^= 1
+    (tmp_path / "x.npz").write_bytes(raw)
+    with pytest.raises(UserError, match="archive is damaged"):
+        readers.read(tmp_path / "x.npz")
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="needs the real MOSI utterance features in ../shared")
+def test_real_archive():
+    clips = list(readers.read(REAL))
+    assert len(clips) == 2199
+    assert {(clip.audio.shape, clip.vision.shape) for clip in clips} == {((1, 73), (1, 100))}
+    assert sum(clip.split == "train" for clip in clips) == 1447
+    assert len({clip.video for clip in clips}) == 93

@@ -1,0 +1,201 @@
+"""The loop: resume, selection, compilation, broken losses, and every shipped config."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from msa_jax import cli, metrics, predict, run, setup, train
+from msa_jax.data.datasets import Built
+from msa_jax.data.plan import BatchPlan
+from msa_jax.errors import UserError
+from msa_jax.text import Encoder
+
+CONFIG = "--config=configs/crosssent_mosi.py"
+
+
+def config_with(overrides, *more):
+    return cli.parse([CONFIG, *overrides, *more]).config
+
+
+def lines(workdir, *, timed=False):
+    out = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return out if timed else [{k: v for k, v in line.items() if k != "clips_per_second"} for line in out]
+
+
+def leaves(workdir):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(predict.load(workdir).params)]
+
+
+def test_resume_after_a_kill_equals_the_unbroken_run_bit_for_bit(tiny_overrides, tmp_path):
+    more = ["--config.epochs=40", "--config.checkpoint_every=2"]  # three steps an epoch: also inside epochs
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    config = config_with(tiny_overrides, *more)
+    run.train_and_evaluate(config, whole)
+
+    command = [sys.executable, "-m", "msa_jax.main", CONFIG, *tiny_overrides, *more, f"--workdir={broken}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        latest = broken / "checkpoints" / "latest"
+        steps = [int(p.name) for p in latest.glob("*") if p.name.isdigit()] if latest.exists() else []
+        if steps and max(steps) >= 10:
+            break
+        time.sleep(0.01)
+    assert process.poll() is None, "the run ended before it could be killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (broken / "results.json").exists()
+    assert lines(broken)[-1]["step"] < lines(whole)[-1]["step"]
+
+    resumed = run.train_and_evaluate(config, broken)
+    assert resumed["best_epoch"] == json.loads((whole / "results.json").read_text())["best_epoch"]
+    for name in ("predictions_valid.csv", "predictions_test.csv", "preparation.json"):
+        assert (broken / name).read_bytes() == (whole / name).read_bytes()
+    assert lines(broken) == lines(whole)
+    for a, b in zip(leaves(broken), leaves(whole), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_best_epoch_by_validation_is_what_is_tested(tiny_overrides, tmp_path):
+    config = config_with(tiny_overrides, "--config.epochs=8", "--config.optim.learning_rate=0.02")
+    results = run.train_and_evaluate(config, tmp_path / "run")
+    by_epoch = {line["epoch"]: line["valid_mse"] for line in lines(tmp_path / "run") if "valid_mse" in line}
+    assert len(by_epoch) == 8
+    assert results["best_epoch"] == min(by_epoch, key=by_epoch.get)
+    rows = (tmp_path / "run" / "predictions_valid.csv").read_text().splitlines()
+    errors = [float(p) - float(y) for _, y, p in (row.split(",") for row in rows[1:])]
+    np.testing.assert_allclose(np.mean(np.square(errors)), by_epoch[results["best_epoch"]], rtol=1e-4)
+
+
+def test_the_test_split_is_read_once_after_training(tiny_overrides, tmp_path, monkeypatch):
+    events = []
+    opened, trained = Built.split, train.train
+    monkeypatch.setattr(Built, "split", lambda self, name: (events.append(name), opened(self, name))[1])
+    monkeypatch.setattr(run, "train", lambda *a, **k: (trained(*a, **k), events.append("trained"))[0])
+    run.train_and_evaluate(config_with(tiny_overrides), tmp_path / "run")
+    assert events.count("test") == 1
+    assert events.index("test") > events.index("trained")
+
+
+def test_one_compilation_per_bucket(tiny_overrides, tmp_path, monkeypatch):
+    shapes = []
+    step = train.train_step
+
+    def counting(state, batch):
+        shapes.append(batch["text"].shape)
+        return step(state, batch)
+
+    monkeypatch.setattr(train, "train_step", counting)
+    run.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=6"), tmp_path / "run")
+    buckets = json.loads((tmp_path / "run" / "preparation.json").read_text())["buckets"]
+    assert len(buckets) == 2
+    assert sorted(shapes) == [(4, length) for length in buckets]
+
+
+def test_a_broken_loss_stops_the_run_and_names_the_last_good_checkpoint(
+    tiny_overrides, tmp_path, monkeypatch
+):
+    step = train.train_step
+
+    def breaks(state, batch):
+        state, terms = step(state, batch)
+        return state, {**terms, "loss": jnp.where(state.step >= 8, jnp.nan, terms["loss"])}
+
+    monkeypatch.setattr(train, "train_step", breaks)
+    with pytest.raises(UserError, match=r"not finite at step 8 .*last good checkpoint: step 6 in .*latest"):
+        run.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=9"), tmp_path / "run")
+    assert [p.name for p in (tmp_path / "run" / "checkpoints" / "latest").glob("[0-9]*")] == ["6"]
+    assert lines(tmp_path / "run")[-1]["step"] == 7
+    # The run is not lost: with the cause gone, the same command carries on.
+    monkeypatch.setattr(train, "train_step", step)
+    run.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=9"), tmp_path / "run")
+    assert lines(tmp_path / "run")[-1]["step"] == 27
+
+
+def test_metrics_jsonl_names_every_term(tiny_overrides, tmp_path):
+    run.train_and_evaluate(config_with(tiny_overrides), tmp_path / "run")
+    first = lines(tmp_path / "run", timed=True)[0]
+    wanted = {"step", "epoch", "loss", "mse", "mpr", "eioi", "ramp", "grad_norm", "learning_rate"}
+    assert set(first) == {*wanted, "clips_per_second"}
+    assert (first["step"], first["epoch"], first["ramp"]) == (1, 0, 0.0)
+    assert first["loss"] == first["mse"]
+    later = [line for line in lines(tmp_path / "run") if line.get("ramp") == 1.0]
+    for line in later:
+        expected = line["mse"] + 0.5 * line["mpr"] + 0.06 * line["eioi"]
+        assert line["loss"] == pytest.approx(expected, rel=1e-5)
+    assert later
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+
+
+def prepared(config, widths=(3, 2), **sizes):
+    """(model, parameters' shapes, batch of blanks) for a config, without data or weights on disk."""
+    how = setup.preprocessing(config, dict(zip(("audio", "vision"), widths, strict=True)))
+    tokenizer = setup.make_tokenizer(config, ["some words to learn a vocabulary from"])
+    encoder, _ = setup.make_encoder(config, tokenizer)
+    encoder = Encoder(encoder.config, dtype=encoder.dtype)
+    model = setup.make_model(config, encoder)
+    batch = setup.blank_batch(how, rows=config.batch_size, length=12)
+    rows = np.arange(config.batch_size)
+    extra = {"label": rows.astype(np.float32) % 3, "mask": rows >= 0, "index": rows.astype(np.int32)}
+    return model, how, {**batch, **extra}
+
+
+NAMES = sorted(p.name for p in cli.shipped_configs().glob("crosssent_*.py"))
+SCRATCH = ["--config.text.encoder=scratch"]  # roberta-base and bert-base-chinese are not on disk
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_step_of_each_shipped_config(name):
+    config = cli.parse([f"--config=configs/{name}", *SCRATCH]).config
+    model, how, batch = prepared(config)
+    params = setup.init_params(model, how, jax.random.key(0), None)
+    plan = BatchPlan(np.full(100, 12), (12,), config.batch_size, epochs=config.epochs, seed=0)
+    state, _ = train.make_state(config, model, params, plan)
+    state, terms = jax.jit(train.train_step)(state, batch)
+    assert int(state.step) == 1
+    assert all(np.isfinite(v).all() for v in jax.tree.leaves((state.params, terms)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_variant_of_each_shipped_config_traces(name):
+    variants = cli._import_config(cli.shipped_configs() / name).VARIANTS
+    assert variants
+    for variant in variants:
+        config = cli.parse([f"--config=configs/{name}:{variant}", *SCRATCH]).config
+        model, how, batch = prepared(config)
+        params = jax.eval_shape(lambda m=model, h=how: setup.init_params(m, h, jax.random.key(0), None))
+        assert ("gmra" in params) is (variant != "no_gmra")
+        plan = BatchPlan(np.full(100, 12), (12,), config.batch_size, epochs=config.epochs, seed=0)
+        state, _ = train.make_state(config, model, jax.tree.map(lambda s: jnp.zeros(s.shape), params), plan)
+        _, terms = jax.eval_shape(train.train_step, state, batch)
+        assert ("mpr" in terms) is (variant not in ("no_mpr", "mse_only"))
+        assert ("eioi" in terms) is (variant not in ("no_eioi", "mse_only"))
+
+
+def test_results_hold_every_metric_of_the_corpus(tiny_overrides, tmp_path):
+    workdir = tmp_path / "run"
+    results = run.train_and_evaluate(config_with(tiny_overrides), workdir)
+    on_disk = json.loads((workdir / "results.json").read_text())
+    rng = np.random.default_rng(0)
+    keys = {"clips", *metrics.evaluate("mosi", rng.normal(size=20), rng.normal(size=20))}
+    for split in ("valid", "test"):
+        assert set(on_disk[split]) == keys
+        rows = (workdir / f"predictions_{split}.csv").read_text().splitlines()
+        assert rows[0] == "id,label,prediction"
+        y, p = np.array([[float(v) for v in row.split(",")[1:]] for row in rows[1:]]).T
+        assert on_disk[split]["mae"] == pytest.approx(np.mean(np.abs(y - p)), abs=1e-5)
+    assert on_disk["data"] == str(tmp_path / "words")
+    assert on_disk["seed"] == 3
+    assert on_disk["parameters"] == sum(leaf.size for leaf in leaves(workdir))
+    assert on_disk["seconds"] > 0
+    assert results["best_epoch"] == on_disk["best_epoch"]
+    assert Path(workdir / "environment.json").exists()
