@@ -50,6 +50,9 @@ def score(
     out = np.full(len(split), np.nan, np.float32)
     # One batch is computed while the one before is fetched.
     waiting: list[tuple[np.ndarray, np.ndarray, Array]] = []
+    longest = int(split.lengths.max(initial=0))
+    if longest > buckets[-1]:  # longer than any training clip
+        buckets = (*buckets, longest)
     plan = BatchPlan(split.lengths, buckets, batch_size)
     for batch in batches(split, plan, statistics, threads=threads):
         waiting.append((batch["index"], batch["mask"], predict_step(model, params, batch)))

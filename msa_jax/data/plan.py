@@ -53,11 +53,13 @@ class BatchPlan:
 
         Args:
           lengths: [N] tokens of each clip.
-          buckets: ascending batch lengths; a clip longer than the last is cut to it.
+          buckets: ascending batch lengths; the last holds the longest clip.
           batch_size: clips in a batch.
           epochs: passes over the clips.
           seed: of the shuffle; None keeps the order of length, for evaluation.
         """
+        if len(lengths) and lengths.max() > buckets[-1]:
+            raise ValueError(f"a clip of {lengths.max()} tokens fits into none of the buckets {buckets}")
         self.lengths, self.buckets, self.batch_size, self.epochs = lengths, buckets, batch_size, epochs
         self.seed = seed
         # An epoch's batches are asked for one by one, by threads that may already be in the next epoch.
@@ -81,10 +83,10 @@ class BatchPlan:
     def padding(self) -> float:
         """Share of the tokens of one epoch's batches that is padding, empty rows included."""
         total = sum(self.batch_size * length for _, length in self._epoch(0))
-        return 1.0 - float(np.minimum(self.lengths, self.buckets[-1]).sum()) / total
+        return 1.0 - float(self.lengths.sum()) / total
 
     def _batches(self, epoch: int) -> list[tuple[np.ndarray, int]]:
-        bucket = np.minimum(np.searchsorted(self.buckets, self.lengths), len(self.buckets) - 1)
+        bucket = np.searchsorted(self.buckets, self.lengths)
         if self.seed is None:
             order = np.argsort(self.lengths, kind="stable")
         else:

@@ -8,19 +8,20 @@ noise to it.
 
 The best possible predictor, told all but the hidden facts, scores on 2000 clips of the default config (± one
 standard error; "sentiment" errs by the annotators' noise alone; each measure gets the prediction that is best
-for it; Acc-2 leaves out neutral clips) as `python -m msa_jax.data.oracle` prints:
+for it; Acc-2 leaves out neutral clips) as `python -m msa_jax.data.floor` prints:
 
     told                          MAE     MSE    Corr   Acc-7   Acc-2
-    text, audio, vision  0.415 ± 0.008   0.300   0.937    57.7    92.4
-    text, audio          0.437 ± 0.010   0.367   0.922    57.1    91.1
-    text, vision         0.441 ± 0.010   0.376   0.920    57.0    91.4
-    text                 0.985 ± 0.026   1.943   0.458    45.6    69.5
-    audio, vision        0.993 ± 0.017   1.542   0.610    30.9    72.9
-    sentiment            0.265 ± 0.005   0.112   0.977    73.0    95.9
+    text, audio, vision  0.426 ± 0.008   0.306   0.939    58.9    92.0
+    text, audio          0.456 ± 0.010   0.398   0.920    57.8    91.1
+    text, vision         0.437 ± 0.009   0.348   0.931    58.7    90.9
+    text                 0.946 ± 0.025   1.872   0.528    45.7    71.1
+    audio, vision        1.010 ± 0.017   1.589   0.623    30.8    74.0
+    sentiment            0.258 ± 0.005   0.107   0.979    72.9    96.1
+
+The generative constants were chosen on the corpus of seed 0; the default is another seed.
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 from typing import NamedTuple
@@ -28,20 +29,27 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from msa_jax.data import synthetic_world
 from msa_jax.data.corpora import SPLITS
 from msa_jax.data.example import Example
+from msa_jax.data.synthetic_world import (
+    CHANNELS,
+    COLUMN_NOISE,
+    ENERGY,
+    FILLERS,
+    LIMIT,
+    MARKER,
+    POLARITIES,
+    SPEAKER,
+    STEP,
+    SYNONYMS,
+    VALENCE,
+    World,
+)
 
-VERSION = 1  # goes into `corpus_key`: raise it when the same config comes to mean other clips
-LIMIT = 3.0  # sentiments and labels lie in [-LIMIT, LIMIT]
-STEP = 0.5  # words come in polarities that are STEP apart
-POLARITIES = np.arange(-LIMIT, LIMIT + STEP, STEP)
+VERSION = 1  # goes into `corpus_key`: raise it when other code makes other clips of the same config
 ANNOTATORS = 5  # their mean lies on a grid of 0.2, as MOSI's labels do
-VALENCE, MARKER, ENERGY, SPEAKER = range(4)  # hidden channels of a stream; the rest are the speaker's too
-CHANNELS = SPEAKER + 2
 ENERGY_ON = 1.0  # dead rows have -ENERGY_ON: far enough apart for no noise to confuse them
-COLUMN_NOISE = 0.1  # noise floor: standard deviation per feature column, in units of the channels
-FILLERS = 60
-SYNONYMS = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +74,7 @@ class SyntheticConfig:
       annotator_sd: of one annotator's impression, before it is rounded to a whole number.
     """
 
-    seed: int = 0
+    seed: int = 1
     counts: tuple[int, int, int] = (1284, 229, 686)
     audio_width: int = 74
     vision_width: int = 47
@@ -141,73 +149,9 @@ def _shown(dead_rows: np.ndarray, lag: int) -> np.ndarray:
     return np.concatenate([~dead_rows[lag:], np.zeros(min(lag, len(dead_rows)), bool)])
 
 
-@dataclasses.dataclass(frozen=True)
-class Mixing:
-    """How a stream's hidden channels become feature columns: offset + scale * (loadings @ channels + noise).
-
-    The loadings are orthonormal and the noise is the same in every column, so that projecting on them loses
-    nothing: `unmix` is a sufficient statistic, with independent noise of COLUMN_NOISE in each channel.
-    """
-
-    loadings: np.ndarray
-    scale: np.ndarray
-    offset: np.ndarray
-
-    def mix(self, channels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Channels [R, CHANNELS] to features, float32 [R, width]."""
-        # einsum, not BLAS: the sum's order, and so the bytes, must not hang on the number of threads.
-        columns = np.einsum("rc,wc->rw", channels, self.loadings)
-        columns += COLUMN_NOISE * rng.standard_normal(columns.shape)
-        return (self.offset + self.scale * columns).astype(np.float32)
-
-    def unmix(self, features: np.ndarray) -> np.ndarray:
-        """Features [R, width] to noisy channels, float64 [R, CHANNELS]."""
-        return np.einsum("rw,wc->rc", (features - self.offset) / self.scale, self.loadings)
-
-
-class World(NamedTuple):
-    """What all clips of a corpus share.
-
-    Attributes:
-      fillers: words without polarity, the most frequent first.
-      lexicon: [13, SYNONYMS] words of each of POLARITIES.
-      audio, vision: the feature columns of the two streams.
-    """
-
-    fillers: np.ndarray
-    lexicon: np.ndarray
-    audio: Mixing
-    vision: Mixing
-
-
-@functools.lru_cache(maxsize=4)
 def world(config: SyntheticConfig) -> World:
     """The lexicon and the feature columns of `config`."""
-    rng = np.random.default_rng([config.seed, len(SPLITS)])
-    words = _pseudo_words(FILLERS + POLARITIES.size * SYNONYMS, rng)
-    lexicon = words[FILLERS:].reshape(POLARITIES.size, SYNONYMS)
-    return World(
-        words[:FILLERS], lexicon, _mixing(config.audio_width, rng), _mixing(config.vision_width, rng)
-    )
-
-
-def _pseudo_words(count: int, rng: np.random.Generator) -> np.ndarray:
-    words: dict[str, None] = {}
-    while len(words) < count:
-        # A word of four or five syllables is long enough for a small vocabulary to cut it into pieces.
-        syllables = rng.choice([1, 2, 3, 4, 5], p=[0.1, 0.4, 0.3, 0.15, 0.05])
-        onsets, vowels = rng.choice(list("bdfgklmnprstvz"), syllables), rng.choice(list("aeiou"), syllables)
-        word = "".join(o + v for o, v in zip(onsets, vowels, strict=True)) + rng.choice(
-            ["", "l", "n", "r", "m"]
-        )
-        words[word] = None
-    return np.array(list(words))
-
-
-def _mixing(width: int, rng: np.random.Generator) -> Mixing:
-    loadings, _ = np.linalg.qr(rng.standard_normal((width, CHANNELS)))
-    scale = 10.0 ** rng.uniform(-1, 1, width)  # real features differ in scale by a hundred
-    return Mixing(loadings, scale, scale * rng.normal(0, 2, width))
+    return synthetic_world.draw(config.seed, config.audio_width, config.vision_width)
 
 
 def transition(rate: float, length: float) -> tuple[float, float]:
@@ -293,12 +237,9 @@ def _split(config: SyntheticConfig, index: int, first_video: int) -> tuple[list[
     for i, n in enumerate(lengths):
         name = f"synth{first_video + video[i]:04d}"
         clip = f"{name}_{number[i] + 1}"
+        streams = (audio.rows[i], vision.rows[i])
         text, rating = " ".join(words[i, :n]), float(label[i])
-        examples.append(
-            Example(
-                clip, name, SPLITS[index], text, audio.rows[i], vision.rows[i], aligned=True, label=rating
-            )
-        )
+        examples.append(Example(clip, name, SPLITS[index], text, *streams, aligned=True, label=rating))
         per_word = {"is_sentiment_word": bears, "meaning": meaning, "irony": irony}
         per_word |= {"silent": audio.dead, "occluded": vision.dead}
         facts.append(
@@ -338,6 +279,8 @@ def generate(config: SyntheticConfig) -> tuple[list[Example], list[Facts]]:
 
 
 def corpus_key(config: SyntheticConfig) -> str:
-    """Names the corpus of `config`: 16 hexadecimal digits that change with it and with the generator."""
-    content = json.dumps([VERSION, dataclasses.asdict(config)], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    """Names the corpus of `config`: 16 hexadecimal digits that change with it and every module constant."""
+    words = (LIMIT, STEP, POLARITIES.tolist(), FILLERS, SYNONYMS)
+    rows = (VALENCE, MARKER, ENERGY, SPEAKER, CHANNELS, ENERGY_ON, COLUMN_NOISE)
+    content = [VERSION, SPLITS, ANNOTATORS, words, rows, dataclasses.asdict(config)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

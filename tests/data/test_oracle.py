@@ -11,6 +11,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import Ridge
 
 from msa_jax.data import oracle, synthetic
+from msa_jax.data.floor import MODALITIES, floor, scores
 from msa_jax.data.synthetic import SyntheticConfig
 
 CONFIG = SyntheticConfig()
@@ -31,7 +32,7 @@ def labels(sample):
 def found(sample):
     return {
         name: oracle.posterior(CONFIG, sample[0], use_text=t, use_audio=a, use_vision=v)
-        for name, (t, a, v) in oracle.MODALITIES.items()
+        for name, (t, a, v) in MODALITIES.items()
     }
 
 
@@ -81,7 +82,7 @@ def test_order_and_batching_do_not_matter(sample, found):
     np.testing.assert_allclose(found["text, audio, vision"].sentiment[7], alone, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", list(oracle.MODALITIES))
+@pytest.mark.parametrize("name", list(MODALITIES))
 def test_posterior_is_calibrated(sample, labels, found, name):
     truth = np.array([fact.sentiment for fact in sample[1]])
     for mass in (0.5, 0.8):
@@ -122,15 +123,15 @@ def test_simple_predictors_are_beaten(labels, sample, found):
 def test_the_docstring_tells_the_floor(labels, found):
     told = re.findall(r"^    ((?:[a-z]+, )*[a-z]+) +(\d\.\d+) ± (\d\.\d+)", synthetic.__doc__, re.MULTILINE)
     told = {name: (float(mae), float(error)) for name, mae, error in told}
-    assert told.keys() == {*oracle.MODALITIES, "sentiment"}
+    assert told.keys() == {*MODALITIES, "sentiment"}
     for name, posterior in found.items():
-        mine = oracle.scores(posterior, labels)
+        mine = scores(posterior, labels)
         mae, error = told[name]
         assert abs(mine["mae"] - mae) < 3.5 * np.hypot(mine["mae_se"], error)
 
 
 def test_floor_reports_every_predictor():
-    table = oracle.floor(CONFIG, n_clips=150)
-    assert table.keys() == {*oracle.MODALITIES, "sentiment"}
+    table = floor(CONFIG, n_clips=150)
+    assert table.keys() == {*MODALITIES, "sentiment"}
     assert table["sentiment"]["mae"] < table["text, audio, vision"]["mae"] < table["text"]["mae"]
     assert table["sentiment"]["corr"] > 0.95

@@ -56,11 +56,15 @@ def test_the_plan_is_a_function_of_seed_and_epoch(lengths):
     assert first(0, 0) != first(0, 13)
 
 
-def test_evaluation_keeps_the_order_of_length_and_cuts_long_clips_to_the_last_bucket(lengths):
-    plan = BatchPlan(lengths, (20, 30), 16)
+def test_evaluation_keeps_the_order_of_length(lengths):
+    plan = BatchPlan(lengths, (20, 50), 16)
     order = np.concatenate([plan[i][0] for i in range(len(plan))])
     assert (np.diff(lengths[order]) >= 0).all()
-    assert plan[len(plan) - 1][1] == 30
+
+
+def test_a_clip_that_fits_no_bucket_is_an_error(lengths):
+    with pytest.raises(ValueError, match="fits into none of the buckets"):
+        BatchPlan(lengths, (20, 30), 16)
 
 
 def test_padding_counts_the_tokens_that_are_none():

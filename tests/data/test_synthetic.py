@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from msa_jax.data import synthetic
+from msa_jax.data import synthetic, synthetic_world
 from msa_jax.data.corpora import CORPORA, SPLITS
 from msa_jax.data.synthetic import MARKER, VALENCE, SyntheticConfig
 
@@ -48,7 +48,7 @@ def test_the_seed_fixes_every_byte():
     first, again = synthetic.generate(SMALL), synthetic.generate(SMALL)
     assert _same(first[0], again[0])
     assert _same(first[1], again[1])
-    other, _ = synthetic.generate(dataclasses.replace(SMALL, seed=1))
+    other, _ = synthetic.generate(dataclasses.replace(SMALL, seed=SMALL.seed + 1))
     assert first[0][0].text != other[0].text
     assert [e.label for e in first[0]] != [e.label for e in other]
 
@@ -157,13 +157,26 @@ def test_columns_differ_in_scale(corpus):
     assert scales.max() / scales.min() > 30
 
 
-def test_corpus_key_follows_the_config(monkeypatch):
+def test_corpus_key_follows_the_config():
     key = synthetic.corpus_key(SMALL)
     assert key == synthetic.corpus_key(dataclasses.replace(SMALL))
     assert len(key) == 16
     assert key != synthetic.corpus_key(dataclasses.replace(SMALL, marker_noise=0.6))
-    monkeypatch.setattr(synthetic, "VERSION", synthetic.VERSION + 1)
+
+
+def _constants(module):
+    return {name for name in vars(module) if name.isupper()}
+
+
+@pytest.mark.parametrize("name", sorted(_constants(synthetic)))
+def test_corpus_key_follows_the_constants(monkeypatch, name):
+    key, value = synthetic.corpus_key(SMALL), getattr(synthetic, name)
+    monkeypatch.setattr(synthetic, name, (*value, "more") if isinstance(value, tuple) else value + 1)
     assert key != synthetic.corpus_key(SMALL)
+
+
+def test_corpus_key_knows_every_constant_of_the_world():
+    assert _constants(synthetic_world) <= _constants(synthetic)
 
 
 def test_impossible_configs_are_refused():

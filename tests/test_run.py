@@ -1,0 +1,208 @@
+"""What a run leaves, starting again, other data, scoring new clips, and the switch to made data."""
+
+import csv
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+import msa_jax
+from msa_jax import cli, run
+from msa_jax.data.synthetic import SyntheticConfig
+from msa_jax.errors import UserError
+from msa_jax.main import main
+from tests.conftest import TINY, make_words_folder
+
+CONFIG = "--config=configs/crosssent_mosi.py"
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
+    """(arguments, folder) of a finished run in `run`, on the corpus in `words`."""
+    folder = tmp_path_factory.mktemp("trained")
+    make_words_folder(folder / "words")
+    values = {**TINY, "data.path": folder / "words", "data.cache": folder / "cache"}
+    argv = [CONFIG, *(f"--config.{key}={value}" for key, value in values.items())]
+    assert main([*argv, f"--workdir={folder / 'run'}"]) == 0
+    return argv, folder
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path):
+    """(arguments, workdir, words folder) with a copy of the finished run that the test may change."""
+    argv, folder = trained_once
+    shutil.copytree(folder / "run", tmp_path / "run")
+    return [*argv, f"--workdir={tmp_path / 'run'}"], tmp_path / "run", folder / "words"
+
+
+def files(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def read_scores(path):
+    with path.open() as f:
+        return {row["id"]: float(row["prediction"]) for row in csv.DictReader(f)}
+
+
+def test_the_same_command_again_says_that_it_is_finished_and_changes_nothing(trained, capsys):
+    argv, workdir, _ = trained
+    before = files(workdir)
+    capsys.readouterr()
+    assert main(argv) == 0
+    assert "is finished" in capsys.readouterr().out
+    assert files(workdir) == before
+
+
+def test_a_folder_with_another_run_is_refused(trained, capsys):
+    argv, workdir, _ = trained
+    before = files(workdir)
+    assert main([*argv, "--config.seed=4"]) == 2
+    assert "holds a run with seed=3, not 4" in capsys.readouterr().err
+    assert files(workdir) == before
+
+
+def test_changed_data_are_not_mixed_into_a_run(tiny_overrides, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    argv = [CONFIG, *tiny_overrides, f"--workdir={workdir}"]
+    assert main(argv) == 0
+    (workdir / "results.json").unlink()  # as if it had not finished
+    shutil.rmtree(tmp_path / "words")
+    make_words_folder(tmp_path / "words", seed=9)
+    assert main(argv) == 2
+    assert "has changed" in capsys.readouterr().err
+
+
+def test_loading_a_run_scores_clips_as_its_own_test_did(trained):
+    _, workdir, words = trained
+    loaded = msa_jax.load(workdir)
+    with (words / "test.pkl").open("rb") as f:
+        clips = pickle.load(f)
+    expected = read_scores(workdir / "predictions_test.csv")
+    got = loaded.predict(
+        texts=[" ".join(c[0][3]) for c in clips],
+        audio=[c[0][2] for c in clips],
+        vision=[c[0][1] for c in clips],
+        aligned=True,
+    )
+    np.testing.assert_allclose(got, list(expected.values()), atol=1e-5)
+    texts_only = loaded.predict(texts=[" ".join(c[0][3]) for c in clips])
+    assert np.isfinite(texts_only).all()
+    assert np.abs(texts_only - got).max() > 1e-6
+    assert loaded.predict(texts=[]).shape == (0,)
+
+
+def test_predict_refuses_arrays_that_do_not_fit(trained):
+    loaded = msa_jax.load(trained[1])
+    ones = np.ones((2, 3))
+    for arguments, message in (
+        ({"texts": ["a b"], "audio": [np.ones((2, 5))]}, "audio has 5 columns, the run was trained on 3"),
+        ({"texts": ["a b"], "audio": [ones, ones]}, "audio has 2 clips, texts has 1"),
+        ({"texts": ["a b c"], "audio": [ones], "aligned": True}, "audio has 2 rows for 3 words"),
+        ({"texts": ["a b"], "audio": [ones[0]]}, r"audio must be \[rows, columns\]"),
+        ({"texts": ["a b"], "audio": [ones * np.nan]}, "NaN or infinity"),
+    ):
+        with pytest.raises(UserError, match=message):
+            loaded.predict(**arguments)
+
+
+def test_eval_on_another_corpus_leaves_the_run_alone(trained, tmp_path, capsys):
+    _, workdir, _ = trained
+    before = files(workdir)
+    other = make_words_folder(tmp_path / "other", seed=5)
+    argv = ["--mode=eval", f"--workdir={workdir}", f"--config.data.path={other}"]
+    assert main([*argv, "--config.data.eval_split=all"]) == 0
+    folder = next(workdir.glob("eval_other_*"))
+    results = json.loads((folder / "results.json").read_text())
+    assert [results[s]["clips"] for s in ("train", "valid", "test")] == [10, 6, 6]
+    assert (folder / "predictions_test.csv").exists()
+    after = files(workdir)
+    assert {k: v for k, v in after.items() if k in before} == before
+
+
+def test_eval_on_the_runs_own_data_gives_its_results(trained):
+    _, workdir, _ = trained
+    assert main(["--mode=eval", f"--workdir={workdir}"]) == 0
+    again = json.loads(next(workdir.glob("eval_words_*/results.json")).read_text())["test"]
+    assert again == json.loads((workdir / "results.json").read_text())["test"]
+
+
+def test_eval_on_other_widths_needs_the_modality_left_out(trained, tmp_path, capsys):
+    _, workdir, _ = trained
+    other = make_words_folder(tmp_path / "other", widths=(4, 2))
+    argv = ["--mode=eval", f"--workdir={workdir}", f"--config.data.path={other}"]
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert "audio has 4 columns, the run was trained on 3" in error
+    assert main([*argv, "--config.data.modalities=('text', 'vision')"]) == 0
+
+
+def test_eval_may_not_change_what_was_trained(trained, capsys):
+    assert main(["--mode=eval", f"--workdir={trained[1]}", "--config.model.layer=2"]) == 2
+    assert "--config.model.layer is fixed by the trained run" in capsys.readouterr().err
+
+
+def test_predict_scores_a_csv_of_texts_without_labels(trained, tmp_path, capsys):
+    _, workdir, _ = trained
+    (tmp_path / "clips.csv").write_text('video_id,clip_id,text\nv,1,"good, movie"\nv,2,bad\n')
+    argv = ["--mode=predict", f"--workdir={workdir}", f"--config.data.path={tmp_path / 'clips.csv'}"]
+    assert main(argv) == 0
+    scores = read_scores(workdir / "predictions_clips.csv")
+    assert list(scores) == ["v_1", "v_2"]
+    expected = msa_jax.load(workdir).predict(texts=["good, movie", "bad"])
+    np.testing.assert_allclose(list(scores.values()), expected, atol=1e-5)
+    assert main([*argv, f"--output={tmp_path / 'nowhere' / 'x.csv'}"]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert main([*argv, f"--output={tmp_path / 'x.csv'}"]) == 0
+    assert read_scores(tmp_path / "x.csv") == scores
+
+
+def test_predict_without_a_file_says_so(trained, tmp_path, capsys):
+    argv = ["--mode=predict", f"--workdir={trained[1]}"]
+    assert main([*argv, "--config.data.path=nowhere.csv"]) == 2
+    assert "nowhere.csv" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="holds no trained run"):
+        msa_jax.load(tmp_path)
+
+
+def test_without_data_the_embedded_corpus_is_used_and_said_loudly(tmp_path, monkeypatch, capsys):
+    small = SyntheticConfig(counts=(40, 16, 16))
+    monkeypatch.setattr("msa_jax.data.synthetic.SyntheticConfig", lambda: small)
+    sizes = [
+        "--config.text.scratch.num_layers=2",
+        "--config.text.scratch.hidden_size=16",
+        "--config.epochs=1",
+    ]
+    more = [*sizes, f"--config.data.cache={tmp_path / 'cache'}", f"--workdir={tmp_path / 'run'}"]
+    assert main([CONFIG + ":no_mpr", *more]) == 0
+    out = capsys.readouterr().out.strip().splitlines()
+    assert "configs/crosssent_synthetic.py:no_mpr" in out[0]
+    assert "SYNTHETIC" in out[0] or "SYNTHETIC" in out[1]
+    assert "SYNTHETIC" in out[-1]
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["data"] == "synthetic"
+    assert results["test"]["clips"] == 16
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert stored["text"]["encoder"] == "scratch"
+    assert stored["loss"]["mpr_weight"] == 0
+
+
+def test_a_corpus_that_was_built_is_used_when_no_path_is_given(tiny_overrides, tmp_path):
+    def without_path(argv):
+        return [a for a in argv if not a.startswith("--config.data.path")]
+
+    with_path = cli.parse([CONFIG, *tiny_overrides])
+    run.train_and_evaluate(with_path.config, tmp_path / "first")
+    command = run.with_data(cli.parse([CONFIG, *without_path(tiny_overrides)]))
+    assert command.config.data.corpus == "mosi"
+    results = run.train_and_evaluate(command.config, tmp_path / "second")
+    assert results["data"] == str(tmp_path / "words")
+    # Two built corpora: no guessing.
+    other = make_words_folder(tmp_path / "other", seed=5)
+    run.setup.open_corpus(cli.parse([CONFIG, *tiny_overrides, f"--config.data.path={other}"]).config)
+    with pytest.raises(UserError, match="several mosi corpora are built"):
+        run.setup.open_corpus(command.config)
