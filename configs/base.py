@@ -92,8 +92,9 @@ def crosssent() -> ConfigDict:
     c.optim.clip = 2.0  # global norm
     c.optim.eps = 1e-8
     c.optim.weight_decay = 0.0
-    # (pattern, factor of the learning rate): a fresh matrix needs more than a pretrained one. Ours.
-    c.optim.groups = (("^encoder/", 1.0), (".*", 100.0))
+    # (pattern, factor of the learning rate): a fresh matrix needs more than a pretrained one. W_T starts as
+    # the identity on pretrained states, so it goes with them. Ours.
+    c.optim.groups = (("^encoder/|/text_projection/", 1.0), (".*", 100.0))
     return c
 
 

@@ -58,6 +58,11 @@ class Preprocessing:
     modalities: tuple[str, ...]
     widths: Mapping[str, int]
 
+    def without(self, *modalities: str) -> "Preprocessing":
+        """The same with some modalities masked out."""
+        kept = tuple(m for m in self.modalities if m not in modalities)
+        return dataclasses.replace(self, modalities=kept)
+
 
 class Statistics:
     """Mean and scale of each feature column over the rows of one split (StandardScaler's definitions)."""
