@@ -91,9 +91,10 @@ def report_use(workdir: Path) -> None:
     without = loaded.score(loaded.scan(corpus.split("test")))
     stored = read_json(workdir / "results.json")["test"]["mae"]
     labels = loaded.scan(corpus.split("test")).labels
+    moved, mae = np.abs(with_av - without).mean(), np.abs(without - labels).mean()
     print(
-        f"{workdir.name}: without audio and vision the scores move by {np.abs(with_av - without).mean():.4f} on "
-        f"average; test MAE {stored:.4f} with them, {np.abs(without - labels).mean():.4f} without"
+        f"{workdir.name}: without audio and vision the scores move by {moved:.4f} on average; "
+        f"test MAE {stored:.4f} with them, {mae:.4f} without"
     )
 
 

@@ -132,7 +132,7 @@ class Run:
                     raise UserError(f"clip {e.id}: {m} must be [rows, columns], got shape {rows.shape}")
                 if m in self.how.modalities and len(rows):
                     self.check_width(m, rows.shape[1], f"clip {e.id}")
-                    words = len(e.text.split(" "))
+                    words = len(e.text.split())
                     if e.aligned and len(rows) != words:
                         raise UserError(f"clip {e.id}: {m} has {len(rows)} rows for {words} words")
                     if not np.isfinite(rows).all():

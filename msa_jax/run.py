@@ -11,7 +11,7 @@ from msa_jax import metrics, predict, setup
 from msa_jax.cli import Command, parse
 from msa_jax.data import datasets, readers
 from msa_jax.data.corpora import SPLITS
-from msa_jax.data.datasets import Built
+from msa_jax.data.datasets import Built, checks
 from msa_jax.data.pipeline import STREAMS, Split
 from msa_jax.data.plan import choose_buckets
 from msa_jax.errors import UserError
@@ -20,7 +20,7 @@ from msa_jax.settings import flatten
 from msa_jax.train import train
 from msa_jax.workdir import environment, read_json, write_json, write_predictions
 
-SYNTHETIC = "SYNTHETIC DATA: made on the spot, no real corpus; the scores say nothing about one"
+SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
 # What may change between two starts of the same run: where things lie and how they are shown.
 FREE_KEYS = ("data.cache", "data.threads", "data.eval_split", "log_every", "eval_batch_size")
 SHOWN = ("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1")
@@ -45,13 +45,21 @@ def with_data(command: Command) -> Command:
         return command
     name, _, variant = command.config_name.partition("-")
     instead = f"configs/{name.split('_')[0]}_synthetic.py" + (f":{variant}" if variant else "")
-    say(f"no --config.data.path, and no {config.data.corpus} corpus built: running {instead} instead")
+    say(
+        f"{SYNTHETIC}: --config.data.path is not set and no {config.data.corpus} corpus has been built, so "
+        f"this runs {instead}"
+    )
     return parse(command.argv, instead=instead)
 
 
 def source_name(corpus: Built) -> str:
     """What results.json says of the data: "synthetic", or the user's file."""
     return "synthetic" if corpus.corpus == "synthetic" else corpus.source
+
+
+def banner(data: str) -> str:
+    """The first line printed: what the scores are scores of."""
+    return SYNTHETIC if data == "synthetic" else f"data: {data}"
 
 
 def metric_set(config: ConfigDict) -> str:
@@ -78,12 +86,12 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     _refuse_other_run(config, workdir)
     if (workdir / "results.json").exists():
         results = read_json(workdir / "results.json")
+        say(banner(results["data"]))
         say(f"{workdir} is finished; its results:")
         show(results, workdir)
         return results
     corpus = setup.open_corpus(config)
-    banner = SYNTHETIC if source_name(corpus) == "synthetic" else f"data: {corpus.source} ({corpus.format})"
-    say(banner)
+    say(banner(source_name(corpus)))
     for line in corpus.messages():
         say(f"note: {line}")
     how = setup.preprocessing(config, corpus.widths)
@@ -93,9 +101,11 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     model = setup.make_model(config, encoder)
     split = {name: _scan(corpus, name, tokenizer, how, config) for name in ("train", "valid")}
     params = setup.init_params(model, how, jax.random.key(config.seed), pretrained)
+    parts = ", ".join(f"{name} {setup.count_parameters(part):,}" for name, part in params.items())
     say(
-        f"{config.model.name}: {setup.count_parameters(params):,} parameters; {len(split['train'])} clips to "
-        f"train on, {len(split['valid'])} to validate; {jax.devices()[0].device_kind}"
+        f"{config.model.name}: {setup.count_parameters(params):,} parameters ({parts}); "
+        f"{len(split['train'])} clips to train on, {len(split['valid'])} to validate; "
+        f"{jax.devices()[0].device_kind}"
     )
     workdir.mkdir(parents=True, exist_ok=True)
     _claim(config, workdir, corpus)
@@ -113,7 +123,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         "best_epoch": progress["best_epoch"],
         "seed": config.seed,
         "parameters": setup.count_parameters(params),
-        "seconds": progress["seconds"] + time.monotonic() - trained,
+        "wall_seconds": progress["seconds"] + time.monotonic() - trained,
     }
     write_json(workdir / "results.json", results)
     show(results, workdir)
@@ -190,7 +200,7 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     """
     run = predict.load(workdir, config)
     corpus = setup.open_corpus(config)
-    say(SYNTHETIC if source_name(corpus) == "synthetic" else f"data: {corpus.source} ({corpus.format})")
+    say(banner(source_name(corpus)))
     for m in STREAMS:
         if m in run.how.modalities and corpus.widths[m] > 1:  # 1: no clip has it
             run.check_width(m, corpus.widths[m], corpus.source)
@@ -225,7 +235,12 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
         raise UserError("--mode=predict needs --config.data.path=FILE, a CSV of texts or a feature file")
     run = predict.load(workdir, config)
     path = Path(config.data.path).expanduser()
-    examples = list(readers.read(path, require_labels=False))
+    report = checks.Report()
+    widths = tuple(run.how.widths[m] for m in STREAMS)
+    source = readers.read(path, require_labels=False, split_name=config.data.split_name)
+    examples = [checks.repair(example, widths, report) for example in source]
+    for problem, ids in report.problems().items():
+        say(f"note: {checks.named(f'clips with {problem}', ids)}")
     split = run.scan(run.clips(examples))
     output = output or workdir / f"predictions_{path.stem}.csv"
     if not output.parent.is_dir():

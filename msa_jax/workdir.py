@@ -74,23 +74,29 @@ def environment(data_hash: str) -> dict[str, Any]:
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
     return {
         "versions": versions,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-        "git_commit": commit.stdout.strip() or None,
+        "git_commit": _git_commit(),
         "data_hash": data_hash,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": sys.argv[1:],
     }
+
+
+def _git_commit() -> str | None:
+    """The commit of this code; None where it is installed, maybe inside a repository that is not ours."""
+    checkout = Path(__file__).parents[1]
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        found = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # no git on this machine
+        return None
+    return found.stdout.strip() or None
 
 
 class MetricLog:

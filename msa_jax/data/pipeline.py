@@ -97,6 +97,8 @@ class Split:
 
     Attributes:
       ids: clip names, in the order of the source.
+      tokens: per clip, ids of the whole text, special tokens included.
+      words: per clip and token, the word that it came from; -1 on special tokens.
       labels: [N] float32, NaN where the source has none.
       lengths: [N] tokens of each clip after the cut, special tokens included.
     """
@@ -113,16 +115,16 @@ class Split:
         self._source, self._tokenizer, self._how = source, tokenizer, how
         scalers = {m: StandardScaler() for m in STREAMS}
         self.ids: list[str] = []
-        self._words: list[np.ndarray] = []
-        self._tokens: list[np.ndarray] = []
+        self.words: list[np.ndarray] = []
+        self.tokens: list[np.ndarray] = []
         labels: list[float] = []
         for start in range(0, len(source), SCAN_CLIPS):
             clips = source.__getitems__(range(start, min(start + SCAN_CLIPS, len(source))))
             for clip in clips:
                 text = clip["text"].lower() if how.lowercase else clip["text"]
                 tokens, words = tokenizer.encode(text, len(text))
-                self._tokens.append(tokens)
-                self._words.append(words)
+                self.tokens.append(tokens)
+                self.words.append(words)
                 self.ids.append(clip["id"])
                 labels.append(clip["label"])
             for m in STREAMS if measure else ():
@@ -130,7 +132,7 @@ class Split:
                 if rows:
                     scalers[m].partial_fit(np.concatenate(rows).astype(np.float64))
         self.labels = np.array(labels, np.float32)
-        self.lengths = np.array([len(self._cut(t)) for t in self._tokens])
+        self.lengths = np.array([len(self._cut(t)) for t in self.tokens])
         self.statistics = Statistics.identity(how.widths)
         for m, scaler in scalers.items():
             if hasattr(scaler, "mean_"):
@@ -176,7 +178,7 @@ class Split:
         streams = [m for m in STREAMS if m in self._how.modalities]
         clips = self._source.__getitems__([int(r) for r in rows]) if streams else ()
         for b, r in enumerate(rows):
-            tokens = self._cut(self._tokens[r])
+            tokens = self._cut(self.tokens[r])
             out["text"][b, : len(tokens)] = tokens
             out["text_mask"][b, : len(tokens)] = True
         for m in streams:
@@ -184,7 +186,7 @@ class Split:
                 if not len(clip[m]):
                     continue
                 scaled = statistics.apply(m, clip[m])
-                features, mask = align.to_tokens(scaled, self._words[r], aligned=clip["aligned"])
+                features, mask = align.to_tokens(scaled, self.words[r], aligned=clip["aligned"])
                 features, mask = self._cut(features), self._cut(mask)
                 out[m][b, : len(mask)], out[f"{m}_mask"][b, : len(mask)] = features, mask
         return out
