@@ -35,7 +35,9 @@ def crosssent() -> ConfigDict:
     c.data.path = placeholder(str)  # the user's feature file or folder
     c.data.cache = "~/.cache/msa_jax"  # where corpora are built, and compiled programs kept
     c.data.split_name = placeholder(str)  # which split_* array of an .npz to use, where it has several
-    c.data.eval_split = "test"  # what --mode=eval scores: train, valid, test or all
+    # What --mode=eval scores: train, valid, test, all (taken together), or auto: test, but all of a file that
+    # has no splits of its own and that the run was not trained on.
+    c.data.eval_split = "auto"
     c.data.modalities = ("text", "audio", "vision")  # those left out are masked
     c.data.standardise = True  # audio and vision columns, by the training split's mean and deviation
     c.data.lowercase = False  # lower the case of the text before it is tokenised

@@ -1,10 +1,12 @@
 """The three jobs of the command line: train (and test once), eval, predict."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from msa_jax import metrics, predict, setup
@@ -118,7 +120,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     results: dict[str, Any] = {"data": source_name(corpus), "data_hash": corpus.content_hash}
     for name in ("valid", "test"):
         scanned = split.get(name) or best.scan(corpus.split(name))
-        results[name] = _evaluate(best, scanned, metric_set(config), workdir, name)
+        results[name] = _evaluate(best, [scanned], metric_set(config), workdir, name)
     results |= {
         "best_epoch": progress["best_epoch"],
         "seed": config.seed,
@@ -172,10 +174,15 @@ def _claim(config: ConfigDict, workdir: Path, corpus: Built) -> None:
     write_json(workdir / "environment.json", environment(corpus.content_hash))
 
 
-def _evaluate(run: predict.Run, split: Split, corpus: str, folder: Path, name: str) -> dict[str, float]:
-    predictions = run.score(split)
-    write_predictions(folder / f"predictions_{name}.csv", split.ids, predictions, split.labels)
-    return {"clips": len(split), **metrics.evaluate(corpus, predictions, split.labels)}
+def _evaluate(
+    run: predict.Run, splits: Sequence[Split], corpus: str, folder: Path, name: str
+) -> dict[str, float]:
+    """Scores splits, taken together; writes their predictions and returns their metrics."""
+    ids = [clip for split in splits for clip in split.ids]
+    predictions = np.concatenate([run.score(split) for split in splits])
+    labels = np.concatenate([split.labels for split in splits])
+    write_predictions(folder / f"predictions_{name}.csv", ids, predictions, labels)
+    return {"clips": len(ids), **metrics.evaluate(corpus, predictions, labels)}
 
 
 def show(results: dict[str, Any], workdir: Path) -> None:
@@ -204,7 +211,10 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     for m in STREAMS:
         if m in run.how.modalities and corpus.widths[m] > 1:  # 1: no clip has it
             run.check_width(m, corpus.widths[m], corpus.source)
-    wanted = SPLITS if config.data.eval_split == "all" else (config.data.eval_split,)
+    wanted = config.data.eval_split
+    if wanted == "auto":
+        trained_on = read_json(workdir / "environment.json")["data_hash"] == corpus.content_hash
+        wanted = "all" if corpus.cut and not trained_on else "test"
     folder = workdir / f"eval_{Path(source_name(corpus)).stem}_{corpus.content_hash[:8]}"
     folder.mkdir(exist_ok=True)
     results: dict[str, Any] = {
@@ -212,9 +222,8 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         "data_hash": corpus.content_hash,
         "seed": config.seed,
     }
-    for name in wanted:
-        split = run.scan(corpus.split(name))
-        results[name] = _evaluate(run, split, metric_set(config), folder, name)
+    splits = [run.scan(corpus.split(name)) for name in (SPLITS if wanted == "all" else (wanted,))]
+    results[wanted] = _evaluate(run, splits, metric_set(config), folder, wanted)
     write_json(folder / "results.json", results)
     show(results, folder)
     return results

@@ -13,7 +13,7 @@ from msa_jax.errors import UserError
 MODALITIES = ("text", "audio", "vision")
 CHOICES: dict[str, Sequence[Any]] = {
     "data.corpus": (*CORPORA, "synthetic"),
-    "data.eval_split": (*SPLITS, "all"),
+    "data.eval_split": ("auto", *SPLITS, "all"),
     "text.dtype": ("float32", "bfloat16"),
     "model.name": ("crosssent",),
     "model.pooling": ("cls", "mean"),

@@ -7,9 +7,9 @@ from pathlib import Path
 # Tests compile many small programs and run each for a moment: code that is made quickly beats quick code.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 
-import jax  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import jax
+import numpy as np
+import pytest
 
 # A silent [B] + [B, 1] is a bug that no shape check sees.
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -115,10 +115,25 @@ def test_eval_on_another_corpus_leaves_the_run_alone(trained, tmp_path, capsys):
     assert main([*argv, "--config.data.eval_split=all"]) == 0
     folder = next(workdir.glob("eval_other_*"))
     results = json.loads((folder / "results.json").read_text())
-    assert [results[s]["clips"] for s in ("train", "valid", "test")] == [10, 6, 6]
-    assert (folder / "predictions_test.csv").exists()
+    assert results["all"]["clips"] == 22
+    assert len(read_scores(folder / "predictions_all.csv")) == 22
     after = files(workdir)
     assert {k: v for k, v in after.items() if k in before} == before
+
+
+def test_eval_takes_all_of_a_foreign_file_without_splits(trained, tmp_path):
+    _, workdir, words = trained
+    clips = [
+        clip
+        for name in ("train", "dev", "test")
+        for clip in pickle.loads((words / f"{name}.pkl").read_bytes())
+    ]
+    (tmp_path / "one.pkl").write_bytes(pickle.dumps(clips))
+    argv = ["--mode=eval", f"--workdir={workdir}", f"--config.data.path={tmp_path / 'one.pkl'}"]
+    assert main([*argv, "--config.data.cut.folds=3"]) == 0
+    results = json.loads(next(workdir.glob("eval_one_*/results.json")).read_text())
+    assert results["all"]["clips"] == 22
+    assert "test" not in results
 
 
 def test_eval_on_the_runs_own_data_gives_its_results(trained):

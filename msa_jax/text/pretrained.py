@@ -260,5 +260,5 @@ def _weight_files(folder: Path) -> list[Path]:
     )
     raise UserError(
         f"no model.safetensors in {folder}: {why}; convert them with transformers, "
-        "model.save_pretrained(folder, safe_serialization=True)"
+        "model.save_pretrained(folder)"
     )
