@@ -192,7 +192,7 @@ def parse(argv: Sequence[str], *, instead: str | None = None) -> Command | None:
 
 
 def _trained_config(workdir: Path) -> ConfigDict:
-    """The config of the run in a folder, its data path and split choice cleared for the new data."""
+    """The config of the run in a folder."""
     try:
         stored = json.loads((workdir / "config.json").read_text())
     except FileNotFoundError:

@@ -40,6 +40,11 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
       UserError: when there is nothing to build from, several builds to choose from, or bad data.
     """
     cache, corpus, path = cache_folder(config), config.data.corpus, config.data.path
+    if path and corpus == "synthetic":
+        raise UserError(
+            f"--config.data.path: {path} is given, but data.corpus is synthetic, which is made on the spot; "
+            "name the file's corpus, as in --config.data.corpus=mosi"
+        )
     if path:
         cut = Cut(**config.data.cut)
         return datasets.load(corpus, path, cache=cache, cut=cut, split_name=config.data.split_name)
@@ -66,7 +71,6 @@ def preprocessing(config: ConfigDict, widths: Mapping[str, int]) -> Preprocessin
       widths: features per row of "audio" and "vision", from the data.
     """
     return Preprocessing(
-        max_length=config.text.max_length,
         max_content=config.text.max_content,
         lowercase=config.data.lowercase,
         modalities=tuple(config.data.modalities),

@@ -39,6 +39,7 @@ MOSI = "--config=configs/crosssent_mosi.py"
         ([MOSI, "stray"], ["unknown argument stray"]),
         (["--mode=eval", "--workdir=nowhere"], ["nowhere holds no run"]),
         ([MOSI, "--config.data.path=nowhere.pkl"], ["nowhere.pkl"]),
+        (["--config=configs/crosssent_synthetic.py", "--config.data.path=x.csv"], ["made on the spot"]),
         ([MOSI, "--config.model.gmra=7"], ["--config.model.gmra", "no section"]),
     ],
 )

@@ -45,14 +45,12 @@ class Preprocessing:
     """How clips become arrays; a run keeps it, so that new clips are treated as the training split was.
 
     Attributes:
-      max_length: longest text time line, special tokens included.
       max_content: subwords kept of a text, before the special tokens are added.
       lowercase: lower the case of the text first (releases differ; a cased tokenizer cuts capitals up).
       modalities: those in use, of "text", "audio", "vision"; the others are masked out.
       widths: features per row of "audio" and "vision"; 1 where the corpus has none.
     """
 
-    max_length: int
     max_content: int
     lowercase: bool
     modalities: tuple[str, ...]
@@ -122,7 +120,7 @@ class Split:
             clips = source.__getitems__(range(start, min(start + SCAN_CLIPS, len(source))))
             for clip in clips:
                 text = clip["text"].lower() if how.lowercase else clip["text"]
-                tokens, words = tokenizer.encode(text, len(text))
+                tokens, words = tokenizer.encode(text)
                 self.tokens.append(tokens)
                 self.words.append(words)
                 self.ids.append(clip["id"])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from msa_jax.losses.regression import _valid, masked_mean
+from msa_jax.losses.regression import masked_mean, valid_rows
 
 
 def mpr(
@@ -44,7 +44,7 @@ def mpr(
     """
     if max_pairs < 1:
         raise ValueError(f"max_pairs must be at least 1, got {max_pairs}")
-    p, y, m = _valid(predictions, labels, mask)
+    p, y, m = valid_rows(predictions, labels, mask)
     first, second = np.triu_indices(len(p), 1)
     counts = m[first] & m[second] & (jnp.abs(y[first] - y[second]) >= gamma)
     if len(first) > max_pairs:

@@ -15,7 +15,7 @@ def masked_mean(values: Float[Array, " N"], mask: Bool[Array, " N"]) -> Float[Ar
     return kept.sum() / jnp.maximum(mask.sum(), 1)
 
 
-def _valid(
+def valid_rows(
     predictions: ArrayLike, labels: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Float[Array, " B"], Float[Array, " B"], Bool[Array, " B"]]:
     """float32 vectors whose masked entries are 0, so that whatever stands there cannot reach a gradient."""
@@ -39,7 +39,7 @@ def mse(predictions: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = N
     Returns:
       A scalar; 0 when no row is kept.
     """
-    p, y, m = _valid(predictions, labels, mask)
+    p, y, m = valid_rows(predictions, labels, mask)
     return masked_mean((p - y) ** 2, m)
 
 
@@ -59,6 +59,6 @@ def eioi(
     Returns:
       A scalar; 0 when no row is kept.
     """
-    p, y, m = _valid(predictions, labels, mask)
+    p, y, m = valid_rows(predictions, labels, mask)
     excess = jnp.maximum(jnp.abs(p - y) - delta, 0.0)
     return masked_mean(excess**2, m)

@@ -56,12 +56,15 @@ class Tokenizer:
         self.cls_id, self.sep_id, self.pad_id = (int(ids[token]) for token in (cls, sep, pad))
         self.vocab_size = self._backend.get_vocab_size()
 
-    def encode(self, text: str, max_content: int) -> tuple[Int32[np.ndarray, " n"], Int32[np.ndarray, " n"]]:
+    def encode(
+        self, text: str, max_content: int | None = None
+    ) -> tuple[Int32[np.ndarray, " n"], Int32[np.ndarray, " n"]]:
         """Encodes one text.
 
         Args:
             text: the text; an empty one gives the two special tokens.
             max_content: the most subwords to keep; with the special tokens, n is at most `max_content + 2`.
+                None keeps all.
 
         Returns:
             ids: [n] token ids, the first `cls_id` and the last `sep_id`.

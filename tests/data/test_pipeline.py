@@ -10,7 +10,7 @@ from msa_jax.data.plan import BatchPlan, choose_buckets
 from msa_jax.text import train_tokenizer
 
 TEXTS = ["good movie", "", "a really unbelievable story with an ending that nobody saw coming at all", "bad"]
-HOW = Preprocessing(12, 9, False, ("text", "audio", "vision"), {"audio": 3, "vision": 2})
+HOW = Preprocessing(9, False, ("text", "audio", "vision"), {"audio": 3, "vision": 2})
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_batch_is_padded_and_masked(split):
 
 
 def test_a_modality_left_out_is_masked(tokenizer):
-    how = Preprocessing(12, 9, False, ("text", "vision"), HOW.widths)
+    how = Preprocessing(9, False, ("text", "vision"), HOW.widths)
     batch = Split(Clips([clip(0, TEXTS[0])]), tokenizer, how).batch(
         np.array([0]), 12, 1, Statistics.identity(HOW.widths)
     )
@@ -115,7 +115,7 @@ def test_streams_are_resampled_to_the_content(tokenizer):
 
 def test_lowercase_is_an_option(tokenizer):
     loud = clip(0, "GOOD Movie")
-    how = Preprocessing(12, 9, True, HOW.modalities, HOW.widths)
+    how = Preprocessing(9, True, HOW.modalities, HOW.widths)
     split = Split(Clips([loud, clip(1, "good movie")]), tokenizer, how)
     texts = split.batch(np.array([0, 1]), 12, 2, split.statistics)["text"]
     np.testing.assert_array_equal(texts[0], texts[1])
@@ -139,7 +139,7 @@ def test_the_iterator_resumes_at_the_exact_batch(split, threads):
 
 def test_memory_does_not_grow_with_the_features(tokenizer):
     """A corpus of 400 MB of features is scanned, measured and batched in a small part of that."""
-    how = Preprocessing(12, 9, False, HOW.modalities, {"audio": 100, "vision": 2})
+    how = Preprocessing(9, False, HOW.modalities, {"audio": 100, "vision": 2})
 
     class Endless:
         def __len__(self):
