@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 # Tests compile many small programs and run each for a moment: code that is made quickly beats quick code.
@@ -86,3 +87,27 @@ def tiny_overrides(tmp_path: Path, words_folder: Path) -> list[str]:
     """Arguments that make any CrossSent config train on the tiny corpus in seconds."""
     values = {**TINY, "data.path": words_folder, "data.cache": tmp_path / "cache"}
     return [f"--config.{key}={value}" for key, value in values.items()]
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory):
+    """(arguments, folder) of a finished run in `run`, on the corpus in `words`."""
+    folder = tmp_path_factory.mktemp("trained")
+    make_words_folder(folder / "words")
+    values = {**TINY, "data.path": folder / "words", "data.cache": folder / "cache"}
+    argv = [
+        "--config=configs/crosssent_mosi.py",
+        *(f"--config.{key}={value}" for key, value in values.items()),
+    ]
+    from msa_jax.main import main  # late: the flags above come first
+
+    assert main([*argv, f"--workdir={folder / 'run'}"]) == 0
+    return argv, folder
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path):
+    """(arguments, workdir, words folder) with a copy of the finished run that the test may change."""
+    argv, folder = trained_once
+    shutil.copytree(folder / "run", tmp_path / "run")
+    return [*argv, f"--workdir={tmp_path / 'run'}"], tmp_path / "run", folder / "words"

@@ -13,28 +13,9 @@ from msa_jax import cli, run
 from msa_jax.data.synthetic import SyntheticConfig
 from msa_jax.errors import UserError
 from msa_jax.main import main
-from tests.conftest import TINY, make_words_folder
+from tests.conftest import make_words_folder
 
 CONFIG = "--config=configs/crosssent_mosi.py"
-
-
-@pytest.fixture(scope="module")
-def trained_once(tmp_path_factory):
-    """(arguments, folder) of a finished run in `run`, on the corpus in `words`."""
-    folder = tmp_path_factory.mktemp("trained")
-    make_words_folder(folder / "words")
-    values = {**TINY, "data.path": folder / "words", "data.cache": folder / "cache"}
-    argv = [CONFIG, *(f"--config.{key}={value}" for key, value in values.items())]
-    assert main([*argv, f"--workdir={folder / 'run'}"]) == 0
-    return argv, folder
-
-
-@pytest.fixture
-def trained(trained_once, tmp_path):
-    """(arguments, workdir, words folder) with a copy of the finished run that the test may change."""
-    argv, folder = trained_once
-    shutil.copytree(folder / "run", tmp_path / "run")
-    return [*argv, f"--workdir={tmp_path / 'run'}"], tmp_path / "run", folder / "words"
 
 
 def files(folder):

@@ -199,3 +199,11 @@ def test_results_hold_every_metric_of_the_corpus(tiny_overrides, tmp_path):
     assert on_disk["wall_seconds"] > 0
     assert results["best_epoch"] == on_disk["best_epoch"]
     assert Path(workdir / "environment.json").exists()
+
+
+def test_golden_first_step(tiny_overrides, tmp_path):
+    """The very first loss and gradient: data order, tokens, alignment, initialisation and dropout in one."""
+    run.train_and_evaluate(config_with(tiny_overrides), tmp_path / "run")
+    first = lines(tmp_path / "run")[0]
+    assert first["loss"] == pytest.approx(1.21586, rel=1e-3)
+    assert first["grad_norm"] == pytest.approx(38.7657, rel=1e-3)
