@@ -16,7 +16,7 @@ from table import show, show_pairs, train
 
 import msa_jax
 from msa_jax import metrics, setup
-from msa_jax.workdir import read_json
+from msa_jax.files import read_json
 
 KEYS = ("mae", "corr", "acc7", "acc2_has0", "acc2_non0", "f1_non0")
 CONFIG = "configs/crosssent_mosi.py"

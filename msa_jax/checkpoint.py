@@ -1,15 +1,18 @@
 """The only module that knows Orbax: the latest state of a run, to resume from, and the best parameters."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
+from msa_jax.errors import UserError
 
-def _manager(folder: Path) -> ocp.CheckpointManager:
-    keep_one = ocp.checkpoint_managers.LatestN(1)
-    options = ocp.CheckpointManagerOptions(preservation_policy=keep_one, cleanup_tmp_directories=True)
+
+def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
+    latest = ocp.checkpoint_managers.LatestN(keep)
+    options = ocp.CheckpointManagerOptions(preservation_policy=latest, cleanup_tmp_directories=True)
     return ocp.CheckpointManager(folder.absolute(), options=options)
 
 
@@ -23,8 +26,9 @@ class Checkpoints:
           workdir: the run's folder.
         """
         self.folder = workdir / "checkpoints"
-        self._latest = _manager(self.folder / "latest")
-        self._best = _manager(self.folder / "best")
+        self._latest = _manager(self.folder / "latest", 1)
+        # The best before stays until the latest state that knows of the new one is written.
+        self._best = _manager(self.folder / "best", 2)
 
     def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:
         """Keeps everything that a resumed run needs; drops the one before.
@@ -42,12 +46,8 @@ class Checkpoints:
         self._latest.save(step, args=args, force=True)
 
     def save_best(self, step: int, params: Any) -> None:
-        """Keeps the parameters as the best so far; drops the ones before.
-
-        A resumed run that repeats the epoch of a best checkpoint computes the same again, and keeps the old.
-        """
-        if self._best.latest_step() != step:
-            self._best.save(step, args=ocp.args.StandardSave(params), force=True)
+        """Keeps the parameters as the best so far."""
+        self._best.save(step, args=ocp.args.StandardSave(params), force=True)
 
     @property
     def latest_step(self) -> int | None:
@@ -59,11 +59,16 @@ class Checkpoints:
 
         Args:
           like: a tree of arrays, or of their shapes, with the structure that was saved.
+
+        Best parameters from after that checkpoint are dropped: the resumed run will decide anew.
         """
         args = ocp.args.Composite(
             state=ocp.args.StandardRestore(_abstract(like)), progress=ocp.args.JsonRestore()
         )
-        restored = self._latest.restore(self._latest.latest_step(), args=args)
+        step = self._latest.latest_step()
+        restored = _whole(lambda: self._latest.restore(step, args=args), self.folder / "latest" / str(step))
+        for later in [s for s in self._best.all_steps() if s > step]:
+            self._best.delete(later)
         return restored.state, restored.progress
 
     def restore_best(self, like: Any) -> Any:
@@ -78,12 +83,24 @@ class Checkpoints:
         step = self._best.latest_step()
         if step is None:
             raise FileNotFoundError(f"no best checkpoint in {self.folder}")
-        return self._best.restore(step, args=ocp.args.StandardRestore(_abstract(like)))
+        args = ocp.args.StandardRestore(_abstract(like))
+        return _whole(lambda: self._best.restore(step, args=args), self.folder / "best" / str(step))
 
     def close(self) -> None:
         """Waits until everything is on disk."""
         self._latest.close()
         self._best.close()
+
+
+def _whole(restore: Callable[[], Any], folder: Path) -> Any:
+    try:
+        return restore()
+    except Exception as e:  # Orbax and TensorStore raise many kinds for a damaged or foreign checkpoint
+        reason = next(iter(str(e).splitlines()), "")[:200]
+        raise UserError(
+            f"the checkpoint {folder} cannot be read ({type(e).__name__}: {reason}); delete it, or train "
+            "anew in another folder"
+        ) from e
 
 
 def _abstract(tree: Any) -> Any:

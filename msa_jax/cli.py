@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import importlib.machinery
-import json
 import re
 import sys
 import types
@@ -16,9 +15,11 @@ from ml_collections import ConfigDict, config_flags
 
 from msa_jax import settings
 from msa_jax.errors import UserError
+from msa_jax.files import read_json
 
 MODES = ("train", "eval", "predict")
-EVAL_KEYS = ("data.", "eval_batch_size")  # what may be overridden once a run is trained
+# What may be overridden once a run is trained.
+EVAL_KEYS = ("path", "cache", "corpus", "cut", "split_name", "eval_split", "modalities", "threads")
 
 USAGE = """\
 usage: python -m msa_jax.main --config=FILE[:VARIANT] [--workdir=DIR] [--config.KEY=VALUE ...]
@@ -81,7 +82,14 @@ def load_config(spec: str) -> tuple[ConfigDict, str]:
     variants = getattr(module, "VARIANTS", {})
     if variant and variant not in variants:
         raise UserError(f"--config: {file} has no variant {variant!r}; {nearest(variant, list(variants))}")
-    config = module.get_config(variant) if variant else module.get_config()
+    try:
+        config = module.get_config(variant) if variant else module.get_config()
+    except Exception as e:  # a user's file may do anything
+        raise UserError(f"--config: get_config of {file} failed: {type(e).__name__}: {e}") from e
+    if not isinstance(config, ConfigDict):
+        raise UserError(
+            f"--config: get_config of {file} must return a ConfigDict, not {type(config).__name__}"
+        )
     return config.lock(), "-".join(filter(None, (path.stem, variant)))
 
 
@@ -193,10 +201,8 @@ def parse(argv: Sequence[str], *, instead: str | None = None) -> Command | None:
 
 def _trained_config(workdir: Path) -> ConfigDict:
     """The config of the run in a folder."""
-    try:
-        stored = json.loads((workdir / "config.json").read_text())
-    except FileNotFoundError:
-        raise UserError(f"--workdir: {workdir} holds no run (no config.json); train one first") from None
+    hint = "--workdir must name the folder of a trained run"
+    stored = read_json(workdir / "config.json", hint=hint)
     return settings.to_config(stored)
 
 
@@ -243,9 +249,11 @@ def _is_none(config: ConfigDict, argument: str) -> bool:
 def _refuse_fixed(overrides: Iterable[str]) -> None:
     for argument in overrides:
         key = re.match(r"--?(?:no)?config\.([^=]+)", argument)[1]
-        if not key.startswith(EVAL_KEYS):
+        section, _, rest = key.partition(".")
+        if key != "eval_batch_size" and not (section == "data" and rest.split(".")[0] in EVAL_KEYS):
             raise UserError(
-                f"--config.{key} is fixed by the trained run; only data.* and eval_batch_size can change"
+                f"--config.{key} is fixed by the trained run; only eval_batch_size and, of data, "
+                f"{', '.join(EVAL_KEYS)} can change"
             )
 
 

@@ -1,4 +1,4 @@
-"""Scoring clips with a trained model: the compiled step, a whole split, and `--mode=eval`."""
+"""Scoring clips with a trained model: the compiled step, and a whole split."""
 
 import functools
 from typing import Any

@@ -27,6 +27,9 @@ def main(argv: list[str]) -> int:
     except UserError as e:
         print(f"msa_jax: {e}", file=sys.stderr)
         return 2
+    except OSError as e:  # a folder that cannot be written, a full disk
+        print(f"msa_jax: {e.filename or 'input/output'}: {e.strerror or e}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("msa_jax: interrupted; the same command again resumes", file=sys.stderr)
         return 130

@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import optax
 
+from msa_jax.errors import UserError
+
 
 def schedule(peak: float, *, total_steps: int, warmup: float) -> optax.Schedule:
     """Linear warm-up to `peak`, then linear decay to 0 at the last step.
@@ -39,7 +41,7 @@ def group_factors(params: Any, groups: Sequence[tuple[str, float]]) -> Any:
       A tree of floats like `params`.
 
     Raises:
-      ValueError: when a pattern is the first match of no parameter, or a parameter matches no pattern.
+      UserError: when a pattern is the first match of no parameter, or a parameter matches no pattern.
     """
     used = set()
 
@@ -49,12 +51,14 @@ def group_factors(params: Any, groups: Sequence[tuple[str, float]]) -> Any:
             if re.search(pattern, name):
                 used.add(pattern)
                 return float(value)
-        raise ValueError(f"optim.groups: no pattern matches the parameter {name}")
+        raise UserError(f"--config.optim.groups: no pattern matches the parameter {name}")
 
     factors = jax.tree_util.tree_map_with_path(factor, params)
     for pattern, _ in groups:
         if pattern not in used:
-            raise ValueError(f"optim.groups: the pattern {pattern!r} is the first to match no parameter")
+            raise UserError(
+                f"--config.optim.groups: the pattern {pattern!r} is the first to match no parameter"
+            )
     return factors
 
 

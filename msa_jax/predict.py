@@ -13,13 +13,13 @@ from ml_collections import ConfigDict
 
 from msa_jax import setup
 from msa_jax.checkpoint import Checkpoints
-from msa_jax.data.example import Example
+from msa_jax.data.example import Example, no_features
 from msa_jax.data.pipeline import STREAMS, Clips, Preprocessing, Source, Split, Statistics
 from msa_jax.errors import UserError
 from msa_jax.evaluate import score
+from msa_jax.files import read_json, write_json
 from msa_jax.settings import to_config
 from msa_jax.text import Encoder, EncoderConfig, Tokenizer
-from msa_jax.workdir import read_json, write_json
 
 
 def save_preparation(
@@ -114,7 +114,7 @@ class Run:
                 if given is not None and len(given) != len(texts):
                     raise UserError(f"{name} has {len(given)} clips, texts has {len(texts)}")
                 rows = None if given is None else given[i]
-                arrays[name] = np.zeros((0, 0), np.float32) if rows is None else np.asarray(rows, np.float32)
+                arrays[name] = no_features() if rows is None else np.asarray(rows, np.float32)
             words = " ".join(str(text).split())
             examples.append(Example(str(i), str(i), "", words, **arrays, aligned=aligned, label=np.nan))
         return self.score(self.scan(self.clips(examples)))
@@ -161,15 +161,20 @@ def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
       UserError: when the folder holds no run, or one without a best checkpoint yet.
     """
     workdir = Path(workdir)
+    hint = f"{workdir} holds no trained run"
+    config = to_config(read_json(workdir / "config.json", hint=hint)) if config is None else config
+    stored = read_json(workdir / "preparation.json", hint=hint)
     try:
-        config = to_config(read_json(workdir / "config.json")) if config is None else config
-        stored = read_json(workdir / "preparation.json")
-    except FileNotFoundError as e:
-        raise UserError(f"{workdir} holds no trained run: {Path(e.filename).name} is missing") from None
+        sizes, how = EncoderConfig(**stored["encoder"]), Preprocessing(**stored["preprocessing"])
+        statistics, buckets = Statistics.from_json(stored["statistics"]), tuple(stored["buckets"])
+    except (KeyError, TypeError):
+        raise UserError(
+            f"{workdir / 'preparation.json'} was not written by this version; train again"
+        ) from None
     tokenizer = Tokenizer.load(workdir / "tokenizer.json")
-    encoder = Encoder(EncoderConfig(**stored["encoder"]), dtype=jnp.dtype(config.text.dtype))
-    how = Preprocessing(**stored["preprocessing"])
-    how = dataclasses.replace(how, modalities=tuple(config.data.modalities))
+    encoder = Encoder(sizes, dtype=jnp.dtype(config.text.dtype))
+    # What the run never saw stays masked, whatever the data or the config bring.
+    how = how.without(*(m for m in STREAMS if m not in config.data.modalities))
     model = setup.make_model(config, encoder)
     shapes = jax.eval_shape(lambda: setup.init_params(model, how, jax.random.key(0), None))
     checkpoints = Checkpoints(workdir)
@@ -181,5 +186,4 @@ def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
         ) from None
     finally:
         checkpoints.close()
-    statistics = Statistics.from_json(stored["statistics"])
-    return Run(workdir, config, model, params, tokenizer, how, statistics, tuple(stored["buckets"]))
+    return Run(workdir, config, model, params, tokenizer, how, statistics, buckets)

@@ -9,18 +9,19 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from msa_jax import metrics, predict, setup
+from msa_jax import metrics, optim, predict, setup
 from msa_jax.cli import Command, parse
 from msa_jax.data import datasets, readers
-from msa_jax.data.corpora import SPLITS
+from msa_jax.data.corpora import CORPORA, SPLITS
 from msa_jax.data.datasets import Built, checks
 from msa_jax.data.pipeline import STREAMS, Split
 from msa_jax.data.plan import choose_buckets
 from msa_jax.errors import UserError
+from msa_jax.files import read_json, write_json
 from msa_jax.progress import say
 from msa_jax.settings import flatten
 from msa_jax.train import train
-from msa_jax.workdir import environment, read_json, write_json, write_predictions
+from msa_jax.workdir import environment, write_predictions
 
 SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
 # What may change between two starts of the same run: where things lie and how they are shown.
@@ -41,7 +42,7 @@ def with_data(command: Command) -> Command:
     A data path that is given is never replaced.
     """
     config = command.config
-    if config.data.path or config.data.corpus == "synthetic":
+    if config.data.path is not None or config.data.corpus == "synthetic":
         return command
     if datasets.find_built(config.data.corpus, setup.cache_folder(config)):
         return command
@@ -96,7 +97,10 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     say(banner(source_name(corpus)))
     for line in corpus.messages():
         say(f"note: {line}")
-    how = setup.preprocessing(config, corpus.widths)
+    official = CORPORA[metric_set(config)].counts
+    if tuple(corpus.counts[name] for name in SPLITS) != official:
+        say(f"note: {corpus.counts} clips are not the official splits' {official}")
+    how = setup.preprocessing(config, corpus.widths, corpus.streams)
     texts = setup.training_texts(corpus)
     tokenizer = setup.make_tokenizer(config, texts)
     encoder, pretrained = setup.make_encoder(config, tokenizer)
@@ -109,6 +113,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         f"{len(split['train'])} clips to train on, {len(split['valid'])} to validate; "
         f"{jax.devices()[0].device_kind}"
     )
+    optim.group_factors(params, config.optim.groups)  # refused before anything is written
     workdir.mkdir(parents=True, exist_ok=True)
     _claim(config, workdir, corpus)
     buckets = choose_buckets(split["train"].lengths, config.data.buckets)
@@ -163,15 +168,20 @@ def _comparable(config: dict[str, Any]) -> dict[str, Any]:
 def _claim(config: ConfigDict, workdir: Path, corpus: Built) -> None:
     """Writes what the run is, or, on a resume, checks that its data are still the same."""
     if (workdir / "environment.json").exists():
-        before = read_json(workdir / "environment.json")["data_hash"]
-        if before != corpus.content_hash:
+        if trained_on(workdir)["hash"] != corpus.content_hash:
             raise UserError(
                 f"--workdir: {workdir} was trained on other data: the content of {corpus.source} has "
                 "changed; name another folder"
             )
         return
     write_json(workdir / "config.json", config.to_dict())
-    write_json(workdir / "environment.json", environment(corpus.content_hash))
+    data = {"source": source_name(corpus), "hash": corpus.content_hash, "cut": corpus.cut}
+    write_json(workdir / "environment.json", {**environment(), "data": data})
+
+
+def trained_on(workdir: Path) -> dict[str, Any]:
+    """The `source`, `hash` and `cut` of the data of the run in a folder."""
+    return read_json(workdir / "environment.json", hint=f"{workdir} holds no trained run").get("data", {})
 
 
 def _evaluate(
@@ -205,21 +215,30 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     Returns:
       What that folder's results.json holds.
     """
-    run = predict.load(workdir, config)
+    run, before = predict.load(workdir, config), trained_on(workdir)
     corpus = setup.open_corpus(config)
     say(banner(source_name(corpus)))
-    for m in STREAMS:
-        if m in run.how.modalities and corpus.widths[m] > 1:  # 1: no clip has it
+    say(f"trained on: {before['source']}")
+    for m in corpus.streams:
+        if m in run.how.modalities:
             run.check_width(m, corpus.widths[m], corpus.source)
+        elif m in config.data.modalities:
+            say(f"note: {m} is left out: the run was trained without it")
+    own = before["hash"] == corpus.content_hash
+    if own and before["cut"] != corpus.cut:
+        raise UserError(
+            f"--config.data.cut: the run was trained on this very file, cut as {before['cut']}; another cut "
+            "would test it on clips that it has seen"
+        )
     wanted = config.data.eval_split
     if wanted == "auto":
-        trained_on = read_json(workdir / "environment.json")["data_hash"] == corpus.content_hash
-        wanted = "all" if corpus.cut and not trained_on else "test"
+        wanted = "all" if corpus.cut and not own else "test"
     folder = workdir / f"eval_{Path(source_name(corpus)).stem}_{corpus.content_hash[:8]}"
     folder.mkdir(exist_ok=True)
     results: dict[str, Any] = {
         "data": source_name(corpus),
         "data_hash": corpus.content_hash,
+        "trained_on": before["source"],
         "seed": config.seed,
     }
     splits = [run.scan(corpus.split(name)) for name in (SPLITS if wanted == "all" else (wanted,))]
@@ -242,8 +261,14 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     """
     if not config.data.path:
         raise UserError("--mode=predict needs --config.data.path=FILE, a CSV of texts or a feature file")
-    run = predict.load(workdir, config)
     path = Path(config.data.path).expanduser()
+    output = output or workdir / f"predictions_{path.stem}.csv"
+    if output.is_dir() or not output.parent.is_dir():
+        wrong = "is a folder" if output.is_dir() else f"there is no folder {output.parent}"
+        raise UserError(f"--output: {output}: {wrong}")
+    run = predict.load(workdir, config)
+    if trained_on(workdir).get("source") == "synthetic":
+        say(f"{SYNTHETIC}: that is what this run was trained on")
     report = checks.Report()
     widths = tuple(run.how.widths[m] for m in STREAMS)
     source = readers.read(path, require_labels=False, split_name=config.data.split_name)
@@ -251,9 +276,6 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     for problem, ids in report.problems().items():
         say(f"note: {checks.named(f'clips with {problem}', ids)}")
     split = run.scan(run.clips(examples))
-    output = output or workdir / f"predictions_{path.stem}.csv"
-    if not output.parent.is_dir():
-        raise UserError(f"--output: there is no folder {output.parent}")
     write_predictions(output, split.ids, run.score(split))
     say(f"{len(split)} scores are in {output}")
     return output

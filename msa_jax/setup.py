@@ -1,6 +1,6 @@
 """From a config to the pieces of a run: the corpus, the tokenizer, the preprocessing, the model."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from msa_jax import models
 from msa_jax.data import datasets, synthetic
+from msa_jax.data.example import Example
 from msa_jax.data.pipeline import SCAN_CLIPS, STREAMS, Preprocessing
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
@@ -50,30 +51,36 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
         return datasets.load(corpus, path, cache=cache, cut=cut, split_name=config.data.split_name)
     if corpus == "synthetic":
         made = synthetic.SyntheticConfig()
-        examples, _ = synthetic.generate(made)
-        return datasets.build_examples(corpus, examples, cache=cache, key=synthetic.corpus_key(made))
+        return datasets.build_examples(corpus, _generated(made), cache=cache, key=synthetic.corpus_key(made))
     built = datasets.find_built(corpus, cache)
     if len(built) == 1:
         return built[0]
     if not built:
         raise UserError(f"--config.data.path is not set, and no {corpus} corpus has been built in {cache}")
-    sources = ", ".join(sorted({b.source for b in built}))
+    sources = ", ".join(sorted(f"{b.source} ({sum(b.counts.values())} clips, cut {b.cut})" for b in built))
     raise UserError(
         f"--config.data.path is not set, and several {corpus} corpora are built: {sources}; name one"
     )
 
 
-def preprocessing(config: ConfigDict, widths: Mapping[str, int]) -> Preprocessing:
+def _generated(made: synthetic.SyntheticConfig) -> Iterator[Example]:
+    yield from synthetic.generate(made)[0]  # a generator: nothing is made where the corpus is built
+
+
+def preprocessing(
+    config: ConfigDict, widths: Mapping[str, int], streams: Sequence[str] = STREAMS
+) -> Preprocessing:
     """How a run with this config turns clips into arrays.
 
     Args:
       config: its `text` and `data` sections.
       widths: features per row of "audio" and "vision", from the data.
+      streams: those of the two that the data have; what is not there to be learned stays out for good.
     """
     return Preprocessing(
         max_content=config.text.max_content,
         lowercase=config.data.lowercase,
-        modalities=tuple(config.data.modalities),
+        modalities=tuple(m for m in config.data.modalities if m == "text" or m in streams),
         widths={m: int(widths[m]) for m in STREAMS},
     )
 
@@ -96,6 +103,11 @@ def make_encoder(config: ConfigDict, tokenizer: Tokenizer) -> tuple[Encoder, Any
     dtype = jnp.dtype(config.text.dtype)
     if config.text.encoder != "scratch":
         encoder, variables = load_encoder(config.text.encoder, dtype=dtype)
+        if tokenizer.vocab_size > encoder.config.vocab_size:
+            raise UserError(
+                f"--config.text.encoder: the tokenizer of {config.text.encoder} has {tokenizer.vocab_size} "
+                f"tokens, its weights {encoder.config.vocab_size}"
+            )
         return encoder, variables["params"]
     s = config.text.scratch
     sizes = EncoderConfig(
@@ -130,10 +142,10 @@ def make_model(config: ConfigDict, encoder: Encoder) -> nn.Module:
         raise UserError(
             f"--config.model.gmra.heads: {gmra.heads} does not divide the encoder's width {width}"
         )
-    if encoder.config.max_positions < config.text.max_length:
+    if encoder.config.max_tokens < config.text.max_length:
         raise UserError(
             f"--config.text.max_length: {config.text.max_length}, but the encoder takes at most "
-            f"{encoder.config.max_positions} tokens"
+            f"{encoder.config.max_tokens} tokens"
         )
     return models.build(config.model.to_dict(), encoder)
 

@@ -5,55 +5,23 @@ import csv
 import datetime
 import importlib.metadata
 import json
-import math
-import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import jax
 import numpy as np
 from tensorboardX import SummaryWriter
 
+from msa_jax.files import finite, whole_file
+
 PACKAGES = (
     "msa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets",
     "transformers", "tokenizers", "numpy", "scikit-learn",
 )  # fmt: skip
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[IO[str]]:
-    """A text file that appears under its name only once it is written to the end."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as f:
-            yield f
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Writes JSON; NaN, which JSON does not know, becomes null."""
-    with whole_file(path) as f:
-        json.dump(_finite(data), f, indent=2)
-        f.write("\n")
-
-
-def read_json(path: Path) -> Any:
-    """Reads what `write_json` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        return {k: _finite(v) for k, v in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(v) for v in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def write_predictions(
@@ -68,8 +36,8 @@ def write_predictions(
             writer.writerow([name, score] if labels is None else [name, f"{labels[i]:.6g}", score])
 
 
-def environment(data_hash: str) -> dict[str, Any]:
-    """What a run was made with: versions, device, git commit of the code, hash of the data."""
+def environment() -> dict[str, Any]:
+    """What a run was made with: versions, device, git commit of the code, the command."""
     versions = {}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -80,7 +48,6 @@ def environment(data_hash: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "git_commit": _git_commit(),
-        "data_hash": data_hash,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": sys.argv[1:],
     }
@@ -113,7 +80,8 @@ class MetricLog:
         if path.exists():
             kept = []
             for line in path.read_text(encoding="utf-8").splitlines():
-                with contextlib.suppress(json.JSONDecodeError):  # a line that a kill cut off
+                # A kill may have cut a line off.
+                with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):
                     if json.loads(line)["step"] <= resume_step:
                         kept.append(line + "\n")
             with whole_file(path) as f:
@@ -131,7 +99,7 @@ class MetricLog:
           prefix: group of the names in TensorBoard ("train", "valid").
         """
         line = {"step": step, "epoch": epoch, **values}
-        self._file.write(json.dumps(_finite(line)) + "\n")
+        self._file.write(json.dumps(finite(line)) + "\n")
         self._file.flush()
         for name, value in values.items():
             self._events.add_scalar(f"{prefix}/{name.removeprefix(prefix + '_')}", value, step)

@@ -5,7 +5,10 @@ import pickle
 import shutil
 from pathlib import Path
 
-# Tests compile many small programs and run each for a moment: code that is made quickly beats quick code.
+# Tests compile many small programs and run each for a moment: code made quickly beats quick code.
+# Several test processes share a GPU where there is one, and products are exact there too.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 
 import jax

@@ -6,6 +6,7 @@ import optax
 import pytest
 
 from msa_jax import optim
+from msa_jax.errors import UserError
 
 PARAMS = {"encoder": {"layers": {"kernel": jnp.ones(3)}}, "gmra": {"key": {"kernel": jnp.ones(2)}}}
 OPTIM = {
@@ -59,7 +60,7 @@ def test_the_clip_is_of_the_global_norm():
 
 
 def test_a_pattern_that_matches_nothing_is_an_error():
-    with pytest.raises(ValueError, match="'encodr' is the first to match no parameter"):
+    with pytest.raises(UserError, match="'encodr' is the first to match no parameter"):
         optim.group_factors(PARAMS, (("encodr", 1.0), (".*", 2.0)))
-    with pytest.raises(ValueError, match="no pattern matches the parameter gmra/key/kernel"):
+    with pytest.raises(UserError, match="no pattern matches the parameter gmra/key/kernel"):
         optim.group_factors(PARAMS, (("^encoder/", 1.0),))

@@ -137,6 +137,68 @@ def test_eval_on_other_widths_needs_the_modality_left_out(trained, tmp_path, cap
 def test_eval_may_not_change_what_was_trained(trained, capsys):
     assert main(["--mode=eval", f"--workdir={trained[1]}", "--config.model.layer=2"]) == 2
     assert "--config.model.layer is fixed by the trained run" in capsys.readouterr().err
+    assert main(["--mode=eval", f"--workdir={trained[1]}", "--config.data.lowercase=True"]) == 2
+    assert "--config.data.lowercase is fixed by the trained run" in capsys.readouterr().err
+
+
+def test_a_damaged_run_is_one_line(trained, capsys):
+    _, workdir, _ = trained
+    for name, content in (("config.json", "{bad"), ("config.json", "{}"), ("preparation.json", '{"a": 1}')):
+        before = (workdir / name).read_text()
+        (workdir / name).write_text(content)
+        assert main(["--mode=eval", f"--workdir={workdir}"]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+        (workdir / name).write_text(before)
+    for file in (workdir / "checkpoints" / "best").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    assert main(["--mode=eval", f"--workdir={workdir}"]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_folders_that_cannot_be_written_are_one_line(trained, tiny_overrides, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main([CONFIG, *tiny_overrides, f"--workdir={tmp_path / 'file' / 'run'}"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    (tmp_path / "clips.csv").write_text("text\ngood\n")
+    argv = ["--mode=predict", f"--workdir={trained[1]}", f"--config.data.path={tmp_path / 'clips.csv'}"]
+    assert main([*argv, f"--output={tmp_path}"]) == 2
+    assert "is a folder" in capsys.readouterr().err
+
+
+def test_groups_that_match_nothing_leave_no_run_behind(tiny_overrides, tmp_path, capsys):
+    groups = "--config.optim.groups=(('encodr', 1.0), ('.*', 2.0))"
+    assert main([CONFIG, *tiny_overrides, groups, f"--workdir={tmp_path / 'run'}"]) == 2
+    assert "'encodr' is the first to match no parameter" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_eval_never_scores_training_clips_under_another_cut(tmp_path, tiny_overrides, capsys):
+    words = tmp_path / "words"
+    clips = [
+        c for name in ("train", "dev", "test") for c in pickle.loads((words / f"{name}.pkl").read_bytes())
+    ]
+    (tmp_path / "one.pkl").write_bytes(pickle.dumps(clips))
+    path = f"--config.data.path={tmp_path / 'one.pkl'}"
+    workdir = f"--workdir={tmp_path / 'run'}"
+    assert main([CONFIG, *tiny_overrides, path, "--config.data.cut.folds=3", workdir]) == 0
+    assert main(["--mode=eval", workdir]) == 0
+    assert main(["--mode=eval", workdir, "--config.data.cut.fold=1"]) == 2
+    assert "clips that it has seen" in capsys.readouterr().err
+
+
+def test_a_text_run_ignores_the_audio_and_vision_of_another_corpus(trained_once, tmp_path, capsys):
+    """Trained on a CSV, scored on a file with features: there is nothing learned to inject."""
+    rows = ["video_id,clip_id,text,label,split"]
+    for split, count in (("train", 8), ("valid", 4), ("test", 4)):
+        rows += [f"{split}{k // 2},{k},good movie {'bad ' * k},{k / 4 - 1},{split}" for k in range(count)]
+    (tmp_path / "clips.csv").write_text("\n".join(rows) + "\n")
+    argv, folder = trained_once
+    argv = [a for a in argv if "data.path" not in a]
+    workdir = f"--workdir={tmp_path / 'run'}"
+    assert main([*argv, f"--config.data.path={tmp_path / 'clips.csv'}", workdir]) == 0
+    assert main(["--mode=eval", workdir, f"--config.data.path={folder / 'words'}"]) == 0
+    assert "audio is left out: the run was trained without it" in capsys.readouterr().out
 
 
 def test_predict_scores_a_csv_of_texts_without_labels(trained, tmp_path, capsys):

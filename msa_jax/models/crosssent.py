@@ -27,6 +27,8 @@ class GMRA(nn.Module):
       layer_scale: what the adapter's LayerScale starts at.
       key_embeddings: add learned position and modality embeddings to the keys (ours: as printed, permuting
         the audio rows in time would change nothing). False is the printed form.
+      key_std: standard deviation of those embeddings at the start (ours: that of the normalised features
+        which they are added to; much smaller, and which row a key is would hardly show).
       output_std: standard deviation of W_O at the start (ours: 0 would leave W_Q, W_K, W_V, W_A and W_V
         without a gradient at first).
       max_length: longest text time line, in tokens.
@@ -37,6 +39,7 @@ class GMRA(nn.Module):
     dropout: float = 0.2
     layer_scale: float = 1e-4
     key_embeddings: bool = True
+    key_std: float = 1.0
     output_std: float = 0.02
     max_length: int = 50
 
@@ -80,7 +83,7 @@ class GMRA(nn.Module):
         values_BSD = jnp.concatenate([h_audio_BTD, h_vision_BTD], axis=1).astype(x_BTD.dtype)
         keys_BSD = values_BSD
         if self.key_embeddings:
-            normal = nn.initializers.normal(0.02)
+            normal = nn.initializers.normal(self.key_std)
             position_TD = self.param("key_position", normal, (self.max_length, D))[:T]
             modality_2D = self.param("key_modality", normal, (2, D))
             embedding_2TD = modality_2D[:, None] + position_TD[None]

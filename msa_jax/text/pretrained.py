@@ -6,7 +6,6 @@ Face id. Weights come from safetensors files only; pickled weights are never ope
 
 import contextlib
 import importlib.util
-import json
 import re
 import sys
 import warnings
@@ -20,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from msa_jax.errors import UserError
+from msa_jax.files import read_json
 from msa_jax.text.config import EncoderConfig
 from msa_jax.text.encoder import Encoder
 
@@ -127,29 +127,16 @@ def _hub_folder(name: str) -> Path:
         try:
             return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
         except Exception as e:  # the hub client raises a dozen unrelated kinds, of three HTTP libraries
-            tried.append(f"Hugging Face hub: {type(e).__name__}: {str(e).strip().splitlines()[0][:200]}")
+            tried.append(f"Hugging Face hub: {type(e).__name__}: {next(iter(str(e).splitlines()), '')[:200]}")
     raise UserError(
         f"cannot find the encoder {name!r} (tried: {'; '.join(tried)}). Give {_NEEDS}, or "
         "pkg:<package>/<folder>, or see to the network (and HF_TOKEN where the model is private)"
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object; UserError if the file is missing or is not one."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"no {path.name} in {path.parent}; give {_NEEDS}") from None
-    except (OSError, ValueError) as e:
-        raise UserError(f"cannot read {path}: {e}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path} does not hold a JSON object")
-    return values
-
-
 def read_config(folder: Path) -> EncoderConfig:
     """Reads `config.json` of a model folder; UserError if it is missing or the model is not supported."""
-    values = read_json(Path(folder) / "config.json")
+    values = read_json(Path(folder) / "config.json", hint=f"give {_NEEDS}")
     try:
         return EncoderConfig.from_json(values)
     except UserError as e:

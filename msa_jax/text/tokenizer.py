@@ -16,7 +16,8 @@ from jaxtyping import Int32
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from msa_jax.errors import UserError
-from msa_jax.text.pretrained import read_json, resolve
+from msa_jax.files import read_json
+from msa_jax.text.pretrained import resolve
 from msa_jax.text.wordpiece import PREFIX, learn_vocabulary
 
 _BERT_TOKENS = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]"}

@@ -35,7 +35,7 @@ _STALE = 24 * 3600.0  # seconds after which a build that did not end is taken fo
 
 
 def load(
-    corpus: str, path: str | Path | None, *, cache: str | Path, cut: Cut, split_name: str | None = None
+    corpus: str, path: str | Path, *, cache: str | Path, cut: Cut, split_name: str | None = None
 ) -> Built:
     """Opens a corpus, building it first where this very file has not been built before.
 
@@ -50,12 +50,8 @@ def load(
       The build, in `<cache>/<corpus>-<hash of content, split_name, version and, where it matters, cut>`.
 
     Raises:
-      UserError: no path, a path that cannot be read, or contents that cannot be repaired.
+      UserError: a path that cannot be read, or contents that cannot be repaired.
     """
-    if corpus not in BUILDERS:
-        raise UserError(f"data.corpus is {corpus!r}; known are {', '.join(BUILDERS)}")
-    if path is None:
-        raise UserError(f"data.path is not set; give the feature file of {BUILDERS[corpus].facts.title}")
     path = Path(path).expanduser()
     content = _content_hash(path)
     # A file that has all its splits is built once for every cut, so that seeds do not multiply builds.
@@ -64,7 +60,7 @@ def load(
     ]
     for folder in folders:
         if (folder / SIDECAR).is_file():
-            return open_built(folder)
+            return dataclasses.replace(open_built(folder), source=str(path))  # the file may have moved
     source = readers.read(path, split_name=split_name)
     clips = checks.survey(source)
     try:
@@ -149,6 +145,7 @@ def _build(
             **facts,
             "counts": {split: splits.count(split) for split in SPLITS},
             "widths": dict(zip(checks.STREAMS, widths, strict=True)),
+            "streams": checks.streams(clips),
             "report": report.problems(),
         }
         (temporary / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -29,6 +29,7 @@ class Built:
       format: the format of the source.
       counts: clips in each split.
       widths: features per row of "audio" and "vision"; 1 where no clip has the modality.
+      streams: those of "audio" and "vision" that some clip has.
       cut: the cut that made the splits; None where the source has them all.
       report: what was repaired or is odd: the ids of the clips by problem.
     """
@@ -40,6 +41,7 @@ class Built:
     format: str
     counts: dict[str, int]
     widths: dict[str, int]
+    streams: list[str]
     cut: dict[str, Any] | None
     report: dict[str, list[str]]
 

@@ -90,6 +90,11 @@ def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, int]:
     return audio, vision
 
 
+def streams(clips: Sequence[Clip]) -> list[str]:
+    """Those of audio and vision that some clip has."""
+    return [stream for stream in STREAMS if _widths(clips, stream)]
+
+
 class Report:
     """What was repaired, or is odd but harmless, while the clips went by."""
 

@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from msa_jax.data.corpora import SPLITS, Corpus
 from msa_jax.data.example import Example
 
-VERSION = "1.0.0"  # raise it when a build of the same file would come out different
+VERSION = "1.1.0"  # raise it when a build of the same file would come out different
 _CHUNK = 128  # clips handed over at once
 _SHARD = 2048  # clips per file
 

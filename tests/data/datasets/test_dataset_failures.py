@@ -76,8 +76,6 @@ def test_a_failure_while_writing_leaves_the_cache_clean(source, cache, monkeypat
 @pytest.mark.parametrize(
     ("corpus", "path", "message"),
     [
-        ("mosi", None, r"data\.path is not set; give the feature file of CMU-MOSI"),
-        ("iemocap", "x", "data.corpus is 'iemocap'; known are mosi, mosei, sims"),
         ("mosi", "nowhere.pkl", "nowhere.pkl: no such file"),
     ],
 )
