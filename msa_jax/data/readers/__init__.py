@@ -1,5 +1,6 @@
 """From a user's feature file to examples; nothing outside this folder knows a file format."""
 
+import contextlib
 import dataclasses
 import zipfile
 from collections.abc import Callable, Iterator
@@ -37,7 +38,21 @@ class Source:
     examples: Callable[[], Iterator[Example]]
 
     def __iter__(self) -> Iterator[Example]:
-        return self.examples()
+        with _well_formed(self.path, self.format):
+            yield from self.examples()
+
+
+@contextlib.contextmanager
+def _well_formed(path: Path, format: str) -> Iterator[None]:
+    """Readers check what files are known to get wrong; whatever else is odd ends up here."""
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as e:
+        reason = next(iter(str(e).splitlines()), "")[:200]
+        raise UserError(
+            f"{path}: looks like a {format}, but its contents are of another form "
+            f"({type(e).__name__}: {reason})"
+        ) from e
 
 
 def read(path: str | Path, *, require_labels: bool = True, split_name: str | None = None) -> Source:
@@ -64,7 +79,8 @@ def read(path: str | Path, *, require_labels: bool = True, split_name: str | Non
             f"{path}: a {format.NAME} has one division into splits; remove data.split_name ({split_name!r})"
         )
     try:
-        examples = format.reader(content, str(path), require_labels, **options)
+        with _well_formed(path, format.NAME):
+            examples = format.reader(content, str(path), require_labels, **options)
     finally:
         if isinstance(content, np.lib.npyio.NpzFile):
             content.close()

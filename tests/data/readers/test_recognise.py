@@ -107,3 +107,13 @@ def test_unreadable(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.open", refuse)  # the tests may run as root, whom no mode stops
     with pytest.raises(UserError, match=r"x: cannot be read \(Permission denied\)"):
         readers.read(path)
+
+
+def test_contents_of_another_form_are_one_line(tmp_path):
+    wrong = {name: {"raw_text": ["a"], "id": 7, "audio": 5, "vision": 5, "regression_labels": [0]} for name in
+             ("train", "valid", "test")}  # fmt: skip
+    path = tmp_path / "odd.pkl"
+    path.write_bytes(pickle.dumps(wrong))
+    with pytest.raises(UserError) as error:
+        list(readers.read(path))
+    assert str(path) in str(error.value)
