@@ -75,7 +75,7 @@ def crosssent() -> ConfigDict:
     c.model.gmra.dropout = 0.2
     c.model.gmra.layer_scale = 1e-4
     c.model.gmra.key_embeddings = True  # position and modality embeddings on the keys; ours
-    c.model.gmra.key_std = 1.0  # of those at the start; ours
+    c.model.gmra.key_std = 0.02  # of those at the start; ours
     c.model.gmra.output_std = 0.02  # of W_O at the start; ours
     c.model.gmra.max_length = 50
 
