@@ -2,9 +2,9 @@
 
     python -m msa_jax.main --config=configs/crosssent_synthetic.py
 
-About 90 s on two CPU cores; test MAE 0.731 (`python experiments/benchmark.py --case=main_job`). For a first look,
-for tests, and for claims that need a known truth (msa_jax/data/synthetic.py). Its scores say nothing about real
-data; `results.json` says "data": "synthetic".
+About 90 s on two CPU cores; test MAE 0.731 (`python experiments/benchmark.py --case=main_job`). For a first
+look, for tests, and for claims that need a known truth (msa_jax/data/synthetic.py). Its scores say nothing
+about real data; `results.json` says "data": "synthetic".
 """
 
 from configs import base
