@@ -1,4 +1,4 @@
-"""Every key of a CrossSent config, with what it means. The files beside this one change a few.
+"""The keys that every config has, with what they mean. A model's own are in the file named after it.
 
 A config file has `get_config(variant="")`, and `VARIANTS`: what each `:name` after its path changes.
 """
@@ -9,36 +9,45 @@ from typing import Any
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-# The ablations of the paper's Tables 9-11, and the forms of the method that the experiments compare.
-CROSSSENT_VARIANTS: Mapping[str, Mapping[str, Any]] = {
-    "no_gmra": {"model.gmra": None},
-    "no_mpr": {"loss.mpr_weight": 0.0},
-    "no_eioi": {"loss.eioi_weight": 0.0},
-    "mse_only": {"loss.mpr_weight": 0.0, "loss.eioi_weight": 0.0},
+# What may be left out of any model; the others of its variants are its own ablations.
+SUBSETS: Mapping[str, Mapping[str, Any]] = {
     "text_only": {"data.modalities": ("text",)},
-    "no_key_embeddings": {"model.gmra.key_embeddings": False},
+    "audio_only": {"data.modalities": ("audio",)},
+    "vision_only": {"data.modalities": ("vision",)},
+    "no_vision": {"data.modalities": ("text", "audio")},
+    "no_audio": {"data.modalities": ("text", "vision")},
+    "no_text": {"data.modalities": ("audio", "vision")},
 }
 
 
-def crosssent() -> ConfigDict:
-    """CrossSent with the settings that its paper shares between corpora (Tables 2 and 3)."""
+def common() -> ConfigDict:
+    """Everything but the sections `model` and `loss`."""
     c = ConfigDict()
-    c.seed = 6758  # of initialisation, shuffling, dropout and the draw of pairs
-    c.epochs = 26
-    c.batch_size = 8
+    c.seed = 6758  # of initialisation, shuffling, dropout and every other draw
+    c.epochs = 30
+    c.patience = 0  # stop after so many epochs without a better one; 0 = never
+    # What the best epoch is chosen by, on the validation split: "loss" (the task loss alone) or any metric of
+    # the corpus, such as mae or acc2_non0.
+    c.select = "loss"
+    c.batch_size = 32
     c.eval_batch_size = 32
     c.log_every = 10  # steps between lines of metrics.jsonl
     c.checkpoint_every = 500  # steps between checkpoints, besides one at each epoch's end
 
     c.data = ConfigDict()
-    c.data.corpus = "mosi"  # mosi, mosei, sims, synthetic: label range, metrics
+    # mosi, mosei, sims, ur_funny, iemocap; or made on the spot: synthetic, synthetic_short,
+    # synthetic_dominance, synthetic_ur_funny, synthetic_iemocap. It decides labels, outputs and metrics.
+    c.data.corpus = "mosi"
     c.data.path = placeholder(str)  # the user's feature file or folder
     c.data.cache = "~/.cache/msa_jax"  # where corpora are built, and compiled programs kept
     c.data.split_name = placeholder(str)  # which split_* array of an .npz to use, where it has several
     # What --mode=eval scores: train, valid, test, all (taken together), or auto: test, but all of a file that
     # has no splits of its own and that the run was not trained on.
     c.data.eval_split = "auto"
-    c.data.modalities = ("text", "audio", "vision")  # those left out are masked
+    c.data.modalities = ("text", "audio", "vision")  # any subset; those left out do not reach the model
+    # "text": audio and vision are brought onto the text's tokens; "own": each keeps its own steps.
+    c.data.time_line = "text"
+    c.data.max_frames = 500  # longest audio or vision with time_line="own"; longer ones are resampled to it
     c.data.standardise = True  # audio and vision columns, by the training split's mean and deviation
     c.data.lowercase = False  # lower the case of the text before it is tokenised
     c.data.buckets = 4  # lengths that batches are padded to; each costs one compilation
@@ -50,10 +59,13 @@ def crosssent() -> ConfigDict:
     c.data.cut.valid_fraction = 0.15  # share of the remaining videos that validate
 
     c.text = ConfigDict()
-    c.text.encoder = "roberta-base"  # Hugging Face id, folder, pkg:<package>/<folder>, or "scratch"
+    # Hugging Face id, folder, pkg:<package>/<folder>, "scratch" (made new), or "features" (the file's own
+    # text features, whatever their width).
+    c.text.encoder = "bert-base-uncased"
+    c.text.frozen = False  # keep the encoder's weights as they are
     c.text.max_length = 50  # T, special tokens included
-    c.text.max_content = 47  # subwords of the text itself: T - 3
-    c.text.dtype = "float32"  # compute type of the encoder and the adapter: float32 or bfloat16
+    c.text.max_content = 48  # subwords of the text itself
+    c.text.dtype = "float32"  # compute type of the encoder: float32 or bfloat16
     c.text.scratch = ConfigDict()  # the encoder "scratch", its vocabulary learned from the training texts
     c.text.scratch.vocab_size = 400
     c.text.scratch.hidden_size = 64
@@ -62,43 +74,26 @@ def crosssent() -> ConfigDict:
     c.text.scratch.intermediate_size = 256
     c.text.scratch.dropout = 0.1
 
-    c.model = ConfigDict()
-    c.model.name = "crosssent"
-    c.model.layer = 1  # the adapter works on the input of this encoder layer, 0-based
-    c.model.pooling = "cls"  # or "mean"
-    c.model.hidden = True  # Dense and tanh before the last Dense
-    c.model.pooled_dropout = 0.1  # ours
-    c.model.dropout = 0.28  # before the last Dense
-    c.model.gmra = ConfigDict()  # None: no adapter
-    c.model.gmra.heads = 8
-    c.model.gmra.bottleneck = 48
-    c.model.gmra.dropout = 0.2
-    c.model.gmra.layer_scale = 1e-4
-    c.model.gmra.key_embeddings = True  # position and modality embeddings on the keys; ours
-    c.model.gmra.key_std = 0.02  # of those at the start; ours
-    c.model.gmra.output_std = 0.02  # of W_O at the start; ours
-    c.model.gmra.max_length = 50
-
-    c.loss = ConfigDict()
-    c.loss.mpr_weight = 0.50
-    c.loss.eioi_weight = 0.06
-    c.loss.alpha = 0.30  # MPR: margin for a label difference of 1
-    c.loss.beta = 1.0  # MPR: power of the margin
-    c.loss.gamma = 0.30  # MPR: least label difference of a pair
-    c.loss.max_pairs = 8192
-    c.loss.delta = 0.25  # EIOI: half-width of the free interval; ours
-    c.loss.ramp = 0.5  # share of the epochs over which both weights rise; ours
-
     c.optim = ConfigDict()
-    c.optim.learning_rate = 7.5e-6
-    c.optim.warmup = 0.4  # share of the steps; then linear decay
-    c.optim.clip = 2.0  # global norm
+    c.optim.learning_rate = 1e-3
+    c.optim.warmup = 0.0  # share of the steps over which the rate rises
+    c.optim.decay = False  # whether it then falls linearly to 0
+    c.optim.clip = 1.0  # global norm
     c.optim.eps = 1e-8
-    c.optim.weight_decay = 0.0
-    # (pattern, factor of the learning rate): a fresh matrix needs more than a pretrained one. W_T starts as
-    # the identity on pretrained states, so it goes with them. Ours.
-    c.optim.groups = (("^encoder/|/text_projection/", 1.0), (".*", 100.0))
+    c.optim.weight_decay = 0.0  # decoupled (AdamW)
+    # (pattern, factor of the learning rate): of the first pattern found in a parameter's path.
+    c.optim.groups = ((".*", 1.0),)
     return c
+
+
+def on_scratch(config: ConfigDict, corpus: str) -> ConfigDict:
+    """The config on an embedded corpus, with a small encoder from scratch and one rate for all."""
+    config.data.corpus = corpus
+    config.text.encoder = "scratch"
+    config.eval_batch_size = 128
+    config.data.buckets = 2
+    config.optim.groups = ((".*", 1.0),)
+    return config
 
 
 def with_variant(config: ConfigDict, variant: str, variants: Mapping[str, Mapping[str, Any]]) -> ConfigDict:

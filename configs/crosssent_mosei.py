@@ -6,14 +6,14 @@ Needs roberta-base, from the Hugging Face hub or a local folder. The paper repor
 Acc-7 54.7, Acc-2 (P/N) 87.72; nobody has measured this implementation on this corpus yet.
 """
 
-from configs import base
+from configs import base, crosssent
 
-VARIANTS = base.CROSSSENT_VARIANTS
+VARIANTS = crosssent.VARIANTS
 
 
 def get_config(variant: str = ""):
     """The paper's Tables 2 and 3, column MOSEI."""
-    config = base.crosssent()
+    config = crosssent.crosssent()
     config.data.corpus = "mosei"
     config.data.lowercase = True  # some releases shout; roberta-base is cased
     config.optim.learning_rate = 9.0e-6

@@ -7,21 +7,18 @@ look, for tests, and for claims that need a known truth (msa_jax/data/synthetic.
 about real data; `results.json` says "data": "synthetic".
 """
 
-from configs import base
+from configs import base, crosssent
 
-VARIANTS = base.CROSSSENT_VARIANTS
+VARIANTS = crosssent.VARIANTS
 
 
 def get_config(variant: str = ""):
     """Everything fresh, so one learning rate for all, and more of it."""
-    config = base.crosssent()
-    config.data.corpus = "synthetic"
-    config.text.encoder = "scratch"
+    config = crosssent.crosssent()
+    base.on_scratch(config, "synthetic")
     config.epochs = 30
     config.batch_size = 32
-    config.eval_batch_size = 128
     config.data.buckets = 3
     config.optim.learning_rate = 1e-3
     config.optim.warmup = 0.1
-    config.optim.groups = ((".*", 1.0),)
     return base.with_variant(config, variant, VARIANTS)

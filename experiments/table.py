@@ -1,5 +1,9 @@
 """Runs of the main command from Python, and plain-text tables of their results."""
 
+import concurrent.futures
+import contextlib
+import multiprocessing
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,55 @@ def train(folder: Path, config: str, overrides: Mapping[str, Any]) -> tuple[Path
     return folder, run.train_and_evaluate(command.config, folder)
 
 
+def _train_seeds(
+    folders: Sequence[Path], config: str, overrides: Mapping[str, Any], seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    with open(os.devnull, "w") as quiet, contextlib.redirect_stderr(quiet):
+        return [
+            train(folder, config, {**overrides, "seed": seed})[1]
+            for folder, seed in zip(folders, seeds, strict=True)
+        ]
+
+
+def _own_core(queue: Any) -> None:
+    """Gives this process one core: two trainings that share two cores wait for each other."""
+    core = queue.get()
+    if hasattr(os, "sched_setaffinity") and core in os.sched_getaffinity(0):
+        os.sched_setaffinity(0, {core})
+
+
+def train_all(
+    runs: Path,
+    jobs: Mapping[str, tuple[str, Mapping[str, Any]]],
+    seeds: Sequence[int],
+    *,
+    workers: int,
+) -> dict[str, list[dict[str, Any]]]:
+    """Trains every job with every seed, several at a time; what is finished is only read.
+
+    Args:
+      runs: folder of the runs.
+      jobs: name to (FILE[:VARIANT], config keys and their values).
+      seeds: of each job; they follow each other in one process, so that each program is compiled once.
+      workers: processes that train at the same time, each on a core of its own.
+
+    Returns:
+      For each name what results.json holds, one for each seed.
+    """
+    context = multiprocessing.get_context("spawn")
+    cores = context.Manager().Queue()
+    for core in range(workers):
+        cores.put(core)
+    with concurrent.futures.ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_own_core, initargs=(cores,)
+    ) as pool:
+        waiting = {}
+        for name, (config, overrides) in jobs.items():
+            folders = [runs / f"{name or 'full'}-seed{seed}" for seed in seeds]
+            waiting[name] = pool.submit(_train_seeds, folders, config, overrides, seeds)
+        return {name: future.result() for name, future in waiting.items()}
+
+
 def show(title: str, rows: Mapping[str, Sequence[Mapping[str, float]]], keys: Sequence[str]) -> None:
     """Prints mean and standard deviation (of a sample) of each metric for each row.
 
@@ -44,7 +97,18 @@ def show(title: str, rows: Mapping[str, Sequence[Mapping[str, float]]], keys: Se
             values = np.array([r[key] for r in results], float)
             spread = values.std(ddof=1) if len(values) > 1 else 0.0
             cells.append(f"{values.mean():10.4f} ± {spread:.4f}")
-        print(f"{name:{width}s}" + "".join(f"{cell:>19s}" for cell in cells))
+        print(f"{name:{width}s}" + "".join(f"{cell:>19s}" for cell in cells), flush=True)
+
+
+def pairs(a: str, b: str, rows: Mapping[str, Sequence[Mapping[str, float]]], key: str) -> np.ndarray:
+    """The differences a - b of a metric, pair by pair.
+
+    Args:
+      a, b: names of two rows whose results are paired (the same seeds or folds).
+      rows: as for `show`.
+      key: the metric.
+    """
+    return np.array([x[key] - y[key] for x, y in zip(rows[a], rows[b], strict=True)])
 
 
 def show_pairs(
@@ -58,7 +122,7 @@ def show_pairs(
       keys: the metrics to compare.
     """
     for key in keys:
-        pairs = np.array([x[key] - y[key] for x, y in zip(rows[a], rows[b], strict=True)])
-        spread = pairs.std(ddof=1) if len(pairs) > 1 else 0.0
-        listed = " ".join(f"{d:+.4f}" for d in pairs)
-        print(f"{a} - {b}, {key}: mean {pairs.mean():+.4f}, sd of the pairs {spread:.4f} ({listed})")
+        differences = pairs(a, b, rows, key)
+        spread = differences.std(ddof=1) if len(differences) > 1 else 0.0
+        listed = " ".join(f"{d:+.4f}" for d in differences)
+        print(f"{a} - {b}, {key}: mean {differences.mean():+.4f}, sd of the pairs {spread:.4f} ({listed})")

@@ -93,6 +93,11 @@ def load_config(spec: str) -> tuple[ConfigDict, str]:
     return config.lock(), "-".join(filter(None, (path.stem, variant)))
 
 
+def variants(path: Path) -> dict[str, dict[str, Any]]:
+    """The variants of a config file: what each `:name` changes."""
+    return dict(getattr(_import_config(path), "VARIANTS", {}))
+
+
 def _import_config(path: Path) -> types.ModuleType:
     """Runs a config file, with `configs` importable: its own folder, then the shipped one."""
     package = types.ModuleType("configs")
@@ -194,7 +199,7 @@ def parse(argv: Sequence[str], *, instead: str | None = None) -> Command | None:
     config = _override(config, rest)
     if values.mode != "train":
         _refuse_fixed(overrides)
-    settings.check(config)
+    settings.check(config, training=values.mode == "train")
     output = Path(values.output) if values.output else None
     return Command(values.mode, config, name, workdir, output, tuple(argv))
 

@@ -5,6 +5,7 @@ given for CMU-MOSI and CMU-MOSEI, because papers mix them: `has0` is non-negativ
 clips, `non0` is positive against negative over the clips whose label is not zero.
 """
 
+import functools
 import warnings
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall_score
 
 EMOTIONS = ("happy", "sad", "angry", "neutral")
+# Of the metrics and of the task losses that an epoch may be chosen by.
+LOWER_IS_BETTER = frozenset({"mse", "l1", "cross_entropy", "mae", "jump2", "mean_abs_jump", "mean_abs_jump3"})
 
 # CH-SIMS bins are right-closed: a label of exactly 0.1 is neutral. Stored as float32 it reads
 # 0.10000000149, which a comparison in float64 against 0.1 puts on the positive side; toolkits that bin
@@ -141,3 +144,14 @@ _EVALUATORS: dict[str, Callable[[np.ndarray, np.ndarray], dict[str, float]]] = {
     "ur_funny": _ur_funny,
     "iemocap": _iemocap,
 }
+
+
+@functools.cache
+def keys(corpus: str) -> tuple[str, ...]:
+    """The names of a corpus's metrics, as `evaluate` returns them."""
+    p, y = np.linspace(-1, 1, 6), np.linspace(-0.9, 1, 6)
+    if corpus == "ur_funny":
+        p, y = p > 0, y > 0
+    elif corpus == "iemocap":
+        p, y = (np.repeat(v[:, None] > 0, len(EMOTIONS), 1) for v in (p, y))
+    return tuple(evaluate(corpus, p, y))

@@ -10,8 +10,8 @@ import optax
 from msa_jax.errors import UserError
 
 
-def schedule(peak: float, *, total_steps: int, warmup: float) -> optax.Schedule:
-    """Linear warm-up to `peak`, then linear decay to 0 at the last step.
+def schedule(peak: float, *, total_steps: int, warmup: float, decay: bool) -> optax.Schedule:
+    """Linear warm-up to `peak`, then linear decay to 0 at the last step, or none.
 
     Source: CrossSent (Liu et al. 2026), Table 3, names the warm-up; the decay is ours.
 
@@ -19,12 +19,13 @@ def schedule(peak: float, *, total_steps: int, warmup: float) -> optax.Schedule:
       peak: highest learning rate.
       total_steps: optimiser steps of the whole run.
       warmup: share of the steps that the warm-up takes, in [0, 1].
+      decay: whether the rate falls after the warm-up.
     """
     rising = round(warmup * total_steps)
     return optax.join_schedules(
         [
             optax.linear_schedule(0.0, peak, rising) if rising else optax.constant_schedule(peak),
-            optax.linear_schedule(peak, 0.0, max(total_steps - rising, 1)),
+            optax.linear_schedule(peak, 0.0 if decay else peak, max(total_steps - rising, 1)),
         ],
         [rising],
     )
@@ -54,8 +55,10 @@ def group_factors(params: Any, groups: Sequence[tuple[str, float]]) -> Any:
         raise UserError(f"--config.optim.groups: no pattern matches the parameter {name}")
 
     factors = jax.tree_util.tree_map_with_path(factor, params)
+    # Without a text encoder (the text is features, or left out) its pattern has nothing to match: no mistake.
+    forgiven = () if "encoder" in params else ("encoder/",)
     for pattern, _ in groups:
-        if pattern not in used:
+        if pattern not in used and not any(re.search(pattern, path) for path in forgiven):
             raise UserError(
                 f"--config.optim.groups: the pattern {pattern!r} is the first to match no parameter"
             )
@@ -63,20 +66,25 @@ def group_factors(params: Any, groups: Sequence[tuple[str, float]]) -> Any:
 
 
 def make_optimizer(
-    optim: Mapping[str, Any], params: Any, *, total_steps: int
+    optim: Mapping[str, Any], params: Any, *, total_steps: int, frozen: tuple[str, ...] = ()
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """The optimiser that a config's `optim` section describes.
 
     Args:
-      optim: `learning_rate`, `warmup`, `clip` (global norm), `eps`, `weight_decay`, `groups`.
+      optim: `learning_rate`, `warmup`, `decay`, `clip` (global norm), `eps`, `weight_decay`, `groups`.
       params: the parameters, for the groups.
       total_steps: optimiser steps of the whole run.
+      frozen: top-level parts of the parameters that stay as they are, whatever their group.
 
     Returns:
       (transformation, schedule); the schedule is that of a group with the factor 1.
     """
-    rate = schedule(optim["learning_rate"], total_steps=total_steps, warmup=optim["warmup"])
-    factors = group_factors(params, optim["groups"])
+    rate = schedule(
+        optim["learning_rate"], total_steps=total_steps, warmup=optim["warmup"], decay=optim["decay"]
+    )
+    factors = dict(group_factors(params, optim["groups"]))
+    for part in factors.keys() & set(frozen):
+        factors[part] = jax.tree.map(lambda _: 0.0, factors[part])
     scale = optax.stateless(lambda updates, _: jax.tree.map(lambda u, f: u * f, updates, factors))
     return optax.chain(
         optax.clip_by_global_norm(optim["clip"]),

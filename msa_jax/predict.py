@@ -10,36 +10,40 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
+from scipy import special
 
 from msa_jax import setup
 from msa_jax.checkpoint import Checkpoints
+from msa_jax.data.corpora import CORPORA
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.pipeline import STREAMS, Clips, Preprocessing, Source, Split, Statistics
+from msa_jax.data.plan import Lengths
 from msa_jax.errors import UserError
 from msa_jax.evaluate import score
 from msa_jax.files import read_json, write_json
-from msa_jax.settings import to_config
+from msa_jax.settings import MODALITIES, to_config
 from msa_jax.text import Encoder, EncoderConfig, Tokenizer
 
 
 def save_preparation(
     workdir: Path,
-    tokenizer: Tokenizer,
-    encoder: EncoderConfig,
+    tokenizer: Tokenizer | None,
+    encoder: Encoder | None,
     how: Preprocessing,
     statistics: Statistics,
-    buckets: tuple[int, ...],
+    buckets: tuple[Lengths, ...],
 ) -> None:
     """Writes what turns clips into the arrays that a model was trained on.
 
     Args:
       workdir: the run's folder.
-      tokenizer, encoder: of the text.
+      tokenizer, encoder: of the text; None where the text is features.
       how, statistics, buckets: of the features and batches.
     """
-    tokenizer.save(workdir / "tokenizer.json")
+    if tokenizer is not None:
+        tokenizer.save(workdir / "tokenizer.json")
     data = {
-        "encoder": dataclasses.asdict(encoder),
+        "encoder": None if encoder is None else dataclasses.asdict(encoder.config),
         "preprocessing": dataclasses.asdict(how),
         "statistics": statistics.to_json(),
         "buckets": list(buckets),
@@ -62,17 +66,17 @@ class Run:
     config: ConfigDict
     model: nn.Module
     params: Any
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None
     how: Preprocessing
     statistics: Statistics
-    buckets: tuple[int, ...]
+    buckets: tuple[Lengths, ...]
 
     def scan(self, source: Source) -> Split:
         """Tokenises the clips of a source."""
         return Split(source, self.tokenizer, self.how)
 
     def score(self, split: Split) -> np.ndarray:
-        """Scores of a scanned split, [N] float32, in its order."""
+        """[N] scores, or [N, ..., classes] logits, of a scanned split, float32, in its order."""
         return score(
             self.model,
             self.params,
@@ -89,6 +93,7 @@ class Run:
         audio: Sequence[np.ndarray | None] | None = None,
         vision: Sequence[np.ndarray | None] | None = None,
         *,
+        text_features: Sequence[np.ndarray] | None = None,
         aligned: bool = False,
     ) -> np.ndarray:
         """Scores clips that are at hand.
@@ -98,11 +103,13 @@ class Run:
           audio: N arrays [frames, d_a] with the columns of the training data, unstandardised; None, for all
             or for one clip, where there is none.
           vision: likewise.
+          text_features: N arrays [tokens, d_t], for a run whose text is features; texts are not read then.
           aligned: whether the arrays have one row per word of the text (words are what spaces separate);
             otherwise they are streams, resampled to the text.
 
         Returns:
-          [N] float32 scores, on the scale of the training labels.
+          [N] float32 scores, on the scale of the training labels; of a run on classes, their probabilities,
+          [N, 2] (UR-FUNNY) or [N, 4, 2] (IEMOCAP).
 
         Raises:
           UserError: when the numbers of clips, rows or columns do not match.
@@ -110,14 +117,16 @@ class Run:
         examples = []
         for i, text in enumerate(texts):
             arrays = {}
-            for name, given in zip(STREAMS, (audio, vision), strict=True):
+            given_by_name = {"audio": audio, "vision": vision, "text_features": text_features}
+            for name, given in given_by_name.items():
                 if given is not None and len(given) != len(texts):
                     raise UserError(f"{name} has {len(given)} clips, texts has {len(texts)}")
                 rows = None if given is None else given[i]
                 arrays[name] = no_features() if rows is None else np.asarray(rows, np.float32)
             words = " ".join(str(text).split())
             examples.append(Example(str(i), str(i), "", words, **arrays, aligned=aligned, label=np.nan))
-        return self.score(self.scan(self.clips(examples)))
+        scores = self.score(self.scan(self.clips(examples)))
+        return scores if scores.ndim == 1 else special.softmax(scores, -1)
 
     def clips(self, examples: Sequence[Example]) -> Clips:
         """Checks examples against what the model was trained on, and makes a source of them.
@@ -126,6 +135,12 @@ class Run:
           UserError: names the clip and what does not match.
         """
         for e in examples:
+            rows, width = e.text_features.shape
+            if self.how.text_width and rows and width != self.how.text_width:
+                raise UserError(
+                    f"clip {e.id}: the run was trained on text features of {self.how.text_width} columns, "
+                    f"got shape {e.text_features.shape}"
+                )
             for m in STREAMS:
                 rows = getattr(e, m)
                 if rows.ndim != 2:
@@ -162,20 +177,27 @@ def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
     """
     workdir = Path(workdir)
     hint = f"{workdir} holds no trained run"
-    config = to_config(read_json(workdir / "config.json", hint=hint)) if config is None else config
+    trained = to_config(read_json(workdir / "config.json", hint=hint))
+    config = trained if config is None else config
+    was, now = (setup.metric_set(c) for c in (trained, config))
+    if CORPORA[was].outputs != CORPORA[now].outputs:
+        raise UserError(f"{workdir} was trained on labels of {was}, which are not of the kind of {now}'s")
     stored = read_json(workdir / "preparation.json", hint=hint)
     try:
-        sizes, how = EncoderConfig(**stored["encoder"]), Preprocessing(**stored["preprocessing"])
-        statistics, buckets = Statistics.from_json(stored["statistics"]), tuple(stored["buckets"])
+        sizes, how = stored["encoder"], Preprocessing(**stored["preprocessing"])
+        how = dataclasses.replace(how, modalities=tuple(how.modalities))
+        dtype = jnp.dtype(config.text.dtype)
+        encoder = None if sizes is None else Encoder(EncoderConfig(**sizes), dtype=dtype)
+        statistics = Statistics.from_json(stored["statistics"])
+        buckets = tuple(tuple(lengths) for lengths in stored["buckets"])
     except (KeyError, TypeError):
         raise UserError(
             f"{workdir / 'preparation.json'} was not written by this version; train again"
         ) from None
-    tokenizer = Tokenizer.load(workdir / "tokenizer.json")
-    encoder = Encoder(sizes, dtype=jnp.dtype(config.text.dtype))
+    tokenizer = None if how.text_width else Tokenizer.load(workdir / "tokenizer.json")
+    model = setup.make_model(config, encoder, how)
     # What the run never saw stays masked, whatever the data or the config bring.
-    how = how.without(*(m for m in STREAMS if m not in config.data.modalities))
-    model = setup.make_model(config, encoder)
+    how = how.without(*(m for m in MODALITIES if m not in config.data.modalities))
     shapes = jax.eval_shape(lambda: setup.init_params(model, how, jax.random.key(0), None))
     checkpoints = Checkpoints(workdir)
     try:

@@ -10,8 +10,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from msa_jax import metrics, optim, predict, setup
-from msa_jax.cli import Command, parse
-from msa_jax.data import datasets, readers
+from msa_jax.cli import Command, parse, shipped_configs
+from msa_jax.data import readers, synthetic
 from msa_jax.data.corpora import CORPORA, SPLITS
 from msa_jax.data.datasets import Built, checks
 from msa_jax.data.pipeline import STREAMS, Split
@@ -27,6 +27,7 @@ SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
 # What may change between two starts of the same run: where things lie and how they are shown.
 FREE_KEYS = ("data.cache", "data.threads", "data.eval_split", "log_every", "eval_batch_size")
 SHOWN = ("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1")
+SHOWN = (*SHOWN, *(f"{name}_{emotion}" for emotion in metrics.EMOTIONS for name in ("acc", "f1")))
 
 
 def prepare_process(config: ConfigDict) -> None:
@@ -38,16 +39,20 @@ def prepare_process(config: ConfigDict) -> None:
 def with_data(command: Command) -> Command:
     """The command itself, or, without any data for it, the same on the embedded corpus.
 
-    `configs/<model>_<corpus>.py` becomes `configs/<model>_synthetic.py`, with its variant and every override.
-    A data path that is given is never replaced.
+    `configs/<model>_<corpus>.py` becomes `configs/<model>_synthetic_<corpus>.py` where that is there (for
+    corpora with classes), else `configs/<model>_synthetic.py`, with its variant and every override. A data
+    path that is given is never replaced.
     """
     config = command.config
-    if config.data.path is not None or config.data.corpus == "synthetic":
+    if config.data.path is not None or config.data.corpus in synthetic.PRESETS:
         return command
-    if datasets.find_built(config.data.corpus, setup.cache_folder(config)):
+    if setup.find_built(config):
         return command
     name, _, variant = command.config_name.partition("-")
-    instead = f"configs/{name.split('_')[0]}_synthetic.py" + (f":{variant}" if variant else "")
+    model, _, corpus = name.partition("_")
+    files = [f"{model}_synthetic_{corpus}.py", f"{model}_synthetic.py"]
+    file = next((f for f in files if (shipped_configs() / f).is_file()), files[-1])
+    instead = f"configs/{file}" + (f":{variant}" if variant else "")
     say(
         f"{SYNTHETIC}: --config.data.path is not set and no {config.data.corpus} corpus has been built, so "
         f"this runs {instead}"
@@ -57,7 +62,7 @@ def with_data(command: Command) -> Command:
 
 def source_name(corpus: Built) -> str:
     """What results.json says of the data: "synthetic", or the user's file."""
-    return "synthetic" if corpus.corpus == "synthetic" else corpus.source
+    return "synthetic" if corpus.corpus in synthetic.PRESETS else corpus.source
 
 
 def banner(data: str) -> str:
@@ -65,13 +70,8 @@ def banner(data: str) -> str:
     return SYNTHETIC if data == "synthetic" else f"data: {data}"
 
 
-def metric_set(config: ConfigDict) -> str:
-    """The corpus whose metrics are reported: its own, or that which it is made in the shape of."""
-    return "mosi" if config.data.corpus == "synthetic" else config.data.corpus
-
-
 def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
-    """The main job: train, keep the best epoch by validation MSE, then read the test split once.
+    """The main job: train, keep the best epoch on the validation split, then read the test split once.
 
     A folder with the same run in it is resumed, or, when finished, only read.
 
@@ -97,14 +97,14 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     say(banner(source_name(corpus)))
     for line in corpus.messages():
         say(f"note: {line}")
-    official = CORPORA[metric_set(config)].counts
-    if tuple(corpus.counts[name] for name in SPLITS) != official:
+    official = CORPORA[setup.metric_set(config)].counts
+    if source_name(corpus) != "synthetic" and tuple(corpus.counts[name] for name in SPLITS) != official:
         say(f"note: {corpus.counts} clips are not the official splits' {official}")
-    how = setup.preprocessing(config, corpus.widths, corpus.streams)
+    how = setup.preprocessing(config, corpus.widths, corpus.streams, corpus.text_width)
     texts = setup.training_texts(corpus)
     tokenizer = setup.make_tokenizer(config, texts)
-    encoder, pretrained = setup.make_encoder(config, tokenizer)
-    model = setup.make_model(config, encoder)
+    encoder, pretrained = setup.make_encoder(config, tokenizer, how)
+    model = setup.make_model(config, encoder, how)
     split = {name: _scan(corpus, name, tokenizer, how, config) for name in ("train", "valid")}
     params = setup.init_params(model, how, jax.random.key(config.seed), pretrained)
     parts = ", ".join(f"{name} {setup.count_parameters(part):,}" for name, part in params.items())
@@ -117,15 +117,25 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     workdir.mkdir(parents=True, exist_ok=True)
     _claim(config, workdir, corpus)
     buckets = choose_buckets(split["train"].lengths, config.data.buckets)
-    predict.save_preparation(workdir, tokenizer, encoder.config, how, split["train"].statistics, buckets)
-    progress = train(config, workdir, model, params, split, buckets=buckets, started=started)
+    predict.save_preparation(workdir, tokenizer, encoder, how, split["train"].statistics, buckets)
+    progress = train(
+        config,
+        workdir,
+        model,
+        params,
+        split,
+        buckets=buckets,
+        modalities=how.modalities,
+        corpus=setup.metric_set(config),
+        started=started,
+    )
     trained = time.monotonic()
 
     best = predict.load(workdir)
     results: dict[str, Any] = {"data": source_name(corpus), "data_hash": corpus.content_hash}
     for name in ("valid", "test"):
         scanned = split.get(name) or best.scan(corpus.split(name))
-        results[name] = _evaluate(best, [scanned], metric_set(config), workdir, name)
+        results[name] = _evaluate(best, [scanned], setup.metric_set(config), workdir, name)
     results |= {
         "best_epoch": progress["best_epoch"],
         "seed": config.seed,
@@ -242,7 +252,7 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         "seed": config.seed,
     }
     splits = [run.scan(corpus.split(name)) for name in (SPLITS if wanted == "all" else (wanted,))]
-    results[wanted] = _evaluate(run, splits, metric_set(config), folder, wanted)
+    results[wanted] = _evaluate(run, splits, setup.metric_set(config), folder, wanted)
     write_json(folder / "results.json", results)
     show(results, folder)
     return results
@@ -270,8 +280,14 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     if trained_on(workdir).get("source") == "synthetic":
         say(f"{SYNTHETIC}: that is what this run was trained on")
     report = checks.Report()
-    widths = tuple(run.how.widths[m] for m in STREAMS)
-    source = readers.read(path, require_labels=False, split_name=config.data.split_name)
+    text_width = run.how.text_width
+    widths = (*(run.how.widths[m] for m in STREAMS), max(text_width, 1))
+    source = readers.read(
+        path,
+        require_labels=False,
+        split_name=config.data.split_name,
+        text_features=bool(text_width),
+    )
     examples = [checks.repair(example, widths, report) for example in source]
     for problem, ids in report.problems().items():
         say(f"note: {checks.named(f'clips with {problem}', ids)}")

@@ -9,15 +9,27 @@ from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
 from msa_jax.data.corpora import CORPORA, SPLITS
+from msa_jax.data.synthetic import PRESETS
 from msa_jax.errors import UserError
+from msa_jax.metrics import keys
 
 MODALITIES = ("text", "audio", "vision")
+FEATURES = "features"  # as text.encoder: the text is features that the file brings
+# Models that lay audio and vision beside the text's tokens, step by step.
+ON_TEXT_TIME_LINE = ("crosssent", "amsgfn")
 CHOICES: dict[str, Sequence[Any]] = {
-    "data.corpus": (*CORPORA, "synthetic"),
+    "data.corpus": (*CORPORA, *PRESETS),
     "data.eval_split": ("auto", *SPLITS, "all"),
+    "data.time_line": ("text", "own"),
     "text.dtype": ("float32", "bfloat16"),
-    "model.name": ("crosssent",),
+    "loss.task": ("mse", "l1", "cross_entropy"),
+    "model.name": ("crosssent", "tecafn", "mulg", "amsgfn"),
     "model.pooling": ("cls", "mean"),
+    "model.core": MODALITIES,
+    "model.dominant": (None, *MODALITIES),
+    "model.scoring": ("multihead", "bilinear"),
+    "model.residual": ("post_ln", "pre_ln", "residual_dual"),
+    "model.recurrent": ("gru", "flax", "self_attention"),
 }
 AT_LEAST = {
     "seed": 0,
@@ -34,12 +46,27 @@ AT_LEAST = {
     "checkpoint_every": 1,
     "data.buckets": 1,
     "data.threads": 0,
+    "data.max_frames": 1,
+    "patience": 0,
     "data.cut.folds": 2,
     "data.cut.fold": 0,
     "text.max_content": 1,
     "model.layer": 1,
     "model.gmra.heads": 1,
     "model.gmra.bottleneck": 1,
+    "model.width": 1,
+    "model.heads": 1,
+    "model.layers": 1,
+    "model.encoder_layers": 1,
+    "model.cross_layers": 1,
+    "model.kernel": 1,
+    "model.num": 1,
+    "model.gumbel": 0,
+    "loss.contrast_weight": 0,
+    "loss.pair_weight": 0,
+    "loss.align_weight": 0,
+    "loss.cor_weight": 0,
+    "loss.balance_weight": 0,
     "loss.max_pairs": 1,
     "loss.mpr_weight": 0,
     "loss.eioi_weight": 0,
@@ -54,15 +81,21 @@ RATES = (
     "model.pooled_dropout",
     "model.dropout",
     "model.gmra.dropout",
+    "model.attention_dropout",
+    "model.embedding_dropout",
+    "model.head_dropout",
+    "model.text_dropout",
+    "model.output_dropout",
     "optim.warmup",
 )
 
 
-def check(config: ConfigDict) -> None:
+def check(config: ConfigDict, *, training: bool = True) -> None:
     """Refuses values that no run can use.
 
     Args:
       config: a whole config.
+      training: whether it is to be trained, so that what an epoch is chosen by matters.
 
     Raises:
       UserError: names the key, the value, and what is possible.
@@ -70,6 +103,8 @@ def check(config: ConfigDict) -> None:
     flat = flatten(config)
     try:
         _check(flat)
+        if training:
+            _check_selection(flat)
     except KeyError as e:
         raise UserError(
             f"the config has no key {e.args[0]}; configs/base.py lists what there must be"
@@ -82,21 +117,40 @@ def _check(flat: dict[str, Any]) -> None:
             raise UserError(f"--config.{section}: {flat[section]!r} is no section")
     for key, choices in CHOICES.items():
         if key in flat and flat[key] not in choices:
-            close = difflib.get_close_matches(str(flat[key]), choices, 1)
+            names = [str(choice) for choice in choices]
+            close = difflib.get_close_matches(str(flat[key]), names, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            raise UserError(f"--config.{key}: {flat[key]!r} is not one of {', '.join(choices)}{hint}")
+            raise UserError(f"--config.{key}: {flat[key]!r} is not one of {', '.join(names)}{hint}")
     for key, least in AT_LEAST.items():
         if key in flat and not flat[key] >= least:
             raise UserError(f"--config.{key}: {flat[key]} is less than {least}")
     modalities = flat["data.modalities"]
-    if "text" not in modalities or not set(modalities) <= set(MODALITIES):
+    if not modalities or not set(modalities) <= set(MODALITIES):
         raise UserError(
-            f"--config.data.modalities: {modalities!r} must hold text, and may hold audio and vision, "
+            f"--config.data.modalities: {modalities!r} must hold at least one of text, audio and vision, "
             "as in --config.data.modalities=\"('text', 'audio')\""
         )
     for key in RATES:
         if key in flat and not 0 <= flat[key] < 1:
             raise UserError(f"--config.{key}: {flat[key]} is no share in [0, 1)")
+    if "model.p" in flat and not 0 <= flat["model.p"] <= 1:
+        raise UserError(f"--config.model.p: {flat['model.p']} is no probability")
+    for key in ("loss.temperature", "loss.cor_temperature"):
+        if key in flat and not flat[key] > 0:
+            raise UserError(f"--config.{key}: {flat[key]} must be above 0")
+    if flat["model.name"] in ON_TEXT_TIME_LINE and flat["data.time_line"] != "text":
+        raise UserError(
+            f"--config.data.time_line: {flat['model.name']} lays audio and vision beside the text's tokens; "
+            "it must be text"
+        )
+    for key in ("model.contrast", "model.replace", "model.hard_negatives"):
+        if not set(flat.get(key, ())) <= set(MODALITIES):
+            raise UserError(f"--config.{key}: {flat[key]!r} may hold only {', '.join(MODALITIES)}")
+    if "model.width" in flat and flat["model.width"] % flat["model.heads"]:
+        raise UserError(
+            f"--config.model.heads: {flat['model.heads']} does not divide model.width {flat['model.width']}"
+        )
+    _check_task(flat)
     if not flat["optim.clip"] > 0:
         raise UserError(f"--config.optim.clip: {flat['optim.clip']} must be above 0")
     if flat["data.path"] == "":
@@ -110,6 +164,35 @@ def _check(flat: dict[str, Any]) -> None:
         )
     if flat.get("model.gmra.max_length", flat["text.max_length"]) < flat["text.max_length"]:
         raise UserError("--config.model.gmra.max_length: must be at least text.max_length")
+
+
+def _labelled_as(flat: dict[str, Any]) -> str:
+    """The corpus, or that in whose shape it is made."""
+    made = PRESETS.get(flat["data.corpus"])
+    return flat["data.corpus"] if made is None else made.task
+
+
+def _check_task(flat: dict[str, Any]) -> None:
+    corpus = _labelled_as(flat)
+    tasks = ("cross_entropy",) if CORPORA[corpus].outputs else ("mse", "l1")
+    if flat["loss.task"] not in tasks:
+        raise UserError(
+            f"--config.loss.task: {flat['loss.task']} does not fit the labels of {flat['data.corpus']}; "
+            f"say {' or '.join(tasks)}"
+        )
+    if flat["model.name"] == "crosssent" and CORPORA[corpus].outputs:
+        raise UserError(
+            f"--config.data.corpus: crosssent ranks scores, and {flat['data.corpus']} has classes"
+        )
+
+
+def _check_selection(flat: dict[str, Any]) -> None:
+    corpus = _labelled_as(flat)
+    known = ("loss", *keys(corpus))
+    if flat["select"] not in known:
+        raise UserError(
+            f"--config.select: {flat['select']!r} is no metric of {corpus}; there are {', '.join(known)}"
+        )
 
 
 def _check_groups(groups: Any) -> None:

@@ -1,5 +1,6 @@
 """From a config to the pieces of a run: the corpus, the tokenizer, the preprocessing, the model."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from ml_collections import ConfigDict
 
 from msa_jax import models
 from msa_jax.data import datasets, synthetic
+from msa_jax.data.corpora import CORPORA
 from msa_jax.data.example import Example
 from msa_jax.data.pipeline import SCAN_CLIPS, STREAMS, Preprocessing
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
+from msa_jax.settings import FEATURES, MODALITIES
 from msa_jax.text import (
     Encoder,
     EncoderConfig,
@@ -25,10 +28,25 @@ from msa_jax.text import (
     train_tokenizer,
 )
 
+SYNTHETIC_TEXT_WIDTH = 300  # as wide as the word vectors that the field's files bring
+
 
 def cache_folder(config: ConfigDict) -> Path:
     """Where corpora are built and compiled programs kept."""
     return Path(config.data.cache).expanduser()
+
+
+def synthetic_config(config: ConfigDict) -> synthetic.SyntheticConfig:
+    """The embedded corpus that `data.corpus` names, with text features where the text is features."""
+    made = synthetic.PRESETS[config.data.corpus]
+    wanted = SYNTHETIC_TEXT_WIDTH if config.text.encoder == FEATURES else 0
+    return dataclasses.replace(made, text_width=wanted)
+
+
+def metric_set(config: ConfigDict) -> str:
+    """The corpus whose labels and metrics apply: the config's own, or that in whose shape it is made."""
+    made = synthetic.PRESETS.get(config.data.corpus)
+    return config.data.corpus if made is None else made.task
 
 
 def open_corpus(config: ConfigDict) -> datasets.Built:
@@ -41,18 +59,25 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
       UserError: when there is nothing to build from, several builds to choose from, or bad data.
     """
     cache, corpus, path = cache_folder(config), config.data.corpus, config.data.path
-    if path and corpus == "synthetic":
+    if path and corpus in synthetic.PRESETS:
         raise UserError(
-            f"--config.data.path: {path} is given, but data.corpus is synthetic, which is made on the spot; "
+            f"--config.data.path: {path} is given, but data.corpus is {corpus}, which is made on the spot; "
             "name the file's corpus, as in --config.data.corpus=mosi"
         )
     if path:
         cut = Cut(**config.data.cut)
-        return datasets.load(corpus, path, cache=cache, cut=cut, split_name=config.data.split_name)
-    if corpus == "synthetic":
-        made = synthetic.SyntheticConfig()
+        return datasets.load(
+            corpus,
+            path,
+            cache=cache,
+            cut=cut,
+            split_name=config.data.split_name,
+            text_features=config.text.encoder == FEATURES,
+        )
+    if corpus in synthetic.PRESETS:
+        made = synthetic_config(config)
         return datasets.build_examples(corpus, _generated(made), cache=cache, key=synthetic.corpus_key(made))
-    built = datasets.find_built(corpus, cache)
+    built = find_built(config)
     if len(built) == 1:
         return built[0]
     if not built:
@@ -63,12 +88,18 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
     )
 
 
+def find_built(config: ConfigDict) -> list[datasets.Built]:
+    """What has been built of the config's corpus, in the form that its text needs."""
+    wanted = config.text.encoder == FEATURES
+    return datasets.find_built(config.data.corpus, cache_folder(config), text_features=wanted)
+
+
 def _generated(made: synthetic.SyntheticConfig) -> Iterator[Example]:
     yield from synthetic.generate(made)[0]  # a generator: nothing is made where the corpus is built
 
 
 def preprocessing(
-    config: ConfigDict, widths: Mapping[str, int], streams: Sequence[str] = STREAMS
+    config: ConfigDict, widths: Mapping[str, int], streams: Sequence[str] = STREAMS, text_width: int = 0
 ) -> Preprocessing:
     """How a run with this config turns clips into arrays.
 
@@ -76,32 +107,58 @@ def preprocessing(
       config: its `text` and `data` sections.
       widths: features per row of "audio" and "vision", from the data.
       streams: those of the two that the data have; what is not there to be learned stays out for good.
+      text_width: features per row of the text, where the data bring them.
+
+    Raises:
+      UserError: when nothing is left to learn from.
     """
+    there = ("text", *streams)
+    used = tuple(m for m in MODALITIES if m in config.data.modalities and m in there)
+    if not used:
+        raise UserError(
+            f"--config.data.modalities: {config.data.modalities!r}, but the data have only {', '.join(there)}"
+        )
     return Preprocessing(
         max_content=config.text.max_content,
         lowercase=config.data.lowercase,
-        modalities=tuple(m for m in config.data.modalities if m == "text" or m in streams),
+        modalities=used,
         widths={m: int(widths[m]) for m in STREAMS},
+        time_line=config.data.time_line,
+        max_frames=config.data.max_frames,
+        text_width=text_width if config.text.encoder == FEATURES else 0,
     )
 
 
-def make_tokenizer(config: ConfigDict, training_texts: Iterable[str]) -> Tokenizer:
-    """The tokenizer of the config's encoder; that of "scratch" learns from the training texts alone."""
+def make_tokenizer(config: ConfigDict, training_texts: Iterable[str]) -> Tokenizer | None:
+    """The tokenizer of the config's encoder; that of "scratch" learns from the training texts alone.
+
+    None where the text is features, and needs none.
+    """
+    if config.text.encoder == FEATURES:
+        return None
     if config.text.encoder != "scratch":
         return load_tokenizer(config.text.encoder)
     texts = (t.lower() if config.data.lowercase else t for t in training_texts)
     return train_tokenizer(texts, config.text.scratch.vocab_size)
 
 
-def make_encoder(config: ConfigDict, tokenizer: Tokenizer) -> tuple[Encoder, Any | None]:
-    """(encoder, its pretrained parameters); None where it is trained from scratch.
+def make_encoder(
+    config: ConfigDict, tokenizer: Tokenizer | None, how: Preprocessing
+) -> tuple[Encoder | None, Any | None]:
+    """(encoder, its pretrained parameters); the latter None where it is trained from scratch.
+
+    A model whose text is features, or that has no text, has no encoder; CrossSent, which lives inside one,
+    gets one from scratch that takes features in place of words.
 
     Args:
-      config: its `text` section.
+      config: its `text` section and `model.name`.
       tokenizer: of the encoder, for its vocabulary's size.
+      how: the preprocessing.
     """
+    if config.model.name != "crosssent" and (how.text_width or "text" not in how.modalities):
+        return None, None
     dtype = jnp.dtype(config.text.dtype)
-    if config.text.encoder != "scratch":
+    if config.text.encoder not in ("scratch", FEATURES):
         encoder, variables = load_encoder(config.text.encoder, dtype=dtype)
         if tokenizer.vocab_size > encoder.config.vocab_size:
             raise UserError(
@@ -112,7 +169,8 @@ def make_encoder(config: ConfigDict, tokenizer: Tokenizer) -> tuple[Encoder, Any
     s = config.text.scratch
     sizes = EncoderConfig(
         family="bert",
-        vocab_size=tokenizer.vocab_size,
+        vocab_size=0 if tokenizer is None else tokenizer.vocab_size,
+        input_width=how.text_width,
         hidden_size=s.hidden_size,
         num_layers=s.num_layers,
         num_heads=s.num_heads,
@@ -123,17 +181,42 @@ def make_encoder(config: ConfigDict, tokenizer: Tokenizer) -> tuple[Encoder, Any
         layer_norm_eps=1e-12,
         hidden_dropout=s.dropout,
         attention_dropout=s.dropout,
-        pad_id=tokenizer.pad_id,
+        pad_id=0 if tokenizer is None else tokenizer.pad_id,
     )
     return Encoder(sizes, dtype=dtype), None
 
 
-def make_model(config: ConfigDict, encoder: Encoder) -> nn.Module:
+def make_model(config: ConfigDict, encoder: Encoder | None, how: Preprocessing) -> nn.Module:
     """The module of the config's `model` section around the encoder.
+
+    Args:
+      config: its `model`, `text` and `data` sections.
+      encoder: of the text; None where there is none.
+      how: the preprocessing that the model was, or will be, trained with.
 
     Raises:
       UserError: when the section does not fit the encoder.
     """
+    if encoder is not None and encoder.config.max_tokens < config.text.max_length:
+        raise UserError(
+            f"--config.text.max_length: {config.text.max_length}, but the encoder takes at most "
+            f"{encoder.config.max_tokens} tokens"
+        )
+    dominant, used = config.model.get("dominant"), ", ".join(how.modalities)
+    if dominant is not None and dominant not in how.modalities:
+        raise UserError(f"--config.model.dominant: {dominant} is not in use, only {used}")
+    if config.model.name == "crosssent":
+        _check_adapter(config, encoder)
+    return models.build(
+        config.model.to_dict(),
+        encoder=encoder,
+        modalities=how.modalities,
+        outputs=CORPORA[metric_set(config)].outputs,
+        frozen=config.text.frozen,
+    )
+
+
+def _check_adapter(config: ConfigDict, encoder: Encoder) -> None:
     layers, width = encoder.config.num_layers, encoder.config.hidden_size
     if config.model.layer > layers:
         raise UserError(f"--config.model.layer: {config.model.layer}, but the encoder has {layers} layers")
@@ -142,12 +225,6 @@ def make_model(config: ConfigDict, encoder: Encoder) -> nn.Module:
         raise UserError(
             f"--config.model.gmra.heads: {gmra.heads} does not divide the encoder's width {width}"
         )
-    if encoder.config.max_tokens < config.text.max_length:
-        raise UserError(
-            f"--config.text.max_length: {config.text.max_length}, but the encoder takes at most "
-            f"{encoder.config.max_tokens} tokens"
-        )
-    return models.build(config.model.to_dict(), encoder)
 
 
 def blank_batch(how: Preprocessing, *, rows: int = 1, length: int = 4) -> dict[str, np.ndarray]:
@@ -155,9 +232,14 @@ def blank_batch(how: Preprocessing, *, rows: int = 1, length: int = 4) -> dict[s
 
     Args:
       how: the preprocessing.
-      rows, length: B and T.
+      rows, length: B and T, A and V.
     """
-    batch = {"text": np.zeros((rows, length), np.int32), "text_mask": np.ones((rows, length), bool)}
+    text = (rows, length, how.text_width) if how.text_width else (rows, length)
+    batch = {
+        "text": np.zeros(text, np.float32 if how.text_width else np.int32),
+        "text_mask": np.ones((rows, length), bool),
+        "mask": np.ones(rows, bool),
+    }
     for m in STREAMS:
         batch[m] = np.zeros((rows, length, how.widths[m]), np.float32)
         batch[f"{m}_mask"] = np.zeros((rows, length), bool)

@@ -18,10 +18,10 @@ from ml_collections import ConfigDict
 from msa_jax import optim
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.pipeline import Split, batches
-from msa_jax.data.plan import BatchPlan
+from msa_jax.data.plan import BatchPlan, Lengths
 from msa_jax.errors import UserError
-from msa_jax.evaluate import score
-from msa_jax.losses import CrossSentObjective
+from msa_jax.evaluate import better, score, validation
+from msa_jax.losses import Objective, make_objective
 from msa_jax.progress import bar, say
 from msa_jax.workdir import MetricLog
 
@@ -45,7 +45,7 @@ class TrainState:
     key: Array
     apply_fn: Callable = flax.struct.field(pytree_node=False)
     tx: optax.GradientTransformation = flax.struct.field(pytree_node=False)
-    objective: CrossSentObjective = flax.struct.field(pytree_node=False)
+    objective: Objective = flax.struct.field(pytree_node=False)
 
 
 def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
@@ -60,8 +60,10 @@ def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, 
     """
     dropout_key, loss_key = jax.random.split(jax.random.fold_in(state.key, state.step))
 
+    rngs = {"dropout": dropout_key, "sample": jax.random.fold_in(dropout_key, 1)}
+
     def loss_fn(params: Any) -> tuple[Array, dict[str, Array]]:
-        outputs = state.apply_fn({"params": params}, batch, train=True, rngs={"dropout": dropout_key})
+        outputs = state.apply_fn({"params": params}, batch, train=True, rngs=rngs)
         return state.objective(outputs, batch, step=state.step, key=loss_key)
 
     (loss, terms), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
@@ -72,20 +74,26 @@ def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, 
 
 
 def make_state(
-    config: ConfigDict, model: Any, params: Any, plan: BatchPlan
+    config: ConfigDict, model: Any, params: Any, plan: BatchPlan, modalities: tuple[str, ...]
 ) -> tuple[TrainState, optax.Schedule]:
     """(state, learning-rate schedule) at the start of a run.
 
     Args:
-      config: `seed`, `loss`, `optim`.
+      config: `seed`, `epochs`, `model`, `loss`, `optim`, `text.frozen`.
       model: the module.
       params: its parameters.
       plan: the batches of the whole run.
+      modalities: those that the model has branches for.
     """
-    tx, rate = optim.make_optimizer(config.optim, params, total_steps=len(plan))
-    fields = config.loss.to_dict()
-    ramp = fields.pop("ramp") * config.epochs
-    objective = CrossSentObjective(**fields, ramp_epochs=ramp, steps_per_epoch=plan.steps_per_epoch)
+    frozen = ("encoder",) if config.text.frozen else ()
+    tx, rate = optim.make_optimizer(config.optim, params, total_steps=len(plan), frozen=frozen)
+    objective = make_objective(
+        config.model.to_dict(),
+        config.loss.to_dict(),
+        modalities,
+        epochs=config.epochs,
+        steps_per_epoch=plan.steps_per_epoch,
+    )
     state = TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -105,10 +113,14 @@ def train(
     params: Any,
     splits: dict[str, Split],
     *,
-    buckets: tuple[int, ...],
+    buckets: tuple[Lengths, ...],
+    modalities: tuple[str, ...],
+    corpus: str,
     started: float,
 ) -> dict[str, Any]:
-    """Trains to the last epoch, resuming where a checkpoint is; keeps the best epoch by validation MSE.
+    """Trains to the last epoch, or until `patience` epochs bring nothing better; resumes a checkpoint.
+
+    The best epoch is that with the best value of `config.select` on the validation split.
 
     Args:
       config: the run's settings.
@@ -116,19 +128,21 @@ def train(
       model, params: the module and its parameters at the start.
       splits: "train" (with statistics) and "valid".
       buckets: lengths that batches are padded to.
+      modalities: those that the model has branches for.
+      corpus: whose metrics apply.
       started: `time.monotonic()` when this start of the run began.
 
     Returns:
-      What the run knows of itself: `best_epoch` (from 0), `best_valid_mse`, `seconds` over all its starts.
+      What the run knows of itself: `best_epoch` (from 0), `best_value`, `seconds` over all its starts.
 
     Raises:
       UserError: when the loss or its gradient is not finite; names the step and the last good checkpoint.
     """
     train_split, valid_split = splits["train"], splits["valid"]
     plan = BatchPlan(train_split.lengths, buckets, config.batch_size, epochs=config.epochs, seed=config.seed)
-    state, rate = make_state(config, model, params, plan)
+    state, rate = make_state(config, model, params, plan, modalities)
     data = batches(train_split, plan, train_split.statistics, threads=config.data.threads)
-    progress = {"best_epoch": -1, "best_valid_mse": math.inf, "seconds": 0.0, "data": None}
+    progress = {"best_epoch": -1, "best_value": None, "seconds": 0.0, "data": None}
     checkpoints = Checkpoints(workdir)
     if checkpoints.latest_step is not None:
         state, progress = checkpoints.restore_latest(state)
@@ -164,6 +178,10 @@ def train(
             return values["loss"]
 
         for step in range(done + 1, len(plan) + 1):
+            seen = (step - 1) // plan.steps_per_epoch
+            if config.patience and seen - 1 - progress["best_epoch"] >= config.patience:
+                say(f"no better epoch in {config.patience}: stopped after epoch {seen}")
+                break
             batch = next(data)
             clips += int(batch["mask"].sum())
             state, terms = step_fn(state, batch)
@@ -178,26 +196,29 @@ def train(
             # Looked at first: a broken state must never become the last good checkpoint.
             loss, pending = record(*pending), None
             if not left:
-                mse = _validate(config, model, state.params, valid_split, train_split, buckets)
-                log.write(step, epoch - 1, {"valid_mse": mse}, prefix="valid")
-                best = mse < progress["best_valid_mse"]
+                predictions = _predict(config, model, state.params, valid_split, train_split, buckets)
+                name, value = validation(config, corpus, predictions, valid_split.labels)
+                log.write(step, epoch - 1, {f"valid_{name}": value}, prefix="valid")
+                best = better(name, value, progress["best_value"])
                 if best:
-                    progress |= {"best_valid_mse": mse, "best_epoch": epoch - 1}
+                    progress |= {"best_value": value, "best_epoch": epoch - 1}
                     checkpoints.save_best(step, state.params)
                 note = " (best so far)" if best else ""
-                say(f"epoch {epoch}/{config.epochs}  loss {loss:.4f}  valid MSE {mse:.4f}{note}")
+                say(f"epoch {epoch}/{config.epochs}  loss {loss:.4f}  valid {name} {value:.4f}{note}")
             progress |= {"data": data.get_state(), "seconds": before + time.monotonic() - started}
             checkpoints.save_latest(step, state, progress)
             since, clips = time.monotonic(), 0  # validation and checkpoints are no training time
     if progress["best_epoch"] < 0:
-        raise UserError("no epoch had a finite validation MSE; try a lower optim.learning_rate")
+        raise UserError(
+            f"no epoch had a finite validation value of {config.select}; try a lower optim.learning_rate"
+        )
     return progress
 
 
-def _validate(
-    config: ConfigDict, model: Any, params: Any, valid: Split, training: Split, buckets: tuple[int, ...]
-) -> float:
-    predictions = score(
+def _predict(
+    config: ConfigDict, model: Any, params: Any, valid: Split, training: Split, buckets: tuple[Lengths, ...]
+) -> np.ndarray:
+    return score(
         model,
         params,
         valid,
@@ -206,4 +227,3 @@ def _validate(
         batch_size=config.eval_batch_size,
         threads=config.data.threads,
     )
-    return float(np.mean((predictions.astype(np.float64) - valid.labels) ** 2))

@@ -14,9 +14,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from scipy import special
 from tensorboardX import SummaryWriter
 
 from msa_jax.files import finite, whole_file
+from msa_jax.metrics import EMOTIONS
 
 PACKAGES = (
     "msa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets",
@@ -27,13 +29,30 @@ PACKAGES = (
 def write_predictions(
     path: Path, ids: Sequence[str], predictions: np.ndarray, labels: np.ndarray | None = None
 ) -> None:
-    """A CSV of id, label (where there are labels) and prediction, one clip a line."""
+    """A CSV of id, label (where there are labels) and prediction, one clip a line.
+
+    Args:
+      path: the file.
+      ids: N clip names.
+      predictions: [N] scores; [N, 2] logits, which give the columns prediction (the class) and probability
+        (of class 1); or [N, 4, 2] logits, which give the same for each emotion, as in prediction_happy.
+      labels: [N], or [N, 4].
+    """
+    named: dict[str, list[str]] = {"id": list(ids)}
+    tasks = [f"_{emotion}" for emotion in EMOTIONS] if predictions.ndim == 3 else [""]
+    for k, task in enumerate(tasks):
+        values = predictions[:, k] if task else predictions
+        if labels is not None:
+            named[f"label{task}"] = [f"{v:.6g}" for v in (labels[:, k] if task else labels)]
+        if values.ndim == 1:
+            named["prediction"] = [f"{v:.6f}" for v in values]
+        else:
+            named[f"prediction{task}"] = [str(v) for v in values.argmax(-1)]
+            named[f"probability{task}"] = [f"{v:.6f}" for v in special.softmax(values, -1)[:, 1]]
     with whole_file(path) as f:
         writer = csv.writer(f, lineterminator="\n")
-        writer.writerow(["id", "prediction"] if labels is None else ["id", "label", "prediction"])
-        for i, name in enumerate(ids):
-            score = f"{predictions[i]:.6f}"
-            writer.writerow([name, score] if labels is None else [name, f"{labels[i]:.6g}", score])
+        writer.writerow(named)
+        writer.writerows(zip(*named.values(), strict=True))
 
 
 def environment() -> dict[str, Any]:

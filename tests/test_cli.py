@@ -11,6 +11,7 @@ from msa_jax.errors import UserError
 from msa_jax.main import main
 
 MOSI = "--config=configs/crosssent_mosi.py"
+TECAFN = "--config=configs/tecafn_mosi.py"
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,23 @@ MOSI = "--config=configs/crosssent_mosi.py"
         ([MOSI, "--config.epochs=0"], ["--config.epochs", "less than 1"]),
         ([MOSI, "--config.data.corpus=mossi"], ["'mossi' is not one of", "did you mean mosi?"]),
         ([MOSI, "--config.model.pooling=max"], ["--config.model.pooling", "cls, mean"]),
-        ([MOSI, "--config.data.modalities=smell"], ["--config.data.modalities", "must hold text"]),
+        ([MOSI, "--config.data.modalities=smell"], ["--config.data.modalities", "at least one of"]),
+        ([MOSI, "--config.data.modalities=()"], ["--config.data.modalities", "at least one of"]),
+        ([MOSI, "--config.data.time_line=own"], ["--config.data.time_line", "must be text"]),
+        ([MOSI, "--config.data.corpus=ur_funny"], ["--config.loss.task", "cross_entropy"]),
+        (
+            [MOSI, "--config.data.corpus=ur_funny", "--config.loss.task=cross_entropy"],
+            ["--config.data.corpus", "has classes"],
+        ),
+        ([MOSI, "--config.select=acc9"], ["--config.select", "no metric of mosi", "acc7"]),
+        ([MOSI, "--config.loss.task=l3"], ["--config.loss.task", "mse, l1, cross_entropy"]),
+        ([TECAFN, "--config.model.core=smell"], ["--config.model.core", "text, audio, vision"]),
+        ([TECAFN, "--config.model.p=1.2"], ["--config.model.p", "no probability"]),
+        ([TECAFN, "--config.loss.temperature=0"], ["--config.loss.temperature", "above 0"]),
+        ([TECAFN, "--config.model.heads=7"], ["--config.model.heads", "does not divide"]),
+        ([TECAFN, "--config.model.replace=('sound',)"], ["--config.model.replace", "text, audio, vision"]),
+        (["--config=configs/amsgfn_mosi.py", "--config.model.dominant=txt"], ["did you mean text?"]),
+        (["--config=configs/mulg_mosi.py", "--config.model.scoring=dot"], ["multihead, bilinear"]),
         ([MOSI, "--config.optim.warmup=40"], ["--config.optim.warmup", "no share in"]),
         ([MOSI, "--config.data.cut.fold=5"], ["must be below data.cut.folds"]),
         ([MOSI, "--config.text.max_content=49"], ["two special tokens"]),
@@ -39,6 +56,7 @@ MOSI = "--config=configs/crosssent_mosi.py"
         ([MOSI, "stray"], ["unknown argument stray"]),
         (["--mode=eval", "--workdir=nowhere"], ["no config.json in nowhere", "trained run"]),
         ([MOSI, "--config.data.path=nowhere.pkl"], ["nowhere.pkl"]),
+        (["--config=configs/mulg_mosi.py", "--config.data.path=x.csv"], ["x.csv"]),
         (["--config=configs/crosssent_synthetic.py", "--config.data.path=x.csv"], ["made on the spot"]),
         ([MOSI, "--config.data.path="], ["--config.data.path is empty"]),
         ([MOSI, "--config.seed=-1"], ["--config.seed", "less than 0"]),
@@ -130,7 +148,7 @@ def test_help_names_every_flag_and_every_shipped_config():
     ).stdout
     for flag in ("--config", "--mode", "--workdir", "--output", "--help", "--config.KEY=VALUE"):
         assert flag in shown
-    for path in cli.shipped_configs().glob("crosssent_*.py"):
+    for path in cli.shipped_configs().glob("*_*.py"):
         assert f"configs/{path.name}" in shown
-    for variant in ("no_gmra", "no_mpr", "no_eioi"):
-        assert f":{variant}" in shown
+        for variant in cli._import_config(path).VARIANTS:
+            assert f":{variant}" in shown

@@ -1,5 +1,6 @@
 """Schedule, clip and parameter groups."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -12,6 +13,7 @@ PARAMS = {"encoder": {"layers": {"kernel": jnp.ones(3)}}, "gmra": {"key": {"kern
 OPTIM = {
     "learning_rate": 1e-3,
     "warmup": 0.4,
+    "decay": True,
     "clip": 2.0,
     "eps": 1e-8,
     "weight_decay": 0.0,
@@ -20,13 +22,24 @@ OPTIM = {
 
 
 def test_linear_warm_up_then_linear_decay():
-    rate = optim.schedule(2.0, total_steps=10, warmup=0.4)
+    rate = optim.schedule(2.0, total_steps=10, warmup=0.4, decay=True)
     expected = [0, 0.5, 1, 1.5, 2, 2 * 5 / 6, 2 * 4 / 6, 2 * 3 / 6, 2 * 2 / 6, 2 / 6, 0]
     np.testing.assert_allclose([float(rate(s)) for s in range(11)], expected, rtol=1e-5, atol=1e-7)
 
 
-def test_no_warm_up_starts_at_the_peak():
-    assert float(optim.schedule(2.0, total_steps=10, warmup=0.0)(0)) == 2.0
+def test_no_warm_up_starts_at_the_peak_and_no_decay_stays_there():
+    assert float(optim.schedule(2.0, total_steps=10, warmup=0.0, decay=True)(0)) == 2.0
+    flat = optim.schedule(2.0, total_steps=10, warmup=0.2, decay=False)
+    assert [float(flat(s)) for s in (1, 2, 9, 10)] == [1.0, 2.0, 2.0, 2.0]
+
+
+def test_a_frozen_part_stays_as_it_is_even_with_weight_decay():
+    optimiser = {**OPTIM, "weight_decay": 0.1, "warmup": 0.0}
+    tx, _ = optim.make_optimizer(optimiser, PARAMS, total_steps=10, frozen=("encoder",))
+    grads = jax.tree.map(jnp.ones_like, PARAMS)
+    updates, _ = tx.update(grads, tx.init(PARAMS), PARAMS)
+    assert all(not np.asarray(u).any() for u in jax.tree.leaves(updates["encoder"]))
+    assert all(np.asarray(u).all() for u in jax.tree.leaves(updates["gmra"]))
 
 
 def test_groups_scale_the_learning_rate_and_nothing_else():
@@ -64,3 +77,8 @@ def test_a_pattern_that_matches_nothing_is_an_error():
         optim.group_factors(PARAMS, (("encodr", 1.0), (".*", 2.0)))
     with pytest.raises(UserError, match="no pattern matches the parameter gmra/key/kernel"):
         optim.group_factors(PARAMS, (("^encoder/", 1.0),))
+
+
+def test_without_an_encoder_its_pattern_may_match_nothing():
+    params = {"gmra": PARAMS["gmra"]}
+    assert optim.group_factors(params, OPTIM["groups"])["gmra"]["key"]["kernel"] == 100.0

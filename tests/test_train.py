@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from msa_jax import cli, metrics, predict, run, setup, train
+from msa_jax.data.corpora import CORPORA
 from msa_jax.data.datasets import Built
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
-from msa_jax.text import Encoder
+from msa_jax.losses import make_objective
 
 CONFIG = "--config=configs/crosssent_mosi.py"
 
@@ -99,7 +100,7 @@ def test_one_compilation_per_bucket(tiny_overrides, tmp_path, monkeypatch):
     run.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=6"), tmp_path / "run")
     buckets = json.loads((tmp_path / "run" / "preparation.json").read_text())["buckets"]
     assert len(buckets) == 2
-    assert sorted(shapes) == [(4, length) for length in buckets]
+    assert sorted(shapes) == [(4, text) for text, _, _ in buckets]
 
 
 def test_a_broken_loss_stops_the_run_and_names_the_last_good_checkpoint(
@@ -137,49 +138,126 @@ def test_metrics_jsonl_names_every_term(tiny_overrides, tmp_path):
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 
-def prepared(config, widths=(3, 2), **sizes):
-    """(model, parameters' shapes, batch of blanks) for a config, without data or weights on disk."""
-    how = setup.preprocessing(config, dict(zip(("audio", "vision"), widths, strict=True)))
+def prepared(config, widths=(3, 2)):
+    """(model, preprocessing, batch) for a config, without data or weights on disk."""
+    how = setup.preprocessing(
+        config, dict(zip(("audio", "vision"), widths, strict=True)), ("audio", "vision"), 5
+    )
     tokenizer = setup.make_tokenizer(config, ["some words to learn a vocabulary from"])
-    encoder, _ = setup.make_encoder(config, tokenizer)
-    encoder = Encoder(encoder.config, dtype=encoder.dtype)
-    model = setup.make_model(config, encoder)
-    batch = setup.blank_batch(how, rows=config.batch_size, length=12)
-    rows = np.arange(config.batch_size)
-    extra = {"label": rows.astype(np.float32) % 3, "mask": rows >= 0, "index": rows.astype(np.int32)}
-    return model, how, {**batch, **extra}
+    encoder, _ = setup.make_encoder(config, tokenizer, how)
+    model = setup.make_model(config, encoder, how)
+    B, K = config.batch_size, CORPORA[setup.metric_set(config)].outputs[:-1]
+    batch = setup.blank_batch(how, rows=B, length=12)
+    batch |= {f"{m}_mask": np.full((B, 12), m in how.modalities) for m in ("text", "audio", "vision")}
+    rows = np.arange(B)
+    extra = {"label": np.broadcast_to(rows.reshape(-1, *(1,) * len(K)) % 2, (B, *K)).astype(np.float32)}
+    return model, how, {**batch, **extra, "index": rows.astype(np.int32)}
 
 
-NAMES = sorted(p.name for p in cli.shipped_configs().glob("crosssent_*.py"))
-SCRATCH = ["--config.text.encoder=scratch"]  # roberta-base and bert-base-chinese are not on disk
+def make_state(config, model, how, params):
+    plan = BatchPlan(np.full((100, 3), 12), ((12, 12, 12),), config.batch_size, epochs=config.epochs, seed=0)
+    return train.make_state(config, model, params, plan, how.modalities)[0]
+
+
+NAMES = sorted(p.name for p in cli.shipped_configs().glob("*_*.py"))
+SCRATCH = ["--config.text.encoder=scratch"]  # roberta-base, bert-base-* are not on disk
+VARIANTS = [
+    (model, variant)
+    for model in ("crosssent", "tecafn", "mulg", "amsgfn")
+    for variant in cli._import_config(cli.shipped_configs() / f"{model}_mosi.py").VARIANTS
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_step_of_each_shipped_config(name):
-    config = cli.parse([f"--config=configs/{name}", *SCRATCH]).config
+    config = cli.parse([f"--config=configs/{name}"]).config
+    if config.text.encoder != "features":
+        config = cli.parse([f"--config=configs/{name}", *SCRATCH]).config
+    config.batch_size = min(config.batch_size, 8)
     model, how, batch = prepared(config)
-    params = setup.init_params(model, how, jax.random.key(0), None)
-    plan = BatchPlan(np.full(100, 12), (12,), config.batch_size, epochs=config.epochs, seed=0)
-    state, _ = train.make_state(config, model, params, plan)
+    state = make_state(config, model, how, setup.init_params(model, how, jax.random.key(0), None))
     state, terms = jax.jit(train.train_step)(state, batch)
     assert int(state.step) == 1
     assert all(np.isfinite(v).all() for v in jax.tree.leaves((state.params, terms)))
+    assert config.loss.task in terms
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_variant_of_each_shipped_config_traces(name):
-    variants = cli._import_config(cli.shipped_configs() / name).VARIANTS
-    assert variants
-    for variant in variants:
-        config = cli.parse([f"--config=configs/{name}:{variant}", *SCRATCH]).config
-        model, how, batch = prepared(config)
-        params = jax.eval_shape(lambda m=model, h=how: setup.init_params(m, h, jax.random.key(0), None))
-        assert ("gmra" in params) is (variant != "no_gmra")
-        plan = BatchPlan(np.full(100, 12), (12,), config.batch_size, epochs=config.epochs, seed=0)
-        state, _ = train.make_state(config, model, jax.tree.map(lambda s: jnp.zeros(s.shape), params), plan)
-        _, terms = jax.eval_shape(train.train_step, state, batch)
-        assert ("mpr" in terms) is (variant not in ("no_mpr", "mse_only"))
-        assert ("eioi" in terms) is (variant not in ("no_eioi", "mse_only"))
+def traced(model, variant, *more):
+    """(shapes of the parameters, names of the logged terms) of a shipped config."""
+    config = cli.parse([f"--config=configs/{model}_mosi.py:{variant}", *SCRATCH, *more]).config
+    module, how, batch = prepared(config)
+    model, loss = config.model.to_dict(), config.loss.to_dict()
+    objective = make_objective(model, loss, how.modalities, epochs=1, steps_per_epoch=1)
+
+    def forward(batch):
+        keys = dict(zip(("params", "dropout", "sample"), jax.random.split(jax.random.key(0), 3), strict=True))
+        outputs, variables = module.init_with_output(keys, batch, train=True)
+        return variables["params"], objective(outputs, batch, step=0, key=keys["sample"])[1]
+
+    shapes, terms = jax.eval_shape(forward, batch)
+    return shapes, set(terms)
+
+
+@pytest.fixture(scope="module")
+def full():
+    """Parameters and terms of each model's full form."""
+    return {model: traced(model, "") for model in ("crosssent", "tecafn", "mulg", "amsgfn")}
+
+
+@pytest.mark.parametrize(("model", "variant"), VARIANTS)
+def test_every_variant_traces_and_differs_from_the_full_model(model, variant, full):
+    shapes, terms = traced(model, variant)
+    gone = GONE[model].get(variant)
+    if gone is not None:
+        assert full[model][1] - terms == gone
+    lost = LOST[model].get(variant)
+    if lost is not None:
+        assert {name for name in full[model][0] if name not in shapes} == lost
+    if model != "crosssent" and variant in ("audio_only", "vision_only", "no_text"):
+        assert "encoder" not in shapes
+    assert gone is not None or lost is not None or variant in ELSE
+
+
+# What an ablation takes from the loss, and from the parameters.
+GONE = {
+    "crosssent": {"no_mpr": {"mpr"}, "no_eioi": {"eioi"}, "mse_only": {"mpr", "eioi"}},
+    "tecafn": {
+        "no_ta": {"contrast_audio"},
+        "no_tv": {"contrast_vision"},
+        "no_tccon": {"contrast_audio", "contrast_vision"},
+        "no_bicon": {"bicon"},
+        "no_tap": {"pair_audio", "replaced_audio", "candidates_audio"},
+        "no_tvp": {"pair_vision", "replaced_vision", "candidates_vision"},
+        "no_ap": {f"{t}_{m}" for t in ("pair", "replaced", "candidates") for m in ("audio", "vision")},
+        "no_vision": {"bicon", *(f"{t}_vision" for t in ("contrast", "pair", "replaced", "candidates"))},
+    },
+    "mulg": {},
+    "amsgfn": {"no_ccam": {"align"}, "no_cor": {"cor"}, "no_vision": {"share_vision"}},
+}
+LOST = {
+    "crosssent": {"no_gmra": {"gmra"}},
+    "tecafn": {
+        "no_ta": {"stage1_audio_projection"},
+        "no_tccon": {f"stage1_{m}_projection" for m in ("text", "audio", "vision")},
+        "no_bicon": {"stage2_audio_projection", "stage2_vision_projection"},
+        "no_tap": {"pair_audio"},
+        "no_lstm": {"audio_lstm", "vision_lstm"},
+    },
+    "mulg": {"no_cross_modal": {"cross_modal_attention"}},
+    "amsgfn": {
+        "no_ccam": {"align_text", "align_audio", "align_vision"},
+        "no_cor": {"cor_text", "cor_audio", "cor_vision"},
+        "no_dmgf": {"fusion_layers"},
+        "no_tb": {"transformer_block"},
+    },
+}
+# Variants that change how something is computed: their own models' tests look at what they do.
+ELSE = {
+    "no_key_embeddings", "no_hard_ta", "no_hard_tv", "no_hard", "audio_centred", "vision_centred",
+    "printed_residual", "self_attention", "no_cross_modal_self_attention", "pre_ln", "residual_dual",
+    "bilinear", "flax_gru", "no_positions", "t_oriented", "v_oriented", "a_oriented", "balance", "gumbel",
+    "balance_gumbel", "text_only", "audio_only", "vision_only", "no_vision", "no_audio", "no_text",
+}  # fmt: skip
 
 
 def test_results_hold_every_metric_of_the_corpus(tiny_overrides, tmp_path):

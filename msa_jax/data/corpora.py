@@ -1,4 +1,4 @@
-"""Facts about the corpora that several modules need: label ranges and official split sizes."""
+"""Facts about the corpora that several modules need: labels and official split sizes."""
 
 import dataclasses
 
@@ -11,10 +11,11 @@ class Corpus:
 
     Attributes:
       title: the name as papers write it.
-      low, high: the range of its sentiment labels, both ends included.
+      low, high: the range of its labels, both ends included.
       counts: clips in the official train, valid and test splits.
       split_by_clip: True where the official splits divide clips, not videos, so that one video may be in
         several of them.
+      outputs: shape of a model's output for one clip: () for a score, else with the classes last.
     """
 
     title: str
@@ -22,10 +23,19 @@ class Corpus:
     high: float
     counts: tuple[int, int, int]
     split_by_clip: bool = False
+    outputs: tuple[int, ...] = ()
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Shape of one clip's label: () for one score or class, (4,) for four classes."""
+        return self.outputs[:-1]
 
 
 CORPORA: dict[str, Corpus] = {
     "mosi": Corpus("CMU-MOSI", -3.0, 3.0, (1284, 229, 686)),
     "mosei": Corpus("CMU-MOSEI", -3.0, 3.0, (16326, 1871, 4659)),
     "sims": Corpus("CH-SIMS", -1.0, 1.0, (1368, 456, 457), split_by_clip=True),
+    "ur_funny": Corpus("UR-FUNNY", 0.0, 1.0, (7614, 980, 994), outputs=(2,)),
+    # That clips, not sessions, are divided is assumed.
+    "iemocap": Corpus("IEMOCAP", 0.0, 1.0, (2717, 798, 938), split_by_clip=True, outputs=(4, 2)),
 }

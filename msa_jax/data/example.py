@@ -5,6 +5,11 @@ import dataclasses
 import numpy as np
 
 
+def no_features() -> np.ndarray:
+    """The features of a modality that a clip does not have: float32 [0, 0]."""
+    return np.zeros((0, 0), np.float32)
+
+
 @dataclasses.dataclass
 class Example:
     """One utterance with up to three modalities.
@@ -17,7 +22,10 @@ class Example:
       audio: float32 [A, d_a]; shape (0, 0) where the clip has no audio features.
       vision: float32 [V, d_v]; shape (0, 0) where the clip has no vision features.
       aligned: True where audio and vision have exactly one row per word of `text.split(" ")`.
-      label: sentiment score in the corpus's own range; NaN where the file gives none.
+      label: sentiment score in the corpus's own range or a class, 0 or 1; for IEMOCAP an array [4] of classes
+        in the order of `msa_jax.metrics.EMOTIONS`; NaN where the file gives none.
+      text_features: float32 [T, d_t], features of the text that the file brings, one row for each token of
+        whoever made them; shape (0, 0) where there are none.
     """
 
     id: str
@@ -27,9 +35,5 @@ class Example:
     audio: np.ndarray
     vision: np.ndarray
     aligned: bool
-    label: float
-
-
-def no_features() -> np.ndarray:
-    """The features of a modality that a clip does not have: float32 [0, 0]."""
-    return np.zeros((0, 0), np.float32)
+    label: float | np.ndarray
+    text_features: np.ndarray = dataclasses.field(default_factory=no_features)

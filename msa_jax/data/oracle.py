@@ -12,40 +12,10 @@ from scipy import special
 
 from msa_jax.data import synthetic
 from msa_jax.data.example import Example
+from msa_jax.data.posterior import GRID, Posterior
 from msa_jax.data.synthetic import LIMIT, POLARITIES, STEP, SyntheticConfig
 
-GRID = np.linspace(-LIMIT, LIMIT, 61)
-LABELS = np.arange(-15, 16) / synthetic.ANNOTATORS
 _BATCH = 64
-
-
-@dataclasses.dataclass
-class Posterior:
-    """What can be known of N clips.
-
-    Attributes:
-      sentiment: [N, 61] probability of each sentiment in GRID.
-      label: [N, 31] probability of each of the possible labels, LABELS.
-    """
-
-    sentiment: np.ndarray
-    label: np.ndarray
-
-    def mean(self) -> np.ndarray:
-        """[N] posterior mean of the label: the least squared error that can be expected."""
-        return self.label @ LABELS
-
-    def median(self) -> np.ndarray:
-        """[N] posterior median of the label: the least absolute error that can be expected."""
-        return LABELS[(np.cumsum(self.label, 1) >= 0.5 - 1e-9).argmax(1)]
-
-    def interval(self, mass: float) -> tuple[np.ndarray, np.ndarray]:
-        """The central interval that holds the sentiment with probability `mass`: its two ends, [N] each."""
-        # GRID's points stand for cells; the cumulated mass is known at the cells' upper edges.
-        edges = GRID + (GRID[1] - GRID[0]) / 2
-        cumulated = np.cumsum(self.sentiment, 1)
-        low, high = (1 - mass) / 2, (1 + mass) / 2
-        return tuple(np.array([np.interp(q, row, edges) for row in cumulated]) for q in (low, high))
 
 
 @dataclasses.dataclass
@@ -259,3 +229,20 @@ def posterior(
                 total = np.logaddexp(total, _without_text(config, batch, heard))
         sentiment[index] = special.softmax(total + log_prior, axis=1)
     return Posterior(sentiment, sentiment @ label_given_sentiment(config))
+
+
+def least_uncertain(config: SyntheticConfig, examples: Sequence[Example]) -> np.ndarray:
+    """The least noisy modality of each clip: the one that alone promises the smallest error of the label.
+
+    Args:
+      config: the config that the examples were generated from.
+      examples: N clips.
+
+    Returns:
+      int [N], places in ("text", "audio", "vision"); the first of equals.
+    """
+    errors = [
+        posterior(config, examples, use_text=t, use_audio=a, use_vision=v).expected_error(config.task)
+        for t, a, v in np.eye(3, dtype=bool)
+    ]
+    return np.argmin(errors, axis=0)

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from msa_jax.data import align
-from msa_jax.data.plan import BatchPlan
+from msa_jax.data.plan import BatchPlan, Lengths
 from msa_jax.text import Tokenizer
 
 STREAMS = ("audio", "vision")
@@ -49,12 +49,18 @@ class Preprocessing:
       lowercase: lower the case of the text first (releases differ; a cased tokenizer cuts capitals up).
       modalities: those in use, of "text", "audio", "vision"; the others are masked out.
       widths: features per row of "audio" and "vision"; 1 where the corpus has none.
+      time_line: "text" brings audio and vision onto the text's time line; "own" leaves each on its own.
+      max_frames: longest audio or vision on its own time line; a longer one is resampled to it.
+      text_width: features per row of the text where the file brings them; 0 = the text is tokenised.
     """
 
     max_content: int
     lowercase: bool
     modalities: tuple[str, ...]
     widths: Mapping[str, int]
+    time_line: str = "text"
+    max_frames: int = 500
+    text_width: int = 0
 
     def without(self, *modalities: str) -> "Preprocessing":
         """The same with some modalities masked out."""
@@ -95,18 +101,21 @@ class Split:
 
     Attributes:
       ids: clip names, in the order of the source.
-      tokens: per clip, ids of the whole text, special tokens included.
-      words: per clip and token, the word that it came from; -1 on special tokens.
-      labels: [N] float32, NaN where the source has none.
-      lengths: [N] tokens of each clip after the cut, special tokens included.
+      tokens: per clip, ids of the whole text, special tokens included; empty where the text is features.
+      words: per clip and step of the text, the word that it came from; -1 on special tokens. For text
+        features the step itself.
+      labels: [N], or [N, K], float32, NaN where the source has none.
+      lengths: [N, 3] steps of each clip's text, audio and vision, after the text's cut.
     """
 
-    def __init__(self, source: Source, tokenizer: Tokenizer, how: Preprocessing, *, measure: bool = False):
+    def __init__(
+        self, source: Source, tokenizer: Tokenizer | None, how: Preprocessing, *, measure: bool = False
+    ):
         """Scans the split.
 
         Args:
           source: the clips.
-          tokenizer: of the text encoder.
+          tokenizer: of the text encoder; None where the text is features.
           how: the preprocessing.
           measure: whether to gather the feature statistics (`statistics`) on the way.
         """
@@ -115,22 +124,22 @@ class Split:
         self.ids: list[str] = []
         self.words: list[np.ndarray] = []
         self.tokens: list[np.ndarray] = []
-        labels: list[float] = []
+        labels, lengths = [], []
         for start in range(0, len(source), SCAN_CLIPS):
             clips = source.__getitems__(range(start, min(start + SCAN_CLIPS, len(source))))
             for clip in clips:
-                text = clip["text"].lower() if how.lowercase else clip["text"]
-                tokens, words = tokenizer.encode(text)
+                tokens, words = self._read_text(clip)
                 self.tokens.append(tokens)
                 self.words.append(words)
                 self.ids.append(clip["id"])
                 labels.append(clip["label"])
+                lengths.append(self._lengths(clip, len(self._cut(words))))
             for m in STREAMS if measure else ():
                 rows = [clip[m] for clip in clips if len(clip[m])]
                 if rows:
                     scalers[m].partial_fit(np.concatenate(rows).astype(np.float64))
         self.labels = np.array(labels, np.float32)
-        self.lengths = np.array([len(self._cut(t)) for t in self.tokens])
+        self.lengths = np.array(lengths, int).reshape(-1, 3)
         self.statistics = Statistics.identity(how.widths)
         for m, scaler in scalers.items():
             if hasattr(scaler, "mean_"):
@@ -139,55 +148,93 @@ class Split:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def _cut(self, tokens_T: np.ndarray) -> np.ndarray:
-        """Keeps the first special token, `max_content` of the content, and the last special token."""
-        if len(tokens_T) - 2 <= self._how.max_content:
-            return tokens_T
-        return np.concatenate([tokens_T[: self._how.max_content + 1], tokens_T[-1:]])
+    def _read_text(self, clip: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        if self._how.text_width:
+            return np.zeros(0, np.int32), np.arange(max(len(clip["text_features"]), 1))
+        text = clip["text"].lower() if self._how.lowercase else clip["text"]
+        return self._tokenizer.encode(text)
+
+    def _lengths(self, clip: Mapping[str, Any], text: int) -> tuple[int, int, int]:
+        how = self._how
+        if how.time_line == "text":
+            return text, text, text
+        used = {m: min(len(clip[m]), how.max_frames) if m in how.modalities else 0 for m in STREAMS}
+        # One step where there is none: an array of no steps has no shape to compile for.
+        return text if "text" in how.modalities else 1, max(used["audio"], 1), max(used["vision"], 1)
+
+    def _cut(self, steps_T: np.ndarray) -> np.ndarray:
+        """Keeps the first special token, `max_content` of the content, and the last special token.
+
+        Of text features, which say nothing of special tokens, it keeps as many rows from the start.
+        """
+        limit = self._how.max_content + 2
+        if len(steps_T) <= limit:
+            return steps_T
+        if self._how.text_width:
+            return steps_T[:limit]
+        return np.concatenate([steps_T[: limit - 1], steps_T[-1:]])
 
     def batch(
-        self, rows: np.ndarray, length: int, batch_size: int, statistics: Statistics
+        self, rows: np.ndarray, lengths: Lengths, batch_size: int, statistics: Statistics
     ) -> dict[str, np.ndarray]:
         """Collates clips into one padded batch.
 
         Args:
           rows: places of the clips in the split, at most `batch_size`.
-          length: tokens to pad to, T.
+          lengths: steps of text, audio and vision to pad to: T, A, V.
           batch_size: B; missing rows are padding.
           statistics: of the training split.
 
         Returns:
-          `text` [B, T] int32, `audio` and `vision` [B, T, d] float32, `text_mask`, `audio_mask`,
-          `vision_mask` [B, T] bool, `label` [B] float32, `mask` [B] bool, `index` [B] int32 (-1 on padding).
+          `text` [B, T] int32 ids or [B, T, d_t] float32 features, `audio` [B, A, d_a] and `vision`
+          [B, V, d_v] float32, `text_mask` [B, T], `audio_mask` [B, A], `vision_mask` [B, V] bool, `label`
+          [B] or [B, K] float32, `mask` [B] bool, `index` [B] int32 (-1 on padding).
         """
-        B, T = batch_size, length
+        how, B = self._how, batch_size
         out: dict[str, np.ndarray] = {
-            "text": np.full((B, T), self._tokenizer.pad_id, np.int32),
-            "text_mask": np.zeros((B, T), bool),
-            "label": np.zeros(B, np.float32),
+            "text": self._blank_text(B, lengths[0]),
+            "text_mask": np.zeros((B, lengths[0]), bool),
+            "label": np.zeros((B, *self.labels.shape[1:]), np.float32),
             "mask": np.arange(B) < len(rows),
             "index": np.full(B, -1, np.int32),
         }
-        for m in STREAMS:
-            out[m] = np.zeros((B, T, self._how.widths[m]), np.float32)
-            out[f"{m}_mask"] = np.zeros((B, T), bool)
+        for m, length in zip(STREAMS, lengths[1:], strict=True):
+            out[m] = np.zeros((B, length, how.widths[m]), np.float32)
+            out[f"{m}_mask"] = np.zeros((B, length), bool)
         out["label"][: len(rows)] = self.labels[rows]
         out["index"][: len(rows)] = rows
-        streams = [m for m in STREAMS if m in self._how.modalities]
-        clips = self._source.__getitems__([int(r) for r in rows]) if streams else ()
-        for b, r in enumerate(rows):
-            tokens = self._cut(self.tokens[r])
-            out["text"][b, : len(tokens)] = tokens
-            out["text_mask"][b, : len(tokens)] = True
-        for m in streams:
-            for b, (r, clip) in enumerate(zip(rows, clips, strict=True)):
-                if not len(clip[m]):
-                    continue
-                scaled = statistics.apply(m, clip[m])
-                features, mask = align.to_tokens(scaled, self.words[r], aligned=clip["aligned"])
-                features, mask = self._cut(features), self._cut(mask)
-                out[m][b, : len(mask)], out[f"{m}_mask"][b, : len(mask)] = features, mask
+        streams = [m for m in STREAMS if m in how.modalities]
+        fetch = streams or (how.text_width and "text" in how.modalities)
+        clips = self._source.__getitems__([int(r) for r in rows]) if fetch else [None] * len(rows)
+        for b, (r, clip) in enumerate(zip(rows, clips, strict=True)):
+            if "text" in how.modalities:
+                text = self._cut(clip["text_features"] if how.text_width else self.tokens[r])
+                out["text"][b, : len(text)], out["text_mask"][b, : len(text)] = text, True
+            for m in streams:
+                if len(clip[m]):
+                    scaled = statistics.apply(m, clip[m])
+                    features, mask = self._on_time_line(scaled, self.words[r], clip["aligned"])
+                    out[m][b, : len(mask)], out[f"{m}_mask"][b, : len(mask)] = features, mask
         return out
+
+    def _blank_text(self, rows: int, length: int) -> np.ndarray:
+        if self._how.text_width:
+            return np.zeros((rows, length, self._how.text_width), np.float32)
+        return np.full((rows, length), self._tokenizer.pad_id, np.int32)
+
+    def _on_time_line(
+        self, rows_FD: np.ndarray, words_T: np.ndarray, aligned: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(features, mask) of one modality of one clip, on the time line that `how` asks for."""
+        how = self._how
+        if how.time_line == "own":
+            if len(rows_FD) > how.max_frames:
+                rows_FD = align.resample(rows_FD, how.max_frames)
+            return rows_FD, np.ones(len(rows_FD), bool)
+        if how.text_width:  # rows of text features are words only where there are as many
+            aligned = len(rows_FD) == len(words_T)
+        features, mask = align.to_tokens(rows_FD, words_T, aligned=aligned)
+        return self._cut(features), self._cut(mask)
 
 
 class _Batches:
@@ -200,8 +247,8 @@ class _Batches:
         return len(self._plan)
 
     def __getitem__(self, i: int) -> dict[str, np.ndarray]:
-        rows, length = self._plan[int(i)]
-        return self._split.batch(rows, length, self._plan.batch_size, self._statistics)
+        rows, lengths = self._plan[int(i)]
+        return self._split.batch(rows, lengths, self._plan.batch_size, self._statistics)
 
 
 def batches(split: Split, plan: BatchPlan, statistics: Statistics, *, threads: int) -> grain.DatasetIterator:

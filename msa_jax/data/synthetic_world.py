@@ -49,22 +49,27 @@ class World(NamedTuple):
       fillers: words without polarity, the most frequent first.
       lexicon: [13, SYNONYMS] words of each of POLARITIES.
       audio, vision: the feature columns of the two streams.
+      vectors: text features of each word, float32 [text_width]; empty where the corpus has none.
     """
 
     fillers: np.ndarray
     lexicon: np.ndarray
     audio: Mixing
     vision: Mixing
+    vectors: dict[str, np.ndarray]
 
 
 @functools.lru_cache(maxsize=4)
-def draw(seed: int, audio_width: int, vision_width: int) -> World:
+def draw(seed: int, audio_width: int, vision_width: int, text_width: int) -> World:
     """The lexicon and the feature columns of the corpora of these settings (see `SyntheticConfig`)."""
     # The splits' own generators are seeded with [seed, 0], [seed, 1], ...
     rng = np.random.default_rng([seed, len(SPLITS)])
     words = _pseudo_words(FILLERS + POLARITIES.size * SYNONYMS, rng)
     lexicon = words[FILLERS:].reshape(POLARITIES.size, SYNONYMS)
-    return World(words[:FILLERS], lexicon, _mixing(audio_width, rng), _mixing(vision_width, rng))
+    streams = _mixing(audio_width, rng), _mixing(vision_width, rng)
+    vectors = rng.standard_normal((len(words), text_width)).astype(np.float32)
+    by_word = dict(zip(words.tolist(), vectors, strict=True)) if text_width else {}
+    return World(words[:FILLERS], lexicon, *streams, by_word)
 
 
 def _pseudo_words(count: int, rng: np.random.Generator) -> np.ndarray:

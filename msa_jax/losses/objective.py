@@ -1,78 +1,84 @@
-"""The one place that weighs the loss terms, schedules them, masks padded rows and names them for the log."""
+"""The one place that weighs, schedules and names the terms of a loss."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from msa_jax.losses.ranking import mpr
-from msa_jax.losses.regression import eioi, mse
+Arrays = Mapping[str, Array]
+Scalar = Float[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True)
-class CrossSentObjective:
-    """MSE + r(e) (mpr_weight MPR + eioi_weight EIOI), r a cosine ramp over epochs.
-
-    Source: CrossSent (Liu et al. 2026), section 3.4 and Table 3. A weight of 0 leaves its term out of the
-    program, and of the log.
+class Term:
+    """One auxiliary loss.
 
     Attributes:
-      mpr_weight, eioi_weight: weights of the two regularisers once the ramp is up.
-      alpha, beta, gamma, max_pairs: see `ranking.mpr`.
-      delta: see `regression.eioi`.
+      name: in the log.
+      weight: of the term in the total.
+      value: (outputs of the model, batch, key) to an unweighted scalar.
+    """
+
+    name: str
+    weight: float
+    value: Callable[[Arrays, Arrays, Key[Array, ""]], Scalar]
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """task + r(e) * (sum of weight * term), r a cosine ramp over epochs.
+
+    Source of the ramp: CrossSent (Liu et al. 2026), section 3.4 and Table 3.
+
+    Attributes:
+      task_name: of the task loss in the log.
+      task: (outputs of the model, batch) to the task loss.
+      terms: the auxiliary losses; one whose weight is 0 is not computed, and not logged.
+      monitors: numbers that are logged beside the loss, by name, from (outputs, batch).
       ramp_epochs: epochs over which r rises from 0 to 1; 0 = full weight from the start.
       steps_per_epoch: optimiser steps in an epoch; the epoch e is step // steps_per_epoch.
     """
 
-    mpr_weight: float
-    eioi_weight: float
-    alpha: float
-    beta: float
-    gamma: float
-    max_pairs: int
-    delta: float
-    ramp_epochs: float
-    steps_per_epoch: int
+    task_name: str
+    task: Callable[[Arrays, Arrays], Scalar]
+    terms: tuple[Term, ...] = ()
+    monitors: tuple[tuple[str, Callable[[Arrays, Arrays], Scalar]], ...] = ()
+    ramp_epochs: float = 0.0
+    steps_per_epoch: int = 1
 
-    def ramp(self, step: Array | int) -> Float[Array, ""]:
+    def ramp(self, step: Array | int) -> Scalar:
         """r(e) = (1 - cos(pi min(1, e / ramp_epochs))) / 2, a value in [0, 1]."""
         epoch = jnp.asarray(step) // self.steps_per_epoch
         progress = jnp.minimum(epoch / self.ramp_epochs, 1.0) if self.ramp_epochs else jnp.ones(())
         return 0.5 * (1.0 - jnp.cos(jnp.pi * progress))
 
     def __call__(
-        self, outputs: Mapping[str, Array], batch: Mapping[str, Array], *, step: Array, key: Key[Array, ""]
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """The total loss and its unweighted terms.
+        self, outputs: Arrays, batch: Arrays, *, step: Array, key: Key[Array, ""]
+    ) -> tuple[Scalar, dict[str, Scalar]]:
+        """The total loss, its unweighted terms and the monitors.
 
         Args:
-          outputs: of the model; `prediction` [B].
-          batch: `label` [B] and `mask` [B].
+          outputs: of the model.
+          batch: `label` and `mask`, and the masks of the modalities.
           step: optimiser steps done so far.
-          key: for the draw of pairs.
+          key: for the terms that draw.
 
         Returns:
-          (total, terms): a scalar, and `mse`, `mpr`, `eioi` unweighted with `ramp`.
+          (total, values by name): a scalar; the task loss, each term unweighted, `ramp` where there is one,
+          and the monitors.
         """
-        p, y, mask = outputs["prediction"], batch["label"], batch["mask"]
-        terms = {"mse": mse(p, y, mask=mask)}
+        total = self.task(outputs, batch)
+        values = {self.task_name: total}
         weighted = jnp.zeros(())
-        if self.mpr_weight:
-            terms["mpr"] = mpr(
-                p,
-                y,
-                alpha=self.alpha,
-                beta=self.beta,
-                gamma=self.gamma,
-                max_pairs=self.max_pairs,
-                mask=mask,
-                key=jax.random.fold_in(key, 0),
-            )
-            weighted += self.mpr_weight * terms["mpr"]
-        if self.eioi_weight:
-            terms["eioi"] = eioi(p, y, delta=self.delta, mask=mask)
-            weighted += self.eioi_weight * terms["eioi"]
-        ramp = self.ramp(step)
-        return terms["mse"] + ramp * weighted, {**terms, "ramp": ramp}
+        for k, term in enumerate(self.terms):
+            if term.weight:
+                values[term.name] = term.value(outputs, batch, jax.random.fold_in(key, k))
+                weighted += term.weight * values[term.name]
+        if self.ramp_epochs:
+            values["ramp"] = self.ramp(step)
+            weighted = values["ramp"] * weighted
+        for name, monitor in self.monitors:
+            values[name] = monitor(outputs, batch)
+        return total + weighted, values

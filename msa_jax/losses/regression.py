@@ -43,6 +43,21 @@ def mse(predictions: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = N
     return masked_mean((p - y) ** 2, m)
 
 
+def l1(predictions: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None) -> Float[Array, ""]:
+    """Mean absolute error.
+
+    Args:
+      predictions: [B] scores.
+      labels: [B] scores.
+      mask: [B] bool, False on rows that only pad the batch; None keeps all.
+
+    Returns:
+      A scalar; 0 when no row is kept.
+    """
+    p, y, m = valid_rows(predictions, labels, mask)
+    return masked_mean(jnp.abs(p - y), m)
+
+
 def eioi(
     predictions: ArrayLike, labels: ArrayLike, *, delta: float, mask: ArrayLike | None = None
 ) -> Float[Array, ""]:

@@ -5,18 +5,33 @@ from typing import Any
 
 import flax.linen as nn
 
-from msa_jax.models import crosssent
+from msa_jax.models import amsgfn, crosssent, mulg, tecafn
 from msa_jax.text import Encoder
 
-BUILDERS: dict[str, Callable[[Mapping[str, Any], Encoder], nn.Module]] = {"crosssent": crosssent.build}
+BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "crosssent": crosssent.build,
+    "tecafn": tecafn.build,
+    "mulg": mulg.build,
+    "amsgfn": amsgfn.build,
+}
 
 
-def build(model: Mapping[str, Any], encoder: Encoder) -> nn.Module:
+def build(
+    model: Mapping[str, Any],
+    *,
+    encoder: Encoder | None,
+    modalities: tuple[str, ...],
+    outputs: tuple[int, ...],
+    frozen: bool,
+) -> nn.Module:
     """The module that a config's `model` section describes.
 
     Args:
       model: the section, with `name`.
-      encoder: the text encoder.
+      encoder: of the text; None where the text is features, or is left out.
+      modalities: those that the model gets branches for.
+      outputs: shape of the output per clip: () a score, (2,) two classes, (4, 2) four two-way tasks.
+      frozen: the encoder is not trained.
 
     Raises:
       ValueError: for a name that is not in `BUILDERS`.
@@ -25,4 +40,4 @@ def build(model: Mapping[str, Any], encoder: Encoder) -> nn.Module:
     name = fields.pop("name")
     if name not in BUILDERS:
         raise ValueError(f"unknown model {name!r}; known: {', '.join(BUILDERS)}")
-    return BUILDERS[name](fields, encoder)
+    return BUILDERS[name](fields, encoder=encoder, modalities=modalities, outputs=outputs, frozen=frozen)

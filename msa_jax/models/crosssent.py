@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from msa_jax.layers.head import Head
 from msa_jax.text import Encoder
 
 PROJECTION = nn.initializers.lecun_normal()
@@ -131,6 +132,8 @@ class CrossSent(nn.Module):
     Attributes:
       encoder: the BERT or RoBERTa encoder.
       gmra: the adapter; None is the ablation "w/o GMRA".
+      outputs: shape of the output per clip: () a score, (2,) two classes, (4, 2) four two-way tasks.
+      frozen: the encoder's own weights are not trained, and have no dropout; what is around them is.
       layer: the adapter works on the input of this encoder layer (0-based; Table 3: 1), at least 1.
       pooling: "cls" (the first token of the last layer) or "mean" (over the text's tokens).
       hidden: Dense(d) and tanh before the last Dense; False leaves the last Dense alone.
@@ -145,20 +148,22 @@ class CrossSent(nn.Module):
     hidden: bool = True
     pooled_dropout: float = 0.1
     dropout: float = 0.28
+    outputs: tuple[int, ...] = ()
+    frozen: bool = False
 
     @nn.compact
     def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:
         """Scores a batch.
 
         Args:
-          batch: `text` [B, T] ids, `audio` [B, T, d_a] and `vision` [B, T, d_v] on the text's time line,
-            `text_mask`, `audio_mask`, `vision_mask` [B, T] bool.
+          batch: `text` [B, T] ids (or features, as the encoder takes them), `audio` [B, T, d_a] and `vision`
+            [B, T, d_v] on the text's time line, `text_mask`, `audio_mask`, `vision_mask` [B, T] bool.
           train: whether dropout is active (rng "dropout").
 
         Returns:
-          `prediction` [B]; `fused` [B, D], the vector before the last Dense; `attention` [B, heads, T, T]
-          of the encoder's last layer (only with train=False); with the adapter also `gate` and `injected`
-          [B, T, D] and `cross_attention` [B, heads, T, 2T].
+          `prediction` [B], or `logits` [B, *outputs]; `fused` [B, D], the vector before the last Dense;
+          `attention` [B, heads, T, T] of the encoder's last layer (only with train=False); with the adapter
+          also `gate` and `injected` [B, T, D] and `cross_attention` [B, heads, T, 2T].
         """
         if not 1 <= self.layer <= self.encoder.config.num_layers:
             raise ValueError(f"layer must be 1 .. {self.encoder.config.num_layers}, got {self.layer}")
@@ -177,10 +182,12 @@ class CrossSent(nn.Module):
             extras["cross_attention"] = adapter["attention"]
             return out_BTD
 
+        # Without text, the steps that have audio or vision carry the encoder: padding tokens with positions.
+        mask_BT = batch["text_mask"] | batch["audio_mask"] | batch["vision_mask"]
         encoded = self.encoder(
             batch["text"],
-            batch["text_mask"],
-            train=train,
+            mask_BT,
+            train=train and not self.frozen,
             hooks={self.layer - 1: inject} if self.gmra is not None else None,
             output_hidden_states=False,
             output_attentions=not train,
@@ -189,7 +196,7 @@ class CrossSent(nn.Module):
         if self.pooling == "cls":
             x_BD = x_BTD[:, 0]
         elif self.pooling == "mean":
-            weight_BT1 = batch["text_mask"][..., None].astype(x_BTD.dtype)
+            weight_BT1 = mask_BT[..., None].astype(x_BTD.dtype)
             x_BD = (x_BTD * weight_BT1).sum(1) / jnp.maximum(weight_BT1.sum(1), 1)
         else:
             raise ValueError(f'pooling must be "cls" or "mean", got {self.pooling!r}')
@@ -198,20 +205,31 @@ class CrossSent(nn.Module):
             x_BD = nn.tanh(nn.Dense(x_BD.shape[-1], dtype=x_BD.dtype, name="hidden_dense")(x_BD))
         fused_BD = x_BD
         x_BD = nn.Dropout(self.dropout)(x_BD, deterministic=not train)
-        # The score in float32: bfloat16 has three digits, labels have steps of 0.2 and less.
-        prediction_B = nn.Dense(1, name="output_dense")(x_BD.astype(jnp.float32))[:, 0]
+        scores = Head(self.outputs, name="head")(x_BD)
         if encoded.attentions is not None:
             extras["attention"] = encoded.attentions[-1]
-        return {"prediction": prediction_B, "fused": fused_BD, **extras}
+        return {**scores, "fused": fused_BD, **extras}
 
 
-def build(fields: Mapping[str, Any], encoder: Encoder) -> CrossSent:
+def build(
+    fields: Mapping[str, Any],
+    *,
+    encoder: Encoder,
+    modalities: tuple[str, ...],
+    outputs: tuple[int, ...],
+    frozen: bool,
+) -> CrossSent:
     """The model that a config's `model` section describes.
 
     Args:
       fields: the section without `name`; `gmra` holds the adapter's own fields, or None.
       encoder: the text encoder.
+      modalities: those in use; the others are masked, and there is nothing to inject of them.
+      outputs: shape of the output per clip.
+      frozen: the encoder is not trained.
     """
+    del modalities
     fields = dict(fields)
     gmra = fields.pop("gmra")
-    return CrossSent(encoder=encoder, gmra=None if gmra is None else GMRA(**gmra), **fields)
+    adapter = None if gmra is None else GMRA(**gmra)
+    return CrossSent(encoder=encoder, gmra=adapter, outputs=outputs, frozen=frozen, **fields)

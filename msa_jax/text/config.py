@@ -29,6 +29,7 @@ class EncoderConfig:
         attention_dropout: dropout rate on attention probabilities, in [0, 1).
         pad_id: id of the padding token.
         initializer_range: standard deviation of freshly drawn weights.
+        input_width: columns of the features that take the place of words, [B, T, input_width]; 0 = words.
     """
 
     family: str
@@ -45,6 +46,7 @@ class EncoderConfig:
     attention_dropout: float = 0.1
     pad_id: int = 0
     initializer_range: float = 0.02
+    input_width: int = 0
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:

@@ -19,11 +19,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from msa_jax.layers.dropout import draw_bits, drop
 from msa_jax.text.config import EncoderConfig
 
 Hook = Callable[[jax.Array], jax.Array]
 
-_LEVELS = 1 << 16  # dropout compares 16 random bits with rate * _LEVELS
 
 _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": lambda x: 0.5 * x * (1.0 + jax.lax.erf(x * math.sqrt(0.5))),
@@ -55,15 +55,6 @@ class EncoderOutput:
         if name not in self.__dataclass_fields__:
             raise KeyError(name)
         return getattr(self, name)
-
-
-def _drop(x: jax.Array, bits: jax.Array | None, rate: float) -> jax.Array:
-    """Zeroes the entries of x whose random uint16 falls below the rate and scales up the others."""
-    if bits is None or not rate:
-        return x
-    threshold = min(round(rate * _LEVELS), _LEVELS - 1)
-    scale = _LEVELS / (_LEVELS - threshold)
-    return jnp.where(bits.reshape(x.shape) >= threshold, x * scale, jnp.zeros((), x.dtype))
 
 
 def _norm(module: nn.Module, x: jax.Array, name: str) -> jax.Array:
@@ -99,15 +90,12 @@ class EncoderLayer(nn.Module):
         H = D // c.num_heads
         dense = partial(nn.Dense, dtype=self.dtype, kernel_init=nn.initializers.normal(c.initializer_range))
 
-        # All three masks are cut from one draw: random bits are most of what a layer adds to compile time.
-        # The batch axis leads, so that a batch split over devices draws its own rows only.
-        attention_bits = residual_bits = output_bits = None
-        if train and (c.hidden_dropout or c.attention_dropout):
-            sizes = (c.num_heads * T * T, T * D, T * D)
-            bits = jax.random.bits(self.make_rng("dropout"), (B, sum(sizes)), jnp.uint16)
-            attention_bits, residual_bits, output_bits = jnp.split(
-                bits, (sizes[0], sizes[0] + sizes[1]), axis=1
-            )
+        attention_bits, residual_bits, output_bits = draw_bits(
+            self,
+            B,
+            [(c.num_heads, T, T), (T, D), (T, D)],
+            active=train and bool(c.hidden_dropout or c.attention_dropout),
+        )
 
         qkv_BT3NH = dense(3 * D, name="qkv")(x_BTD).reshape(B, T, 3, c.num_heads, H)
         q_BTNH, k_BSNH, v_BSNH = (qkv_BT3NH[:, :, i] for i in range(3))
@@ -115,13 +103,13 @@ class EncoderLayer(nn.Module):
         if bias_B11S is not None:
             scores_BNTS = scores_BNTS + bias_B11S
         probs_BNTS = nn.softmax(scores_BNTS)
-        kept_BNTS = _drop(probs_BNTS.astype(self.dtype), attention_bits, c.attention_dropout)
+        kept_BNTS = drop(probs_BNTS.astype(self.dtype), attention_bits, c.attention_dropout)
         mixed_BTD = jnp.einsum("bnts,bsnh->btnh", kept_BNTS, v_BSNH).reshape(B, T, D)
-        mixed_BTD = _drop(dense(D, name="attention_out")(mixed_BTD), residual_bits, c.hidden_dropout)
+        mixed_BTD = drop(dense(D, name="attention_out")(mixed_BTD), residual_bits, c.hidden_dropout)
         x_BTD = _norm(self, x_BTD + mixed_BTD, "attention_norm")
 
         y_BTF = _ACTIVATIONS[c.activation](dense(c.intermediate_size, name="mlp_in")(x_BTD))
-        y_BTD = _drop(dense(D, name="mlp_out")(y_BTF), output_bits, c.hidden_dropout)
+        y_BTD = drop(dense(D, name="mlp_out")(y_BTF), output_bits, c.hidden_dropout)
         return _norm(self, x_BTD + y_BTD, "mlp_norm"), probs_BNTS
 
 
@@ -133,18 +121,25 @@ class Embeddings(nn.Module):
 
     @nn.compact
     def __call__(
-        self, ids_BT: Int[Array, "B T"], types_BT: Int[Array, "B T"] | None, *, train: bool
+        self,
+        ids_BT: Int[Array, "B T"] | Float[Array, "B T W"],
+        types_BT: Int[Array, "B T"] | None,
+        *,
+        train: bool,
     ) -> Float[Array, "B T D"]:
-        """Embeds token ids; see `Encoder.__call__` for the arguments."""
+        """Embeds token ids, or features; see `Encoder.__call__` for the arguments."""
         c = self.config
         T = ids_BT.shape[1]
         init = nn.initializers.normal(c.initializer_range)
-        word_VD = self.param("word", init, (c.vocab_size, c.hidden_size))
+        if c.input_width:
+            x_BTD = nn.Dense(c.hidden_size, name="features")(ids_BT)
+        else:
+            # An id outside the vocabulary becomes NaN (jnp.take fills), not some other word.
+            word_VD = self.param("word", init, (c.vocab_size, c.hidden_size))
+            x_BTD = jnp.take(word_VD, ids_BT, axis=0)
         position_PD = self.param("position", init, (c.max_positions, c.hidden_size))
         type_KD = self.param("token_type", init, (c.type_vocab_size, c.hidden_size))
 
-        # An id outside the vocabulary becomes NaN (jnp.take fills), not some other word.
-        x_BTD = jnp.take(word_VD, ids_BT, axis=0)
         if c.family == "roberta":
             # RoBERTa counts the tokens that are not padding from pad_id + 1; padding sits at pad_id itself.
             token_BT = (ids_BT != c.pad_id).astype(jnp.int32)
@@ -153,10 +148,8 @@ class Embeddings(nn.Module):
             x_BTD = x_BTD + position_PD[None, :T]
         x_BTD = x_BTD + (type_KD[None, None, 0] if types_BT is None else jnp.take(type_KD, types_BT, axis=0))
         x_BTD = _norm(self, x_BTD, "norm")
-        if not (train and c.hidden_dropout):
-            return x_BTD
-        bits = jax.random.bits(self.make_rng("dropout"), x_BTD.shape, jnp.uint16)
-        return _drop(x_BTD, bits, c.hidden_dropout)
+        (bits,) = draw_bits(self, len(x_BTD), [x_BTD.shape[1:]], active=train and c.hidden_dropout > 0)
+        return drop(x_BTD, bits, c.hidden_dropout)
 
 
 class Encoder(nn.Module):
@@ -173,7 +166,7 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(
         self,
-        ids: Int[Array, "B T"],
+        ids: Int[Array, "B T"] | Float[Array, "B T W"],
         mask: Bool[Array, "B T"] | Int[Array, "B T"] | None = None,
         token_type_ids: Int[Array, "B T"] | None = None,
         *,
@@ -187,7 +180,8 @@ class Encoder(nn.Module):
         Outputs that nobody uses cost nothing under `jax.jit`, so both kinds are on by default.
 
         Args:
-            ids: [B, T] token ids; one outside the vocabulary gives NaN.
+            ids: [B, T] token ids; one outside the vocabulary gives NaN. With `config.input_width`, [B, T, W]
+                features.
             mask: [B, T], true on valid tokens. None means that all are valid; a row without any gives finite
                 values of no meaning.
             token_type_ids: [B, T] segment ids. None means all 0.

@@ -10,9 +10,10 @@ from scipy import stats
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import Ridge
 
-from msa_jax.data import oracle, synthetic
-from msa_jax.data.floor import MODALITIES, floor, scores
-from msa_jax.data.synthetic import SyntheticConfig
+from msa_jax.data import oracle, synthetic, synthetic_tasks
+from msa_jax.data.floor import MODALITIES, floor, main, scores
+from msa_jax.data.posterior import GRID, LABELS
+from msa_jax.data.synthetic import PRESETS, SyntheticConfig
 
 CONFIG = SyntheticConfig()
 CLIPS = 1000
@@ -48,13 +49,13 @@ def test_text_posterior_agrees_with_brute_force():
     deviation = np.linspace(-6, 6, 241) * config.meaning_sd
     weight = stats.norm.pdf(deviation, 0, config.meaning_sd)
     weight /= weight.sum()
-    meaning = oracle.GRID[:, None] + deviation
-    prior = stats.norm.pdf(oracle.GRID, 0, config.sentiment_sd)
+    meaning = GRID[:, None] + deviation
+    prior = stats.norm.pdf(GRID, 0, config.sentiment_sd)
     prior[[0, -1]] /= 2
     result = oracle.posterior(config, examples, use_audio=False, use_vision=False).sentiment
     for example, row in zip(examples, result, strict=True):
         words = example.text.split(" ")
-        total = np.zeros(oracle.GRID.size)
+        total = np.zeros(GRID.size)
         for noise in config.text_noise:
             shown = {}
             for i in {level_of[w] for w in words if w in level_of}:
@@ -90,7 +91,7 @@ def test_posterior_is_calibrated(sample, labels, found, name):
         covered = np.mean((low <= truth) & (truth <= high))
         assert abs(covered - mass) < 3.5 * np.sqrt(mass * (1 - mass) / CLIPS)
     # It also knows how far off it will be.
-    expected = np.abs(oracle.LABELS - found[name].median()[:, None])
+    expected = np.abs(LABELS - found[name].median()[:, None])
     expected = (found[name].label * expected).sum(1)
     error = np.abs(found[name].median() - labels)
     assert abs((error - expected).mean()) < 3.5 * (error - expected).std() / np.sqrt(CLIPS)
@@ -135,3 +136,75 @@ def test_floor_reports_every_predictor():
     assert table.keys() == {*MODALITIES, "sentiment"}
     assert table["sentiment"]["mae"] < table["text, audio, vision"]["mae"] < table["text"]["mae"]
     assert table["sentiment"]["corr"] > 0.95
+
+
+@pytest.mark.parametrize("preset", ["synthetic_short", "synthetic_dominance"])
+def test_each_modality_pays_in_short_clips(preset):
+    """Enough for a table of models trained on some of the modalities."""
+    mae = {name: row["mae"] for name, row in floor(PRESETS[preset], n_clips=600).items()}
+    for one in ("audio", "vision"):
+        assert mae["text, audio, vision"] + 0.03 < mae[f"text, {one}"] < mae["text"] - 0.1
+    assert mae["text, audio, vision"] + 0.1 < mae["audio, vision"] < min(mae["audio"], mae["vision"]) - 0.1
+
+
+@pytest.mark.parametrize("preset", ["synthetic_ur_funny", "synthetic_iemocap"])
+def test_floor_of_classes(preset):
+    table = floor(PRESETS[preset], n_clips=300)
+    assert table.keys() == {*MODALITIES, "sentiment"}
+    acc = {name: row["acc"] for name, row in table.items()}
+    assert acc["sentiment"] > acc["text, audio, vision"] > acc["text"] + 4
+    assert acc["text, audio, vision"] > acc["audio, vision"] + 4
+    if preset == "synthetic_iemocap":
+        for row in table.values():
+            each = [row[f"acc_{name}"] for name in ("happy", "sad", "angry", "neutral")]
+            assert np.mean(each) == pytest.approx(row["acc"])
+
+
+@pytest.mark.parametrize("task", ["ur_funny", "iemocap"])
+def test_class_probabilities_are_calibrated(sample, labels, found, task):
+    truth = synthetic_tasks.labels(task, labels).reshape(CLIPS, -1)
+    for posterior in found.values():
+        chance = posterior.classes(task).reshape(CLIPS, -1)
+        gap = (chance - truth).mean(0)
+        assert (np.abs(gap) < 4 * (chance - truth).std(0) / np.sqrt(CLIPS)).all()
+        errors = ((chance > 0.5) != truth).mean(1) - posterior.expected_error(task)
+        assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(CLIPS)
+
+
+@pytest.mark.parametrize("clear", [0, 1, 2])
+def test_the_least_noisy_modality_is_the_clear_one(clear):
+    noise = [(50.0,)] * 3
+    noise[clear] = (0.1,)
+    config = dataclasses.replace(
+        PRESETS["synthetic_dominance"], counts=(0, 0, 60), dead_rate=1e-3, irony_rate=0.01, irony_length=2.0,
+        **dict(zip(("text_noise", "audio_noise", "vision_noise"), noise, strict=True)),
+    )  # fmt: skip
+    chosen = oracle.least_uncertain(config, synthetic.generate(config)[0])
+    assert chosen.shape == (60,)
+    assert np.mean(chosen == clear) > 0.95
+
+
+def test_dominance_spreads_over_the_modalities():
+    config = dataclasses.replace(PRESETS["synthetic_dominance"], counts=(0, 0, 600))
+    examples, facts = synthetic.generate(config)
+    chosen = oracle.least_uncertain(config, examples)
+    assert np.bincount(chosen, minlength=3).min() > 0.2 * len(chosen)
+    # It is the modality whose level of noise was drawn low, and its prediction is truly the better one.
+    levels = np.array([(f.text_noise, f.audio_noise, f.vision_noise) for f in facts])
+    errors = []
+    for t, a, v in np.eye(3, dtype=bool):
+        found = oracle.posterior(config, examples, use_text=t, use_audio=a, use_vision=v)
+        errors.append(np.abs(found.median() - [e.label for e in examples]))
+    for place in range(3):
+        assert levels[chosen == place, place].mean() < levels[chosen != place, place].mean() / 2
+        assert np.choose(chosen, errors).mean() < errors[place].mean() - 0.1
+
+
+def test_floor_of_a_preset_is_printed(capsys, monkeypatch):
+    monkeypatch.setattr("msa_jax.data.floor.floor", lambda config: floor(config, n_clips=30))
+    main(["synthetic_iemocap"])
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["told", "acc", "acc_happy", "acc_sad", "acc_angry", "acc_neutral"]
+    assert len(rows) == len(MODALITIES) + 1
+    with pytest.raises(SystemExit, match=r"usage: .*synthetic_short"):
+        main(["synthetic_long"])

@@ -1,10 +1,12 @@
 """From clips to batches."""
 
+import dataclasses
 import tracemalloc
 
 import numpy as np
 import pytest
 
+from msa_jax.data import align
 from msa_jax.data.pipeline import Clips, Preprocessing, Split, Statistics, batches
 from msa_jax.data.plan import BatchPlan, choose_buckets
 from msa_jax.text import train_tokenizer
@@ -18,7 +20,7 @@ def tokenizer():
     return train_tokenizer(["good bad movie a the story really"], 60)
 
 
-def clip(i, text, *, aligned=True, audio=True, seed=0):
+def clip(i, text, *, aligned=True, audio=True, seed=0, features=0):
     rng = np.random.default_rng((seed, i))
     n = len(text.split()) if aligned else 7
     return {
@@ -27,6 +29,7 @@ def clip(i, text, *, aligned=True, audio=True, seed=0):
         "text": text,
         "audio": rng.normal(50, 9, (n if audio else 0, 3)).astype(np.float32),
         "vision": rng.normal(-2, 0.1, (n, 2)).astype(np.float32),
+        "text_features": rng.normal(size=(features, 4)).astype(np.float32),
         "aligned": aligned,
         "label": float(i),
     }
@@ -39,10 +42,10 @@ def split(tokenizer):
 
 
 def test_lengths_are_cut_to_content_plus_two_special_tokens(split, tokenizer):
-    assert split.lengths.tolist()[1] == 2
+    assert split.lengths.tolist()[1] == [2, 2, 2]
     assert split.lengths.max() == 11
     ids, _ = tokenizer.encode(TEXTS[2], 1000)
-    batch = split.batch(np.array([2]), 12, 1, split.statistics)
+    batch = split.batch(np.array([2]), (12, 12, 12), 1, split.statistics)
     np.testing.assert_array_equal(batch["text"][0, :11], [*ids[:10], ids[-1]])
     assert batch["text_mask"].sum() == 11
     assert batch["audio_mask"].sum() == 9
@@ -51,7 +54,7 @@ def test_lengths_are_cut_to_content_plus_two_special_tokens(split, tokenizer):
 def test_rows_follow_their_words_through_subwords_and_the_cut(split, tokenizer):
     ids, words = tokenizer.encode(TEXTS[2], 1000)
     assert len(ids) - 2 > len(TEXTS[2].split())  # some words are split
-    batch = split.batch(np.array([2]), 12, 1, Statistics.identity(HOW.widths))
+    batch = split.batch(np.array([2]), (12, 12, 12), 1, Statistics.identity(HOW.widths))
     rows = clip(2, TEXTS[2])["audio"]
     for t in range(1, 10):
         np.testing.assert_array_equal(batch["audio"][0, t], rows[words[t]])
@@ -59,7 +62,7 @@ def test_rows_follow_their_words_through_subwords_and_the_cut(split, tokenizer):
 
 
 def test_a_batch_is_padded_and_masked(split):
-    batch = split.batch(np.array([0, 3, 1]), 12, 5, split.statistics)
+    batch = split.batch(np.array([0, 3, 1]), (12, 12, 12), 5, split.statistics)
     assert {k: (v.shape, v.dtype.name) for k, v in batch.items()} == {
         "text": ((5, 12), "int32"), "text_mask": ((5, 12), "bool"),
         "audio": ((5, 12, 3), "float32"), "audio_mask": ((5, 12), "bool"),
@@ -79,11 +82,61 @@ def test_a_batch_is_padded_and_masked(split):
 def test_a_modality_left_out_is_masked(tokenizer):
     how = Preprocessing(9, False, ("text", "vision"), HOW.widths)
     batch = Split(Clips([clip(0, TEXTS[0])]), tokenizer, how).batch(
-        np.array([0]), 12, 1, Statistics.identity(HOW.widths)
+        np.array([0]), (12, 12, 12), 1, Statistics.identity(HOW.widths)
     )
     assert not batch["audio_mask"].any()
     assert not batch["audio"].any()
     assert batch["vision_mask"].any()
+
+
+@pytest.mark.parametrize("time_line", ["text", "own"])
+def test_text_left_out_is_masked_on_either_time_line(tokenizer, time_line):
+    how = dataclasses.replace(HOW, modalities=("audio", "vision"), time_line=time_line)
+    split = Split(Clips([clip(0, TEXTS[0]), clip(2, TEXTS[2])]), tokenizer, how)
+    lengths = tuple(split.lengths.max(0).tolist())
+    assert (lengths[0] == 1) is (time_line == "own")
+    batch = split.batch(np.array([0, 1]), lengths, 2, split.statistics)
+    assert not batch["text_mask"].any()
+    assert (batch["text"] == tokenizer.pad_id).all()
+    assert batch["audio_mask"].any(1).all()
+
+
+def test_on_its_own_time_line_a_modality_keeps_its_rows(tokenizer):
+    how = dataclasses.replace(HOW, time_line="own", max_frames=5)
+    clips = [clip(0, TEXTS[0]), clip(2, TEXTS[2], aligned=False), clip(3, TEXTS[3], audio=False)]
+    split = Split(Clips(clips), tokenizer, how)
+    assert split.lengths[:, 0].tolist() == [len(t) for t in map(split._cut, split.tokens)]
+    assert split.lengths[:, 1:].tolist() == [[2, 2], [5, 5], [1, 1]]
+    batch = split.batch(np.arange(3), (11, 6, 5), 4, Statistics.identity(HOW.widths))
+    assert batch["audio"].shape == (4, 6, 3)
+    assert batch["vision"].shape == (4, 5, 2)
+    np.testing.assert_array_equal(batch["audio_mask"].sum(1), [2, 5, 0, 0])
+    np.testing.assert_array_equal(batch["audio"][0, :2], clips[0]["audio"])  # a row is a word, not a token
+    np.testing.assert_allclose(batch["vision"][1], align.resample(clips[1]["vision"], 5), rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [2, 7, 15])
+def test_text_features_take_the_place_of_tokens(rows):
+    """As many as words, other than that, and more than are kept."""
+    how = dataclasses.replace(HOW, text_width=4)
+    one = clip(0, TEXTS[0], features=rows)
+    split = Split(Clips([one, clip(1, "", features=0)]), None, how)
+    kept = min(rows, 11)
+    assert split.lengths.tolist() == [[kept] * 3, [1] * 3]
+    batch = split.batch(np.arange(2), (12, 12, 12), 2, Statistics.identity(HOW.widths))
+    assert batch["text"].dtype == np.float32
+    np.testing.assert_array_equal(batch["text"][0, :kept], one["text_features"][:kept])
+    np.testing.assert_array_equal(batch["text_mask"].sum(1), [kept, 0])
+    assert batch["audio_mask"][0].sum() == kept
+    first = one["audio"][0] if rows == 2 else align.resample(one["audio"], rows)[0]
+    np.testing.assert_allclose(batch["audio"][0, 0], first, rtol=1e-6)
+
+
+def test_labels_of_several_tasks_keep_their_columns(tokenizer):
+    clips = [{**clip(i, "good movie"), "label": np.array([0.0, 1, i, 1])} for i in range(2)]
+    split = Split(Clips(clips), tokenizer, HOW)
+    batch = split.batch(np.arange(2), (12, 12, 12), 3, split.statistics)
+    np.testing.assert_array_equal(batch["label"], [[0, 1, 0, 1], [0, 1, 1, 1], [0, 0, 0, 0]])
 
 
 def test_statistics_are_of_all_rows_of_the_split_that_is_measured(split):
@@ -100,15 +153,15 @@ def test_a_constant_column_stays_finite(tokenizer):
     for c in clips:
         c["audio"][:, 1] = 4.0
     split = Split(Clips(clips), tokenizer, HOW, measure=True)
-    batch = split.batch(np.arange(3), 12, 3, split.statistics)
+    batch = split.batch(np.arange(3), (12, 12, 12), 3, split.statistics)
     np.testing.assert_array_equal(batch["audio"][..., 1], 0)
 
 
 def test_streams_are_resampled_to_the_content(tokenizer):
     c = clip(0, "good movie", aligned=False)
     split = Split(Clips([c]), tokenizer, HOW)
-    n = split.lengths[0] - 2
-    batch = split.batch(np.array([0]), 12, 1, Statistics.identity(HOW.widths))
+    n = split.lengths[0, 0] - 2
+    batch = split.batch(np.array([0]), (12, 12, 12), 1, Statistics.identity(HOW.widths))
     assert batch["audio_mask"][0].sum() == n
     np.testing.assert_allclose(batch["audio"][0, 1], c["audio"][: -(-7 // n)].mean(0), rtol=1e-5)
 
@@ -117,7 +170,7 @@ def test_lowercase_is_an_option(tokenizer):
     loud = clip(0, "GOOD Movie")
     how = Preprocessing(9, True, HOW.modalities, HOW.widths)
     split = Split(Clips([loud, clip(1, "good movie")]), tokenizer, how)
-    texts = split.batch(np.array([0, 1]), 12, 2, split.statistics)["text"]
+    texts = split.batch(np.array([0, 1]), (12, 12, 12), 2, split.statistics)["text"]
     np.testing.assert_array_equal(texts[0], texts[1])
 
 
@@ -153,7 +206,7 @@ def test_memory_does_not_grow_with_the_features(tokenizer):
 
     tracemalloc.start()
     split = Split(Endless(), tokenizer, how, measure=True)
-    plan = BatchPlan(split.lengths, (12,), 16)
+    plan = BatchPlan(split.lengths, ((12, 12, 12),), 16)
     for _, batch in zip(range(10), batches(split, plan, split.statistics, threads=1), strict=False):
         assert batch["audio_mask"].any()
     peak = tracemalloc.get_traced_memory()[1]

@@ -8,6 +8,15 @@ import pytest
 from msa_jax.data.plan import BatchPlan, choose_buckets
 
 
+def same(lengths):
+    """[N, 3]: each modality as long as the text."""
+    return np.repeat(np.asarray(lengths)[:, None], 3, 1)
+
+
+def triples(*lengths):
+    return tuple((n, n, n) for n in lengths)
+
+
 def padded(lengths, buckets):
     return sum(min(b for b in buckets if b >= n) for n in lengths)
 
@@ -20,19 +29,33 @@ def test_buckets_pad_least_of_all_choices(count):
         for k in range(count)
         for inner in itertools.combinations(range(3, 14), k)
     )
-    buckets = choose_buckets(lengths, count)
+    buckets = choose_buckets(same(lengths), count)
     assert len(buckets) <= count
-    assert buckets[-1] == lengths.max()
-    assert padded(lengths, buckets) == best
+    assert buckets[-1] == (lengths.max(),) * 3
+    assert padded(lengths, [b[0] for b in buckets]) == best
+
+
+def test_each_modality_has_a_length_of_its_own_that_holds_the_bucket_and_those_before():
+    rng = np.random.default_rng(0)
+    lengths = np.stack([rng.integers(3, 20, 80), rng.integers(1, 90, 80), np.ones(80, int)], 1)
+    buckets = choose_buckets(lengths, 3)
+    assert len(buckets) == 3
+    assert (np.diff(buckets, axis=0) >= 0).all()
+    assert buckets[-1] == tuple(lengths.max(0))
+    assert {b[2] for b in buckets} == {1}
+    plan = BatchPlan(lengths, buckets, 8, epochs=1, seed=0)
+    for i in range(len(plan)):
+        rows, batch_lengths = plan[i]
+        assert (lengths[rows] <= batch_lengths).all()
 
 
 def test_more_buckets_than_lengths():
-    assert choose_buckets(np.array([5, 5, 7]), 8) == (5, 7)
+    assert choose_buckets(same([5, 5, 7]), 8) == triples(5, 7)
 
 
 @pytest.fixture
 def lengths():
-    return np.random.default_rng(1).integers(3, 50, 203)
+    return same(np.random.default_rng(1).integers(3, 50, 203))
 
 
 def test_each_epoch_visits_every_clip_once_in_full_batches_but_one(lengths):
@@ -42,14 +65,14 @@ def test_each_epoch_visits_every_clip_once_in_full_batches_but_one(lengths):
         batches = [plan[i] for i in range(epoch * 13, (epoch + 1) * 13)]
         np.testing.assert_array_equal(np.sort(np.concatenate([r for r, _ in batches])), np.arange(203))
         assert sorted(len(rows) for rows, _ in batches) == [203 - 12 * 16, *[16] * 12]
-        for rows, length in batches:
-            assert length in plan.buckets
-            assert lengths[rows].max() <= length
+        for rows, batch_lengths in batches:
+            assert batch_lengths in plan.buckets
+            assert (lengths[rows] <= batch_lengths).all()
 
 
 def test_the_plan_is_a_function_of_seed_and_epoch(lengths):
     def first(seed, i):
-        return BatchPlan(lengths, (20, 50), 16, epochs=2, seed=seed)[i][0].tolist()
+        return BatchPlan(lengths, triples(20, 50), 16, epochs=2, seed=seed)[i][0].tolist()
 
     assert first(0, 0) == first(0, 0)
     assert first(0, 0) != first(1, 0)
@@ -57,21 +80,21 @@ def test_the_plan_is_a_function_of_seed_and_epoch(lengths):
 
 
 def test_evaluation_keeps_the_order_of_length(lengths):
-    plan = BatchPlan(lengths, (20, 50), 16)
+    plan = BatchPlan(lengths, triples(20, 50), 16)
     order = np.concatenate([plan[i][0] for i in range(len(plan))])
-    assert (np.diff(lengths[order]) >= 0).all()
+    assert (np.diff(lengths[order, 0]) >= 0).all()
 
 
 def test_a_clip_that_fits_no_bucket_is_an_error(lengths):
     with pytest.raises(ValueError, match="fits into none of the buckets"):
-        BatchPlan(lengths, (20, 30), 16)
+        BatchPlan(lengths, triples(20, 30), 16)
 
 
 def test_padding_counts_the_tokens_that_are_none():
-    plan = BatchPlan(np.array([2, 4, 4]), (4,), 2)
+    plan = BatchPlan(same([2, 4, 4]), triples(4), 2)
     assert plan.padding() == pytest.approx(1 - 10 / 16)
 
 
 def test_an_index_outside_is_an_error(lengths):
     with pytest.raises(IndexError):
-        BatchPlan(lengths, (50,), 16)[13]
+        BatchPlan(lengths, triples(50), 16)[13]

@@ -7,7 +7,9 @@ import pytest
 
 from msa_jax import losses
 
-FIELDS = {
+MODEL = {"name": "crosssent"}
+LOSS = {
+    "task": "mse",
     "mpr_weight": 0.5,
     "eioi_weight": 0.06,
     "alpha": 0.3,
@@ -15,16 +17,16 @@ FIELDS = {
     "gamma": 0.3,
     "max_pairs": 8192,
     "delta": 0.25,
-    "ramp_epochs": 4.0,
-    "steps_per_epoch": 10,
+    "ramp": 0.4,
 }
+ALL = ("text", "audio", "vision")
 
 
 def call(step, **changes):
     rng = np.random.default_rng(0)
     outputs = {"prediction": jnp.asarray(rng.normal(size=8), jnp.float32)}
     batch = {"label": jnp.asarray(rng.uniform(-3, 3, 8), jnp.float32), "mask": jnp.arange(8) < 6}
-    objective = losses.CrossSentObjective(**{**FIELDS, **changes})
+    objective = losses.make_objective(MODEL, {**LOSS, **changes}, ALL, epochs=10, steps_per_epoch=10)
     return objective(outputs, batch, step=jnp.asarray(step), key=jax.random.key(0))
 
 
@@ -40,7 +42,9 @@ def test_the_ramp_is_a_cosine_over_whole_epochs(step, ramp):
 
 
 def test_a_ramp_of_no_length_is_up_at_once():
-    assert call(0, ramp_epochs=0.0)[1]["ramp"] == 1
+    total, terms = call(0, ramp=0.0)
+    assert "ramp" not in terms
+    np.testing.assert_allclose(total, terms["mse"] + 0.5 * terms["mpr"] + 0.06 * terms["eioi"], rtol=1e-6)
 
 
 def test_a_weight_of_zero_leaves_its_term_out():

@@ -1,4 +1,4 @@
-"""MSE and EIOI against NumPy."""
+"""MSE, the absolute error and EIOI against NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from msa_jax import losses
+from msa_jax.losses.regression import l1
 
 
 def eioi_numpy(p, y, delta):
@@ -13,15 +14,22 @@ def eioi_numpy(p, y, delta):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_mse_and_eioi_equal_numpy_on_random_input_with_padded_rows(seed):
+def test_mse_l1_and_eioi_equal_numpy_on_random_input_with_padded_rows(seed):
     rng = np.random.default_rng(seed)
     p, y = rng.normal(0, 2, 17), rng.uniform(-3, 3, 17)
     mask = rng.random(17) < 0.7
     np.testing.assert_allclose(losses.mse(p, y, mask=mask), np.mean((p - y)[mask] ** 2), rtol=1e-5)
     np.testing.assert_allclose(losses.mse(p, y), np.mean((p - y) ** 2), rtol=1e-5)
+    np.testing.assert_allclose(l1(p, y, mask=mask), np.mean(np.abs(p - y)[mask]), rtol=1e-5)
+    np.testing.assert_allclose(l1(p, y), np.mean(np.abs(p - y)), rtol=1e-5)
     for delta in (0.0, 0.25, 1.0):
         expected = eioi_numpy(p[mask], y[mask], delta)
         np.testing.assert_allclose(losses.eioi(p, y, delta=delta, mask=mask), expected, rtol=1e-5)
+
+
+def test_the_gradient_of_l1_is_a_sign_whatever_the_size_of_the_error():
+    gradient = jax.grad(lambda q: l1(q, np.zeros(4)))(jnp.array([2.0, -0.1, -300.0, 1e-6]))
+    np.testing.assert_array_equal(gradient, np.array([1, -1, -1, 1]) / 4)
 
 
 def test_eioi_is_free_inside_the_interval_and_quadratic_outside():
@@ -33,7 +41,7 @@ def test_eioi_is_free_inside_the_interval_and_quadratic_outside():
     np.testing.assert_allclose(gradient, [0, 0, 2 * 0.5 / 4, -2 * 1.0 / 4], rtol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [losses.mse, lambda *a, **k: losses.eioi(*a, delta=0.25, **k)])
+@pytest.mark.parametrize("loss", [losses.mse, l1, lambda *a, **k: losses.eioi(*a, delta=0.25, **k)])
 def test_padded_rows_never_reach_loss_or_gradient(loss):
     p, y = np.array([1.0, np.nan, 2.0, np.inf]), np.array([0.0, np.nan, 0.5, 1.0])
     mask = np.array([True, False, True, False])

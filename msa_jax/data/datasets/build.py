@@ -14,13 +14,14 @@ import tensorflow_datasets as tfds
 
 from msa_jax.data import readers
 from msa_jax.data.corpora import SPLITS
-from msa_jax.data.datasets import checks
+from msa_jax.data.datasets import checks, synthetic
 from msa_jax.data.datasets.built import SIDECAR, Built, open_built
 from msa_jax.data.datasets.ch_sims import ChSims
 from msa_jax.data.datasets.cmu_mosei import CmuMosei
 from msa_jax.data.datasets.cmu_mosi import CmuMosi
 from msa_jax.data.datasets.corpus import VERSION, CorpusBuilder
-from msa_jax.data.datasets.synthetic import SyntheticMosi
+from msa_jax.data.datasets.iemocap import Iemocap
+from msa_jax.data.datasets.ur_funny import UrFunny
 from msa_jax.data.example import Example
 from msa_jax.data.splits import Cut, assign
 from msa_jax.errors import UserError
@@ -29,39 +30,48 @@ BUILDERS: dict[str, type[CorpusBuilder]] = {
     "mosi": CmuMosi,
     "mosei": CmuMosei,
     "sims": ChSims,
-    "synthetic": SyntheticMosi,
+    "ur_funny": UrFunny,
+    "iemocap": Iemocap,
+    **synthetic.BUILDERS,
 }
 _STALE = 24 * 3600.0  # seconds after which a build that did not end is taken for killed
 
 
 def load(
-    corpus: str, path: str | Path, *, cache: str | Path, cut: Cut, split_name: str | None = None
+    corpus: str,
+    path: str | Path,
+    *,
+    cache: str | Path,
+    cut: Cut,
+    split_name: str | None = None,
+    text_features: bool = False,
 ) -> Built:
     """Opens a corpus, building it first where this very file has not been built before.
 
     Args:
-      corpus: "mosi", "mosei" or "sims".
+      corpus: a key of `msa_jax.data.corpora.CORPORA`.
       path: the user's feature file or folder.
       cache: where builds are kept; made where it is missing.
       cut: how to cut what the file leaves undivided.
       split_name: which division into splits to use, where the file has several.
+      text_features: whether to keep the features of the text that the file brings; they are large.
 
     Returns:
-      The build, in `<cache>/<corpus>-<hash of content, split_name, version and, where it matters, cut>`.
+      The build, in `<cache>/<corpus>-<hash of content, split_name, version and, where they matter,
+      text_features and cut>`.
 
     Raises:
-      UserError: a path that cannot be read, or contents that cannot be repaired.
+      UserError: a path that cannot be read, contents that cannot be repaired, or no text features in it.
     """
     path = Path(path).expanduser()
     content = _content_hash(path)
     # A file that has all its splits is built once for every cut, so that seeds do not multiply builds.
-    folders = [
-        _folder(cache, corpus, [content, split_name, *part]) for part in ([], [dataclasses.asdict(cut)])
-    ]
+    key = [content, split_name, *(["text_features"] if text_features else [])]
+    folders = [_folder(cache, corpus, [*key, *part]) for part in ([], [dataclasses.asdict(cut)])]
     for folder in folders:
         if (folder / SIDECAR).is_file():
             return dataclasses.replace(open_built(folder), source=str(path))  # the file may have moved
-    source = readers.read(path, split_name=split_name)
+    source = readers.read(path, split_name=split_name, text_features=text_features)
     clips = checks.survey(source)
     try:
         splits = assign([clip.video for clip in clips], [clip.split for clip in clips], cut)
@@ -84,7 +94,7 @@ def build_examples(corpus: str, examples: Iterable[Example], *, cache: str | Pat
     """Opens a corpus whose clips are made, not read, building it first where it has not been built before.
 
     Args:
-      corpus: such as "synthetic".
+      corpus: the name of a preset of `msa_jax.data.synthetic`, such as "synthetic".
       examples: the clips with their splits; gone through twice, so an iterator is first put into a list, and
         not touched where the build exists.
       cache: where builds are kept.
@@ -144,8 +154,9 @@ def _build(
             "source": source,
             **facts,
             "counts": {split: splits.count(split) for split in SPLITS},
-            "widths": dict(zip(checks.STREAMS, widths, strict=True)),
+            "widths": dict(zip(checks.STREAMS, widths, strict=False)),
             "streams": checks.streams(clips),
+            "text_width": widths[-1] if checks.has_text_features(clips) else 0,
             "report": report.problems(),
         }
         (temporary / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", "utf-8")

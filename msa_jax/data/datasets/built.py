@@ -30,6 +30,7 @@ class Built:
       counts: clips in each split.
       widths: features per row of "audio" and "vision"; 1 where no clip has the modality.
       streams: those of "audio" and "vision" that some clip has.
+      text_width: features per row of the text features; 0 where there are none.
       cut: the cut that made the splits; None where the source has them all.
       report: what was repaired or is odd: the ids of the clips by problem.
     """
@@ -42,6 +43,7 @@ class Built:
     counts: dict[str, int]
     widths: dict[str, int]
     streams: list[str]
+    text_width: int
     cut: dict[str, Any] | None
     report: dict[str, list[str]]
 
@@ -59,8 +61,9 @@ class Built:
 class Split:
     """The clips of one split, in the order of the source; cheap to pickle, opened again where it arrives.
 
-    A clip is a dict: id, video and text (str), audio float32 [A, d_a] and vision float32 [V, d_v] with no
-    rows where the clip lacks the modality, aligned (bool), label (float).
+    A clip is a dict: id, video and text (str), audio float32 [A, d_a], vision float32 [V, d_v] and
+    text_features float32 [T, d_t] with no rows where the clip lacks them, aligned (bool), label (float, or
+    float64 [4] where a clip has four).
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -88,8 +91,14 @@ class Split:
 
 def _clip(record: dict[str, Any]) -> dict[str, Any]:
     texts = {key: record[key].decode() for key in ("id", "video", "text")}
-    streams = {key: np.asarray(record[key], np.float32) for key in checks.STREAMS}
-    return {**texts, **streams, "aligned": bool(record["aligned"]), "label": float(record["label"])}
+    features = {key: np.asarray(record[key], np.float32) for key in checks.FEATURES}
+    label = np.asarray(record["label"], np.float64)
+    return {
+        **texts,
+        **features,
+        "aligned": bool(record["aligned"]),
+        "label": label if label.ndim else label.item(),
+    }
 
 
 def open_built(folder: str | Path) -> Built:
@@ -112,8 +121,14 @@ def open_built(folder: str | Path) -> Built:
     return Built(folder=folder, **facts)
 
 
-def find_built(corpus: str, cache: str | Path) -> list[Built]:
-    """The complete builds of a corpus by this version of the builder, the latest first."""
+def find_built(corpus: str, cache: str | Path, *, text_features: bool = False) -> list[Built]:
+    """The complete builds of a corpus by this version of the builder, the latest first.
+
+    Args:
+      corpus: such as "mosi".
+      cache: where builds are kept.
+      text_features: whether to look for those with or for those without features of the text.
+    """
     sidecars = [path for path in Path(cache).glob(f"{corpus}-*/{SIDECAR}")]
     found = []
     for path in sorted(sidecars, key=lambda path: path.stat().st_mtime, reverse=True):
@@ -121,4 +136,4 @@ def find_built(corpus: str, cache: str | Path) -> list[Built]:
             found.append(open_built(path.parent))
         except UserError:
             continue  # of another version
-    return found
+    return [built for built in found if bool(built.text_width) is text_features]

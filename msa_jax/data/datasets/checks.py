@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from msa_jax.data.example import Example
 from msa_jax.errors import UserError
 
 STREAMS = ("audio", "vision")
+FEATURES = (*STREAMS, "text_features")
 _SHOWN = 3  # ids named in a message
 _SLACK = 1e-6  # labels went through float32 in most files
 
@@ -22,16 +23,16 @@ class Clip:
     Attributes:
       id, video, split, label, aligned: as in `Example`.
       words: number of words of the text.
-      shapes: (rows, width) of audio and of vision.
+      shapes: (rows, width) of audio, of vision and of the text features.
     """
 
     id: str
     video: str
     split: str
-    label: float
+    label: float | np.ndarray
     aligned: bool
     words: int
-    shapes: tuple[tuple[int, int], tuple[int, int]]
+    shapes: tuple[tuple[int, int], ...]
 
 
 def survey(examples: Iterable[Example]) -> list[Clip]:
@@ -44,50 +45,51 @@ def survey(examples: Iterable[Example]) -> list[Clip]:
             clip.label,
             clip.aligned,
             len(clip.text.split()),
-            (clip.audio.shape, clip.vision.shape),
+            tuple(getattr(clip, name).shape for name in FEATURES),
         )
         for clip in examples
     ]
 
 
-def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, int]:
+def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, ...]:
     """Refuses a corpus that cannot be repaired.
 
     Args:
       clips: all clips, each with its final split.
-      facts: the range of the labels, and whether a video may be in several splits.
+      facts: the shape and range of the labels, and whether a video may be in several splits.
       where: what to call the file in messages.
 
     Returns:
-      The widths of audio and vision; 1 for a modality that no clip has.
+      The widths of audio, vision and text features; 1 for those that no clip has.
 
     Raises:
-      UserError: an id occurs twice, a video is in two splits, a split is empty, a label is missing or out of
-        range, an aligned clip has not one row per word, or widths differ. Lists every kind, with first ids.
+      UserError: an id occurs twice, a video is in two splits, a split is empty, a label is missing, of
+        another shape or out of range, an aligned clip has not one row per word, or widths differ. Lists
+        every kind, with first ids.
     """
     problems = [
         problem
         for problem in (
             named("clip ids occur twice", _twice(clips)),
             named("videos are in more than one split", [] if facts.split_by_clip else _torn(clips)),
-            named("clips have no label", [c.id for c in clips if math.isnan(c.label)]),
-            named(
-                f"labels lie outside [{facts.low:g}, {facts.high:g}]",
-                [c.id for c in clips if not (math.isnan(c.label) or _in_range(c.label, facts))],
-            ),
+            *_label_problems(clips, facts),
             *(
                 named(f"clips have {s} rows that do not match their words", _uneven(clips, s))
                 for s in STREAMS
             ),
-            *(_width_problem(clips, stream) for stream in STREAMS),
+            *(_width_problem(clips, name) for name in FEATURES),
             *(f"no clip is in the {split} split" for split in SPLITS if all(c.split != split for c in clips)),
         )
         if problem
     ]
     if problems:
         raise UserError(f"{where}: {'; '.join(problems)}; correct the file and start again")
-    audio, vision = (max(_widths(clips, stream), default=1) for stream in STREAMS)
-    return audio, vision
+    return tuple(max(_widths(clips, name), default=1) for name in FEATURES)
+
+
+def has_text_features(clips: Sequence[Clip]) -> bool:
+    """Whether some clip has text features."""
+    return bool(_widths(clips, "text_features"))
 
 
 def streams(clips: Sequence[Clip]) -> list[str]:
@@ -115,12 +117,12 @@ class Report:
         }
 
 
-def repair(clip: Example, widths: tuple[int, int], report: Report) -> Example:
+def repair(clip: Example, widths: Sequence[int], report: Report) -> Example:
     """A clip whose features are finite and of the corpus's widths.
 
     Args:
       clip: a checked clip; not changed.
-      widths: of audio and vision; a missing modality becomes (0, width).
+      widths: as `check` gives them; what is missing becomes (0, width).
       report: takes note of every repair, and of an empty text.
 
     Returns:
@@ -129,16 +131,16 @@ def repair(clip: Example, widths: tuple[int, int], report: Report) -> Example:
     if not clip.text:
         report.add("empty text", clip.id)
     repaired = {}
-    for stream, width in zip(STREAMS, widths, strict=True):
-        rows = getattr(clip, stream)
+    for name, width in zip(FEATURES, widths, strict=True):
+        rows = getattr(clip, name)
         finite = np.isfinite(rows)
         if rows.size and not finite.any():
-            report.add(f"no finite number in {stream}, left out", clip.id, rows.size)
+            report.add(f"no finite number in {name}, left out", clip.id, rows.size)
             rows = rows[:0]
         elif not finite.all():
-            report.add(f"NaN or infinity in {stream}, set to 0", clip.id, int((~finite).sum()))
+            report.add(f"NaN or infinity in {name}, set to 0", clip.id, int((~finite).sum()))
             rows = np.where(finite, rows, np.float32(0))
-        repaired[stream] = rows if rows.size else np.zeros((0, width), np.float32)
+        repaired[name] = rows if rows.size else np.zeros((0, width), np.float32)
     return dataclasses.replace(clip, **repaired)
 
 
@@ -169,8 +171,25 @@ def _torn(clips: Sequence[Clip]) -> list[str]:
     return _repeated(video for video, _ in pairs)
 
 
-def _in_range(label: float, facts: Corpus) -> bool:
-    return facts.low - _SLACK <= label <= facts.high + _SLACK
+def _label_problems(clips: Sequence[Clip], facts: Corpus) -> Iterator[str]:
+    """The lines on labels; a clip counts in the first that applies."""
+    labelled = [clip for clip in clips if not np.isnan(clip.label).any()]
+    shaped = [clip for clip in labelled if np.shape(clip.label) == facts.label_shape]
+    yield named("clips have no label", [c.id for c in clips if np.isnan(c.label).any()])
+    count = math.prod(facts.label_shape)
+    wanted = "one number" if count == 1 else f"{count} numbers"
+    yield named(
+        f"labels are not {wanted}", [c.id for c in labelled if np.shape(c.label) != facts.label_shape]
+    )
+    if facts.outputs:
+        yield named(
+            "labels are neither 0 nor 1", [c.id for c in shaped if not np.isin(c.label, (0, 1)).all()]
+        )
+    else:
+        yield named(
+            f"labels lie outside [{facts.low:g}, {facts.high:g}]",
+            [c.id for c in shaped if not facts.low - _SLACK <= c.label <= facts.high + _SLACK],
+        )
 
 
 def _uneven(clips: Sequence[Clip], stream: str) -> list[str]:
@@ -178,19 +197,19 @@ def _uneven(clips: Sequence[Clip], stream: str) -> list[str]:
     return [clip.id for clip in clips if clip.aligned and clip.shapes[place][0] not in (0, clip.words)]
 
 
-def _widths(clips: Sequence[Clip], stream: str) -> dict[int, list[str]]:
+def _widths(clips: Sequence[Clip], name: str) -> dict[int, list[str]]:
     """The ids of the clips by the width of their features, for the clips that have some."""
     widths: dict[int, list[str]] = {}
     for clip in clips:
-        rows, width = clip.shapes[STREAMS.index(stream)]
+        rows, width = clip.shapes[FEATURES.index(name)]
         if rows:
             widths.setdefault(width, []).append(clip.id)
     return widths
 
 
-def _width_problem(clips: Sequence[Clip], stream: str) -> str:
-    widths = _widths(clips, stream)
+def _width_problem(clips: Sequence[Clip], name: str) -> str:
+    widths = _widths(clips, name)
     if len(widths) < 2:
         return ""
     found = ", ".join(f"{width} in {len(ids)} clips ({ids[0]})" for width, ids in widths.items())
-    return f"{stream} has several widths: {found}"
+    return f"{name} has several widths: {found}"

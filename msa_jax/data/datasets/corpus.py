@@ -1,7 +1,7 @@
 """The TFDS builder that every corpus shares: the schema, and how clips reach the disk."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from msa_jax.data.corpora import SPLITS, Corpus
 from msa_jax.data.example import Example
 
-VERSION = "1.1.0"  # raise it when a build of the same file would come out different
+VERSION = "1.2.0"  # raise it when a build of the same file would come out different
 _CHUNK = 128  # clips handed over at once
 _SHARD = 2048  # clips per file
 
@@ -34,12 +34,12 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
     VERSION = tfds.core.Version(VERSION)
     facts: Corpus
 
-    def __init__(self, *, data_dir: str, widths: tuple[int, int], examples: Iterable[Example]) -> None:
+    def __init__(self, *, data_dir: str, widths: Sequence[int], examples: Iterable[Example]) -> None:
         """Prepares a build; `download_and_prepare` does it.
 
         Args:
           data_dir: where to build; the files come to lie in `<data_dir>/<name>/<version>`.
-          widths: features per row of audio and of vision, at least 1.
+          widths: features per row of audio, of vision and of the text features, at least 1.
           examples: the clips, checked, each in one of the three splits.
         """
         self._widths = widths
@@ -47,13 +47,13 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
         super().__init__(data_dir=data_dir)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        audio, vision = (
+        audio, vision, text = (
             tfds.features.Tensor(shape=(None, width), dtype=np.float32, encoding="bytes")
             for width in self._widths
         )
         return _Info(
             builder=self,
-            description=f"{self.facts.title}: utterances with text, audio, vision and a sentiment score.",
+            description=f"{self.facts.title}: utterances with text, audio, vision and a label.",
             features=tfds.features.FeaturesDict(
                 {
                     "id": tfds.features.Text(),
@@ -61,8 +61,11 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
                     "text": tfds.features.Text(),
                     "audio": audio,
                     "vision": vision,
+                    "text_features": text,
                     "aligned": np.bool_,
-                    "label": tfds.features.Tensor(shape=(), dtype=np.float64, encoding="bytes"),
+                    "label": tfds.features.Tensor(
+                        shape=self.facts.label_shape, dtype=np.float64, encoding="bytes"
+                    ),
                 }
             ),
             disable_shuffling=True,
@@ -98,6 +101,7 @@ def _record(clip: Example) -> dict:
         "text": clip.text,
         "audio": clip.audio,
         "vision": clip.vision,
+        "text_features": clip.text_features,
         "aligned": clip.aligned,
-        "label": np.float64(clip.label),
+        "label": np.asarray(clip.label, np.float64),
     }

@@ -1,12 +1,29 @@
-"""The embedded corpus of `msa_jax.data.synthetic`, stored like a real one."""
+"""The embedded corpora of `msa_jax.data.synthetic`, stored like real ones."""
 
 import dataclasses
 
 from msa_jax.data.corpora import CORPORA
 from msa_jax.data.datasets.corpus import CorpusBuilder
+from msa_jax.data.synthetic import PRESETS
 
 
 class SyntheticMosi(CorpusBuilder, skip_registration=True):
-    """Generated clips of the shape of CMU-MOSI."""
+    """Generated clips with the labels of CMU-MOSI."""
 
     facts = dataclasses.replace(CORPORA["mosi"], title="Synthetic MOSI")
+
+
+class SyntheticUrFunny(CorpusBuilder, skip_registration=True):
+    """Generated clips with the labels of UR-FUNNY."""
+
+    facts = dataclasses.replace(CORPORA["ur_funny"], title="Synthetic UR-FUNNY")
+
+
+class SyntheticIemocap(CorpusBuilder, skip_registration=True):
+    """Generated clips with the labels of IEMOCAP."""
+
+    facts = dataclasses.replace(CORPORA["iemocap"], title="Synthetic IEMOCAP")
+
+
+_BY_TASK = {"mosi": SyntheticMosi, "ur_funny": SyntheticUrFunny, "iemocap": SyntheticIemocap}
+BUILDERS: dict[str, type[CorpusBuilder]] = {name: _BY_TASK[preset.task] for name, preset in PRESETS.items()}

@@ -13,6 +13,7 @@ from msa_jax.data.readers import clean, csv_text, mmsa_pickle, safe_pickle, utte
 from msa_jax.errors import UserError
 
 _FORMATS = (mmsa_pickle, words_pickle, csv_text, utterance_npz)
+_FEATURED = (mmsa_pickle,)  # formats that can hold features of the text
 _DIVIDED = (csv_text, utterance_npz)  # formats that can hold several divisions into splits
 _KNOWN = "known are: " + ", ".join(format.NAME for format in _FORMATS)
 _FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")
@@ -55,7 +56,13 @@ def _well_formed(path: Path, format: str) -> Iterator[None]:
         ) from e
 
 
-def read(path: str | Path, *, require_labels: bool = True, split_name: str | None = None) -> Source:
+def read(
+    path: str | Path,
+    *,
+    require_labels: bool = True,
+    split_name: str | None = None,
+    text_features: bool = False,
+) -> Source:
     """Opens a feature file of any known format.
 
     Args:
@@ -63,12 +70,14 @@ def read(path: str | Path, *, require_labels: bool = True, split_name: str | Non
         and labels, or an utterance .npz.
       require_labels: whether clips without labels are an error; without them the label is NaN.
       split_name: which division into splits to use, where the file has several.
+      text_features: whether to read the features of the text that the file brings.
 
     Returns:
       The source: `for example in read(path)`.
 
     Raises:
-      UserError: the file cannot be read, is of no known format or of several, or lacks what its format needs.
+      UserError: the file cannot be read, is of no known format or of several, or lacks what its format needs
+        or the text features that were asked for.
     """
     path, format, content = _open(path)
     options = {}
@@ -78,6 +87,10 @@ def read(path: str | Path, *, require_labels: bool = True, split_name: str | Non
         raise UserError(
             f"{path}: a {format.NAME} has one division into splits; remove data.split_name ({split_name!r})"
         )
+    if format in _FEATURED:
+        options["text_features"] = text_features
+    elif text_features:
+        raise UserError(clean.no_text_features(path))
     try:
         with _well_formed(path, format.NAME):
             examples = format.reader(content, str(path), require_labels, **options)

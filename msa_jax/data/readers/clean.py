@@ -68,23 +68,37 @@ def clip_name(value: object) -> tuple[str, str]:
 
 
 def labels(values: object, count: int) -> np.ndarray:
-    """Sentiment labels as float64 [N] out of (N,), (N, 1) or (N, 1, 1); lists, float64 and objects alike.
+    """Labels as float64 [N] out of (N,), (N, 1) or (N, 1, 1); lists, float64 and objects alike.
 
     Args:
-      values: the labels of `count` clips; with more than one number a clip they are CMU-MOSEI's seven, of
-        which the first is the sentiment (the others are emotions).
+      values: the labels of `count` clips. Four numbers a clip are IEMOCAP's, in the order of
+        `msa_jax.metrics.EMOTIONS`; seven are CMU-MOSEI's, of which the first is the sentiment (the others are
+        emotions).
       count: N.
 
+    Returns:
+      [N], or [N, 4] where a clip has four.
+
     Raises:
-      ValueError: the labels are no numbers, or not one (or seven) a clip.
+      ValueError: the labels are no numbers, or not one (or four, or seven) a clip.
     """
     array = np.asarray(values)
     if array.dtype == object:
         array = np.asarray([np.ravel(value) for value in array], np.float64)
     array = array.astype(np.float64).reshape(count, -1)
-    if array.shape[1] not in (1, 7):
+    if array.shape[1] not in (1, 4, 7):
         raise ValueError(f"{array.shape[1]} labels a clip instead of one")
-    return array[:, 0]
+    return array if array.shape[1] == 4 else array[:, 0]
+
+
+def label(value: np.ndarray) -> float | np.ndarray:
+    """One clip's entry of `labels`, as an example holds it."""
+    return value if np.ndim(value) else float(value)
+
+
+def no_text_features(where: object) -> str:
+    """What to say where text features were asked for in vain."""
+    return f"{where} has no text features; use --config.text.encoder=<name>"
 
 
 def features(value: object) -> np.ndarray:

@@ -20,15 +20,19 @@ def matches(content: object) -> bool:
     return bool(splits) and all(isinstance(value, dict) for value in splits)
 
 
-def reader(content: dict, where: str, require_labels: bool) -> Callable[[], Iterator[Example]]:
+def reader(
+    content: dict, where: str, require_labels: bool, text_features: bool = False
+) -> Callable[[], Iterator[Example]]:
     """Prepares to read a loaded MMSA pickle.
 
     Args:
       content: {split: {raw_text, id, audio (N, La, da), vision (N, Lv, dv), audio_lengths, vision_lengths,
         regression_labels, ...}}; the lengths are there in unaligned files only, and audio or vision may be
-        missing. The precomputed text features are dropped at once, to free their memory.
+        missing. Features of the text are `text` (N, Lt, dt), whose valid rows `text_bert` (N, 3, Lt) masks
+        in its second row; they are dropped at once where nobody asks for them, to free their memory.
       where: what to call the file in messages.
       require_labels: whether missing regression_labels are an error.
+      text_features: whether to read the features of the text.
 
     Returns:
       A function that starts the iteration; features are cut to their valid length.
@@ -39,8 +43,10 @@ def reader(content: dict, where: str, require_labels: bool) -> Callable[[], Iter
     splits = {}
     for key, arrays in content.items():
         if (split := clean.split_alias(key)) and arrays.get("id") is not None and len(arrays["id"]):
-            for unused in ("text", "text_bert"):
+            for unused in () if text_features else ("text", "text_bert"):
                 arrays.pop(unused, None)
+            if text_features and arrays.get("text") is None:
+                raise UserError(clean.no_text_features(where))
             splits[split] = _checked(arrays, f"{where}, {key}", require_labels)
         elif split and arrays:
             _need(arrays, "id", f"{where}, {key}")
@@ -69,10 +75,10 @@ def _need(arrays: dict, key: str, where: str) -> object:
 
 
 def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
-    """The arrays of one split that are used, one entry a clip; lengths as ints, labels as float64 [N]."""
+    """The arrays of one split that are used, one entry a clip; lengths as ints, labels as float64."""
     count = len(arrays["id"])
     checked = {"id": arrays["id"], "raw_text": _need(arrays, "raw_text", where)}
-    for modality in _MODALITIES:
+    for modality in (*_MODALITIES, "text"):
         values = arrays.get(modality)
         if values is None:
             continue
@@ -95,6 +101,12 @@ def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
                     f"{where}: {modality}_lengths exceed the rows of {modality} in {len(wrong)} clips "
                     f"({', '.join(wrong[:3])}); extract the features again"
                 )
+    if "text" in checked and arrays.get("text_bert") is not None:
+        wanted = (count, 3, np.shape(checked["text"][0])[0])
+        if np.shape(arrays["text_bert"]) != wanted:
+            found = np.shape(arrays["text_bert"])
+            raise UserError(f"{where}: text_bert must be {wanted} as text is, found {found}")
+        checked["text_mask"] = np.asarray(arrays["text_bert"])[:, 1].astype(bool)
     if require_labels:
         _need(arrays, "regression_labels", where)
     if arrays.get("regression_labels") is not None:
@@ -121,8 +133,16 @@ def _example(arrays: dict, index: int, split: str) -> Example:
     if aligned:  # a word that one modality is silent on keeps its row of zeros
         valid = dict.fromkeys(_MODALITIES, max(valid.values()))
     audio, vision = (clean.features(rows[modality][: valid[modality]]) for modality in _MODALITIES)
-    label = float(arrays["regression_labels"][index]) if "regression_labels" in arrays else np.nan
-    return Example(identity, video, split, text, audio, vision, aligned, label)
+    label = clean.label(arrays["regression_labels"][index]) if "regression_labels" in arrays else np.nan
+    return Example(identity, video, split, text, audio, vision, aligned, label, _text_features(arrays, index))
+
+
+def _text_features(arrays: dict, index: int) -> np.ndarray:
+    if "text" not in arrays:
+        return no_features()
+    rows = np.asarray(arrays["text"][index])
+    valid = arrays["text_mask"][index] if "text_mask" in arrays else slice(_used(rows))
+    return clean.features(rows[valid])
 
 
 def _used(rows: np.ndarray) -> int:

@@ -67,7 +67,9 @@ def reader(
                 for name in ("audio", "vision")
             )
             text = clean.text(arrays["text"][index])
-            yield Example(identity, video, splits[index], text, audio, vision, False, float(labels[index]))
+            yield Example(
+                identity, video, splits[index], text, audio, vision, False, clean.label(labels[index])
+            )
 
     return examples
 

@@ -57,7 +57,7 @@ def _example(clip: object, split: str, where: str, require_labels: bool) -> Exam
     words = _words(parts, where)
     try:
         vision, audio = clean.features(parts[1]), clean.features(parts[2])
-        score = np.nan if label is None else float(clean.labels([np.ravel(label)], 1)[0])
+        score = np.nan if label is None else clean.label(clean.labels([np.ravel(label)], 1)[0])
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: features or label are not the numbers expected: {error}") from None
     if require_labels and label is None:

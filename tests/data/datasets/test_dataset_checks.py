@@ -37,18 +37,18 @@ def _check(clips, facts=MOSI):
 
 
 def test_good_clips_give_the_widths():
-    assert _check(_clips()) == (5, 4)
+    assert _check(_clips()) == (5, 4, 1)
 
 
 def test_a_modality_missing_everywhere_has_width_1():
     clips = [dataclasses.replace(clip, audio=no_features()) for clip in _clips()]
-    assert _check(clips) == (1, 4)
+    assert _check(clips) == (1, 4, 1)
 
 
 def test_a_clip_may_lack_a_modality():
     clips = _clips()
     clips[0].audio = no_features()
-    assert _check(clips) == (5, 4)
+    assert _check(clips) == (5, 4, 1)
 
 
 def _set(**changes):
@@ -119,7 +119,7 @@ def test_repairs_are_counted_and_leave_the_original_alone():
     third = dataclasses.replace(third, text="", audio=no_features())
     before = first.audio.copy()
     report = checks.Report()
-    repaired = [checks.repair(clip, (5, 4), report) for clip in (first, second, third)]
+    repaired = [checks.repair(clip, (5, 4, 1), report) for clip in (first, second, third)]
     np.testing.assert_array_equal(first.audio, before)
     np.testing.assert_array_equal(repaired[0].audio, np.where(np.isfinite(before), before, 0))
     np.testing.assert_array_equal(repaired[0].vision, first.vision)
@@ -131,3 +131,40 @@ def test_repairs_are_counted_and_leave_the_original_alone():
         "no finite number in vision, left out (12 numbers)": [second.id],
         "empty text": [third.id],
     }
+
+
+@pytest.mark.parametrize(
+    ("corpus", "good", "bad", "message"),
+    [
+        ("mosi", 0.5, np.zeros(4), "1 labels are not one number: train0_1;"),
+        ("ur_funny", 1.0, 0.5, "1 labels are neither 0 nor 1: train0_1;"),
+        ("ur_funny", 0.0, np.nan, "1 clips have no label: train0_1;"),
+        ("iemocap", np.array([0.0, 1.0, 1.0, 0.0]), 1.0, "1 labels are not 4 numbers: train0_1;"),
+        ("iemocap", np.zeros(4), np.array([0.0, 1.0, 2.0, 0.0]), "1 labels are neither 0 nor 1: train0_1;"),
+        ("iemocap", np.ones(4), np.array([0.0, 1.0, np.nan, 0.0]), "1 clips have no label: train0_1;"),
+        ("iemocap", np.ones(4), np.nan, "1 clips have no label: train0_1;"),
+    ],
+)
+def test_labels_of_every_shape(corpus, good, bad, message):
+    clips = [dataclasses.replace(clip, label=good) for clip in _clips()]
+    assert _check(clips, CORPORA[corpus]) == (5, 4, 1)
+    clips[1].label = bad
+    with pytest.raises(UserError, match=f"^file: {message}"):
+        _check(clips, CORPORA[corpus])
+
+
+def test_text_features_need_one_width_and_nothing_else():
+    clips = _clips()
+    for clip in clips:
+        clip.text_features = np.ones((7, 6), np.float32)
+    clips[0].text_features = no_features()
+    assert _check(clips) == (5, 4, 6)
+    assert checks.has_text_features(checks.survey(clips))
+    assert not checks.has_text_features(checks.survey(_clips()))
+    clips[1].text_features = np.full((2, 8), np.inf, np.float32)
+    with pytest.raises(UserError, match=r"text_features has several widths: 8 in 1 .*, 6 in 10 clips"):
+        _check(clips)
+    report = checks.Report()
+    assert checks.repair(clips[0], (5, 4, 6), report).text_features.shape == (0, 6)
+    assert checks.repair(clips[1], (5, 4, 8), report).text_features.shape == (0, 8)
+    assert report.problems() == {"no finite number in text_features, left out (16 numbers)": ["train0_1"]}

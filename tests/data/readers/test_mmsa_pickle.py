@@ -154,7 +154,7 @@ def test_labels_are_optional_on_request(tmp_path, aligned):
         (lambda a: a.update(audio_lengths=[7, 9, 2]), "audio_lengths exceed .* in 2 clips"),
         (lambda a: a.update(vision_lengths=[-1, 1, 1]), "vision_lengths exceed"),
         (lambda a: a.update(vision_lengths=["x", 1, 1]), "vision_lengths are not numbers"),
-        (lambda a: a.update(regression_labels=np.zeros((3, 4))), "4 labels a clip"),
+        (lambda a: a.update(regression_labels=np.zeros((3, 3))), "3 labels a clip"),
         (lambda a: a.update(regression_labels=["x", "y", "z"]), "not one number a clip"),
         (lambda a: a.update(vision=np.full((3, 6, 4), "x")), "train clip 0"),
     ],
@@ -172,3 +172,57 @@ def test_bad_arrays(tmp_path, unaligned, change, message):
 def test_no_clips(tmp_path):
     with pytest.raises(UserError, match="no clips"):
         readers.read(_write(tmp_path / "a.pkl", {"train": {}}))
+
+
+def _featured(aligned):
+    rng = np.random.default_rng(1)
+    for arrays in aligned.values():
+        arrays["text"] = rng.normal(size=(3, 6, 8)).astype(np.float32)
+        arrays["text_bert"][:, 1] = [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]]
+    return aligned
+
+
+def test_text_features_follow_the_mask(tmp_path, aligned):
+    path = _write(tmp_path / "a.pkl", _featured(aligned))
+    clips = list(readers.read(path, text_features=True))
+    assert [len(clip.text_features) for clip in clips] == [3, 6, 2] * 3
+    np.testing.assert_array_equal(clips[2].text_features, aligned["train"]["text"][2, :2])
+    assert clips[2].text_features.dtype == np.float32
+    assert all(clip.text_features.shape == (0, 0) for clip in readers.read(path))
+
+
+def test_text_features_without_a_mask_end_with_zeros(tmp_path, aligned):
+    for arrays in _featured(aligned).values():
+        del arrays["text_bert"]
+    aligned["train"]["text"][0, [1, 4, 5]] = 0
+    aligned["train"]["text"][1] = 0
+    clips = list(readers.read(_write(tmp_path / "a.pkl", aligned), text_features=True))
+    assert [len(clip.text_features) for clip in clips[:3]] == [4, 0, 6]
+    assert clips[1].text_features.shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.pop("text"), r"a\.pkl has no text features; use --config.text.encoder=<name>$"),
+        (lambda a: a.update(text=a["text"][:2]), "3 ids but text 2"),
+        (lambda a: a.update(text=TEXTS), r"text must be \(clips, rows, width\)"),
+        (lambda a: a.update(text_bert=np.ones((3, 3, 5))), r"text_bert must be \(3, 3, 6\) .* \(3, 3, 5\)"),
+    ],
+)
+def test_bad_text_features(tmp_path, aligned, change, message):
+    change(_featured(aligned)["valid"])
+    path = _write(tmp_path / "a.pkl", aligned)
+    with pytest.raises(UserError, match=message):
+        readers.read(path, text_features=True)
+    assert len(list(readers.read(path))) == 9, "what nobody asks for is not looked at"
+
+
+def test_four_labels_a_clip(tmp_path, aligned):
+    aligned["train"]["regression_labels"] = np.array([[0, 1, 0, 0], [1, 0, 0, 1], [0, 0, 0, 0]])
+    clips = list(readers.read(_write(tmp_path / "a.pkl", aligned)))
+    np.testing.assert_array_equal(clips[1].label, [1, 0, 0, 1])
+    assert clips[4].label == -2.0
+    aligned["train"]["regression_labels"] = np.eye(2)[aligned["train"]["regression_labels"]]
+    with pytest.raises(UserError, match=r"regression_labels are not .* 8 labels a clip"):
+        readers.read(_write(tmp_path / "b.pkl", aligned))

@@ -169,3 +169,9 @@ def test_real_validation_split():
     assert clips[0].id == "WKA5OygbEKI_0"
     assert clips[0].text.startswith("uh i really enjoyed")
     assert abs(clips[0].label - 1.8) < 1e-6
+
+
+def test_four_labels_a_clip(tmp_path):
+    clip = _clip(["so", "good"], label=[1, 0, 0, 1])
+    (read,) = readers.read(_write(tmp_path / "x", [clip]))
+    np.testing.assert_array_equal(read.label, [1, 0, 0, 1])

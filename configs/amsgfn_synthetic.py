@@ -1,0 +1,20 @@
+"""AMSGFN on the embedded corpus: a small encoder from scratch, on data made on the spot.
+
+    python -m msa_jax.main --config=configs/amsgfn_synthetic.py
+
+Its scores say nothing about real data; `results.json` says "data": "synthetic".
+"""
+
+from configs import amsgfn, base
+
+VARIANTS = amsgfn.VARIANTS
+
+
+def get_config(variant: str = ""):
+    """Small, so that it is done in minutes."""
+    config = amsgfn.amsgfn()
+    base.on_scratch(config, "synthetic")
+    config.epochs = 30
+    config.patience = 0
+    config.batch_size = 32
+    return base.with_variant(config, variant, VARIANTS)

@@ -1,0 +1,24 @@
+"""MulG on IEMOCAP: happy, sad, angry, neutral, each or not.
+
+    python -m msa_jax.main --config=configs/mulg_iemocap.py --config.data.path=FILE
+
+Takes the file's own text features. The paper reports accuracies of 90.6, 86.2, 87.0 and 72.5; nobody has
+measured this implementation on this corpus yet. Without a data path it runs `mulg_synthetic_iemocap.py`
+instead and says so.
+"""
+
+from configs import base, mulg
+
+VARIANTS = mulg.VARIANTS
+
+
+def get_config(variant: str = ""):
+    """The paper's Table 1, column IEMOCAP."""
+    config = mulg.mulg()
+    config.data.corpus = "iemocap"
+    config.epochs = 50
+    config.batch_size = 32
+    config.model.text_dropout = 0.3
+    config.model.attention_dropout = 0.2
+    config.loss.task = "cross_entropy"
+    return base.with_variant(config, variant, VARIANTS)

@@ -1,0 +1,24 @@
+"""The last layer of a model: one score, or logits of classes."""
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class Head(nn.Module):
+    """Dense, in float32: bfloat16 has three digits, labels have steps of 0.2 and less.
+
+    Attributes:
+      outputs: () for one score per clip, (2,) for two classes, (4, 2) for four two-way tasks.
+    """
+
+    outputs: tuple[int, ...] = ()
+
+    @nn.compact
+    def __call__(self, x_BD: Float[Array, "B D"]) -> dict[str, Float[Array, "B ..."]]:
+        """`prediction` [B] for a score, else `logits` [B, *outputs]."""
+        out_BO = nn.Dense(math.prod(self.outputs), name="output_dense")(x_BD.astype(jnp.float32))
+        name = "logits" if self.outputs else "prediction"
+        return {name: out_BO.reshape(len(x_BD), *self.outputs)}

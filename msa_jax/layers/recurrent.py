@@ -1,0 +1,67 @@
+"""Recurrences that honour a mask."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+def scan_time(
+    step: Callable[[Any, Any], Any], carry: Any, inputs_BTD: Any, mask_BT: Bool[Array, "B T"]
+) -> tuple[Any, Any]:
+    """Runs a recurrence over the valid steps; on an invalid one the state is handed on unchanged.
+
+    Args:
+      step: (state, input of one step) to the next state; both trees of [B, ...].
+      carry: the state before the first step.
+      inputs_BTD: a tree of [B, T, ...].
+      mask_BT: [B, T] valid steps, wherever they lie.
+
+    Returns:
+      (the state after the last valid step, the states after every step with T as second axis).
+    """
+
+    def masked(state: Any, now: tuple[Any, Array]) -> tuple[Any, Any]:
+        inputs, valid_B = now
+
+        def keep(new: Array, old: Array) -> Array:
+            return jnp.where(valid_B.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+
+        state = jax.tree.map(keep, step(state, inputs), state)
+        return state, state
+
+    time_first = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (inputs_BTD, mask_BT))
+    last, states = jax.lax.scan(masked, carry, time_first)
+    return last, jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), states)
+
+
+class LSTM(nn.Module):
+    """One unidirectional LSTM layer (Hochreiter and Schmidhuber 1997; with a forget gate).
+
+    Attributes:
+      features: width of the state.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B T F"]:
+        """Hidden states after every step, [B, T, features]; 0 on invalid steps."""
+        H = self.features
+        # What the inputs give to the gates is one product for all steps, outside the recurrence.
+        gates_BTG = nn.Dense(4 * H, name="input")(x_BTD)
+        kernel_HG = self.param("recurrent_kernel", nn.initializers.orthogonal(), (H, 4 * H))
+
+        def step(state: tuple[Array, Array], gates_BG: Array) -> tuple[Array, Array]:
+            cell_BH, hidden_BH = state
+            i, f, g, o = jnp.split(gates_BG + hidden_BH @ kernel_HG, 4, axis=-1)
+            # + 1 on the forget gate: remember at first (Jozefowicz et al. 2015).
+            cell_BH = nn.sigmoid(f + 1.0) * cell_BH + nn.sigmoid(i) * jnp.tanh(g)
+            return cell_BH, nn.sigmoid(o) * jnp.tanh(cell_BH)
+
+        zero_BH = jnp.zeros((len(x_BTD), H), gates_BTG.dtype)
+        _, (_, hidden_BTH) = scan_time(step, (zero_BH, zero_BH), gates_BTG, mask_BT)
+        return jnp.where(mask_BT[..., None], hidden_BTH, 0.0)

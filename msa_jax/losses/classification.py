@@ -1,0 +1,34 @@
+"""Losses on class scores."""
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, ArrayLike, Float
+
+from msa_jax.losses.regression import masked_mean
+
+
+def cross_entropy(logits: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None) -> Float[Array, ""]:
+    """Softmax cross entropy of one choice per clip, or of several independent ones.
+
+    Args:
+      logits: [B, C], or [B, K, C] for K choices among C classes each.
+      labels: [B] or [B, K] class numbers from 0, of any dtype.
+      mask: of the labels' shape, or [B]; False on entries that do not count; None keeps all.
+
+    Returns:
+      A scalar in float32: the mean over the entries that count; 0 when there is none.
+    """
+    scores, y = jnp.asarray(logits, jnp.float32), jnp.asarray(labels)
+    if y.ndim not in (1, 2) or scores.shape[:-1] != y.shape:
+        raise ValueError(
+            f"expected logits [B, C] and labels [B], or one axis more, got {scores.shape}, {y.shape}"
+        )
+    m = jnp.ones(y.shape, bool) if mask is None else jnp.asarray(mask, bool)
+    if m.shape not in (y.shape, y.shape[:1]):
+        raise ValueError(f"expected mask {y.shape} or {y.shape[:1]}, got {m.shape}")
+    m = jnp.broadcast_to(m.reshape(*m.shape, *(1,) * (y.ndim - m.ndim)), y.shape)
+    # Whatever stands in a masked entry, a NaN or no class at all, must not reach the gradient.
+    losses = optax.softmax_cross_entropy_with_integer_labels(
+        jnp.where(m[..., None], scores, 0.0), jnp.where(m, y, 0).astype(jnp.int32)
+    )
+    return masked_mean(losses.ravel(), m.ravel())
