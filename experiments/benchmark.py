@@ -1,10 +1,12 @@
 """Compile time, step time, clips per second of a real epoch, peak memory and padding: one JSON line per case.
 
-    python experiments/benchmark.py [--mosi=PATH] [--case=NAME ...]
+    python experiments/benchmark.py [--mosi=PATH] [--case=NAME ...] [--config=NAME ...]
 
 Each case runs in a process of its own, without a compilation cache. `mosi_buckets` and `mosi_padded` train
 MiniLM for one epoch on the same MOSI texts (--mosi), in length buckets and padded to 50 tokens; the line
-`mosi_speedup` is their ratio. `main_job` is the whole command on the embedded corpus, from its start.
+`mosi_speedup` is their ratio. `main_job` is the whole command on the embedded corpus, from its start. With
+--config it is the train step of shipped configs (`all`, or names) that is compiled and timed, on blank clips
+of 50 steps in each modality, with an encoder of BERT-base's shape where the config names a pretrained one.
 """
 
 import argparse
@@ -24,6 +26,15 @@ MINILM = [
     "--config.model.pooling=mean",
 ]
 CASES = ("main_job", "synthetic", "mosi_buckets", "mosi_padded")
+CONFIG = "config:"  # and the name of a shipped one: its train step
+STEPS = 50  # of each modality
+BERT_BASE = {
+    "encoder": "scratch",
+    "scratch.hidden_size": 768,
+    "scratch.num_layers": 12,
+    "scratch.num_heads": 12,
+    "scratch.intermediate_size": 3072,
+}
 
 
 def epoch(arguments: list[str], *, padded: bool) -> dict[str, object]:
@@ -42,31 +53,33 @@ def epoch(arguments: list[str], *, padded: bool) -> dict[str, object]:
 
     config = cli.parse(arguments).config
     corpus = setup.open_corpus(config)
-    how = setup.preprocessing(config, corpus.widths)
+    how = setup.preprocessing(config, corpus.widths, corpus.streams)
     tokenizer = setup.make_tokenizer(config, setup.training_texts(corpus))
-    encoder, pretrained = setup.make_encoder(config, tokenizer)
-    model = setup.make_model(config, encoder)
+    encoder, pretrained = setup.make_encoder(config, tokenizer, how)
+    model = setup.make_model(config, encoder, how)
     split = Split(corpus.split("train"), tokenizer, how, measure=True)
     params = setup.init_params(model, how, jax.random.key(0), pretrained)
-    buckets = (config.text.max_length,) if padded else choose_buckets(split.lengths, config.data.buckets)
+    longest = (config.text.max_length,) * 3
+    buckets = (longest,) if padded else choose_buckets(split.lengths, config.data.buckets)
     plan = BatchPlan(split.lengths, buckets, config.batch_size, seed=0)
-    state, _ = train.make_state(config, model, params, plan)
+    state, _ = train.make_state(config, model, params, plan, how.modalities)
     step = jax.jit(train.train_step, donate_argnums=0)
 
     compiled, compile_seconds = {}, []
-    for length in buckets:
-        batch = split.batch(np.arange(1), length, config.batch_size, split.statistics)
+    for lengths in buckets:
+        batch = split.batch(np.arange(1), lengths, config.batch_size, split.statistics)
         started = time.perf_counter()
-        compiled[length] = step.lower(state, batch).compile()
+        compiled[lengths] = step.lower(state, batch).compile()
         compile_seconds.append(round(time.perf_counter() - started, 2))
 
-    milliseconds: dict[int, list[float]] = {length: [] for length in buckets}
+    milliseconds: dict[tuple[int, ...], list[float]] = {lengths: [] for lengths in buckets}
     started = time.perf_counter()
     for batch in batches(split, plan, split.statistics, threads=config.data.threads):
         before = time.perf_counter()
-        state, terms = compiled[batch["text"].shape[1]](state, batch)
+        lengths = tuple(batch[m].shape[1] for m in ("text", "audio", "vision"))
+        state, terms = compiled[lengths](state, batch)
         terms["loss"].block_until_ready()
-        milliseconds[batch["text"].shape[1]].append(1e3 * (time.perf_counter() - before))
+        milliseconds[lengths].append(1e3 * (time.perf_counter() - before))
     seconds = time.perf_counter() - started
     return {
         "buckets": buckets,
@@ -75,6 +88,56 @@ def epoch(arguments: list[str], *, padded: bool) -> dict[str, object]:
         "epoch_seconds": round(seconds, 2),
         "clips_per_second": round(len(split) / seconds, 1),
         "padding": round(plan.padding(), 3),
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def config_step(name: str) -> dict[str, object]:
+    """Compile time and step time of one shipped config, without data.
+
+    Args:
+      name: such as "tecafn_mosi".
+    """
+    import jax
+    import numpy as np
+
+    from msa_jax import cli, setup, train
+    from msa_jax.data.corpora import CORPORA
+    from msa_jax.data.plan import BatchPlan
+
+    argument = f"--config=configs/{name}.py"
+    config = cli.parse([argument]).config
+    if config.text.encoder not in ("scratch", "features"):
+        config = cli.parse([argument, *(f"--config.text.{k}={v}" for k, v in BERT_BASE.items())]).config
+    how = setup.preprocessing(config, {"audio": 74, "vision": 47}, text_width=300)
+    tokenizer = setup.make_tokenizer(config, ["words to learn a vocabulary from"])
+    encoder, _ = setup.make_encoder(config, tokenizer, how)
+    model = setup.make_model(config, encoder, how)
+    params = setup.init_params(model, how, jax.random.key(0), None)
+    lengths, rows = (STEPS,) * 3, config.batch_size
+    plan = BatchPlan(np.full((rows, 3), STEPS), (lengths,), rows, epochs=config.epochs, seed=0)
+    state, _ = train.make_state(config, model, params, plan, how.modalities)
+    batch = setup.blank_batch(how, rows=rows, length=STEPS)
+    batch |= {f"{m}_mask": np.ones((rows, STEPS), bool) for m in ("text", "audio", "vision")}
+    tasks = CORPORA[setup.metric_set(config)].outputs[:-1]
+    batch |= {"label": np.zeros((rows, *tasks), np.float32), "index": np.arange(rows, dtype=np.int32)}
+    started = time.perf_counter()
+    lowered = jax.jit(train.train_step, donate_argnums=0).lower(state, batch)
+    traced = time.perf_counter()
+    step = lowered.compile()
+    compiled = time.perf_counter()
+    milliseconds = []
+    for _ in range(5):
+        before = time.perf_counter()
+        state, terms = step(state, batch)
+        terms["loss"].block_until_ready()
+        milliseconds.append(1e3 * (time.perf_counter() - before))
+    return {
+        "batch_size": rows,
+        "parameters": setup.count_parameters(params),
+        "trace_seconds": round(traced - started, 1),
+        "compile_seconds": round(compiled - traced, 1),
+        "step_milliseconds": round(float(np.median(milliseconds)), 1),
         "device": jax.devices()[0].device_kind,
     }
 
@@ -114,6 +177,8 @@ def run_case(name: str, mosi: Path) -> dict[str, object]:
         common = [f"--config.data.cache={cache}"]
         if name == "main_job":
             result = main_job()
+        elif name.startswith(CONFIG):
+            result = config_step(name.removeprefix(CONFIG))
         elif name == "synthetic":
             result = epoch(["--config=configs/crosssent_synthetic.py", *common], padded=False)
         else:
@@ -129,14 +194,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--mosi", type=Path, default=Path("../shared/data/mosi/mosi_text_labels.csv"))
-    parser.add_argument("--case", action="append", choices=CASES, help="default: all")
+    parser.add_argument("--case", action="append", help=f"of {', '.join(CASES)}; default: all")
+    parser.add_argument("--config", nargs="+", default=[], help="shipped configs by name, or all")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.here:
         print(json.dumps(run_case(args.case[0], args.mosi)))
         return
+    configs = (
+        sorted(p.stem for p in Path("configs").glob("*_*.py")) if args.config == ["all"] else args.config
+    )
+    cases = args.case or (() if configs else CASES)
+    if unknown := set(cases) - set(CASES):
+        parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
     epochs = {}
-    for name in args.case or CASES:
+    for name in (*cases, *(CONFIG + config for config in configs)):
         command = [sys.executable, __file__, "--here", f"--case={name}", f"--mosi={args.mosi}"]
         line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
         print(line, flush=True)

@@ -37,14 +37,14 @@ def injected_sizes(run: Run, split: Split) -> list[np.ndarray]:
       One [n] array per clip, in the order of the split: its content tokens from first to last.
     """
     apply = jax.jit(lambda params, batch: run.model.apply({"params": params}, batch, train=False)["injected"])
-    plan = BatchPlan(split.lengths, (int(split.lengths.max()),), run.config.eval_batch_size)
+    plan = BatchPlan(split.lengths, (tuple(split.lengths.max(0).tolist()),), run.config.eval_batch_size)
     out: list[np.ndarray] = [np.zeros(0)] * len(split)
     for i in range(len(plan)):
         rows, length = plan[i]
         batch = split.batch(rows, length, plan.batch_size, run.statistics)
         sizes = np.linalg.norm(np.asarray(apply(run.params, batch)), axis=-1)
         for b, r in enumerate(rows):
-            out[r] = sizes[b, 1 : split.lengths[r] - 1]
+            out[r] = sizes[b, 1 : split.lengths[r, 0] - 1]
     return out
 
 

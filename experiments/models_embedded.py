@@ -1,8 +1,8 @@
-"""TeCaFN, MulG and AMSGFN on the embedded corpus: the full model, text alone and every ablation, beside the floor.
+"""TeCaFN, MulG and AMSGFN on the embedded corpus: full model, text alone, every ablation, beside the floor.
 
     python experiments/models_embedded.py [--models tecafn mulg amsgfn] [--seeds 0 1 2] [--jobs 2] [--full]
 
-Cut so that everything takes about an hour on two CPU cores: clips of at most 12 words, 8 to 14 epochs, one bucket.
+Cut so that everything takes about an hour on two CPU cores: clips of at most 12 words, 8 to 14 epochs.
 --full takes the uncut corpus, the epochs of the shipped configs and every subset of modalities besides. Each
 row is followed by its difference from the full model, seed by seed; the best possible predictor of the same
 corpus (`python -m msa_jax.data.floor`) stands under each table. TeCaFN's two classes and MulG's four emotions
@@ -51,8 +51,8 @@ def scores_table(model: str, args: argparse.Namespace) -> None:
         if name != "full":
             d = pairs(name, "full", rows, "mae")
             spread = d.std(ddof=1) if len(d) > 1 else 0.0
-            verdict = "hurts" if d.mean() > 2 * spread / np.sqrt(len(d)) and (d > 0).all() else "does not hurt"
-            print(f"  {name:32s} {d.mean():+.3f} ± {spread:.3f}  {verdict}")
+            hurts = (d > 0).all() and d.mean() > 2 * spread / np.sqrt(len(d))
+            print(f"  {name:32s} {d.mean():+.3f} ± {spread:.3f}  {'hurts' if hurts else 'does not hurt'}")
     if not args.skip_floor:
         show_floor(corpus)
 

@@ -16,12 +16,13 @@ from msa_jax import setup
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.corpora import CORPORA
 from msa_jax.data.example import Example, no_features
-from msa_jax.data.pipeline import STREAMS, Clips, Preprocessing, Source, Split, Statistics
+from msa_jax.data.pipeline import Clips, Preprocessing, Source, Split, Statistics
 from msa_jax.data.plan import Lengths
 from msa_jax.errors import UserError
 from msa_jax.evaluate import score
 from msa_jax.files import read_json, write_json
-from msa_jax.settings import MODALITIES, to_config
+from msa_jax.modalities import MODALITIES, STREAMS
+from msa_jax.settings import to_config
 from msa_jax.text import Encoder, EncoderConfig, Tokenizer
 
 

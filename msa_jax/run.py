@@ -14,10 +14,11 @@ from msa_jax.cli import Command, parse, shipped_configs
 from msa_jax.data import readers, synthetic
 from msa_jax.data.corpora import CORPORA, SPLITS
 from msa_jax.data.datasets import Built, checks
-from msa_jax.data.pipeline import STREAMS, Split
+from msa_jax.data.pipeline import Split
 from msa_jax.data.plan import choose_buckets
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, write_json
+from msa_jax.modalities import STREAMS
 from msa_jax.progress import say
 from msa_jax.settings import flatten
 from msa_jax.train import train
@@ -113,6 +114,11 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         f"{len(split['train'])} clips to train on, {len(split['valid'])} to validate; "
         f"{jax.devices()[0].device_kind}"
     )
+    if config.batch_size <= config.model.get("num", 0):
+        say(
+            f"note: a batch of {config.batch_size} has fewer than the {config.model.num} hard negatives that "
+            "model.num asks for; all others of the batch are drawn from (candidates_* in metrics.jsonl)"
+        )
     optim.group_factors(params, config.optim.groups)  # refused before anything is written
     workdir.mkdir(parents=True, exist_ok=True)
     _claim(config, workdir, corpus)
@@ -229,6 +235,11 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     corpus = setup.open_corpus(config)
     say(banner(source_name(corpus)))
     say(f"trained on: {before['source']}")
+    if run.how.text_width not in (0, corpus.text_width):
+        raise UserError(
+            f"{corpus.source}: its text features have {corpus.text_width} columns, the run was trained on "
+            f"{run.how.text_width}"
+        )
     for m in corpus.streams:
         if m in run.how.modalities:
             run.check_width(m, corpus.widths[m], corpus.source)

@@ -12,8 +12,8 @@ from msa_jax.data.corpora import CORPORA, SPLITS
 from msa_jax.data.synthetic import PRESETS
 from msa_jax.errors import UserError
 from msa_jax.metrics import keys
+from msa_jax.modalities import MODALITIES
 
-MODALITIES = ("text", "audio", "vision")
 FEATURES = "features"  # as text.encoder: the text is features that the file brings
 # Models that lay audio and vision beside the text's tokens, step by step.
 ON_TEXT_TIME_LINE = ("crosssent", "amsgfn")

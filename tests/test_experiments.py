@@ -1,5 +1,6 @@
 """What the experiment scripts compute beyond training."""
 
+import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
@@ -8,20 +9,31 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax.data import readers
+from msa_jax import cli, run
+from msa_jax.data import readers, synthetic
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 
 
 @pytest.fixture
-def embedded(monkeypatch):
-    """The module experiments/crosssent_embedded.py."""
+def script(monkeypatch):
+    """Imports a module of the folder experiments by its name."""
     monkeypatch.syspath_prepend(FOLDER)
-    spec = importlib.util.spec_from_file_location("crosssent_embedded", FOLDER / "crosssent_embedded.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
     sys.modules.pop("table", None)
-    return module
+
+
+@pytest.fixture
+def embedded(script):
+    """The module experiments/crosssent_embedded.py."""
+    return script("crosssent_embedded")
 
 
 def test_pairs_are_means_within_clips_that_have_both_kinds(embedded):
@@ -40,7 +52,43 @@ def test_injected_sizes_are_of_the_content_tokens_of_each_clip(embedded, trained
     examples = list(readers.read(words / "test.pkl"))
     split = run.scan(run.clips(examples))
     sizes = embedded.injected_sizes(run, split)
-    assert [len(s) for s in sizes] == (split.lengths - 2).tolist()
+    assert [len(s) for s in sizes] == (split.lengths[:, 0] - 2).tolist()
     assert all((s > 0).all() for s in sizes)
     run.how = run.how.without("audio", "vision")
     assert not np.concatenate(embedded.injected_sizes(run, run.scan(run.clips(examples)))).any()
+
+
+def test_the_table_of_the_models_holds_every_shipped_variant(script):
+    table = script("models_embedded")
+    for model in table.MODELS:
+        shipped = set(cli.variants(cli.shipped_configs() / f"{model}_synthetic.py"))
+        assert set(table.variants(model, full=True)) == {"", *shipped}
+        assert table.variants(model, full=False)[:2] == ["", "text_only"]
+        assert set(table.variants(model, full=False)) == {"", *shipped} - set(table.REST)
+
+
+def test_differences_are_taken_seed_by_seed(script, capsys):
+    table = script("table")
+    rows = {"a": [{"mae": 1.0}, {"mae": 3.0}], "b": [{"mae": 0.5}, {"mae": 1.0}]}
+    np.testing.assert_array_equal(table.pairs("a", "b", rows, "mae"), [0.5, 2.0])
+    table.show("title", rows, ("mae",))
+    shown = capsys.readouterr().out.split("\n")
+    assert shown[1] == "title"
+    assert shown[3].split() == ["a", "2.0000", "±", "1.4142"]
+
+
+def test_the_chosen_modality_is_read_clip_by_clip(script, tmp_path, monkeypatch):
+    dominance = script("amsgfn_dominance")
+    few = dataclasses.replace(synthetic.PRESETS["synthetic_dominance"], counts=(16, 8, 9))
+    monkeypatch.setitem(synthetic.PRESETS, "synthetic_dominance", few)
+    values = {"data.corpus": "synthetic_dominance", "data.cache": tmp_path / "cache", "epochs": 1}
+    values |= {"model.width": 8, "text.scratch.num_layers": 1, "text.scratch.hidden_size": 16}
+    values |= {"model.layers": 1, "data.buckets": 1, "model.dominant": "vision"}
+    argv = ["--config=configs/amsgfn_synthetic.py", *(f"--config.{k}={v}" for k, v in values.items())]
+    run.train_and_evaluate(cli.parse(argv).config, tmp_path / "run")
+    test = [e for e in synthetic.generate(few)[0] if e.split == "test"]
+    test[3].vision = test[3].vision[:0]
+    chosen, scores = dominance.chosen(tmp_path / "run", test)
+    assert [k for k in range(9) if chosen[k] != 2] == [3]
+    assert scores[3, 2] == 0
+    np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)

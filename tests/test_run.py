@@ -10,6 +10,7 @@ import pytest
 
 import msa_jax
 from msa_jax import cli, run
+from msa_jax.data import synthetic
 from msa_jax.data.synthetic import SyntheticConfig
 from msa_jax.errors import UserError
 from msa_jax.main import main
@@ -229,7 +230,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 def test_without_data_the_embedded_corpus_is_used_and_said_loudly(tmp_path, monkeypatch, capsys):
     small = SyntheticConfig(counts=(40, 16, 16))
-    monkeypatch.setattr("msa_jax.data.synthetic.SyntheticConfig", lambda: small)
+    monkeypatch.setitem(synthetic.PRESETS, "synthetic", small)
     sizes = [
         "--config.text.scratch.num_layers=2",
         "--config.text.scratch.hidden_size=16",

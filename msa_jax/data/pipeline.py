@@ -13,9 +13,9 @@ from sklearn.preprocessing import StandardScaler
 
 from msa_jax.data import align
 from msa_jax.data.plan import BatchPlan, Lengths
+from msa_jax.modalities import STREAMS
 from msa_jax.text import Tokenizer
 
-STREAMS = ("audio", "vision")
 SCAN_CLIPS = 32  # clips read at once while a split is scanned: bounds memory, amortises the reads
 
 

@@ -86,7 +86,6 @@ PRESETS: dict[str, SyntheticConfig] = {
     "synthetic_ur_funny": SyntheticConfig(task="ur_funny", audio_width=81, vision_width=371),
     "synthetic_iemocap": SyntheticConfig(task="iemocap", audio_width=74, vision_width=35),
     "synthetic_short": _SHORT,
-    "synthetic_features": dataclasses.replace(_SHORT, text_width=300),
     # Each modality alone can be anything from clear to useless, and is the clearest of the three in about a
     # third of the clips.
     "synthetic_dominance": dataclasses.replace(

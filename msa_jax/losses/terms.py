@@ -12,8 +12,8 @@ from msa_jax.losses.contrastive import info_nce, nce, nt_xent
 from msa_jax.losses.objective import Arrays, Objective, Scalar, Term
 from msa_jax.losses.ranking import mpr
 from msa_jax.losses.regression import eioi, l1, masked_mean, mse
+from msa_jax.modalities import MODALITIES
 
-MODALITIES = ("text", "audio", "vision")
 Section = Mapping[str, Any]
 Modalities = tuple[str, ...]
 Parts = tuple[tuple[Term, ...], tuple[tuple[str, Callable[[Arrays, Arrays], Scalar]], ...]]

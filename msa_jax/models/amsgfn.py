@@ -19,9 +19,8 @@ from msa_jax.layers.head import Head
 from msa_jax.layers.pooling import masked_mean
 from msa_jax.layers.text_input import text_states
 from msa_jax.layers.transformer import Transformer, sinusoids
+from msa_jax.modalities import MODALITIES
 from msa_jax.text import Encoder
-
-MODALITIES = ("text", "audio", "vision")
 
 
 class FusionLayer(nn.Module):

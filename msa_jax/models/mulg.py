@@ -26,9 +26,9 @@ from msa_jax.layers.head import Head
 from msa_jax.layers.pooling import last_valid
 from msa_jax.layers.recurrent import scan_time
 from msa_jax.layers.text_input import text_states
+from msa_jax.modalities import MODALITIES
 from msa_jax.text import Encoder
 
-MODALITIES = ("text", "audio", "vision")
 RECURRENTS = ("gru", "flax", "self_attention")
 
 

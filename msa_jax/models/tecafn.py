@@ -20,10 +20,9 @@ from msa_jax.layers.pooling import masked_mean, unit
 from msa_jax.layers.recurrent import LSTM
 from msa_jax.layers.text_input import text_states
 from msa_jax.layers.transformer import Transformer, with_positions
+from msa_jax.modalities import MODALITIES
 from msa_jax.models.tecafn_sampling import allowed_pairs, draw_sources, nearest
 from msa_jax.text import Encoder
-
-MODALITIES = ("text", "audio", "vision")
 
 
 class TeCaFN(nn.Module):

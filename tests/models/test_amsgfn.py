@@ -10,7 +10,8 @@ import pytest
 
 from msa_jax.losses.contrastive import nce, nt_xent
 from msa_jax.losses.regression import mse
-from msa_jax.models.amsgfn import AMSGFN, MODALITIES, build
+from msa_jax.modalities import MODALITIES
+from msa_jax.models.amsgfn import AMSGFN, build
 from msa_jax.text import Encoder, EncoderConfig
 
 ENCODER = EncoderConfig(
@@ -364,7 +365,13 @@ def test_each_ablation_removes_its_parameters_and_nothing_else():
     assert full - parts(fusion=False) == {"fusion_layers"}
     assert full - parts(transformer_block=False) == {"transformer_block"}
     assert full - parts(modality_embedding=False) == {"modality_embedding"}
-    assert full == parts(positions=False) == parts(dominant="audio") == parts(score_scale=False) == parts(gumbel=1.0)
+    assert (
+        full
+        == parts(positions=False)
+        == parts(dominant="audio")
+        == parts(score_scale=False)
+        == parts(gumbel=1.0)
+    )
 
 
 def test_without_positions_the_order_of_audio_in_time_changes_nothing():

@@ -9,7 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from msa_jax.models.tecafn import MODALITIES, TeCaFN, build
+from msa_jax.modalities import MODALITIES
+from msa_jax.models.tecafn import TeCaFN, build
 from msa_jax.text import Encoder, EncoderConfig
 from tests.layers.test_attention import dense_numpy, float64
 from tests.layers.test_recurrent import lstm_numpy

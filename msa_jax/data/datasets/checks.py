@@ -9,8 +9,8 @@ import numpy as np
 from msa_jax.data.corpora import SPLITS, Corpus
 from msa_jax.data.example import Example
 from msa_jax.errors import UserError
+from msa_jax.modalities import STREAMS
 
-STREAMS = ("audio", "vision")
 FEATURES = (*STREAMS, "text_features")
 _SHOWN = 3  # ids named in a message
 _SLACK = 1e-6  # labels went through float32 in most files

@@ -1,0 +1,208 @@
+"""Every model through the main command: classes, text features, subsets of modalities, patience."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import msa_jax
+from msa_jax import cli, run
+from msa_jax.data import synthetic
+from msa_jax.data.synthetic import PRESETS
+from msa_jax.errors import UserError
+from msa_jax.evaluate import better, validation
+from msa_jax.main import main
+from tests.conftest import WORDS
+
+TINY = {
+    "epochs": 2,
+    "batch_size": 8,
+    "eval_batch_size": 16,
+    "log_every": 1,
+    "data.buckets": 1,
+    "text.scratch.num_layers": 1,
+    "text.scratch.hidden_size": 16,
+    "text.scratch.num_heads": 2,
+    "text.scratch.intermediate_size": 16,
+}
+SMALL = {
+    "tecafn": {"model.width": 10, "model.encoder_layers": 1, "model.cross_layers": 1},
+    "mulg": {"model.width": 8, "model.layers": 1, "model.hidden": 8, "model.reduced": 8},
+    "amsgfn": {"model.width": 8, "model.layers": 1, "model.align_width": 8},
+    "crosssent": {"model.gmra.heads": 2, "model.layer": 1},
+}
+
+
+@pytest.fixture
+def small_corpora(monkeypatch):
+    """The embedded corpora with a few clips each."""
+    for name, made in PRESETS.items():
+        few = dataclasses.replace(made, counts=(24, 10, 10), max_words=8, mean_words=4.0)
+        monkeypatch.setitem(synthetic.PRESETS, name, few)
+
+
+def command(config, tmp_path, **more):
+    model = config.split("_")[0]
+    values = {**TINY, **SMALL[model], "data.cache": tmp_path / "cache", **more}
+    return [f"--config=configs/{config}.py", *(f"--config.{k}={v}" for k, v in values.items())]
+
+
+def train(config, tmp_path, **more):
+    """(results, folder) of a tiny run."""
+    parsed = run.with_data(cli.parse(command(config, tmp_path, **more)))
+    folder = tmp_path / "run"
+    return run.train_and_evaluate(parsed.config, folder), folder
+
+
+def rows(path):
+    with path.open() as f:
+        return list(csv.DictReader(f))
+
+
+def test_two_classes_from_the_first_command_to_probabilities(small_corpora, tmp_path, capsys):
+    results, folder = train("tecafn_urfunny", tmp_path)
+    assert "configs/tecafn_synthetic_urfunny.py" in capsys.readouterr().out
+    assert results["data"] == "synthetic"
+    assert set(results["test"]) == {"clips", "acc2", "f1"}
+    table = rows(folder / "predictions_test.csv")
+    assert list(table[0]) == ["id", "label", "prediction", "probability"]
+    right = np.mean([r["label"] == r["prediction"] for r in table])
+    assert results["test"]["acc2"] == pytest.approx(right)
+    assert all((float(r["probability"]) > 0.5) == (r["prediction"] == "1") for r in table)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert {"cross_entropy", "pair_audio", "replaced_vision", "candidates_audio"} <= set(lines[0])
+    assert any("valid_acc2" in line for line in lines)
+    loaded = msa_jax.load(folder)
+    chances = loaded.predict(["a b", "c"], audio=[np.ones((3, 81)), None], vision=[None, np.ones((2, 371))])
+    assert chances.shape == (2, 2)
+    np.testing.assert_allclose(chances.sum(1), 1, rtol=1e-5)
+
+
+def test_four_emotions(small_corpora, tmp_path):
+    results, folder = train("mulg_iemocap", tmp_path)
+    assert {"acc_happy", "f1_neutral"} <= set(results["test"])
+    table = rows(folder / "predictions_valid.csv")
+    assert list(table[0])[:4] == ["id", "label_happy", "prediction_happy", "probability_happy"]
+    for k in ("happy", "sad", "angry", "neutral"):
+        right = np.mean([r[f"label_{k}"] == r[f"prediction_{k}"] for r in table])
+        assert results["valid"][f"acc_{k}"] == pytest.approx(right)
+    assert msa_jax.load(folder).predict(["a b"]).shape == (1, 4, 2)
+
+
+@pytest.mark.parametrize("model", ["crosssent", "tecafn", "mulg", "amsgfn"])
+def test_text_as_features_needs_no_tokenizer_and_no_words(small_corpora, tmp_path, model):
+    more = {"text.encoder": "features"}
+    results, folder = train(f"{model}_synthetic", tmp_path, **more)
+    assert np.isfinite(results["test"]["mae"])
+    assert not (folder / "tokenizer.json").exists()
+    loaded = msa_jax.load(folder)
+    assert loaded.how.text_width == 300
+    texts = np.random.default_rng(0).normal(size=(2, 5, 300)).astype(np.float32)
+    scores = loaded.predict(["", ""], text_features=list(texts))
+    assert scores[0] != scores[1]
+    with pytest.raises(UserError, match="text features of 300 columns, got shape"):
+        loaded.predict([""], text_features=[np.ones((2, 7))])
+
+
+@pytest.mark.parametrize("model", ["crosssent", "tecafn", "mulg", "amsgfn"])
+def test_without_text_a_model_hears_and_sees_and_does_not_read(small_corpora, tmp_path, model):
+    kept = ("audio", "vision")
+    results, folder = train(f"{model}_synthetic", tmp_path, **{"data.modalities": kept, "epochs": 1})
+    assert np.isfinite(results["test"]["mae"])
+    loaded = msa_jax.load(folder)
+    assert ("encoder" in loaded.params) is (model == "crosssent")
+    rng = np.random.default_rng(0)
+    audio, other = (rng.normal(size=(2, 74)).astype(np.float32) for _ in range(2))
+    same = loaded.predict(["xy yx", "yx xy"], audio=[audio, audio], aligned=True)
+    assert same[0] == same[1]  # as many words and tokens: which ones does not reach the model
+    assert same[0] != loaded.predict(["xy yx"], audio=[other], aligned=True)[0]
+
+
+def test_patience_ends_a_run_and_a_resume_does_not_go_on(small_corpora, tmp_path, capsys):
+    more = {"epochs": 40, "patience": 2, "optim.learning_rate": 1e-9}  # nothing gets better
+    results, folder = train("amsgfn_synthetic", tmp_path, **more)
+    epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    values = [line["valid_mse"] for line in epochs if "valid_mse" in line]
+    assert len(values) == results["best_epoch"] + 1 + 2 < 40
+    assert "no better epoch in 2" in capsys.readouterr().out
+    before = (folder / "results.json").read_bytes()
+    (folder / "results.json").unlink()
+    again, _ = train("amsgfn_synthetic", tmp_path, **more)
+    assert again["best_epoch"] == results["best_epoch"]
+    assert json.loads(before)["test"] == again["test"]
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == len(epochs)
+
+
+def test_a_frozen_encoder_does_not_move_while_the_rest_does(small_corpora, tmp_path):
+    import jax
+
+    from msa_jax import setup
+
+    _, folder = train("tecafn_synthetic", tmp_path, **{"text.frozen": True, "data.modalities": ("text",)})
+    loaded = msa_jax.load(folder)
+    start = setup.init_params(loaded.model, loaded.how, jax.random.key(loaded.config.seed), None)
+    for a, b in zip(
+        jax.tree.leaves(loaded.params["encoder"]), jax.tree.leaves(start["encoder"]), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    assert np.abs(loaded.params["head_dense"]["kernel"] - start["head_dense"]["kernel"]).max() > 1e-4
+
+
+def test_a_run_on_scores_is_not_tested_on_classes(small_corpora, tmp_path, capsys):
+    _, folder = train("amsgfn_synthetic", tmp_path, epochs=1)
+    argv = ["--mode=eval", f"--workdir={folder}", "--config.data.corpus=synthetic_ur_funny"]
+    assert main(argv) == 2
+    assert "--config.loss.task" in capsys.readouterr().err
+
+
+def test_a_dominant_modality_that_is_left_out_is_refused(small_corpora, tmp_path, capsys):
+    argv = command("amsgfn_synthetic", tmp_path)
+    argv += ["--config.model.dominant=vision", "--config.data.modalities=('text',)"]
+    assert main([*argv, f"--workdir={tmp_path / 'run'}"]) == 2
+    assert "vision is not in use, only text" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_without_text_features_is_refused_in_one_line(words_folder, tmp_path, capsys):
+    argv = command("mulg_mosi", tmp_path, **{"data.path": words_folder})
+    assert main([*argv, f"--workdir={tmp_path / 'run'}"]) == 2
+    error = capsys.readouterr().err
+    assert "has no text features; use --config.text.encoder=" in error
+    assert error.count("\n") == 1
+
+
+def test_real_words_reach_a_model_on_its_own_time_line(words_folder, tmp_path):
+    more = {"data.path": words_folder, "text.encoder": "scratch", "text.scratch.vocab_size": 60}
+    _, folder = train("mulg_mosi", tmp_path, **more)
+    loaded = msa_jax.load(folder)
+    text = " ".join(WORDS[:3])
+    audio = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+    forward, back = (loaded.predict([text], audio=[a], aligned=True)[0] for a in (audio, audio[::-1]))
+    assert forward != back  # a GRU hears the order
+
+
+def test_the_best_value_is_the_lowest_error_and_the_highest_accuracy():
+    assert better("mae", 0.5, 0.6)
+    assert not better("mae", 0.6, 0.6)
+    assert better("acc2_non0", 0.6, 0.5)
+    assert better("l1", 3.0, None)
+    for nothing in (np.nan, np.inf):
+        assert not better("mse", nothing, None)
+
+
+def test_a_task_loss_on_the_validation_split_equals_its_definition():
+    rng = np.random.default_rng(0)
+    config = cli.parse(["--config=configs/mulg_iemocap.py"]).config
+    logits, labels = rng.normal(size=(5, 4, 2)), rng.integers(0, 2, (5, 4))
+    shifted = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    expected = -np.mean([np.log(shifted[n, k, labels[n, k]]) for n in range(5) for k in range(4)])
+    assert validation(config, "iemocap", logits, labels) == ("cross_entropy", pytest.approx(expected))
+    scores, targets = rng.normal(size=6), rng.normal(size=6)
+    config = cli.parse(["--config=configs/mulg_mosi.py"]).config
+    name, value = validation(config, "mosi", scores, targets)
+    assert (name, value) == ("l1", pytest.approx(np.abs(scores - targets).mean()))
+    config = cli.parse(["--config=configs/tecafn_mosi.py"]).config
+    right = np.mean((scores > 0) == (targets > 0))
+    assert validation(config, "mosi", scores, targets) == ("acc2_non0", pytest.approx(right))
