@@ -20,13 +20,10 @@ from msa_jax.errors import UserError
 from msa_jax.files import read_json, write_json
 from msa_jax.modalities import STREAMS
 from msa_jax.progress import say
-from msa_jax.settings import flatten
 from msa_jax.train import train
-from msa_jax.workdir import environment, write_predictions
+from msa_jax.workdir import claim, refuse_other_run, trained_on, write_predictions
 
 SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
-# What may change between two starts of the same run: where things lie and how they are shown.
-FREE_KEYS = ("data.cache", "data.threads", "data.eval_split", "log_every", "eval_batch_size")
 SHOWN = ("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1")
 SHOWN = (*SHOWN, *(f"{name}_{emotion}" for emotion in metrics.EMOTIONS for name in ("acc", "f1")))
 
@@ -87,7 +84,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
       UserError: bad data or settings, or another run in the folder.
     """
     started = time.monotonic()
-    _refuse_other_run(config, workdir)
+    refuse_other_run(config, workdir)
     if (workdir / "results.json").exists():
         results = read_json(workdir / "results.json")
         say(banner(results["data"]))
@@ -121,7 +118,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         )
     optim.group_factors(params, config.optim.groups)  # refused before anything is written
     workdir.mkdir(parents=True, exist_ok=True)
-    _claim(config, workdir, corpus)
+    data = {"source": source_name(corpus), "hash": corpus.content_hash, "cut": corpus.cut}
+    claim(config, workdir, data)
     buckets = choose_buckets(split["train"].lengths, config.data.buckets)
     predict.save_preparation(workdir, tokenizer, encoder, how, split["train"].statistics, buckets)
     progress = train(
@@ -156,48 +154,6 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 def _scan(corpus: Built, name: str, tokenizer: Any, how: Any, config: ConfigDict) -> Split:
     measure = name == "train" and config.data.standardise
     return Split(corpus.split(name), tokenizer, how, measure=measure)
-
-
-def _refuse_other_run(config: ConfigDict, workdir: Path) -> None:
-    if workdir.exists() and not workdir.is_dir():
-        raise UserError(f"--workdir: {workdir} is a file; name a folder")
-    if not (workdir / "config.json").exists():
-        return
-    old, new = _comparable(read_json(workdir / "config.json")), _comparable(config.to_dict())
-    changed = [k for k in sorted({*old, *new}) if k not in FREE_KEYS and old.get(k) != new.get(k)]
-    if changed:
-        k = changed[0]
-        more = f" (and {', '.join(changed[1:])})" if changed[1:] else ""
-        raise UserError(
-            f"--workdir: {workdir} holds a run with {k}={old.get(k)}, not {new.get(k)}{more}; "
-            "name another folder, or repeat that run's settings"
-        )
-
-
-def _comparable(config: dict[str, Any]) -> dict[str, Any]:
-    def plain(value: Any) -> Any:
-        return [plain(v) for v in value] if isinstance(value, list | tuple) else value
-
-    return {k: plain(v) for k, v in flatten(ConfigDict(config)).items()}
-
-
-def _claim(config: ConfigDict, workdir: Path, corpus: Built) -> None:
-    """Writes what the run is, or, on a resume, checks that its data are still the same."""
-    if (workdir / "environment.json").exists():
-        if trained_on(workdir)["hash"] != corpus.content_hash:
-            raise UserError(
-                f"--workdir: {workdir} was trained on other data: the content of {corpus.source} has "
-                "changed; name another folder"
-            )
-        return
-    write_json(workdir / "config.json", config.to_dict())
-    data = {"source": source_name(corpus), "hash": corpus.content_hash, "cut": corpus.cut}
-    write_json(workdir / "environment.json", {**environment(), "data": data})
-
-
-def trained_on(workdir: Path) -> dict[str, Any]:
-    """The `source`, `hash` and `cut` of the data of the run in a folder."""
-    return read_json(workdir / "environment.json", hint=f"{workdir} holds no trained run").get("data", {})
 
 
 def _evaluate(

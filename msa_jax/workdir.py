@@ -14,16 +14,80 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 from scipy import special
 from tensorboardX import SummaryWriter
 
-from msa_jax.files import finite, whole_file
+from msa_jax.errors import UserError
+from msa_jax.files import finite, read_json, whole_file, write_json
 from msa_jax.metrics import EMOTIONS
+from msa_jax.settings import flatten
 
+# What may change between two starts of the same run: where things lie and how they are shown.
+FREE_KEYS = ("data.cache", "data.threads", "data.eval_split", "log_every", "eval_batch_size")
 PACKAGES = (
     "msa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets",
     "transformers", "tokenizers", "numpy", "scikit-learn",
 )  # fmt: skip
+
+
+def refuse_other_run(config: ConfigDict, workdir: Path) -> None:
+    """Stops before a folder that holds a run with other settings.
+
+    Args:
+      config: of the run that is to start, or to go on.
+      workdir: its folder, which need not be there yet.
+
+    Raises:
+      UserError: names the settings that differ.
+    """
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f"--workdir: {workdir} is a file; name a folder")
+    if not (workdir / "config.json").exists():
+        return
+    old, new = _comparable(read_json(workdir / "config.json")), _comparable(config.to_dict())
+    changed = [k for k in sorted({*old, *new}) if k not in FREE_KEYS and old.get(k) != new.get(k)]
+    if changed:
+        k = changed[0]
+        more = f" (and {', '.join(changed[1:])})" if changed[1:] else ""
+        raise UserError(
+            f"--workdir: {workdir} holds a run with {k}={old.get(k)}, not {new.get(k)}{more}; "
+            "name another folder, or repeat that run's settings"
+        )
+
+
+def _comparable(config: dict[str, Any]) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        return [plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+    return {k: plain(v) for k, v in flatten(ConfigDict(config)).items()}
+
+
+def claim(config: ConfigDict, workdir: Path, data: dict[str, Any]) -> None:
+    """Writes what the run is, or, on a resume, checks that its data are still the same.
+
+    Args:
+      config: its settings.
+      workdir: its folder.
+      data: `source`, `hash` of the content and `cut` of what it trains on.
+
+    Raises:
+      UserError: when the content has changed.
+    """
+    if (workdir / "environment.json").exists():
+        if trained_on(workdir)["hash"] != data["hash"]:
+            raise UserError(
+                f"--workdir: {workdir} was trained on other data: the content of {data['source']} has "
+                "changed; name another folder"
+            )
+        return
+    write_json(workdir / "config.json", config.to_dict())
+    write_json(workdir / "environment.json", {**environment(), "data": data})
+
+
+def trained_on(workdir: Path) -> dict[str, Any]:
+    """The `source`, `hash` and `cut` of the data of the run in a folder."""
+    return read_json(workdir / "environment.json", hint=f"{workdir} holds no trained run").get("data", {})
 
 
 def write_predictions(

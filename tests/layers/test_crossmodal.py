@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from msa_jax.layers.crossmodal import RESIDUALS, SCORINGS, BilinearAttention, CrossModal
+from msa_jax.layers.crossmodal import SCORINGS, BilinearAttention, CrossModal
+from msa_jax.layers.residual import RESIDUALS
 from msa_jax.layers.transformer import sinusoids
 
 D = 8
