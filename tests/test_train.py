@@ -176,6 +176,10 @@ def test_one_step_of_each_shipped_config(name):
     config.batch_size = min(config.batch_size, 8)
     model, how, batch = prepared(config)
     state = make_state(config, model, how, setup.init_params(model, how, jax.random.key(0), None))
+    if name.endswith(("_mosei.py", "_sims.py")):  # the programs of _mosi.py with other numbers: only traced
+        state, terms = jax.eval_shape(train.train_step, state, batch)
+        assert config.loss.task in terms
+        return
     state, terms = jax.jit(train.train_step)(state, batch)
     assert int(state.step) == 1
     assert all(np.isfinite(v).all() for v in jax.tree.leaves((state.params, terms)))

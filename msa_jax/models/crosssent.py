@@ -12,7 +12,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from msa_jax.layers.head import Head
 from msa_jax.text import Encoder
 
 PROJECTION = nn.initializers.lecun_normal()
@@ -132,7 +131,6 @@ class CrossSent(nn.Module):
     Attributes:
       encoder: the BERT or RoBERTa encoder.
       gmra: the adapter; None is the ablation "w/o GMRA".
-      outputs: shape of the output per clip: () a score, (2,) two classes, (4, 2) four two-way tasks.
       frozen: the encoder's own weights are not trained, and have no dropout; what is around them is.
       layer: the adapter works on the input of this encoder layer (0-based; Table 3: 1), at least 1.
       pooling: "cls" (the first token of the last layer) or "mean" (over the text's tokens).
@@ -148,7 +146,6 @@ class CrossSent(nn.Module):
     hidden: bool = True
     pooled_dropout: float = 0.1
     dropout: float = 0.28
-    outputs: tuple[int, ...] = ()
     frozen: bool = False
 
     @nn.compact
@@ -161,9 +158,9 @@ class CrossSent(nn.Module):
           train: whether dropout is active (rng "dropout").
 
         Returns:
-          `prediction` [B], or `logits` [B, *outputs]; `fused` [B, D], the vector before the last Dense;
-          `attention` [B, heads, T, T] of the encoder's last layer (only with train=False); with the adapter
-          also `gate` and `injected` [B, T, D] and `cross_attention` [B, heads, T, 2T].
+          `prediction` [B]; `fused` [B, D], the vector before the last Dense; `attention` [B, heads, T, T]
+          of the encoder's last layer (only with train=False); with the adapter also `gate` and `injected`
+          [B, T, D] and `cross_attention` [B, heads, T, 2T].
         """
         if not 1 <= self.layer <= self.encoder.config.num_layers:
             raise ValueError(f"layer must be 1 .. {self.encoder.config.num_layers}, got {self.layer}")
@@ -205,10 +202,11 @@ class CrossSent(nn.Module):
             x_BD = nn.tanh(nn.Dense(x_BD.shape[-1], dtype=x_BD.dtype, name="hidden_dense")(x_BD))
         fused_BD = x_BD
         x_BD = nn.Dropout(self.dropout)(x_BD, deterministic=not train)
-        scores = Head(self.outputs, name="head")(x_BD)
+        # The score in float32: bfloat16 has three digits, labels have steps of 0.2 and less.
+        prediction_B = nn.Dense(1, name="output_dense")(x_BD.astype(jnp.float32))[:, 0]
         if encoded.attentions is not None:
             extras["attention"] = encoded.attentions[-1]
-        return {**scores, "fused": fused_BD, **extras}
+        return {"prediction": prediction_B, "fused": fused_BD, **extras}
 
 
 def build(
@@ -225,11 +223,16 @@ def build(
       fields: the section without `name`; `gmra` holds the adapter's own fields, or None.
       encoder: the text encoder.
       modalities: those in use; the others are masked, and there is nothing to inject of them.
-      outputs: shape of the output per clip.
+      outputs: shape of the output per clip: only (), as the method ranks scores.
       frozen: the encoder is not trained.
+
+    Raises:
+      ValueError: for any other output.
     """
     del modalities
+    if outputs:
+        raise ValueError(f"CrossSent ranks scores; it has no output of shape {outputs}")
     fields = dict(fields)
     gmra = fields.pop("gmra")
     adapter = None if gmra is None else GMRA(**gmra)
-    return CrossSent(encoder=encoder, gmra=adapter, outputs=outputs, frozen=frozen, **fields)
+    return CrossSent(encoder=encoder, gmra=adapter, frozen=frozen, **fields)
