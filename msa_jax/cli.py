@@ -3,8 +3,10 @@
 import dataclasses
 import difflib
 import importlib.machinery
+import itertools
 import re
 import sys
+import textwrap
 import types
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -149,12 +151,15 @@ def help_text() -> str:
     for name in ("config", "mode", "workdir", "output", "help"):
         kind = f" ({'|'.join(MODES)})" if name == "mode" else ""
         lines.append(f"  --{name:8s} {values[name].help}{kind}")
-    lines.append("  --config.KEY=VALUE  overrides a key of the config; configs/base.py lists them all")
-    lines += ["", "shipped configs, and their variants:"]
-    for path in sorted(shipped_configs().glob("*_*.py")):
-        module = _import_config(path)
-        lines.append(f"  configs/{path.name:24s} {module.__doc__.splitlines()[0]}")
-        lines.append(f"  {'':32s} :{' :'.join(module.VARIANTS)}")
+    lines.append("  --config.KEY=VALUE  overrides a key; configs/base.py and configs/<model>.py list them")
+    lines += ["", "shipped configs, and the variants that follow FILE:"]
+    modules = {path.name: _import_config(path) for path in sorted(shipped_configs().glob("*_*.py"))}
+    for _, group in itertools.groupby(modules.items(), lambda item: tuple(item[1].VARIANTS)):
+        for name, module in group:
+            lines.append(f"  configs/{name:28s} {module.__doc__.splitlines()[0]}")
+        names = " ".join(f":{v}" for v in module.VARIANTS)
+        indent = " " * 8
+        lines += textwrap.wrap(names, 105, initial_indent=indent, subsequent_indent=indent)
     return "\n".join(lines)
 
 
