@@ -5,14 +5,17 @@ from typing import Any
 
 import flax.linen as nn
 
-from msa_jax.models import amsgfn, crosssent, mulg, tecafn
+from msa_jax.models import crosssent
+from msa_jax.models.amsgfn import AMSGFN
+from msa_jax.models.mulg import MulG
+from msa_jax.models.tecafn import TeCaFN
 from msa_jax.text import Encoder
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "crosssent": crosssent.build,
-    "tecafn": tecafn.build,
-    "mulg": mulg.build,
-    "amsgfn": amsgfn.build,
+    "tecafn": TeCaFN,
+    "mulg": MulG,
+    "amsgfn": AMSGFN,
 }
 
 
@@ -40,4 +43,4 @@ def build(
     name = fields.pop("name")
     if name not in BUILDERS:
         raise ValueError(f"unknown model {name!r}; known: {', '.join(BUILDERS)}")
-    return BUILDERS[name](fields, encoder=encoder, modalities=modalities, outputs=outputs, frozen=frozen)
+    return BUILDERS[name](**fields, encoder=encoder, modalities=modalities, outputs=outputs, frozen=frozen)

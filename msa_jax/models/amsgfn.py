@@ -5,7 +5,6 @@ alignment", 2026, section 2. Where the paper is silent, the choice made here is 
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -267,22 +266,3 @@ class AMSGFN(nn.Module):
         alone = x_BMLD.shape[1] == 1
         aux = (None, None) if alone else (x_BMLD[:, 1:], mask_BML[:, 1:])
         return stack(x_BMLD[:, 0], mask_BML[:, 0], *aux)[0], mask_BML[:, 0]
-
-
-def build(
-    fields: Mapping[str, Any],
-    *,
-    encoder: Encoder | None,
-    modalities: tuple[str, ...],
-    outputs: tuple[int, ...],
-    frozen: bool,
-) -> AMSGFN:
-    """The model that a config's `model` section describes.
-
-    Args:
-      fields: the section without `name`: fields of `AMSGFN`.
-      encoder, modalities, outputs, frozen: see `AMSGFN`.
-    """
-    return AMSGFN(
-        encoder=encoder, frozen=frozen, modalities=tuple(modalities), outputs=tuple(outputs), **fields
-    )

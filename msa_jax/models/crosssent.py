@@ -210,21 +210,23 @@ class CrossSent(nn.Module):
 
 
 def build(
-    fields: Mapping[str, Any],
     *,
+    gmra: Mapping[str, Any] | None,
     encoder: Encoder,
     modalities: tuple[str, ...],
     outputs: tuple[int, ...],
     frozen: bool,
+    **fields: Any,
 ) -> CrossSent:
     """The model that a config's `model` section describes.
 
     Args:
-      fields: the section without `name`; `gmra` holds the adapter's own fields, or None.
+      gmra: the adapter's fields, or None.
       encoder: the text encoder.
       modalities: those in use; the others are masked, and there is nothing to inject of them.
       outputs: shape of the output per clip: only (), as the method ranks scores.
       frozen: the encoder is not trained.
+      **fields: the rest of the section.
 
     Raises:
       ValueError: for any other output.
@@ -232,7 +234,5 @@ def build(
     del modalities
     if outputs:
         raise ValueError(f"CrossSent ranks scores; it has no output of shape {outputs}")
-    fields = dict(fields)
-    gmra = fields.pop("gmra")
     adapter = None if gmra is None else GMRA(**gmra)
     return CrossSent(encoder=encoder, gmra=adapter, frozen=frozen, **fields)

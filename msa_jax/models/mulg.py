@@ -264,23 +264,3 @@ class MulG(nn.Module):
                 self.positions,
             )
         raise ValueError(f"recurrent must be one of {', '.join(RECURRENTS)}, got {self.recurrent!r}")
-
-
-def build(
-    fields: Mapping[str, Any],
-    *,
-    encoder: Encoder | None,
-    modalities: tuple[str, ...],
-    outputs: tuple[int, ...],
-    frozen: bool,
-) -> MulG:
-    """The model that a config's `model` section describes.
-
-    Args:
-      fields: the section without `name`.
-      encoder: the text encoder; None where the file brings text features.
-      modalities, outputs, frozen: see `MulG`.
-    """
-    return MulG(
-        encoder=encoder, frozen=frozen, modalities=tuple(modalities), outputs=tuple(outputs), **fields
-    )

@@ -6,7 +6,6 @@ Multimedia Systems 2024, 30, 228, section 3. Where the paper is silent, the choi
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -209,21 +208,3 @@ class TeCaFN(nn.Module):
     ) -> Float[Array, "B d"]:
         """f or g: dense at every step (a depth-wise kernel of 1 would only rescale), mean, length 1."""
         return unit(masked_mean(MaskedConv(self.width, name=name)(x_BTD, mask_BT), mask_BT))
-
-
-def build(
-    fields: Mapping[str, Any],
-    *,
-    encoder: Encoder | None,
-    modalities: tuple[str, ...],
-    outputs: tuple[int, ...],
-    frozen: bool,
-) -> TeCaFN:
-    """The model that a config's `model` section describes.
-
-    Args:
-      fields: the section without `name`: fields of `TeCaFN`.
-      encoder, modalities, outputs, frozen: see `TeCaFN`.
-    """
-    names = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    return TeCaFN(encoder=encoder, modalities=modalities, outputs=outputs, frozen=frozen, **names)

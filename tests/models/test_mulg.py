@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from msa_jax.modalities import MODALITIES
-from msa_jax.models.mulg import GRU, Copies, FlaxGRU, MulG, build
+from msa_jax.models.mulg import GRU, Copies, FlaxGRU, MulG
 from msa_jax.text import Encoder, EncoderConfig
 from tests.layers.test_crossmodal import dense_numpy, double, draw, norm_numpy, residual_numpy, stack_numpy
 
@@ -373,14 +373,6 @@ def test_the_encoder_lies_in_its_place_and_freezes():
         assert (top == 0.0) is frozen
     without = make_model(encoder=Encoder(ENCODER), modalities=("audio", "vision"))
     assert "encoder" not in draw(without, batch)
-
-
-def test_build_reads_a_section():
-    fields = {"scoring": "bilinear", "hidden": 5}
-    model = build(fields, encoder=None, modalities=["text", "audio"], outputs=[2], frozen=True)
-    assert model == MulG(
-        modalities=("text", "audio"), outputs=(2,), frozen=True, scoring="bilinear", hidden=5
-    )
 
 
 def test_bad_settings_are_refused():

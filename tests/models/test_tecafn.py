@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from msa_jax.modalities import MODALITIES
-from msa_jax.models.tecafn import TeCaFN, build
+from msa_jax.models.tecafn import TeCaFN
 from msa_jax.text import Encoder, EncoderConfig
 from tests.layers.test_attention import dense_numpy, float64
 from tests.layers.test_recurrent import lstm_numpy
@@ -467,9 +467,7 @@ def test_one_program_without_callbacks():
 def test_text_encoder(frozen):
     batch = make_batch()
     batch["text"] = np.random.default_rng(0).integers(1, 50, batch["text_mask"].shape).astype(np.int32)
-    fields = {**SMALL, "contrast": ["audio", "vision"], "replace": ["audio"]}
-    model = build(fields, encoder=Encoder(ENCODER), modalities=MODALITIES, outputs=(), frozen=frozen)
-    assert model.replace == ("audio",)
+    model = make_model(encoder=Encoder(ENCODER), replace=("audio",), frozen=frozen)
     tree = shapes(model, batch)
     assert "embeddings" in tree.pop("encoder")
     assert set(tree) == set(shapes(make_model(replace=("audio",)), make_batch()))
