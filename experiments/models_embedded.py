@@ -5,8 +5,8 @@
 Cut so that everything takes about an hour on two CPU cores: clips of at most 12 words, 8 to 14 epochs.
 --full takes the uncut corpus, the epochs of the shipped configs and every subset of modalities besides, and
 adds tables of TeCaFN's two classes and MulG's four emotions. Each row has its difference from the full model,
-seed by seed; the best possible predictor of the same corpus (`python -m msa_jax.data.floor`) stands under each
-table. SYNTHETIC DATA: no score here says anything about a real corpus.
+seed by seed; the best possible predictor of the same corpus (`python -m msa_jax.data.floor`) stands under
+each table. SYNTHETIC DATA: no score here says anything about a real corpus.
 """
 
 import argparse

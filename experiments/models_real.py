@@ -3,8 +3,8 @@
     python experiments/models_real.py words       229 clips, leave-two-videos-out folds, rows for each word
     python experiments/models_real.py utterance   one audio and one vision vector per clip, split_62_31
 
-Each model with all modalities and with text alone. On the words file, whose folds train on some 140 clips,
-the encoder stays frozen; on the utterance file it is fine-tuned. A finished run is read, not repeated. Epochs
+Each model with all modalities and with text alone, on the states of the frozen encoder
+(--fine-tune trains it too, which takes some four times as long). A finished run is read, not repeated. Epochs
 are chosen by the validation loss; nothing here was chosen on a test split.
 """
 
@@ -30,6 +30,11 @@ COMMON: dict[str, Any] = {
 ROWS = {"text, audio, vision": "", "text": ":text_only"}
 
 
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """What all runs share."""
+    return {**COMMON, "text.frozen": not args.fine_tune}
+
+
 def predictions(folder: Path) -> np.ndarray:
     """[N, 2] labels and predictions of a run's test split."""
     return np.genfromtxt(folder / "predictions_test.csv", delimiter=",", skip_header=1)[:, 1:]
@@ -43,9 +48,8 @@ def words(model: str, args: argparse.Namespace) -> None:
             f"{variant[1:] or 'all'}-fold{fold}": (
                 f"configs/{model}_mosi.py{variant}",
                 {
-                    **COMMON,
+                    **settings(args),
                     "data.path": args.data / "mosi_words_valid.pkl",
-                    "text.frozen": True,
                     "data.cut.fold": fold,
                     "data.cut.valid_fraction": 0.25,
                     "data.buckets": 1,
@@ -65,7 +69,8 @@ def words(model: str, args: argparse.Namespace) -> None:
 
 def utterance(model: str, args: argparse.Namespace) -> None:
     """split_62_31, the one that the vision features allow."""
-    overrides = {**COMMON, "data.path": args.data / "mosi_utterance_av.npz", "data.buckets": 2, "epochs": 5}
+    file = args.data / "mosi_utterance_av.npz"
+    overrides = {**settings(args), "data.path": file, "data.buckets": 2, "epochs": 6}
     jobs = {name: (f"configs/{model}_mosi.py{variant}", overrides) for name, variant in ROWS.items()}
     jobs = {ROWS[name][1:] or "all": job for name, job in jobs.items()}
     runs = train_all(args.runs / f"{model}-utterance", jobs, args.seeds, workers=args.jobs)
@@ -93,6 +98,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/mosi"), help="folder of the files")
     parser.add_argument("--runs", type=Path, default=Path("runs/models_real"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--fine-tune", action="store_true", help="train the encoder too")
     parser.add_argument("--jobs", type=int, default=2, help="processes that train at the same time")
     args = parser.parse_args()
     for model in args.models:
