@@ -3,9 +3,10 @@
     python experiments/amsgfn_dominance.py [--seeds 0 1 2] [--jobs 2]
 
 On a corpus where each clip's text, audio and vision are anything from clear to useless (synthetic_dominance),
-for the shipped model, with the balance term, with Gumbel noise and with both: how often each modality is
-chosen in each epoch, and, on the test split, the confusion table of the chosen modality against the one that
-tells an exact Bayesian observer most of the label. SYNTHETIC DATA.
+for the shipped model, with the balance term, with Gumbel noise and with both: how often each modality was
+chosen in single batches at the start and at the end of training, and, on the test split, the confusion table
+of the chosen modality against the one that tells an exact Bayesian observer most of the label. SYNTHETIC
+DATA.
 """
 
 import argparse
@@ -77,7 +78,7 @@ def main() -> None:
             logged = [[line[f"share_{m}"] for m in MODALITIES] for line in lines if "share_text" in line]
             first, last = (named(np.mean(part, axis=0)) for part in (logged[:4], logged[-4:]))
             print(f"\n{v}, seed {seed}: agrees in {100 * np.mean(truth == guess):.1f} %, kappa {kappa:.3f}")
-            print(f"  chosen in training, first 40 steps: {first}; last 40: {last}")
+            print(f"  chosen in training, 4 of the first 40 batches: {first}; 4 of the last 40: {last}")
             print(f"  mean scores on the test split: {named(scores.mean(0))}")
             print(f"  most telling \\ chosen {''.join(f'{m:>8s}' for m in MODALITIES)}")
             for m, counts in zip(MODALITIES, table, strict=True):

@@ -6,7 +6,8 @@ Each case runs in a process of its own, without a compilation cache. `mosi_bucke
 MiniLM for one epoch on the same MOSI texts (--mosi), in length buckets and padded to 50 tokens; the line
 `mosi_speedup` is their ratio. `main_job` is the whole command on the embedded corpus, from its start. With
 --config it is the train step of shipped configs (`all`, or names) that is compiled and timed, on blank clips
-of 50 steps in each modality, with an encoder of BERT-base's shape where the config names a pretrained one.
+of 50 steps in each modality, with an encoder of BERT-base's layers (and hardly any vocabulary) where the
+config names a pretrained one.
 """
 
 import argparse

@@ -101,6 +101,8 @@ def main() -> None:
     parser.add_argument("--fine-tune", action="store_true", help="train the encoder too")
     parser.add_argument("--jobs", type=int, default=2, help="processes that train at the same time")
     args = parser.parse_args()
+    if args.fine_tune:
+        args.runs = args.runs.with_name(args.runs.name + "_tuned")
     for model in args.models:
         {"words": words, "utterance": utterance}[args.what](model, args)
 

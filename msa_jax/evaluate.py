@@ -90,6 +90,8 @@ def validation(
       (name, value).
     """
     if config.select != "loss":
+        if not np.isfinite(predictions).all():  # a broken step, which the next one's loss will stop
+            return config.select, math.nan
         with warnings.catch_warnings():  # the correlation of a constant is no news in the first epochs
             warnings.simplefilter("ignore")
             return config.select, metrics.evaluate(corpus, predictions, labels)[config.select]

@@ -136,24 +136,37 @@ class Run:
           UserError: names the clip and what does not match.
         """
         for e in examples:
-            rows, width = e.text_features.shape
-            if self.how.text_width and rows and width != self.how.text_width:
-                raise UserError(
-                    f"clip {e.id}: the run was trained on text features of {self.how.text_width} columns, "
-                    f"got shape {e.text_features.shape}"
-                )
+            self._check_text(e)
             for m in STREAMS:
                 rows = getattr(e, m)
                 if rows.ndim != 2:
                     raise UserError(f"clip {e.id}: {m} must be [rows, columns], got shape {rows.shape}")
                 if m in self.how.modalities and len(rows):
                     self.check_width(m, rows.shape[1], f"clip {e.id}")
-                    words = len(e.text.split())
+                    words = len(e.text_features) or len(e.text.split())
                     if e.aligned and len(rows) != words:
                         raise UserError(f"clip {e.id}: {m} has {len(rows)} rows for {words} words")
                     if not np.isfinite(rows).all():
                         raise UserError(f"clip {e.id}: {m} holds NaN or infinity")
         return Clips([dataclasses.asdict(e) for e in examples])
+
+    def _check_text(self, e: Example) -> None:
+        """UserError where a clip has not the kind of text that the run was trained on."""
+        given, wanted = e.text_features, self.how.text_width
+        if "text" not in self.how.modalities:
+            return
+        if not wanted:
+            if len(given):
+                raise UserError(f"clip {e.id}: the run reads texts, and takes no text features")
+        elif given.ndim != 2 or (len(given) and given.shape[1] != wanted):
+            raise UserError(
+                f"clip {e.id}: the run was trained on text features of {wanted} columns, "
+                f"got shape {given.shape}"
+            )
+        elif e.text and not len(given):
+            raise UserError(f"clip {e.id}: the run reads text features of {wanted} columns, not texts")
+        elif not np.isfinite(given).all():
+            raise UserError(f"clip {e.id}: the text features hold NaN or infinity")
 
     def check_width(self, modality: str, width: int, where: str) -> None:
         """UserError unless `width` is that of the training data."""

@@ -20,6 +20,7 @@ from msa_jax.errors import UserError
 from msa_jax.files import read_json, write_json
 from msa_jax.modalities import STREAMS
 from msa_jax.progress import say
+from msa_jax.settings import FEATURES
 from msa_jax.train import train
 from msa_jax.workdir import claim, refuse_other_run, trained_on, write_predictions
 
@@ -51,9 +52,10 @@ def with_data(command: Command) -> Command:
     files = [f"{model}_synthetic_{corpus}.py", f"{model}_synthetic.py"]
     file = next((f for f in files if (shipped_configs() / f).is_file()), files[-1])
     instead = f"configs/{file}" + (f":{variant}" if variant else "")
+    kind = " with text features" if config.text.encoder == FEATURES else ""
     say(
-        f"{SYNTHETIC}: --config.data.path is not set and no {config.data.corpus} corpus has been built, so "
-        f"this runs {instead}"
+        f"{SYNTHETIC}: --config.data.path is not set and no {config.data.corpus} corpus{kind} has been "
+        f"built, so this runs {instead}"
     )
     return parse(command.argv, instead=instead)
 
@@ -216,6 +218,8 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         "data": source_name(corpus),
         "data_hash": corpus.content_hash,
         "trained_on": before["source"],
+        "modalities": list(run.how.modalities),
+        "cut": corpus.cut,
         "seed": config.seed,
     }
     splits = [run.scan(corpus.split(name)) for name in (SPLITS if wanted == "all" else (wanted,))]

@@ -61,6 +61,12 @@ AT_LEAST = {
     "model.cross_layers": 1,
     "model.kernel": 1,
     "model.num": 1,
+    "model.hidden": 1,
+    "model.recurrent_layers": 1,
+    "model.reduced": 1,
+    "model.head_hidden": 1,
+    "model.ffn_factor": 1,
+    "model.align_width": 1,
     "model.gumbel": 0,
     "loss.contrast_weight": 0,
     "loss.pair_weight": 0,
@@ -146,10 +152,12 @@ def _check(flat: dict[str, Any]) -> None:
     for key in ("model.contrast", "model.replace", "model.hard_negatives"):
         if not set(flat.get(key, ())) <= set(MODALITIES):
             raise UserError(f"--config.{key}: {flat[key]!r} may hold only {', '.join(MODALITIES)}")
-    if "model.width" in flat and flat["model.width"] % flat["model.heads"]:
-        raise UserError(
-            f"--config.model.heads: {flat['model.heads']} does not divide model.width {flat['model.width']}"
-        )
+    attending = ["model.width"] if flat.get("model.scoring") != "bilinear" else []
+    if flat.get("model.recurrent") == "self_attention":
+        attending.append("model.hidden")
+    for key in attending:
+        if key in flat and flat[key] % flat["model.heads"]:
+            raise UserError(f"--config.model.heads: {flat['model.heads']} does not divide {key} {flat[key]}")
     _check_task(flat)
     if not flat["optim.clip"] > 0:
         raise UserError(f"--config.optim.clip: {flat['optim.clip']} must be above 0")

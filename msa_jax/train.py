@@ -37,6 +37,7 @@ class TrainState:
       apply_fn: the model's `apply`.
       tx: the optimiser.
       objective: the loss.
+      frozen: top-level parts of the parameters that are not trained.
     """
 
     step: Array
@@ -46,6 +47,7 @@ class TrainState:
     apply_fn: Callable = flax.struct.field(pytree_node=False)
     tx: optax.GradientTransformation = flax.struct.field(pytree_node=False)
     objective: Objective = flax.struct.field(pytree_node=False)
+    frozen: tuple[str, ...] = flax.struct.field(pytree_node=False)
 
 
 def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
@@ -63,6 +65,8 @@ def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, 
     rngs = {"dropout": dropout_key, "sample": jax.random.fold_in(dropout_key, 1)}
 
     def loss_fn(params: Any) -> tuple[Array, dict[str, Array]]:
+        # What is frozen has no gradient: it would count in the norm that the others are clipped by.
+        params = {k: jax.lax.stop_gradient(v) if k in state.frozen else v for k, v in params.items()}
         outputs = state.apply_fn({"params": params}, batch, train=True, rngs=rngs)
         return state.objective(outputs, batch, step=state.step, key=loss_key)
 
@@ -102,6 +106,7 @@ def make_state(
         apply_fn=model.apply,
         tx=tx,
         objective=objective,
+        frozen=frozen,
     )
     return state, rate
 

@@ -44,6 +44,8 @@ TECAFN = "--config=configs/tecafn_mosi.py"
         ([TECAFN, "--config.model.core=smell"], ["--config.model.core", "text, audio, vision"]),
         ([TECAFN, "--config.model.p=1.2"], ["--config.model.p", "no probability"]),
         ([TECAFN, "--config.loss.temperature=0"], ["--config.loss.temperature", "above 0"]),
+        (["--config=configs/mulg_mosi.py", "--config.model.recurrent_layers=0"], ["less than 1"]),
+        (["--config=configs/mulg_mosi.py:self_attention", "--config.model.hidden=42"], ["model.hidden 42"]),
         ([TECAFN, "--config.model.heads=7"], ["--config.model.heads", "does not divide"]),
         ([TECAFN, "--config.model.replace=('sound',)"], ["--config.model.replace", "text, audio, vision"]),
         (["--config=configs/amsgfn_mosi.py", "--config.model.dominant=txt"], ["did you mean text?"]),

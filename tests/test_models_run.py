@@ -150,6 +150,22 @@ def test_a_frozen_encoder_does_not_move_while_the_rest_does(small_corpora, tmp_p
     assert np.abs(loaded.params["head_dense"]["kernel"] - start["head_dense"]["kernel"]).max() > 1e-4
 
 
+def test_text_of_the_wrong_kind_is_refused(small_corpora, tmp_path):
+    _, folder = train("amsgfn_synthetic", tmp_path, epochs=1)
+    features = np.ones((2, 300), np.float32)
+    with pytest.raises(UserError, match="takes no text features"):
+        msa_jax.load(folder).predict(["a b"], text_features=[features])
+    _, folder = train("amsgfn_synthetic", tmp_path / "other", **{"epochs": 1, "text.encoder": "features"})
+    loaded = msa_jax.load(folder)
+    for wrong, message in (
+        (None, "not texts"),
+        ([features[:, 0]], "got shape"),
+        ([np.full((2, 300), np.nan)], "NaN or infinity"),
+    ):
+        with pytest.raises(UserError, match=message):
+            loaded.predict(["a b"], text_features=wrong)
+
+
 def test_a_run_on_scores_is_not_tested_on_classes(small_corpora, tmp_path, capsys):
     _, folder = train("amsgfn_synthetic", tmp_path, epochs=1)
     argv = ["--mode=eval", f"--workdir={folder}", "--config.data.corpus=synthetic_ur_funny"]
@@ -190,6 +206,9 @@ def test_the_best_value_is_the_lowest_error_and_the_highest_accuracy():
     assert better("l1", 3.0, None)
     for nothing in (np.nan, np.inf):
         assert not better("mse", nothing, None)
+    config = cli.parse(["--config=configs/tecafn_mosi.py"]).config
+    name, value = validation(config, "mosi", np.array([1.0, np.nan]), np.ones(2))
+    assert (name, better(name, value, None)) == ("acc2_non0", False)
 
 
 def test_a_task_loss_on_the_validation_split_equals_its_definition():

@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from msa_jax import cli, metrics, predict, run, setup, train
@@ -184,6 +185,19 @@ def test_one_step_of_each_shipped_config(name):
     assert int(state.step) == 1
     assert all(np.isfinite(v).all() for v in jax.tree.leaves((state.params, terms)))
     assert config.loss.task in terms
+
+
+def test_a_frozen_encoder_does_not_count_in_the_norm_that_gradients_are_clipped_by():
+    argv = ["--config=configs/crosssent_mosi.py", *SCRATCH, "--config.text.scratch.num_layers=2"]
+    config = cli.parse([*argv, "--config.text.frozen=True"]).config
+    model, how, batch = prepared(config)
+    state = make_state(config, model, how, setup.init_params(model, how, jax.random.key(0), None))
+    after, terms = jax.jit(train.train_step)(state, batch)
+    moments = optax.tree_utils.tree_get(after.opt_state, "mu")
+    assert all(not np.asarray(m).any() for m in jax.tree.leaves(moments["encoder"]))
+    assert np.asarray(moments["output_dense"]["kernel"]).any()
+    rest = float(optax.tree.norm({k: v for k, v in moments.items() if k != "encoder"}))
+    assert rest == pytest.approx(0.1 * min(float(terms["grad_norm"]), config.optim.clip), rel=1e-4)
 
 
 def traced(model, variant, *more):

@@ -11,16 +11,14 @@ class MaskedConv(nn.Module):
     Attributes:
       features: output width.
       kernel: steps that an output step sees.
-      use_bias: whether there is a bias.
     """
 
     features: int
     kernel: int = 1
-    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B T F"]:
         """[B, T, D] to [B, T, features]; 0 on invalid steps, whatever stands there."""
         x_BTD = jnp.where(mask_BT[..., None], x_BTD, 0.0)
-        conv = nn.Conv(self.features, (self.kernel,), padding="SAME", use_bias=self.use_bias, name="conv")
+        conv = nn.Conv(self.features, (self.kernel,), padding="SAME", name="conv")
         return jnp.where(mask_BT[..., None], conv(x_BTD), 0.0)

@@ -21,7 +21,7 @@ TASKS: dict[str, Callable[[Arrays, Arrays], Scalar]] = {
     "mse": lambda outputs, batch: mse(outputs["prediction"], batch["label"], mask=batch["mask"]),
     "l1": lambda outputs, batch: l1(outputs["prediction"], batch["label"], mask=batch["mask"]),
     "cross_entropy": lambda outputs, batch: cross_entropy(
-        outputs["logits"], batch["label"], mask=_like(batch["mask"], batch["label"])
+        outputs["logits"], batch["label"], mask=batch["mask"]
     ),
 }
 
@@ -60,10 +60,6 @@ def present(batch: Arrays, *modalities: str) -> Bool[Array, " B"]:
     for m in modalities:
         rows &= jnp.asarray(batch[f"{m}_mask"]).any(1)
     return rows
-
-
-def _like(mask: Array, label: Array) -> Array:
-    return jnp.broadcast_to(mask.reshape(-1, *(1,) * (label.ndim - 1)), label.shape)
 
 
 def _crosssent(model: Section, loss: Section, modalities: Modalities) -> Parts:

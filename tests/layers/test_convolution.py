@@ -52,10 +52,3 @@ def test_padding_in_time_changes_nothing():
     conv, params, x = setup(3)
     short = conv.apply({"params": params}, x[:1, :4], MASK[:1, :4])
     np.testing.assert_allclose(conv.apply({"params": params}, x, MASK)[:1, :4], short, atol=1e-6)
-
-
-def test_without_bias():
-    conv, params, _ = setup(3, use_bias=False)
-    assert set(params["conv"]) == {"kernel"}
-    zeros = jnp.zeros((*MASK.shape, 3))
-    np.testing.assert_array_equal(conv.apply({"params": params}, zeros, MASK), 0)
