@@ -169,6 +169,17 @@ VARIANTS = [
 ]
 
 
+@pytest.fixture
+def _compiled_for_once():
+    """Programs that no other test shares are not written to the disk: writing the largest of them, compiled
+    without optimisation, has crashed XLA."""
+    least = jax.config.jax_persistent_cache_min_compile_time_secs
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1e9)
+    yield
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", least)
+
+
+@pytest.mark.usefixtures("_compiled_for_once")
 @pytest.mark.parametrize("name", NAMES)
 def test_one_step_of_each_shipped_config(name):
     config = cli.parse([f"--config=configs/{name}"]).config
