@@ -38,7 +38,7 @@ def leaves(workdir):
 
 
 def test_resume_after_a_kill_equals_the_unbroken_run_bit_for_bit(tiny_overrides, tmp_path):
-    more = ["--config.epochs=24", "--config.checkpoint_every=2"]  # three steps an epoch: also inside epochs
+    more = ["--config.epochs=16", "--config.checkpoint_every=2"]  # three steps an epoch: also inside epochs
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     config = config_with(tiny_overrides, *more)
     run.train_and_evaluate(config, whole)
@@ -169,33 +169,21 @@ VARIANTS = [
 ]
 
 
-@pytest.fixture
-def _compiled_for_once():
-    """Programs that no other test shares are not written to the disk: writing the largest of them, compiled
-    without optimisation, has crashed XLA."""
-    least = jax.config.jax_persistent_cache_min_compile_time_secs
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1e9)
-    yield
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", least)
-
-
-@pytest.mark.usefixtures("_compiled_for_once")
 @pytest.mark.parametrize("name", NAMES)
-def test_one_step_of_each_shipped_config(name):
+def test_one_step_of_each_shipped_config_traces(name):
     config = cli.parse([f"--config=configs/{name}"]).config
     if config.text.encoder != "features":
         config = cli.parse([f"--config=configs/{name}", *SCRATCH]).config
     config.batch_size = min(config.batch_size, 8)
     model, how, batch = prepared(config)
-    state = make_state(config, model, how, setup.init_params(model, how, jax.random.key(0), None))
-    if name.endswith(("_mosei.py", "_sims.py")):  # the programs of _mosi.py with other numbers: only traced
-        state, terms = jax.eval_shape(train.train_step, state, batch)
-        assert config.loss.task in terms
-        return
-    state, terms = jax.jit(train.train_step)(state, batch)
-    assert int(state.step) == 1
-    assert all(np.isfinite(v).all() for v in jax.tree.leaves((state.params, terms)))
+
+    def first():
+        return make_state(config, model, how, setup.init_params(model, how, jax.random.key(0), None))
+
+    state = jax.eval_shape(first)
+    after, terms = jax.eval_shape(train.train_step, state, batch)
     assert config.loss.task in terms
+    assert after == state  # shapes and types: a second step compiles nothing
 
 
 def test_a_frozen_encoder_does_not_count_in_the_norm_that_gradients_are_clipped_by():
