@@ -55,8 +55,8 @@ def _compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Only programs that other tests run too are written: XLA has crashed on writing some of the others, large
-    and compiled without optimisation."""
+    """Only programs that other tests run too are written: XLA has crashed on writing large ones that were
+    compiled without optimisation."""
     least = 0 if item.path.stem in SHARE_PROGRAMS else 1e9
     jax.config.update("jax_persistent_cache_min_compile_time_secs", least)
 
