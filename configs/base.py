@@ -41,6 +41,9 @@ def common() -> ConfigDict:
     c.data.path = placeholder(str)  # the user's feature file or folder
     c.data.cache = "~/.cache/msa_jax"  # where corpora are built, and compiled programs kept
     c.data.split_name = placeholder(str)  # which split_* array of an .npz to use, where it has several
+    # Accept splits of other sizes than the official ones, and files without splits; the results say so.
+    c.data.other_counts = False
+    c.data.context = False  # UR-FUNNY's SDK files: the sentences before the punchline too
     # What --mode=eval scores: train, valid, test, all (taken together), or auto: test, but all of a file that
     # has no splits of its own and that the run was not trained on.
     c.data.eval_split = "auto"
@@ -50,7 +53,7 @@ def common() -> ConfigDict:
     c.data.max_frames = 500  # longest audio or vision with time_line="own"; longer ones are resampled to it
     c.data.standardise = True  # audio and vision columns, by the training split's mean and deviation
     c.data.lowercase = False  # lower the case of the text before it is tokenised
-    c.data.buckets = 4  # lengths that batches are padded to; each costs one compilation
+    c.data.buckets = 4  # lengths of text, audio and vision that batches are padded to; each is compiled once
     c.data.threads = 2  # that make batches ahead of time
     c.data.cut = ConfigDict()  # how a file without (all) splits is cut, by video
     c.data.cut.seed = 0

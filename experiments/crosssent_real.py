@@ -53,6 +53,7 @@ def words(data: Path, runs: Path, seeds: list[int]) -> None:
             **MINILM,
             **cut,
             "data.path": data / "mosi_words_valid.pkl",
+            "data.other_counts": True,
             "seed": seeds[0],
             "epochs": 16,
         }
@@ -73,7 +74,8 @@ def utterance(data: Path, runs: Path, seeds: list[int]) -> None:
     """The utterance-level clips: with and without audio and vision, split_62_31."""
     rows: dict[str, list] = {"text, audio, vision": [], "text": []}
     for seed in seeds:
-        overrides = {**MINILM, "data.path": data / "mosi_utterance_av.npz", "seed": seed}
+        file = {"data.path": data / "mosi_utterance_av.npz", "data.other_counts": True}
+        overrides = {**MINILM, **file, "seed": seed}
         for name, variant in (("text, audio, vision", ""), ("text", ":text_only")):
             folder = runs / f"utterance{variant.replace(':', '-')}-seed{seed}"
             rows[name].append(train(folder, CONFIG + variant, overrides)[1]["test"])

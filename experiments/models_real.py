@@ -50,6 +50,7 @@ def words(model: str, args: argparse.Namespace) -> None:
                 {
                     **settings(args),
                     "data.path": args.data / "mosi_words_valid.pkl",
+                    "data.other_counts": True,
                     "data.cut.fold": fold,
                     "data.cut.valid_fraction": 0.25,
                     "data.buckets": 1,
@@ -70,7 +71,13 @@ def words(model: str, args: argparse.Namespace) -> None:
 def utterance(model: str, args: argparse.Namespace) -> None:
     """split_62_31, the one that the vision features allow."""
     file = args.data / "mosi_utterance_av.npz"
-    overrides = {**settings(args), "data.path": file, "data.buckets": 2, "epochs": 6}
+    overrides = {
+        **settings(args),
+        "data.path": file,
+        "data.other_counts": True,
+        "data.buckets": 2,
+        "epochs": 6,
+    }
     jobs = {name: (f"configs/{model}_mosi.py{variant}", overrides) for name, variant in ROWS.items()}
     jobs = {ROWS[name][1:] or "all": job for name, job in jobs.items()}
     runs = train_all(args.runs / f"{model}-utterance", jobs, args.seeds, workers=args.jobs)

@@ -21,7 +21,10 @@ from msa_jax.files import read_json
 
 MODES = ("train", "eval", "predict")
 # What may be overridden once a run is trained.
-EVAL_KEYS = ("path", "cache", "corpus", "cut", "split_name", "eval_split", "modalities", "threads")
+EVAL_KEYS = (
+    *("path", "cache", "corpus", "cut", "split_name", "other_counts", "context"),
+    *("eval_split", "modalities", "threads"),
+)
 
 USAGE = """\
 usage: python -m msa_jax.main --config=FILE[:VARIANT] [--workdir=DIR] [--config.KEY=VALUE ...]

@@ -1,4 +1,7 @@
-"""The one exception that means "the user can mend this"."""
+"""The one exception that means "the user can mend this", and what the commands make of it."""
+
+import sys
+from collections.abc import Callable
 
 
 class UserError(Exception):
@@ -10,3 +13,30 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(str(message).split()))
+
+
+def exit_code(job: Callable[[], None], *, interrupted: str, worded: Callable[[str], str] = str) -> int:
+    """Runs a command; what the user can mend becomes one line on stderr.
+
+    Args:
+      job: the command.
+      interrupted: what to say after Ctrl-C.
+      worded: puts a message into the terms of the command.
+
+    Returns:
+      0; 2 for what the user can mend, 130 after Ctrl-C.
+    """
+    try:
+        job()
+    except UserError as e:
+        print(f"msa_jax: {worded(str(e))}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        raise
+    except OSError as e:  # a folder that cannot be written, a full disk
+        print(f"msa_jax: {e.filename or 'input/output'}: {e.strerror or e}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"msa_jax: {interrupted}", file=sys.stderr)
+        return 130
+    return 0

@@ -1,8 +1,12 @@
 """How a long job shows where it is: a bar on a terminal, plain lines elsewhere."""
 
 import sys
+from collections.abc import Iterable
+from typing import TypeVar
 
 from tqdm import tqdm
+
+T = TypeVar("T")
 
 
 def say(line: str) -> None:
@@ -22,6 +26,26 @@ def bar(total: int, done: int) -> tqdm:
         total=total,
         initial=done,
         unit="step",
+        dynamic_ncols=True,
+        leave=False,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterable[T]:
+    """The items, with a progress bar on stderr where that is a terminal.
+
+    Args:
+      items: what is gone through.
+      what: says what is being done, before the bar.
+      unit: what an item is called.
+      total: how many items there are, where that is known.
+    """
+    return tqdm(
+        items,
+        desc=what,
+        unit=unit,
+        total=total,
         dynamic_ncols=True,
         leave=False,
         disable=not sys.stderr.isatty(),

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from msa_jax import metrics, optim, predict, setup
 from msa_jax.cli import Command, parse, shipped_configs
 from msa_jax.data import readers, synthetic
-from msa_jax.data.corpora import CORPORA, SPLITS
+from msa_jax.data.corpora import SPLITS
 from msa_jax.data.datasets import Built, checks
 from msa_jax.data.pipeline import Split
 from msa_jax.data.plan import choose_buckets
@@ -25,6 +25,7 @@ from msa_jax.train import train
 from msa_jax.workdir import claim, refuse_other_run, trained_on, write_predictions
 
 SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
+OTHER_SPLITS = "NOT THE OFFICIAL SPLITS (the scores compare with no published ones)"
 SHOWN = ("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1")
 SHOWN = (*SHOWN, *(f"{name}_{emotion}" for emotion in metrics.EMOTIONS for name in ("acc", "f1")))
 
@@ -97,9 +98,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     say(banner(source_name(corpus)))
     for line in corpus.messages():
         say(f"note: {line}")
-    official = CORPORA[setup.metric_set(config)].counts
-    if source_name(corpus) != "synthetic" and tuple(corpus.counts[name] for name in SPLITS) != official:
-        say(f"note: {corpus.counts} clips are not the official splits' {official}")
+    if not (corpus.official or source_name(corpus) == "synthetic"):
+        say(OTHER_SPLITS)
     how = setup.preprocessing(config, corpus.widths, corpus.streams, corpus.text_width)
     texts = setup.training_texts(corpus)
     tokenizer = setup.make_tokenizer(config, texts)
@@ -138,7 +138,11 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     trained = time.monotonic()
 
     best = predict.load(workdir)
-    results: dict[str, Any] = {"data": source_name(corpus), "data_hash": corpus.content_hash}
+    results: dict[str, Any] = {
+        "data": source_name(corpus),
+        "data_hash": corpus.content_hash,
+        "official_splits": corpus.official,
+    }
     for name in ("valid", "test"):
         scanned = split.get(name) or best.scan(corpus.split(name))
         results[name] = _evaluate(best, [scanned], setup.metric_set(config), workdir, name)
@@ -170,13 +174,15 @@ def _evaluate(
 
 
 def show(results: dict[str, Any], workdir: Path) -> None:
-    """Prints the main numbers, and for made data that they are of made data."""
+    """Prints the main numbers, and where they are of made data or of other splits, that they are."""
     for name in (n for n in (*SPLITS, "all") if n in results):
         values = [f"{k} {results[name][k]:.4f}" for k in SHOWN if results[name].get(k) is not None]
         say(f"{name:5s} ({results[name]['clips']} clips): {'  '.join(values)}")
     say(f"everything is in {workdir}")
     if results["data"] == "synthetic":
         say(SYNTHETIC)
+    elif results.get("official_splits") is False:
+        say(OTHER_SPLITS)
 
 
 def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -217,6 +223,7 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     results: dict[str, Any] = {
         "data": source_name(corpus),
         "data_hash": corpus.content_hash,
+        "official_splits": corpus.official,
         "trained_on": before["source"],
         "modalities": list(run.how.modalities),
         "cut": corpus.cut,
@@ -258,6 +265,7 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
         require_labels=False,
         split_name=config.data.split_name,
         text_features=bool(text_width),
+        context=config.data.context,
     )
     examples = [checks.repair(example, widths, report) for example in source]
     for problem, ids in report.problems().items():

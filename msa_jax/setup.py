@@ -54,7 +54,7 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
     """The corpus that a config names, built where it is not built yet.
 
     Args:
-      config: `data.corpus`, `data.path`, `data.cache`, `data.split_name`, `data.cut`.
+      config: its `data` section.
 
     Raises:
       UserError: when there is nothing to build from, several builds to choose from, or bad data.
@@ -74,12 +74,16 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
             cut=cut,
             split_name=config.data.split_name,
             text_features=config.text.encoder == FEATURES,
+            context=config.data.context,
+            other_counts=config.data.other_counts,
         )
     if corpus in synthetic.PRESETS:
         made = synthetic_config(config)
         return datasets.build_examples(corpus, _generated(made), cache=cache, key=synthetic.corpus_key(made))
     built = find_built(config)
     if len(built) == 1:
+        if not config.data.other_counts:
+            built[0].require_official()
         return built[0]
     if not built:
         raise UserError(f"--config.data.path is not set, and no {corpus} corpus has been built in {cache}")

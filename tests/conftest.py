@@ -27,6 +27,7 @@ TINY = {
     "eval_batch_size": 4,
     "log_every": 1,
     "data.buckets": 2,
+    "data.other_counts": True,
     "text.encoder": "scratch",
     "text.scratch.vocab_size": 60,
     "text.scratch.hidden_size": 16,

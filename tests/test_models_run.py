@@ -198,6 +198,18 @@ def test_real_words_reach_a_model_on_its_own_time_line(words_folder, tmp_path):
     forward, back = (loaded.predict([text], audio=[a], aligned=True)[0] for a in (audio, audio[::-1]))
     assert forward != back  # a GRU hears the order
 
+    rng = np.random.default_rng(1)  # clips whose audio and vision differ tenfold in length
+    texts = [" ".join(WORDS[: 1 + i % 6]) for i in range(20)]
+    streams = {"audio": 3, "vision": 2}
+    features = {m: [rng.normal(size=(rng.integers(2, 40), d)) for _ in texts] for m, d in streams.items()}
+    longest = (9, 40, 40)
+    scores = []
+    for buckets in ((longest,), ((4, 20, 9), (6, 21, 25), longest), ((99, 99, 99),)):
+        bucketed = dataclasses.replace(loaded, buckets=buckets)
+        scores.append(bucketed.predict(texts, **features))
+    np.testing.assert_allclose(scores[1], scores[0], atol=1e-5)
+    np.testing.assert_allclose(scores[2], scores[0], atol=1e-5)
+
 
 def test_the_best_value_is_the_lowest_error_and_the_highest_accuracy():
     assert better("mae", 0.5, 0.6)

@@ -12,18 +12,21 @@ class Corpus:
     Attributes:
       title: the name as papers write it.
       low, high: the range of its labels, both ends included.
-      counts: clips in the official train, valid and test splits.
+      counts: clips in the official train, valid and test splits; None where no splits are official.
       split_by_clip: True where the official splits divide clips, not videos, so that one video may be in
         several of them.
       outputs: shape of a model's output for one clip: () for a score, else with the classes last.
+      by_modality: whether clips are labelled by modality too; only then is `Example.unimodal_labels` kept, as
+        reading it takes time.
     """
 
     title: str
     low: float
     high: float
-    counts: tuple[int, int, int]
+    counts: tuple[int, int, int] | None
     split_by_clip: bool = False
     outputs: tuple[int, ...] = ()
+    by_modality: bool = False
 
     @property
     def label_shape(self) -> tuple[int, ...]:
@@ -34,7 +37,7 @@ class Corpus:
 CORPORA: dict[str, Corpus] = {
     "mosi": Corpus("CMU-MOSI", -3.0, 3.0, (1284, 229, 686)),
     "mosei": Corpus("CMU-MOSEI", -3.0, 3.0, (16326, 1871, 4659)),
-    "sims": Corpus("CH-SIMS", -1.0, 1.0, (1368, 456, 457), split_by_clip=True),
+    "sims": Corpus("CH-SIMS", -1.0, 1.0, (1368, 456, 457), split_by_clip=True, by_modality=True),
     "ur_funny": Corpus("UR-FUNNY", 0.0, 1.0, (7614, 980, 994), outputs=(2,)),
     # That clips, not sessions, are divided is assumed.
     "iemocap": Corpus("IEMOCAP", 0.0, 1.0, (2717, 798, 938), split_by_clip=True, outputs=(4, 2)),

@@ -10,6 +10,11 @@ def no_features() -> np.ndarray:
     return np.zeros((0, 0), np.float32)
 
 
+def no_unimodal_labels() -> np.ndarray:
+    """The labels by modality of a clip that has none: float64 [0]."""
+    return np.zeros(0, np.float64)
+
+
 @dataclasses.dataclass
 class Example:
     """One utterance with up to three modalities.
@@ -26,6 +31,8 @@ class Example:
         in the order of `msa_jax.metrics.EMOTIONS`; NaN where the file gives none.
       text_features: float32 [T, d_t], features of the text that the file brings, one row for each token of
         whoever made them; shape (0, 0) where there are none.
+      unimodal_labels: float64 [3], what annotators gave who had the text, the audio or the vision alone, in
+        this order (CH-SIMS), NaN where one is not given; shape (0,) where there are none.
     """
 
     id: str
@@ -37,3 +44,4 @@ class Example:
     aligned: bool
     label: float | np.ndarray
     text_features: np.ndarray = dataclasses.field(default_factory=no_features)
+    unimodal_labels: np.ndarray = dataclasses.field(default_factory=no_unimodal_labels)

@@ -8,7 +8,11 @@ Lengths = tuple[int, int, int]  # steps of text, audio and vision
 
 
 def choose_buckets(lengths: np.ndarray, count: int) -> tuple[Lengths, ...]:
-    """Batch lengths that pad the given clips least, a clip's length being that of its longest modality.
+    """Batch lengths that pad the given clips little, each modality having a length of its own.
+
+    The buckets form a chain, so that what is left over in one fits into the next. Along a fixed order of the
+    clips the best chain is found exactly (dynamic programming); the orders tried are by the longest modality,
+    by the sum of the three, and by each modality alone.
 
     Args:
       lengths: [N, 3] steps of each clip's text, audio and vision.
@@ -18,23 +22,46 @@ def choose_buckets(lengths: np.ndarray, count: int) -> tuple[Lengths, ...]:
       Lengths of text, audio and vision, none falling from one bucket to the next; the last holds every clip.
       A clip goes into the first that holds it.
     """
-    longest = lengths.max(1)
-    sizes, clips = np.unique(longest, return_counts=True)
+    orders = (lengths.max(1), lengths.sum(1), *lengths.T)
+    chains = [_chain(lengths, order, count) for order in orders]
+    return min(chains, key=lambda chain: _steps(lengths, chain))
+
+
+def _chain(lengths: np.ndarray, order: np.ndarray, count: int) -> tuple[Lengths, ...]:
+    """The buckets with the fewest steps when clips are put into them by rising `order`."""
+    values, clips = np.unique(order, return_counts=True)
     before = np.concatenate([[0], np.cumsum(clips)])
-    # cost[k, j]: tokens, padding included, of the j shortest sizes in k buckets (dynamic programming).
-    cost = np.full((count + 1, len(sizes) + 1), np.inf)
+    largest = np.stack([lengths[order == value].max(0) for value in values])
+    sizes = np.maximum.accumulate(largest)  # [n, 3]: holds the clips up to each value
+    steps = sizes.sum(1)
+    # cost[k, j]: steps, padding included, of the clips of the j lowest values in k buckets.
+    cost = np.full((count + 1, len(values) + 1), np.inf)
     cost[:, 0] = 0
     choice = np.zeros(cost.shape, int)
     for k in range(1, count + 1):
-        for j in range(1, len(sizes) + 1):
-            totals = cost[k - 1, :j] + sizes[j - 1] * (before[j] - before[:j])
+        for j in range(1, len(values) + 1):
+            totals = cost[k - 1, :j] + steps[j - 1] * (before[j] - before[:j])
             choice[k, j] = totals.argmin()
             cost[k, j] = totals.min()
-    bounds, k, j = [], count, len(sizes)
+    chain: list[Lengths] = []
+    k, j = count, len(values)
     while j:
-        bounds.append(int(sizes[j - 1]))
+        chain.append(tuple(sizes[j - 1].tolist()))
         k, j = k - 1, choice[k, j]
-    return tuple(tuple(lengths[longest <= b].max(0).tolist()) for b in reversed(bounds))
+    return tuple(dict.fromkeys(reversed(chain)))  # two bounds may ask for the same lengths
+
+
+def _first_that_holds(lengths: np.ndarray, buckets: tuple[Lengths, ...]) -> np.ndarray:
+    """[N] the place of each clip's bucket."""
+    fits = (lengths[:, None] <= np.asarray(buckets)[None]).all(-1)
+    if not fits.any(1).all():
+        raise ValueError(f"a clip of {lengths.max(0)} steps fits into none of the buckets {buckets}")
+    return fits.argmax(1)
+
+
+def _steps(lengths: np.ndarray, buckets: tuple[Lengths, ...]) -> int:
+    """Steps of all clips, padding included."""
+    return int(np.asarray(buckets)[_first_that_holds(lengths, buckets)].sum())
 
 
 class BatchPlan:
@@ -62,10 +89,7 @@ class BatchPlan:
           epochs: passes over the clips.
           seed: of the shuffle; None keeps the order of length, for evaluation.
         """
-        fits = (lengths[:, None] <= np.asarray(buckets)[None]).all(-1)
-        if not fits.any(1).all():
-            raise ValueError(f"a clip of {lengths.max(0)} steps fits into none of the buckets {buckets}")
-        self._bucket = fits.argmax(1)
+        self._bucket = _first_that_holds(lengths, buckets)
         self.lengths, self.buckets, self.batch_size, self.epochs = lengths, buckets, batch_size, epochs
         self.seed = seed
         # An epoch's batches are asked for one by one, by threads that may already be in the next epoch.

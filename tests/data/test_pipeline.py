@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from msa_jax.data import align
-from msa_jax.data.pipeline import Clips, Preprocessing, Split, Statistics, batches
+from msa_jax.data.pipeline import Clips, Preprocessing, Share, Split, Statistics, batches
 from msa_jax.data.plan import BatchPlan, choose_buckets
 from msa_jax.text import train_tokenizer
 
@@ -188,6 +188,30 @@ def test_the_iterator_resumes_at_the_exact_batch(split, threads):
     for got, want in zip(list(resumed), whole[4:], strict=True):
         for key in want:
             np.testing.assert_array_equal(got[key], want[key])
+
+
+def test_processes_that_train_together_see_the_same_shapes_and_share_the_rows(tokenizer):
+    how = dataclasses.replace(HOW, time_line="own")
+    clips = [clip(i, " ".join(["good"] * (1 + i % 5)), audio=i % 7 > 0) for i in range(27)]
+    split = Split(Clips(clips), tokenizer, how, measure=True)
+    plan = BatchPlan(split.lengths, choose_buckets(split.lengths, 3), 6, epochs=2, seed=0)
+    whole = list(batches(split, plan, split.statistics, threads=0))
+    parts = [
+        list(batches(split, plan, split.statistics, threads=1, share=Share(process, 3)))
+        for process in range(3)
+    ]
+    assert {len(part) for part in parts} == {len(plan)}
+    for batch, *shares in zip(whole, *parts, strict=True):
+        for key, value in batch.items():
+            assert len({share[key].shape for share in shares}) == 1
+            np.testing.assert_array_equal(np.concatenate([share[key] for share in shares]), value)
+    assert any(not share["mask"].any() for part in parts for share in part)  # one has padding alone
+
+
+def test_an_uneven_share_is_refused_at_once(split):
+    plan = BatchPlan(split.lengths, choose_buckets(split.lengths, 1), 4)
+    with pytest.raises(ValueError, match="3 processes cannot share a batch of 4"):
+        batches(split, plan, split.statistics, threads=0, share=Share(0, 3))
 
 
 def test_memory_does_not_grow_with_the_features(tokenizer):

@@ -5,26 +5,24 @@ import hashlib
 import json
 import os
 import shutil
-import time
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import tensorflow_datasets as tfds
-
 from msa_jax.data import readers
-from msa_jax.data.corpora import SPLITS
-from msa_jax.data.datasets import checks, synthetic
+from msa_jax.data.datasets import place, synthetic
 from msa_jax.data.datasets.built import SIDECAR, Built, open_built
 from msa_jax.data.datasets.ch_sims import ChSims
 from msa_jax.data.datasets.cmu_mosei import CmuMosei
 from msa_jax.data.datasets.cmu_mosi import CmuMosi
 from msa_jax.data.datasets.corpus import VERSION, CorpusBuilder
 from msa_jax.data.datasets.iemocap import Iemocap
+from msa_jax.data.datasets.prepared import Prepared, prepare
 from msa_jax.data.datasets.ur_funny import UrFunny
 from msa_jax.data.example import Example
-from msa_jax.data.splits import Cut, assign
+from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
+from msa_jax.modalities import STREAMS
+from msa_jax.progress import watched
 
 BUILDERS: dict[str, type[CorpusBuilder]] = {
     "mosi": CmuMosi,
@@ -34,7 +32,7 @@ BUILDERS: dict[str, type[CorpusBuilder]] = {
     "iemocap": Iemocap,
     **synthetic.BUILDERS,
 }
-_STALE = 24 * 3600.0  # seconds after which a build that did not end is taken for killed
+_BLOCK = 1 << 22  # bytes hashed at once
 
 
 def load(
@@ -45,8 +43,12 @@ def load(
     cut: Cut,
     split_name: str | None = None,
     text_features: bool = False,
+    context: bool = False,
+    other_counts: bool = False,
 ) -> Built:
     """Opens a corpus, building it first where this very file has not been built before.
+
+    While another process builds the same file, waits for it and opens what it built.
 
     Args:
       corpus: a key of `msa_jax.data.corpora.CORPORA`.
@@ -55,39 +57,35 @@ def load(
       cut: how to cut what the file leaves undivided.
       split_name: which division into splits to use, where the file has several.
       text_features: whether to keep the features of the text that the file brings; they are large.
+      context: whether clips begin with the sentences before them (UR-FUNNY).
+      other_counts: whether splits of other sizes than the official ones are accepted, a cut among them.
 
     Returns:
       The build, in `<cache>/<corpus>-<hash of content, split_name, version and, where they matter,
-      text_features and cut>`.
+      text_features, context and cut>`.
 
     Raises:
-      UserError: a path that cannot be read, contents that cannot be repaired, or no text features in it.
+      UserError: a path that cannot be read, contents that cannot be repaired, no text features in it, splits
+        that are not the official ones, or a disk that cannot be written.
     """
     path = Path(path).expanduser()
     content = _content_hash(path)
     # A file that has all its splits is built once for every cut, so that seeds do not multiply builds.
-    key = [content, split_name, *(["text_features"] if text_features else [])]
+    asked = {"text_features": text_features, "context": context}
+    key = [content, split_name, *(name for name, wanted in asked.items() if wanted)]
     folders = [_folder(cache, corpus, [*key, *part]) for part in ([], [dataclasses.asdict(cut)])]
-    for folder in folders:
-        if (folder / SIDECAR).is_file():
-            return dataclasses.replace(open_built(folder), source=str(path))  # the file may have moved
-    source = readers.read(path, split_name=split_name, text_features=text_features)
-    clips = checks.survey(source)
-    try:
-        splits = assign([clip.video for clip in clips], [clip.split for clip in clips], cut)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    given = all(clip.split == split for clip, split in zip(clips, splits, strict=True))
-    return _build(
-        corpus,
-        source,
-        [dataclasses.replace(clip, split=split) for clip, split in zip(clips, splits, strict=True)],
-        folders[0] if given else folders[1],
-        content_hash=content,
-        source=str(path),
-        format=source.format,
-        cut=None if given else dataclasses.asdict(cut),
-    )
+    if built := _open_one(folders, path, other_counts):
+        return built
+    with place.workshop(folders[0]) as scratch:
+        if built := _open_one(folders, path, other_counts):  # by the process that was waited for
+            return built
+        source = readers.read(path, split_name=split_name, **asked)
+        facts = BUILDERS[corpus].facts
+        prepared = prepare(source, facts, where=str(path), cut=cut, other_counts=other_counts)
+        folder = folders[0] if prepared.cut is None else folders[1]
+        return _build(
+            corpus, prepared, scratch, folder, content_hash=content, source=str(path), format=source.format
+        )
 
 
 def build_examples(corpus: str, examples: Iterable[Example], *, cache: str | Path, key: str) -> Built:
@@ -109,76 +107,55 @@ def build_examples(corpus: str, examples: Iterable[Example], *, cache: str | Pat
     folder = _folder(cache, corpus, [key])
     if (folder / SIDECAR).is_file():
         return open_built(folder)
-    if isinstance(examples, Iterator):
-        examples = list(examples)
-    clips = checks.survey(examples)
-    content = hashlib.sha256(key.encode()).hexdigest()
-    return _build(
-        corpus, examples, clips, folder, content_hash=content, source=corpus, format="generated", cut=None
-    )
+    with place.workshop(folder) as scratch:
+        if (folder / SIDECAR).is_file():
+            return open_built(folder)
+        if isinstance(examples, Iterator):
+            examples = list(examples)
+        prepared = prepare(examples, BUILDERS[corpus].facts, where=corpus, cut=Cut())
+        content = hashlib.sha256(key.encode()).hexdigest()
+        return _build(
+            corpus, prepared, scratch, folder, content_hash=content, source=corpus, format="generated"
+        )
+
+
+def _open_one(folders: Sequence[Path], path: Path, other_counts: bool) -> Built | None:
+    """That of the folders which is complete, if any."""
+    for folder in folders:
+        if (folder / SIDECAR).is_file():
+            built = dataclasses.replace(open_built(folder), source=str(path))  # the file may have moved
+            if not other_counts:
+                built.require_official()
+            return built
+    return None
 
 
 def _build(
-    corpus: str,
-    examples: Iterable[Example],
-    clips: Sequence[checks.Clip],
-    folder: Path,
-    *,
-    source: str,
-    **facts: object,
+    corpus: str, prepared: Prepared, scratch: Path, folder: Path, *, source: str, **facts: object
 ) -> Built:
-    """Checks the clips, writes them to a folder beside `folder`, and renames it when all is there."""
-    builder = BUILDERS[corpus]
-    widths = checks.check(clips, builder.facts, source)
-    report = checks.Report()
-    splits = [clip.split for clip in clips]
-
-    def repaired() -> Iterator[Example]:
-        for clip, split in zip(examples, splits, strict=True):
-            yield dataclasses.replace(checks.repair(clip, widths, report), split=split)
-
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_killed(folder)
-        temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-        temporary.mkdir()
-    except OSError as error:
-        raise UserError(f"{folder.parent}: cannot keep a build there ({error.strerror or error})") from None
-    try:
-        tfds.disable_progress_bar()
-        builder(data_dir=str(temporary), widths=widths, examples=repaired()).download_and_prepare()
-        shutil.rmtree(temporary / "downloads", ignore_errors=True)  # empty, but TFDS makes it
+    """Writes the clips to a scratch folder, and renames it when all is there."""
+    builder = BUILDERS[corpus](data_dir=scratch, prepared=prepared)
+    with place.explained(folder, prepared.nbytes):
+        builder.download_and_prepare()
+        shutil.rmtree(scratch / "downloads", ignore_errors=True)  # empty, but TFDS makes it
         sidecar = {
             "version": VERSION,
             "corpus": corpus,
             "source": source,
             **facts,
-            "counts": {split: splits.count(split) for split in SPLITS},
-            "widths": dict(zip(checks.STREAMS, widths, strict=False)),
-            "streams": checks.streams(clips),
-            "text_width": widths[-1] if checks.has_text_features(clips) else 0,
-            "report": report.problems(),
+            "counts": prepared.counts,
+            "widths": dict(zip(STREAMS, prepared.widths, strict=False)),
+            "streams": prepared.streams,
+            "text_width": prepared.text_width,
+            "cut": prepared.cut,
+            "official": builder.info.metadata["official"],
+            "report": builder.info.metadata["repaired"],
         }
-        (temporary / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not (folder / SIDECAR).is_file():  # else another process was faster with the same build
-                raise
-    except OSError as error:
-        raise UserError(f"{folder}: the build could not be written ({error.strerror or error})") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (scratch / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        if folder.exists():  # without a sidecar
+            shutil.rmtree(folder)
+        scratch.rename(folder)
     return open_built(folder)
-
-
-def _remove_killed(folder: Path) -> None:
-    """Frees the place, and the disk of what builds left when they were killed long ago."""
-    if folder.exists() and not (folder / SIDECAR).is_file():
-        shutil.rmtree(folder)
-    for left in folder.parent.glob(f".{folder.name}.*"):
-        if time.time() - left.stat().st_mtime > _STALE:
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _folder(cache: str | Path, corpus: str, parts: Sequence[object]) -> Path:
@@ -187,14 +164,17 @@ def _folder(cache: str | Path, corpus: str, parts: Sequence[object]) -> Path:
 
 
 def _content_hash(path: Path) -> str:
-    """SHA-256 over the file, or over the names and contents of a folder's split files."""
+    """SHA-256 over the file, or over the names and contents of a folder's files."""
     total = hashlib.sha256()
     for file in readers.files(path):
         if path.is_dir():
             total.update(f"{file.name} {os.path.getsize(file)}\n".encode())
         try:
             with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
+                blocks = iter(lambda: stream.read(_BLOCK), b"")
+                for block in watched(
+                    blocks, f"hashing {file.name}", "block", -(-os.path.getsize(file) // _BLOCK)
+                ):
                     total.update(block)
         except OSError as error:
             raise UserError(f"{file}: cannot be read ({error.strerror or error})") from None

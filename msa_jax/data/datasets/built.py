@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from msa_jax.data.corpora import SPLITS
+from msa_jax.data.corpora import CORPORA, SPLITS
 from msa_jax.data.datasets import checks
 from msa_jax.data.datasets.corpus import VERSION
+from msa_jax.data.datasets.prepared import require_official
 from msa_jax.errors import UserError
 
 SIDECAR = "source.json"  # written last: a folder without it is no build
@@ -32,6 +33,8 @@ class Built:
       streams: those of "audio" and "vision" that some clip has.
       text_width: features per row of the text features; 0 where there are none.
       cut: the cut that made the splits; None where the source has them all.
+      official: whether the source itself divides its clips, into splits of the official sizes; never of a
+        corpus that is made, which has no official ones.
       report: what was repaired or is odd: the ids of the clips by problem.
     """
 
@@ -45,6 +48,7 @@ class Built:
     streams: list[str]
     text_width: int
     cut: dict[str, Any] | None
+    official: bool
     report: dict[str, list[str]]
 
     def split(self, name: str) -> "Split":
@@ -52,6 +56,15 @@ class Built:
         if name not in SPLITS:
             raise UserError(f"{self.corpus}: no split {name!r}; there are {', '.join(SPLITS)}")
         return Split(self.folder, name)
+
+    def require_official(self) -> None:
+        """Refuses a build with other splits than the official ones, where its corpus has such.
+
+        Raises:
+          UserError: the source was cut, or its splits are of other sizes.
+        """
+        if self.corpus in CORPORA:
+            require_official(self.counts, self.cut, CORPORA[self.corpus], self.source)
 
     def messages(self) -> list[str]:
         """The report, one line for each problem, with the first ids."""
@@ -63,7 +76,7 @@ class Split:
 
     A clip is a dict: id, video and text (str), audio float32 [A, d_a], vision float32 [V, d_v] and
     text_features float32 [T, d_t] with no rows where the clip lacks them, aligned (bool), label (float, or
-    float64 [4] where a clip has four).
+    float64 [4] where a clip has four), unimodal_labels float64 [3] or [0] as in `Example`.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -98,6 +111,7 @@ def _clip(record: dict[str, Any]) -> dict[str, Any]:
         **features,
         "aligned": bool(record["aligned"]),
         "label": label if label.ndim else label.item(),
+        "unimodal_labels": np.asarray(record.get("unimodal_labels", ()), np.float64),
     }
 
 

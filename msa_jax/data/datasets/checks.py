@@ -9,7 +9,7 @@ import numpy as np
 from msa_jax.data.corpora import SPLITS, Corpus
 from msa_jax.data.example import Example
 from msa_jax.errors import UserError
-from msa_jax.modalities import STREAMS
+from msa_jax.modalities import MODALITIES, STREAMS
 
 FEATURES = (*STREAMS, "text_features")
 _SHOWN = 3  # ids named in a message
@@ -24,6 +24,8 @@ class Clip:
       id, video, split, label, aligned: as in `Example`.
       words: number of words of the text.
       shapes: (rows, width) of audio, of vision and of the text features.
+      finite: of each of the three, whether it has a finite number.
+      unimodal_labels: as in `Example`.
     """
 
     id: str
@@ -33,6 +35,8 @@ class Clip:
     aligned: bool
     words: int
     shapes: tuple[tuple[int, int], ...]
+    finite: tuple[bool, ...]
+    unimodal_labels: np.ndarray
 
 
 def survey(examples: Iterable[Example]) -> list[Clip]:
@@ -46,6 +50,8 @@ def survey(examples: Iterable[Example]) -> list[Clip]:
             clip.aligned,
             len(clip.text.split()),
             tuple(getattr(clip, name).shape for name in FEATURES),
+            tuple(_has_finite(getattr(clip, name)) for name in FEATURES),
+            clip.unimodal_labels,
         )
         for clip in examples
     ]
@@ -64,8 +70,8 @@ def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, ...]:
 
     Raises:
       UserError: an id occurs twice, a video is in two splits, a split is empty, a label is missing, of
-        another shape or out of range, an aligned clip has not one row per word, or widths differ. Lists
-        every kind, with first ids.
+        another shape or out of range, an aligned clip has not one row per word, widths differ, or a modality
+        has rows but not one finite number. Lists every kind, with first ids.
     """
     problems = [
         problem
@@ -78,6 +84,7 @@ def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, ...]:
                 for s in STREAMS
             ),
             *(_width_problem(clips, name) for name in FEATURES),
+            *(_void_problem(clips, name) for name in FEATURES),
             *(f"no clip is in the {split} split" for split in SPLITS if all(c.split != split for c in clips)),
         )
         if problem
@@ -152,6 +159,10 @@ def named(what: str, ids: Sequence[str]) -> str:
     return f"{len(ids)} {what}: {shown}"
 
 
+def _has_finite(rows: np.ndarray) -> bool:
+    return bool(len(rows)) and bool(np.isfinite(rows[0]).any() or np.isfinite(rows).any())
+
+
 def _repeated(keys: Iterable[str]) -> list[str]:
     seen: set[str] = set()
     twice: dict[str, None] = {}  # in the order of the file
@@ -188,8 +199,21 @@ def _label_problems(clips: Sequence[Clip], facts: Corpus) -> Iterator[str]:
     else:
         yield named(
             f"labels lie outside [{facts.low:g}, {facts.high:g}]",
-            [c.id for c in shaped if not facts.low - _SLACK <= c.label <= facts.high + _SLACK],
+            [c.id for c in shaped if not _within(c.label, facts)],
         )
+    unimodal = [clip for clip in clips if len(clip.unimodal_labels)]
+    yield named(
+        f"labels by modality are not {len(MODALITIES)} numbers",
+        [c.id for c in unimodal if np.shape(c.unimodal_labels) != (len(MODALITIES),)],
+    )
+    yield named(
+        f"labels by modality lie outside [{facts.low:g}, {facts.high:g}]",
+        [c.id for c in unimodal if not _within(c.unimodal_labels[~np.isnan(c.unimodal_labels)], facts)],
+    )
+
+
+def _within(values: float | np.ndarray, facts: Corpus) -> bool:
+    return bool(np.all((facts.low - _SLACK <= values) & (values <= facts.high + _SLACK)))
 
 
 def _uneven(clips: Sequence[Clip], stream: str) -> list[str]:
@@ -211,5 +235,21 @@ def _width_problem(clips: Sequence[Clip], name: str) -> str:
     widths = _widths(clips, name)
     if len(widths) < 2:
         return ""
+    by_split = {split: _widths([c for c in clips if c.split == split], name) for split in SPLITS}
+    if all(len(found) < 2 for found in by_split.values()):
+        found = ", ".join(f"{width} in {split}" for split, widths in by_split.items() for width in widths)
+        return (
+            f"{name} has another width in another split ({found}); the splits must come from one extraction"
+        )
     found = ", ".join(f"{width} in {len(ids)} clips ({ids[0]})" for width, ids in widths.items())
     return f"{name} has several widths: {found}"
+
+
+def _void_problem(clips: Sequence[Clip], name: str) -> str:
+    place = FEATURES.index(name)
+    there = [clip for clip in clips if clip.shapes[place][0]]
+    if not there or any(clip.finite[place] for clip in there):
+        return ""
+    return (
+        f"{name} has not one finite number in any of {len(there)} clips (extract it again, or leave it out)"
+    )

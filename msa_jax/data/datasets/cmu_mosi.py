@@ -1,14 +1,21 @@
-"""CMU-MOSI: 2199 opinion clips of 93 monologues from YouTube, English, sentiment in [-3, 3].
-
-Zadeh, Zellers, Pincus, Morency: MOSI: Multimodal Corpus of Sentiment Intensity and Subjectivity Analysis in
-Online Opinion Videos, 2016 (arXiv 1606.06259).
-"""
+"""The corpus CMU-MOSI."""
 
 from msa_jax.data.corpora import CORPORA
 from msa_jax.data.datasets.corpus import CorpusBuilder
 
 
-class CmuMosi(CorpusBuilder, skip_registration=True):
+class CmuMosi(CorpusBuilder):
     """CMU-MOSI from a user's feature file."""
 
     facts = CORPORA["mosi"]
+    about = "CMU-MOSI: 2199 opinion clips of 93 monologues from YouTube, English, sentiment in [-3, 3]."
+    homepage = "http://multicomp.cs.cmu.edu/resources/cmu-mosi-dataset/"
+    citation = """
+    @article{zadeh2016mosi,
+      title={{MOSI}: Multimodal Corpus of Sentiment Intensity and Subjectivity Analysis in
+        Online Opinion Videos},
+      author={Zadeh, Amir and Zellers, Rowan and Pincus, Eli and Morency, Louis-Philippe},
+      journal={arXiv preprint arXiv:1606.06259},
+      year={2016}
+    }
+    """

@@ -1,17 +1,31 @@
 """The TFDS builder that every corpus shares: the schema, and how clips reach the disk."""
 
+import contextlib
+import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import constants
 
+from msa_jax.data import readers
 from msa_jax.data.corpora import SPLITS, Corpus
+from msa_jax.data.datasets import checks, place
+from msa_jax.data.datasets.prepared import Prepared, is_official, prepare, require_official
 from msa_jax.data.example import Example
+from msa_jax.data.splits import Cut
+from msa_jax.errors import UserError
+from msa_jax.progress import watched
 
-VERSION = "1.2.0"  # raise it when a build of the same file would come out different
-_CHUNK = 128  # clips handed over at once
+VERSION = "2.0.0"  # raise it when a build of the same file would come out different
+_CHUNK = 128  # clips handed over at once: TFDS writes its files of metadata anew each time
+_CHUNK_BYTES = 4 << 20  # and no more bytes than these, about
 _SHARD = 2048  # clips per file
+_UNKNOWN = (None,) * len(checks.FEATURES)
 
 
 class _Info(tfds.core.DatasetInfo):
@@ -22,67 +36,191 @@ class _Info(tfds.core.DatasetInfo):
 
 
 class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
-    """Writes clips as ArrayRecord in one pass over them, in their order, holding a few at a time.
+    """A corpus out of a user's feature file, as ArrayRecord, written in the order of the file.
 
-    TFDS's generator-based builder would collect each split in memory to shuffle it, and beyond 1 GB would
-    need TensorFlow. Reading goes through `as_data_source`; there is no TensorFlow dataset.
+    `download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=...))` builds it and
+    `as_data_source(split="train")` reads it; there is no TensorFlow dataset. TFDS's generator-based builder
+    would collect each split in memory to shuffle it, and beyond 1 GB would need TensorFlow.
 
     Attributes:
-      facts: what is known of the corpus; set by the subclass.
+      facts: what is known of the corpus; set by the subclass, as are the next three.
+      about: one sentence on it.
+      homepage: where it can be had.
+      citation: its paper, as BibTeX.
     """
 
     VERSION = tfds.core.Version(VERSION)
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "2.0.0": "Labels by modality; builders that TFDS finds by name; splits of other sizes than the "
+        "official ones on request only."
+    }
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "Put one feature file of the corpus into manual_dir (an MMSA pickle, a words pickle, ...), or let "
+        "manual_dir be a folder of files that belong together (train.pkl, dev.pkl, test.pkl, ...)."
+    )
     facts: Corpus
+    about: str
+    homepage: str | None = None
+    citation: str | None = None
 
-    def __init__(self, *, data_dir: str, widths: Sequence[int], examples: Iterable[Example]) -> None:
-        """Prepares a build; `download_and_prepare` does it.
+    def __init__(
+        self,
+        *,
+        data_dir: str | Path | None = None,
+        cut: Cut | None = None,
+        split_name: str | None = None,
+        text_features: bool = False,
+        context: bool = False,
+        other_counts: bool = False,
+        prepared: Prepared | None = None,
+        **options: Any,
+    ) -> None:
+        """Opens what is prepared in `data_dir`, or makes ready to prepare it.
 
         Args:
-          data_dir: where to build; the files come to lie in `<data_dir>/<name>/<version>`.
-          widths: features per row of audio, of vision and of the text features, at least 1.
-          examples: the clips, checked, each in one of the three splits.
+          data_dir: where the files come to lie, in `<data_dir>/<name>/<version>`; TFDS's own default.
+          cut: how to cut what the file leaves undivided, which needs `other_counts` too.
+          split_name: which division into splits to use, where the file has several.
+          text_features: whether to keep the features of the text that the file brings; they are large.
+          context: whether clips begin with the sentences before them (UR-FUNNY).
+          other_counts: whether splits of other sizes than the official ones are accepted.
+          prepared: the clips, where they need not be read from manual_dir.
+          **options: `config` and `version`, as TFDS passes them.
         """
-        self._widths = widths
-        self._examples = examples
-        super().__init__(data_dir=data_dir)
+        self._cut = cut or Cut()
+        self._options = {"split_name": split_name, "text_features": text_features, "context": context}
+        self._other_counts = other_counts
+        self._prepared = prepared
+        self._now: tfds.core.DatasetInfo | None = None
+        super().__init__(data_dir=data_dir, **options)
+        self._original_state |= {**self._options, "cut": cut, "other_counts": other_counts}  # for pickle
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        audio, vision, text = (
-            tfds.features.Tensor(shape=(None, width), dtype=np.float32, encoding="bytes")
-            for width in self._widths
-        )
+    @property
+    def info(self) -> tfds.core.DatasetInfo:
+        """What TFDS knows of the corpus; the widths of its features once it is prepared."""
+        if self._now is None:
+            self._now = self._info()
+        return self._now
+
+    def _info(self, widths: Sequence[int | None] = _UNKNOWN) -> tfds.core.DatasetInfo:
         return _Info(
             builder=self,
-            description=f"{self.facts.title}: utterances with text, audio, vision and a label.",
-            features=tfds.features.FeaturesDict(
-                {
-                    "id": tfds.features.Text(),
-                    "video": tfds.features.Text(),
-                    "text": tfds.features.Text(),
-                    "audio": audio,
-                    "vision": vision,
-                    "text_features": text,
-                    "aligned": np.bool_,
-                    "label": tfds.features.Tensor(
-                        shape=self.facts.label_shape, dtype=np.float64, encoding="bytes"
-                    ),
-                }
-            ),
+            description=f"{self.about} Utterances with text, audio, vision and a label.",
+            # Where there are some on the disk, TFDS takes those, with their widths.
+            features=None if self._is_there() else _features(widths, self.facts),
+            homepage=self.homepage,
+            citation=self.citation,
+            metadata=tfds.core.MetadataDict(),
             disable_shuffling=True,
         )
 
-    def _download_and_prepare(self, dl_manager: object, download_config: object = None) -> None:
-        del dl_manager, download_config
-        info = self._info()  # bound to the temporary folder that TFDS builds in, which self.info is not
-        writer = tfds.core.SequentialWriter(info, _SHARD, file_format="array_record")
+    def download_and_prepare(self, **options: Any) -> None:
+        """Builds the corpus from the file in manual_dir, unless it is there already; see TFDS.
+
+        While another process does the same, waits for it.
+
+        Args:
+          **options: those of TFDS; of `download_config`, `manual_dir` and `download_mode` matter.
+
+        Raises:
+          UserError: no file, or one that cannot be used; the disk is full; or what is there already was built
+            with other options.
+        """
+        config = options.pop("download_config", None) or tfds.download.DownloadConfig()
+        config = dataclasses.replace(config, try_download_gcs=False)  # no corpus of this package lies there
+        folder = Path(self.data_dir)
+        # Whoever brings prepared clips sees to the place as well.
+        with place.alone(folder) if self._prepared is None else contextlib.nullcontext():
+            for left in folder.parent.glob(f"{constants.INCOMPLETE_PREFIX}*_{folder.name}"):
+                shutil.rmtree(left, ignore_errors=True)  # by a process that was killed
+            self._now = None
+            if self._is_there() and not config.download_mode.overwrite_dataset:
+                self._reopen()
+            try:
+                with place.explained(folder):
+                    super().download_and_prepare(download_config=config, **options)
+            except BaseException:
+                self._now = None  # it names a folder that is gone
+                raise
+
+    def as_data_source(self, *args: Any, **options: Any) -> Any:
+        """The clips of a split, or of every split, for random access; see TFDS.
+
+        Raises:
+          UserError: nothing is prepared, or with other splits than the official ones and without
+            `other_counts`.
+        """
+        if not self._is_there():
+            raise UserError(f"{self.data_dir}: nothing is prepared there; call download_and_prepare first")
+        if not self._other_counts:
+            counts = {split: self.info.splits[split].num_examples for split in SPLITS}
+            require_official(counts, self.info.metadata["cut"], self.facts, self.data_dir)
+        return super().as_data_source(*args, **options)
+
+    def _is_there(self) -> bool:
+        """What `is_prepared` says, without the warnings that TFDS logs about a folder that is not there."""
+        return (Path(self.data_dir) / constants.DATASET_INFO_FILENAME).is_file()
+
+    def _reopen(self) -> None:
+        """Takes up what lies in the folder, which another process may have put there."""
+        self.info.read_from_directory(self.data_dir)
+        metadata = self.info.metadata
+        cut = dataclasses.asdict(self._cut) if metadata["cut"] else None
+        asked = {**self._options, "cut": cut}
+        for name, value in asked.items():
+            if metadata[name] != value:
+                raise UserError(
+                    f"{self.data_dir}: prepared with {name}={metadata[name]!r}, not {value!r}; choose "
+                    "another data_dir, or delete that folder"
+                )
+
+    def _download_and_prepare(
+        self, dl_manager: tfds.download.DownloadManager, download_config: Any = None
+    ) -> None:
+        del download_config
+        prepared = self._prepared or self._read(dl_manager)
+        root = Path(self.data_dir_root)
+        place.check_room(root, prepared.nbytes)
+        self._now = self._info(prepared.widths)  # bound to the temporary folder that TFDS builds in
+        with place.explained(root, prepared.nbytes):
+            report = self._write(prepared)
+        source = str(getattr(prepared.source, "path", ""))
+        self.info.metadata.update(
+            self._options,
+            source=source,
+            cut=prepared.cut,
+            official=is_official(prepared.counts, prepared.cut, self.facts),
+            repaired=report.problems(),
+        )
+
+    def _read(self, dl_manager: tfds.download.DownloadManager) -> Prepared:
+        try:
+            folder = Path(dl_manager.manual_dir)
+        except AssertionError as error:  # it is missing or empty: the message says so, and what to do
+            raise UserError(str(error)) from None
+        except NotADirectoryError:
+            raise UserError("manual_dir is a file; name the folder that it lies in") from None
+        path = _feature_file(folder)
+        source = readers.read(path, **self._options)
+        return prepare(source, self.facts, where=str(path), cut=self._cut, other_counts=self._other_counts)
+
+    def _write(self, prepared: Prepared) -> checks.Report:
+        report = checks.Report()
+        writer = tfds.core.SequentialWriter(self.info, _SHARD, file_format="array_record")
         writer.initialize_splits(list(SPLITS))
-        examples = iter(self._examples)
-        while chunk := list(itertools.islice(examples, _CHUNK)):
-            by_split = {split: [_record(clip) for clip in chunk if clip.split == split] for split in SPLITS}
-            writer.add_examples({split: records for split, records in by_split.items() if records})
-        writer.close_all()
-        self.info.set_file_format("array_record")
-        self.info.set_splits(info.splits)
+        size = max(1, min(_CHUNK, _CHUNK_BYTES * len(prepared.splits) // max(prepared.nbytes, 1)))
+        left = prepared.counts
+        clips = iter(watched(prepared.clips(report), "writing", "clip", len(prepared.splits)))
+        while chunk := list(itertools.islice(clips, size)):
+            by_split: dict[str, list[dict[str, Any]]] = {}
+            for clip in chunk:
+                by_split.setdefault(clip.split, []).append(_record(clip, self.facts))
+                left[clip.split] -= 1
+            with _disk_errors():
+                writer.add_examples(by_split)
+                if ended := [split for split in by_split if not left[split]]:
+                    writer.close_splits(ended)  # an open one holds tens of megabytes
+        return report
 
     def _as_dataset(self, *args: object, **kwargs: object) -> None:
         raise NotImplementedError("there is no TensorFlow dataset; use as_data_source")
@@ -94,14 +232,59 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
         """TFDS prints where the download went here; there is none."""
 
 
-def _record(clip: Example) -> dict:
+def _features(widths: Sequence[int | None], facts: Corpus) -> tfds.features.FeaturesDict:
+    """The schema; with unknown widths for show only: TFDS cannot read an empty array of two unknown sizes."""
+    rows = (tfds.features.Tensor(shape=(None, width), dtype=np.float32, encoding="bytes") for width in widths)
+    labels = {"label": facts.label_shape} | ({"unimodal_labels": (None,)} if facts.by_modality else {})
+    return tfds.features.FeaturesDict(
+        {
+            "id": tfds.features.Text(),
+            "video": tfds.features.Text(),
+            "text": tfds.features.Text(),
+            **dict(zip(checks.FEATURES, rows, strict=True)),
+            "aligned": np.bool_,
+            **{
+                name: tfds.features.Tensor(shape=shape, dtype=np.float64, encoding="bytes")
+                for name, shape in labels.items()
+            },
+        }
+    )
+
+
+def _record(clip: Example, facts: Corpus) -> dict[str, Any]:
     return {
         "id": clip.id,
         "video": clip.video,
         "text": clip.text,
-        "audio": clip.audio,
-        "vision": clip.vision,
-        "text_features": clip.text_features,
+        **{name: getattr(clip, name) for name in checks.FEATURES},
         "aligned": clip.aligned,
         "label": np.asarray(clip.label, np.float64),
+        **({"unimodal_labels": np.asarray(clip.unimodal_labels, np.float64)} if facts.by_modality else {}),
     }
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """ArrayRecord tells of a full disk by a RuntimeError, "write() failed: <reason>; <details>"."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(str(error).split(";")[0]) from error
+
+
+def _feature_file(folder: Path) -> Path:
+    """What to read in a manual_dir: the one thing in it, or the folder itself.
+
+    Raises:
+      UserError: there is nothing, or several files that do not belong together.
+    """
+    inside = [item for item in sorted(folder.iterdir()) if not item.name.startswith(".")]
+    if len(inside) == 1:
+        return inside[0]
+    try:
+        readers.files(folder)
+    except UserError as error:
+        raise UserError(
+            f"{error}; manual_dir must hold one feature file, or files that belong together"
+        ) from None
+    return folder

@@ -2,26 +2,36 @@
 
 import contextlib
 import dataclasses
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from msa_jax.data.example import Example
-from msa_jax.data.readers import clean, csv_text, mmsa_pickle, safe_pickle, utterance_npz, words_pickle
+from msa_jax.data.readers import (
+    clean,
+    csd,
+    csv_text,
+    hdf5_arrays,
+    mmsa_pickle,
+    mult_pickle,
+    ur_funny_sdk,
+    utterance_npz,
+    words_pickle,
+)
+from msa_jax.data.readers.kinds import content_of, describe, kinds_of
 from msa_jax.errors import UserError
 
-_FORMATS = (mmsa_pickle, words_pickle, csv_text, utterance_npz)
-_FEATURED = (mmsa_pickle,)  # formats that can hold features of the text
+_FILES = (mmsa_pickle, mult_pickle, words_pickle, csv_text, utterance_npz, csd)
+_FOLDERS = (words_pickle, ur_funny_sdk, hdf5_arrays, csd)
+_FEATURED = (mmsa_pickle, mult_pickle, ur_funny_sdk, hdf5_arrays, csd)  # can hold features of the text
+_WORDLESS = (mult_pickle, hdf5_arrays)
 _DIVIDED = (csv_text, utterance_npz)  # formats that can hold several divisions into splits
-_KNOWN = "known are: " + ", ".join(format.NAME for format in _FORMATS)
-_FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")
-_FOREIGN = {
-    b"\x89HDF": "an HDF5 file (.h5, .csd)",
-    b"\x1f\x8b": "compressed by gzip (unpack it first)",
-    b"%PDF": "a PDF",
-}
+_WITH_CONTEXT = (ur_funny_sdk,)
+_ODD = (TypeError, ValueError, LookupError, AttributeError, OverflowError)
+_ODD = (*_ODD, MemoryError, RecursionError, SystemError)
+KNOWN = "known are: " + ", ".join(dict.fromkeys(format.NAME for format in (*_FILES, *_FOLDERS)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +58,9 @@ def _well_formed(path: Path, format: str) -> Iterator[None]:
     """Readers check what files are known to get wrong; whatever else is odd ends up here."""
     try:
         yield
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as e:
+    except OSError as e:
+        raise UserError(f"{path}: cannot be read ({e.strerror or e})") from e
+    except _ODD as e:
         reason = next(iter(str(e).splitlines()), "")[:200]
         raise UserError(
             f"{path}: looks like a {format}, but its contents are of another form "
@@ -61,16 +73,19 @@ def read(
     *,
     require_labels: bool = True,
     split_name: str | None = None,
-    text_features: bool = False,
+    text_features: bool | None = False,
+    context: bool = False,
 ) -> Source:
     """Opens a feature file of any known format.
 
     Args:
-      path: an MMSA pickle, a words pickle (or the folder of its train.pkl, dev.pkl, test.pkl), a CSV of texts
-        and labels, or an utterance .npz.
+      path: a file (MMSA, MulT or words pickle, CSV of texts and labels, utterance .npz, .csd) or the folder
+        of a corpus that comes in several (words pickles by split, UR-FUNNY's SDK pickles, HDF5 per array,
+        .csd).
       require_labels: whether clips without labels are an error; without them the label is NaN.
       split_name: which division into splits to use, where the file has several.
-      text_features: whether to read the features of the text that the file brings.
+      text_features: whether to read the features of the text that the file brings; None = where it has some.
+      context: whether clips begin with the sentences before them (UR-FUNNY).
 
     Returns:
       The source: `for example in read(path)`.
@@ -80,24 +95,43 @@ def read(
         or the text features that were asked for.
     """
     path, format, content = _open(path)
-    options = {}
-    if format in _DIVIDED:
-        options["split_name"] = split_name
-    elif split_name is not None:
-        raise UserError(
-            f"{path}: a {format.NAME} has one division into splits; remove data.split_name ({split_name!r})"
-        )
-    if format in _FEATURED:
-        options["text_features"] = text_features
-    elif text_features:
-        raise UserError(clean.no_text_features(path))
     try:
-        with _well_formed(path, format.NAME):
-            examples = format.reader(content, str(path), require_labels, **options)
+        options = _options(path, format, split_name, context)
+        if format not in _FEATURED:
+            if text_features:
+                raise clean.NoTextFeatures(path)
+            return _source(path, format, content, require_labels, options)
+        if format in _WORDLESS and text_features is False:
+            raise UserError(
+                f"{path}: a {format.NAME} keeps no words, only features of them; use "
+                "--config.text.encoder=features"
+            )
+        if text_features is None:
+            try:
+                return _source(path, format, content, require_labels, {**options, "text_features": True})
+            except clean.NoTextFeatures:
+                text_features = False
+        return _source(path, format, content, require_labels, {**options, "text_features": text_features})
     finally:
         if isinstance(content, np.lib.npyio.NpzFile):
             content.close()
-    return Source(path, format.NAME, examples)
+
+
+def _options(path: Path, format: ModuleType, split_name: str | None, context: bool) -> dict[str, object]:
+    """Those of the reader's options that only some formats have."""
+    if split_name is not None and format not in _DIVIDED:
+        raise UserError(
+            f"{path}: a {format.NAME} has one division into splits; remove data.split_name ({split_name!r})"
+        )
+    if context and format not in _WITH_CONTEXT:
+        raise UserError(f"{path}: a {format.NAME} has no context of its clips; remove data.context")
+    options: dict[str, object] = {"split_name": split_name} if format in _DIVIDED else {}
+    return {**options, "context": context} if format in _WITH_CONTEXT else options
+
+
+def _source(path: Path, format: ModuleType, content: object, require_labels: bool, options: dict) -> Source:
+    with _well_formed(path, format.NAME):
+        return Source(path, format.NAME, format.reader(content, str(path), require_labels, **options))
 
 
 def recognise(path: str | Path) -> str:
@@ -113,96 +147,68 @@ def recognise(path: str | Path) -> str:
 
 
 def files(path: str | Path) -> list[Path]:
-    """The files that hold the data of `path`: itself, or the split files of a folder, sorted by name.
+    """The files that hold the data of `path`: itself, or the members of a folder, sorted by name.
 
     Raises:
-      UserError: nothing is there, or the folder holds no split files or two for one split.
+      UserError: nothing is there, or the folder holds no corpus or more than one.
     """
     path = Path(path).expanduser()
     if path.is_file():
-        return [path]
+        return csd.members(path) if path.suffix.lower() == ".csd" else [path]  # its splits may lie beside it
+    return _folder(path)[1]
+
+
+def _folder(path: Path) -> tuple[ModuleType, list[Path]]:
+    """(format, members) of the corpus in a folder."""
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
-    found = [path / name for name in _FOLDER if (path / name).is_file()]
+    try:
+        found = [(format, format.members(path)) for format in _FOLDERS]
+        found = [(format, members) for format, members in found if members]
+        inside = sorted(item.name for item in path.iterdir())
+    except OSError as e:
+        raise UserError(f"{path}: cannot be read ({e.strerror or e})") from None
     if not found:
-        inside = ", ".join(sorted(item.name for item in path.iterdir())[:5]) or "nothing"
+        shown = ", ".join(inside[:5]) or "nothing"
         raise UserError(
-            f"{path}: the folder holds none of {', '.join(_FOLDER)}, only {inside}; name one file"
+            f"{path}: the folder holds no corpus ({', '.join(words_pickle.FOLDER)}, UR-FUNNY's *_sdk.pkl, "
+            f"audio_<split>.h5 ..., or .csd files), only {shown}; name one file"
         )
-    _one_per_split([file.stem for file in found], path)
-    return sorted(found)
+    if len(found) > 1:
+        kinds = " and ".join(format.NAME for format, _ in found)
+        raise UserError(f"{path}: the folder holds {kinds}; keep one corpus in a folder")
+    format, members = found[0]
+    if format is words_pickle:
+        _one_per_split([member.stem for member in members], path)
+    return format, members
 
 
-def _open(path: str | Path) -> tuple[Path, object, object]:
+def _open(path: str | Path) -> tuple[Path, ModuleType, object]:
     """(path, the module of its format, the content as that module takes it)."""
     path = Path(path).expanduser()
-    members = files(path)
-    if path.is_dir():
+    if not path.is_file():
+        format, members = _folder(path)
+        if format is not words_pickle:
+            return path, format, path
         # The same thing as one file with those keys; a member of another kind is told by its own name.
-        content = {file.stem: _content(file, "pickle") for file in members}
+        content = {file.stem: content_of(file, "pickle") for file in members}
         if not words_pickle.matches(content):
-            raise UserError(f"{path}: {', '.join(_FOLDER)} must each hold a list of clips (words pickle)")
+            names = ", ".join(words_pickle.FOLDER)
+            raise UserError(f"{path}: {names} must each hold a list of clips (words pickle)")
         return path, words_pickle, content
-    kinds = _kinds(path)
-    contents = [_content(path, kind) for kind in kinds]
-    candidates = [(format, content) for content in contents for format in _FORMATS if format.matches(content)]
+    kinds = kinds_of(path, KNOWN)
+    contents = [content_of(path, kind) for kind in kinds]
+    candidates = [(format, content) for content in contents for format in _FILES if format.matches(content)]
     if len(candidates) > 1:
         names = " or ".join(format.NAME for format, _ in candidates)
         raise UserError(f"{path}: could be {names}; save it so that only one is possible")
     if not candidates:
-        raise UserError(f"{path}: a {kinds[0]} file, but of no known format{_hint(contents[0])}; {_KNOWN}")
+        hint = describe(contents[0])
+        raise UserError(f"{path}: a {kinds[0]} file, but of no known format{hint}; {KNOWN}")
     format, content = candidates[0]
     if isinstance(content, dict):
         _one_per_split([clean.string(key) for key in content], path)
     return path, format, content
-
-
-def _kinds(path: Path) -> list[str]:
-    """What the first and last bytes of a file allow it to be."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-            file.seek(max(path.stat().st_size - 1, 0))
-            last = file.read(1)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if not head:
-        raise UserError(f"{path}: the file is empty")
-    if head.startswith(b"PK\x03\x04"):
-        return ["zip"]
-    for magic, name in _FOREIGN.items():
-        if head.startswith(magic):
-            raise UserError(f"{path}: the file is {name}; {_KNOWN}")
-    # Protocols 2 and later begin with their number; 0 and 1 are told by the opcodes they begin and end with.
-    kinds = ["pickle"] if head[0] == 0x80 or (head[:1] in b"(]}" and last == b".") else []
-    if csv_text.matches(path):
-        kinds.append("text")
-    if not kinds:
-        raise UserError(
-            f"{path}: no pickle, no .npz, and no UTF-8 text whose first line has a column 'text'; {_KNOWN}"
-        )
-    return kinds
-
-
-def _content(path: Path, kind: str) -> object:
-    if kind == "pickle":
-        return safe_pickle.load(path)
-    if kind == "text":
-        return path
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"{path}: the archive is truncated or damaged; copy it again")
-    return np.load(path, allow_pickle=False)
-
-
-def _hint(content: object) -> str:
-    """What was found instead, in a few words."""
-    if isinstance(content, np.lib.npyio.NpzFile):
-        names = ", ".join(content.files[:8])
-        content.close()
-        return f" (arrays {names})"
-    if isinstance(content, dict):
-        return f" (keys {', '.join(clean.string(key) for key in list(content)[:8])})"
-    return f" ({type(content).__name__})"
 
 
 def _one_per_split(names: list[str], path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from msa_jax.data.example import no_features
+from msa_jax.errors import UserError
 
 _SPLITS = {
     "train": "train",
@@ -17,6 +18,7 @@ _SPLITS = {
     "test": "test",
 }
 _BRACKETED = re.compile(r"(.+)\[(\d+)\]")
+_LONGEST = 1 << 20  # characters of a text
 
 
 def split_alias(name: object) -> str | None:
@@ -25,15 +27,26 @@ def split_alias(name: object) -> str | None:
 
 
 def string(value: object) -> str:
-    """Text out of a str, bytes (UTF-8, or latin1 where it is not), or an array that holds one of them."""
+    """Text out of a str, bytes (UTF-8, or latin1 where it is not), or an array that holds one of them.
+
+    Raises:
+      ValueError: it is longer than any transcript, or a container.
+    """
     if isinstance(value, np.ndarray):
         value = value.item() if value.size == 1 else str(value)
+    if isinstance(value, (str, bytes)) and len(value) > _LONGEST:
+        raise ValueError(f"a text of {len(value)} characters")
+    if isinstance(value, (list, tuple, dict, set)):
+        raise ValueError(f"a {type(value).__name__} instead of a text")
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError:
             return value.decode("latin1")
-    return str(value)
+    value = str(value)
+    if not value.isascii():  # halves of characters, as Python 2 wrote them, are joined or replaced
+        value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
 
 
 def text(value: object) -> str:
@@ -67,6 +80,30 @@ def clip_name(value: object) -> tuple[str, str]:
     return name, name.rpartition("_")[0] or name
 
 
+def shape(value: object) -> tuple[int, ...]:
+    """The shape of an array, or of nested lists as their first elements have it, without making an array.
+
+    `np.shape` would: of a list of texts one in which each takes as much memory as the longest.
+    """
+    sizes = []
+    while isinstance(value, (list, tuple)):
+        sizes.append(len(value))
+        value = value[0] if value else None
+    return (*sizes, *value.shape) if isinstance(value, np.ndarray) else tuple(sizes)
+
+
+def _numbers(value: object) -> np.ndarray:
+    """An array of numbers or objects; lists become float64 at once, which no text in them can blow up.
+
+    Raises:
+      ValueError: there is text, or lists of uneven length.
+    """
+    array = value if isinstance(value, np.ndarray) else np.asarray(value, np.float64)
+    if array.dtype.kind not in "biufO":
+        raise ValueError("text instead of numbers")
+    return array
+
+
 def labels(values: object, count: int) -> np.ndarray:
     """Labels as float64 [N] out of (N,), (N, 1) or (N, 1, 1); lists, float64 and objects alike.
 
@@ -82,10 +119,10 @@ def labels(values: object, count: int) -> np.ndarray:
     Raises:
       ValueError: the labels are no numbers, or not one (or four, or seven) a clip.
     """
-    array = np.asarray(values)
+    array = _numbers(values)
     if array.dtype == object:
-        array = np.asarray([np.ravel(value) for value in array], np.float64)
-    array = array.astype(np.float64).reshape(count, -1)
+        array = np.asarray([np.ravel(_numbers(value)) for value in array], np.float64)
+    array = array.astype(np.float64).reshape(count, -1 if count else 1)
     if array.shape[1] not in (1, 4, 7):
         raise ValueError(f"{array.shape[1]} labels a clip instead of one")
     return array if array.shape[1] == 4 else array[:, 0]
@@ -96,9 +133,12 @@ def label(value: np.ndarray) -> float | np.ndarray:
     return value if np.ndim(value) else float(value)
 
 
-def no_text_features(where: object) -> str:
-    """What to say where text features were asked for in vain."""
-    return f"{where} has no text features; use --config.text.encoder=<name>"
+class NoTextFeatures(UserError):
+    """Features of the text were asked for in vain."""
+
+    def __init__(self, where: object) -> None:
+        """Says so of `where`, the file."""
+        super().__init__(f"{where} has no text features; use --config.text.encoder=<name>")
 
 
 def features(value: object) -> np.ndarray:
@@ -109,9 +149,9 @@ def features(value: object) -> np.ndarray:
     """
     if value is None:
         return no_features()
-    array = np.asarray(value)
+    array = _numbers(value)
     if array.ndim == 1 and array.dtype == object and array.size:
-        array = np.stack([np.asarray(row, np.float64) for row in array])
+        array = np.stack([_numbers(row) for row in array])
     if array.size == 0:
         return no_features()
     if array.ndim != 2:

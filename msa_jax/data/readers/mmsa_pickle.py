@@ -4,17 +4,18 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from msa_jax.data.example import Example, no_features
-from msa_jax.data.readers import clean
+from msa_jax.data.example import Example, no_features, no_unimodal_labels
+from msa_jax.data.readers import clean, mult_pickle
 from msa_jax.errors import UserError
 
 NAME = "MMSA pickle"
 _MODALITIES = ("audio", "vision")
+_UNIMODAL = tuple(f"regression_labels_{modality}" for modality in "TAV")  # of CH-SIMS
 
 
 def matches(content: object) -> bool:
-    """True for a dict of dicts by split."""
-    if not isinstance(content, dict):
+    """True for a dict of dicts by split, other than MulT's, which have no words."""
+    if not isinstance(content, dict) or mult_pickle.matches(content):
         return False
     splits = [value for key, value in content.items() if clean.split_alias(key)]
     return bool(splits) and all(isinstance(value, dict) for value in splits)
@@ -30,6 +31,7 @@ def reader(
         regression_labels, ...}}; the lengths are there in unaligned files only, and audio or vision may be
         missing. Features of the text are `text` (N, Lt, dt), whose valid rows `text_bert` (N, 3, Lt) masks
         in its second row; they are dropped at once where nobody asks for them, to free their memory.
+        CH-SIMS has regression_labels_T, _A and _V as well.
       where: what to call the file in messages.
       require_labels: whether missing regression_labels are an error.
       text_features: whether to read the features of the text.
@@ -46,7 +48,7 @@ def reader(
             for unused in () if text_features else ("text", "text_bert"):
                 arrays.pop(unused, None)
             if text_features and arrays.get("text") is None:
-                raise UserError(clean.no_text_features(where))
+                raise clean.NoTextFeatures(where)
             splits[split] = _checked(arrays, f"{where}, {key}", require_labels)
         elif split and arrays:
             _need(arrays, "id", f"{where}, {key}")
@@ -67,10 +69,7 @@ def reader(
 def _need(arrays: dict, key: str, where: str) -> object:
     if arrays.get(key) is None:
         found = ", ".join(sorted(str(name) for name in arrays)) or "nothing"
-        raise UserError(
-            f"{where}: an {NAME} needs {key!r}, found only {found}"
-            + ("; a MulT pickle keeps no words and cannot be used" if key == "raw_text" else "")
-        )
+        raise UserError(f"{where}: an {NAME} needs {key!r}, found only {found}")
     return arrays[key]
 
 
@@ -82,12 +81,12 @@ def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
         values = arrays.get(modality)
         if values is None:
             continue
-        if len(values) and np.ndim(values[0]) != 2:
-            raise UserError(f"{where}: {modality} must be (clips, rows, width), found {np.shape(values)}")
+        if len(values) and len(clean.shape(values[0])) != 2:
+            raise UserError(f"{where}: {modality} must be (clips, rows, width), found {clean.shape(values)}")
         checked[modality] = values
         if (lengths := arrays.get(f"{modality}_lengths")) is not None:
             try:
-                lengths = [int(np.squeeze(length)) for length in lengths]
+                lengths = [int(clean.labels([length], 1)[0]) for length in lengths]
             except (TypeError, ValueError) as error:
                 raise UserError(f"{where}: {modality}_lengths are not numbers: {error}") from None
             checked[f"{modality}_lengths"] = lengths
@@ -102,9 +101,9 @@ def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
                     f"({', '.join(wrong[:3])}); extract the features again"
                 )
     if "text" in checked and arrays.get("text_bert") is not None:
-        wanted = (count, 3, np.shape(checked["text"][0])[0])
-        if np.shape(arrays["text_bert"]) != wanted:
-            found = np.shape(arrays["text_bert"])
+        wanted = (count, 3, clean.shape(checked["text"][0])[0])
+        if clean.shape(arrays["text_bert"]) != wanted:
+            found = clean.shape(arrays["text_bert"])
             raise UserError(f"{where}: text_bert must be {wanted} as text is, found {found}")
         checked["text_mask"] = np.asarray(arrays["text_bert"])[:, 1].astype(bool)
     if require_labels:
@@ -114,6 +113,12 @@ def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
             checked["regression_labels"] = clean.labels(arrays["regression_labels"], count)
         except (TypeError, ValueError) as error:
             raise UserError(f"{where}: regression_labels are not one number a clip: {error}") from None
+    for key in _UNIMODAL:
+        if arrays.get(key) is not None:
+            try:
+                checked[key] = clean.labels(arrays[key], count)
+            except (TypeError, ValueError) as error:
+                raise UserError(f"{where}: {key} are not one number a clip: {error}") from None
     uneven = [f"{key} {len(value)}" for key, value in checked.items() if len(value) != count]
     if uneven:
         raise UserError(f"{where}: {count} ids but {', '.join(uneven)}; every array needs one entry a clip")
@@ -134,7 +139,24 @@ def _example(arrays: dict, index: int, split: str) -> Example:
         valid = dict.fromkeys(_MODALITIES, max(valid.values()))
     audio, vision = (clean.features(rows[modality][: valid[modality]]) for modality in _MODALITIES)
     label = clean.label(arrays["regression_labels"][index]) if "regression_labels" in arrays else np.nan
-    return Example(identity, video, split, text, audio, vision, aligned, label, _text_features(arrays, index))
+    return Example(
+        identity,
+        video,
+        split,
+        text,
+        audio,
+        vision,
+        aligned,
+        label,
+        _text_features(arrays, index),
+        _unimodal_labels(arrays, index),
+    )
+
+
+def _unimodal_labels(arrays: dict, index: int) -> np.ndarray:
+    if not any(key in arrays for key in _UNIMODAL):
+        return no_unimodal_labels()
+    return np.array([arrays[key][index] if key in arrays else np.nan for key in _UNIMODAL])
 
 
 def _text_features(arrays: dict, index: int) -> np.ndarray:

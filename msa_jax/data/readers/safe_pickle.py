@@ -1,165 +1,296 @@
 """Pickles of NumPy arrays and plain containers, and of nothing else.
 
-A pickle is a program: it may import and call whatever it names. Feature files need a handful of names, so
-each of them is bound here to a function of this module, and every other name is refused. NumPy's own
-unpickling trusts the data type that the file declares, and a forged one lets raw bytes pass for object
-pointers; therefore the file never touches a real `numpy.dtype`, only a checked stand-in.
+A pickle is a program: it may import and call whatever it names, and say how much memory is to be set aside.
+Feature files need a handful of names, so each of them is bound to a function of `pickled_arrays`, and every
+other name is refused. The instructions are run by the standard library's unpickler in Python, not by the one
+in C: it is some four times slower, yet a million instructions a second are enough for files whose bytes are
+nearly all in arrays, and each instruction that could take much memory or time can be replaced here.
 """
 
-import math
+import codecs
+import io
+import itertools
 import os
 import pickle
-import re
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO, ClassVar
 
-import numpy as np
-
+from msa_jax.data.readers.pickled_arrays import ALLOWED, Array, Dtype, Excess, LargeText, Refused, key
 from msa_jax.errors import UserError
 
-_DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[SUa]\d+|O[48]?)")
-_NDARRAY = object()  # stands for the class numpy.ndarray, which is only ever named, never called
-
-
-class _Refused(Exception):
-    """The pickle asks for something beyond arrays and containers."""
-
-
-class _Dtype:
-    """A data type as a pickle describes it, reduced to one of the plain ones."""
-
-    def __init__(self, code: object, align: object = False, copy: object = True) -> None:
-        del align, copy
-        if isinstance(code, bytes):
-            code = code.decode("latin1")
-        if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-            raise _Refused(f"the data type {code!r}")
-        code = code.lstrip("<>|=")
-        self.value = np.dtype("O" if code.startswith("O") else code.replace("a", "S"))
-
-    def __setstate__(self, state: tuple) -> None:
-        # (version, byte order, subarray, field names, fields, ...): what follows only repeats the code.
-        if any(part is not None for part in state[2:5]):
-            raise _Refused("a structured data type")
-        order = state[1].decode() if isinstance(state[1], bytes) else state[1]
-        if order in ("<", ">"):
-            self.value = self.value.newbyteorder(order)
-
-
-class _Array(np.ndarray):
-    """An array whose contents are checked before NumPy takes them."""
-
-    def __setstate__(self, state: tuple) -> None:
-        _, shape, dtype, fortran, raw = state
-        kind = dtype.value  # an AttributeError for anything but a stand-in: reported as damage
-        size = math.prod(_sizes(shape))
-        if kind.hasobject:
-            if type(raw) is not list or len(raw) != size:
-                raise ValueError("an object array without its list of objects")
-        else:
-            raw = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
-            if len(raw) != size * kind.itemsize:
-                raise ValueError("an array whose bytes do not fill its shape")
-        super().__setstate__((1, tuple(shape), kind, bool(fortran), raw))
-
-
-def _sizes(shape: tuple) -> tuple[int, ...]:
-    if not all(type(size) is int and size >= 0 for size in shape):
-        raise ValueError("an array of negative or fractional size")
-    return shape
-
-
-def _empty_array(kind: object, shape: object, code: object) -> _Array:
-    """`numpy.core.multiarray._reconstruct`: an empty array that its state fills."""
-    del shape, code
-    if kind is not _NDARRAY:
-        raise _Refused("a subclass of numpy.ndarray")
-    return np.ndarray.__new__(_Array, (0,), np.int8)
-
-
-def _scalar(dtype: _Dtype, raw: bytes | str) -> bool | int | float | str | bytes:
-    """`numpy.core.multiarray.scalar`, as a Python value."""
-    if dtype.value.hasobject:
-        raise _Refused("an object scalar")
-    raw = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
-    return np.frombuffer(raw, dtype.value, count=1)[0].item()
-
-
-def _from_buffer(raw: bytes, dtype: _Dtype, shape: tuple, order: str) -> _Array:
-    """`numpy.core.numeric._frombuffer`: how protocol 5 stores an array."""
-    if dtype.value.hasobject:
-        raise _Refused("an object array in a buffer")
-    return np.frombuffer(raw, dtype.value).reshape(_sizes(shape), order=order).view(_Array)
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """`_codecs.encode`: how protocols before 3 store bytes."""
-    if encoding not in ("latin1", "latin-1"):
-        raise _Refused(f"the encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-def _no_bytes() -> bytes:
-    """`bytes()`: how protocols before 3 store b""."""
-    return b""
-
-
-_ALLOWED = {
-    ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): _Dtype,
-    ("_codecs", "encode"): _encode,
-    ("collections", "OrderedDict"): dict,
-    **{
-        (f"numpy.{core}.{name}", attribute): value
-        for core in ("core", "_core")
-        for name, attribute, value in (
-            ("multiarray", "_reconstruct", _empty_array),
-            ("multiarray", "scalar", _scalar),
-            ("numeric", "_frombuffer", _from_buffer),
-        )
-    },
-    **{
-        (module, name): value
-        for module in ("builtins", "__builtin__")
-        for name, value in (("bytes", _no_bytes), ("set", set), ("frozenset", frozenset))
-    },
+_LARGE = 1 << 16  # bytes of a text; no transcript is as long
+_PIECE = 1 << 18  # bytes that a large text is decoded by
+_DEPTH = 32  # containers within containers
+# Memory in bytes that an instruction can take beyond what it reads, where that is much.
+_COST = {
+    **dict.fromkeys((pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.TUPLE), 64),
+    **dict.fromkeys((pickle.EMPTY_LIST, pickle.LIST, pickle.MARK), 80),
+    **dict.fromkeys((pickle.EMPTY_DICT, pickle.DICT), 90),
+    **dict.fromkeys((pickle.MEMOIZE, pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT), 100),
+    **dict.fromkeys((pickle.EMPTY_SET, pickle.FROZENSET, pickle.REDUCE), 230),
 }
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> object:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise _Refused(f"{module}.{name}") from None
+# What all of that may take together: so much, and so much for each byte of the file.
+_MEMORY, _MEMORY_PER_BYTE = 1 << 28, 32
+# Numbers in what was loaded, counted wherever they occur; a file of flags has one to a byte.
+_NUMBERS, _NUMBERS_PER_BYTE = 1 << 20, 4
+# What no pickler writes for arrays and containers.
+_REFUSED = ("PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "DUP")
+_REFUSED += ("NEXT_BUFFER", "READONLY_BUFFER")
 
 
 def load(path: Path) -> object:
     """Reads a pickle of arrays and containers; executes nothing.
 
     Args:
-      path: the file, of any protocol, Python 2 included (its byte strings are read as latin1).
+      path: the file, of any protocol, Python 2 included: its strings come as bytes, the keys of its dicts as
+        text.
 
     Returns:
       What the pickle holds. Arrays come as a subclass of `numpy.ndarray`, NumPy scalars as Python values.
+      What is put together from it by going through its containers is in proportion to the file.
 
     Raises:
-      UserError: the file names anything but arrays and plain containers, or it is damaged.
+      UserError: the file names anything but arrays and plain containers, it is damaged, or memory is short.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=_PIECE) as file:
             file.seek(-1, os.SEEK_END)
+            size = file.tell() + 1
             if file.read(1) != pickle.STOP:  # a file cut short, without reading gigabytes first
                 raise EOFError("it ends too early")
             file.seek(0)
-            return _Unpickler(file, encoding="latin1").load()
-    except _Refused as refused:
+            content = _Unpickler(file, size).load()
+            if file.tell() != size:
+                raise ValueError("it goes on after its end")
+        if _weight(content, _DEPTH, {}) > _NUMBERS + _NUMBERS_PER_BYTE * size:
+            raise Excess("the same contents over and over")
+        return content
+    except Refused as refused:
         raise UserError(
             f"{path}: the pickle asks for {refused}, which is neither a NumPy array nor a plain container; "
             "nothing else is loaded: save the features as arrays, lists and dicts"
         ) from None
+    except Excess as excess:
+        raise UserError(
+            f"{path}: the pickle holds {excess}, which no feature file needs; save the features as arrays, "
+            "lists and dicts"
+        ) from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except MemoryError:
+        raise UserError(f"{path}: there is not enough memory to read the pickle ({size} bytes)") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
-        raise UserError(
-            f"{path}: the pickle is truncated or damaged ({type(error).__name__}: {error}); copy it again"
-        ) from None
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise UserError(f"{path}: the pickle is truncated or damaged ({reason}); copy it again") from None
+
+
+class _Unpickler(pickle._Unpickler):
+    """The interpreter, with the dangerous instructions taken out and the wasteful ones rewritten."""
+
+    dispatch: ClassVar[dict[int, Callable]] = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        super().__init__(file, encoding="bytes")
+        self._file, self._size = file, size
+        self._budget = _MEMORY + _MEMORY_PER_BYTE * size
+
+    def find_class(self, module: str, name: str) -> object:
+        try:
+            return ALLOWED[module, name]
+        except KeyError:
+            raise Refused(f"{module}.{name}"[:100]) from None
+
+    def _number(self, form: str) -> int:
+        (number,) = struct.unpack(form, self.read(struct.calcsize(form)))
+        return number
+
+    def _length(self, form: str) -> int:
+        """A length that the file gives, checked before anything of that length is set aside."""
+        length = self._number(form)
+        if not 0 <= length <= self._size - self._file.tell():
+            raise EOFError(f"a part of {length} bytes is longer than the file")
+        return length
+
+    def _frame(self) -> None:
+        self._length("<Q")  # frames only spare a reader from reading byte by byte
+
+    def _text(self, form: str) -> None:
+        length = self._length(form)
+        if length < _LARGE:
+            self.append(str(self.read(length), "utf-8", "surrogatepass"))
+        else:
+            pieces = (self.read(min(_PIECE, length - at)) for at in range(0, length, _PIECE))
+            self.append(LargeText(_latin1(pieces, "utf-8")))
+
+    def _line(self) -> Iterator[bytes]:
+        """The rest of a line in pieces; an array in protocol 0 is a line."""
+        while not (piece := self._file.readline(_PIECE)).endswith(b"\n"):
+            if not piece:
+                raise EOFError("a line without its end")
+            yield piece
+        yield piece[:-1]
+
+    def _text_line(self) -> None:
+        line = self._line()
+        first = next(line)
+        if len(first) < _LARGE:
+            self.append(str(first, "raw-unicode-escape"))
+        else:
+            self.append(LargeText(_latin1(itertools.chain([first], line), "raw-unicode-escape")))
+
+    def _bytes_line(self) -> None:
+        quote = self.read(1)
+        raw, rest = io.BytesIO(), b""
+        for piece in self._line():
+            rest += piece
+            whole = _before_escape(rest[:-1])  # the last byte may be the closing quote
+            raw.write(codecs.escape_decode(rest[:whole])[0])
+            rest = rest[whole:]
+        if rest[-1:] != quote or quote not in (b"'", b'"'):
+            raise ValueError("a string without its quotes")
+        raw.write(codecs.escape_decode(rest[:-1])[0])
+        self.append(raw.getvalue())
+
+    def _bytes(self, form: str) -> None:
+        self.append(self.read(self._length(form)))
+
+    def _bytearray(self) -> None:
+        raw = bytearray(self._length("<Q"))
+        self._file.readinto(raw)  # the inherited `readinto` would read it first and then copy it
+        self.append(raw)
+
+    def _large_number(self) -> None:
+        self.append(pickle.decode_long(self.read(self._length("<i"))))
+
+    def _build(self) -> None:
+        state = self.stack.pop()
+        if type(self.stack[-1]) not in (Array, Dtype):  # else attributes of the stand-ins could be set
+            raise Refused("the state of something")
+        self.stack[-1].__setstate__(state)
+
+    def _set_item(self) -> None:
+        value, name = self.stack.pop(), self.stack.pop()
+        self._update([name, value])
+
+    def _update(self, items: list) -> None:
+        if type(self.stack[-1]) is not dict or len(items) % 2:
+            raise ValueError("keys and values that do not belong to a dict")
+        self.stack[-1].update(zip(map(key, items[::2]), items[1::2], strict=True))
+
+    def _dict(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self._update(items)
+
+    def _add(self) -> None:
+        items = self.pop_mark()
+        if type(self.stack[-1]) is not set:
+            raise ValueError("members that do not belong to a set")
+        self.stack[-1].update(map(key, items))
+
+    def _frozenset(self) -> None:
+        members = frozenset(map(key, self.pop_mark()))
+        self.append(members)
+
+    dispatch.update(
+        {
+            pickle.FRAME[0]: _frame,
+            pickle.BINUNICODE[0]: lambda self: self._text("<I"),
+            pickle.BINUNICODE8[0]: lambda self: self._text("<Q"),
+            pickle.UNICODE[0]: _text_line,
+            pickle.STRING[0]: _bytes_line,
+            pickle.BINSTRING[0]: lambda self: self._bytes("<i"),
+            pickle.BINBYTES[0]: lambda self: self._bytes("<I"),
+            pickle.BINBYTES8[0]: lambda self: self._bytes("<Q"),
+            pickle.BYTEARRAY8[0]: _bytearray,
+            pickle.LONG4[0]: _large_number,
+            pickle.BUILD[0]: _build,
+            pickle.SETITEM[0]: _set_item,
+            pickle.SETITEMS[0]: lambda self: self._update(self.pop_mark()),
+            pickle.DICT[0]: _dict,
+            pickle.ADDITEMS[0]: _add,
+            pickle.FROZENSET[0]: _frozenset,
+        }
+    )
+
+
+def _refuse(name: str) -> Callable:
+    def instruction(self: _Unpickler) -> None:
+        raise Refused(f"the instruction {name}")
+
+    return instruction
+
+
+def _counted(instruction: Callable, cost: int) -> Callable:
+    def counted(self: _Unpickler) -> None:
+        self._budget -= cost
+        if self._budget < 0:
+            raise Excess("little else than empty containers")
+        instruction(self)
+
+    return counted
+
+
+_Unpickler.dispatch.update(
+    {
+        **{getattr(pickle, name)[0]: _refuse(name) for name in _REFUSED},
+        **{code[0]: _counted(_Unpickler.dispatch[code[0]], cost) for code, cost in _COST.items()},
+    }
+)
+
+
+def _before_escape(text: bytes) -> int:
+    """How much of the beginning of a text, cut anywhere, ends with no escape sequence cut through."""
+    at = text.rfind(b"\\", max(len(text) - 3, 0))
+    backslashes = at + 1 - len(text[: at + 1].rstrip(b"\\"))
+    return at if backslashes % 2 else len(text)
+
+
+def _latin1(pieces: Iterable[bytes], coding: str) -> bytes:
+    """The bytes of an array that were written as a text, without ever holding the text."""
+    decoder = codecs.getincrementaldecoder(coding)()
+    raw = io.BytesIO()
+    try:
+        for piece in pieces:
+            raw.write(decoder.decode(piece).encode("latin1"))
+        raw.write(decoder.decode(b"", final=True).encode("latin1"))
+    except UnicodeError:
+        raise Excess(f"a text of over {_LARGE} bytes") from None
+    return raw.getvalue()
+
+
+def _weight(value: object, depth: int, known: dict[int, int]) -> int:
+    """How many numbers there are in it, a thing counted wherever it occurs.
+
+    A few lists that hold each other a thousand times are billions of numbers as an array, and a list in
+    itself never ends.
+
+    Args:
+      value: what was loaded.
+      depth: how many containers there may be one in the other.
+      known: the weights of the heavier things found so far, by their address; filled.
+    """
+    if isinstance(value, (str, bytes, bytearray)):  # NumPy takes a bytearray for numbers
+        return 1 + len(value) // (1 if isinstance(value, bytearray) else 8)
+    if isinstance(value, Array) and not value.dtype.hasobject:
+        return 1 + value.size
+    if not isinstance(value, (list, tuple, dict, Array)):
+        return 1
+    if (weight := known.get(id(value))) is not None:
+        return weight
+    if not depth:
+        raise Excess(f"containers nested more than {_DEPTH} deep")
+    weight = 1
+    for item in _items(value):
+        weight += 1 if type(item) is float else _weight(item, depth - 1, known)
+    if weight > 32:  # small ones are quickly counted again
+        known[id(value)] = weight
+    return weight
+
+
+def _items(value: list | tuple | dict | Array) -> Iterator:
+    return iter(
+        value.values() if isinstance(value, dict) else value.flat if isinstance(value, Array) else value
+    )

@@ -1,6 +1,7 @@
 """The words pickle of MISA, MMIM, MAG-BERT and BBFN: features word by word, words as strings."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,12 @@ from msa_jax.errors import UserError
 
 NAME = "words pickle"
 _PAUSE = "sp"  # how the forced aligner writes silence between words
+FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")
+
+
+def members(folder: Path) -> list[Path]:
+    """The split files in a folder, sorted; [] where there are none."""
+    return sorted(folder / name for name in FOLDER if (folder / name).is_file())
 
 
 def matches(content: object) -> bool:
@@ -57,7 +64,7 @@ def _example(clip: object, split: str, where: str, require_labels: bool) -> Exam
     words = _words(parts, where)
     try:
         vision, audio = clean.features(parts[1]), clean.features(parts[2])
-        score = np.nan if label is None else clean.label(clean.labels([np.ravel(label)], 1)[0])
+        score = np.nan if label is None else clean.label(clean.labels([label], 1)[0])
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: features or label are not the numbers expected: {error}") from None
     if require_labels and label is None:

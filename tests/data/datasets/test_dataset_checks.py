@@ -71,6 +71,19 @@ def _set(**changes):
         (_set(audio=np.ones((2, 5), np.float32)), "1 clips have audio rows that do not match .*: train0_1;"),
         (_set(text="so good"), "1 clips have audio rows .* 1 clips have vision rows"),
         (_set(vision=np.ones((3, 7), np.float32)), r"several widths: 4 in 11 .*, 7 in 1 clips \(train0_1\)"),
+        (
+            lambda clips: [setattr(clip, "vision", np.ones((3, 7), np.float32)) for clip in clips[4:8]],
+            r"vision has another width in another split \(4 in train, 7 in valid, 4 in test\); the",
+        ),
+        (
+            lambda clips: [clip.audio.fill((np.nan, np.inf)[k % 2]) for k, clip in enumerate(clips)],
+            "file: audio has not one finite number in any of 12 clips",
+        ),
+        (_set(unimodal_labels=np.zeros(2)), "1 labels by modality are not 3 numbers: train0_1;"),
+        (
+            _set(unimodal_labels=np.array([0, np.nan, 4])),
+            r"1 labels by modality lie outside \[-3, 3\]: train",
+        ),
         (lambda clips: clips.__delitem__(slice(8, None)), "no clip is in the test split"),
         (
             lambda clips: [setattr(clip, "label", 9) for clip in clips],
@@ -168,3 +181,17 @@ def test_text_features_need_one_width_and_nothing_else():
     assert checks.repair(clips[0], (5, 4, 6), report).text_features.shape == (0, 6)
     assert checks.repair(clips[1], (5, 4, 8), report).text_features.shape == (0, 8)
     assert report.problems() == {"no finite number in text_features, left out (16 numbers)": ["train0_1"]}
+
+
+def test_one_finite_number_in_a_corpus_is_enough():
+    clips = _clips()
+    for clip in clips:
+        clip.audio[:] = np.nan
+    clips[7].audio[2, 3] = 1
+    assert _check(clips) == (5, 4, 1)
+
+
+def test_a_modality_may_lack_its_label():
+    clips = _clips()
+    clips[0].unimodal_labels = np.array([np.nan, -3, 3])
+    assert _check(clips) == (5, 4, 1)

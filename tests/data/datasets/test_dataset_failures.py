@@ -3,27 +3,21 @@
 import json
 import os
 import pickle
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from msa_jax.data import datasets
-from msa_jax.data.datasets import build, checks
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 
 
 def _load(path, cache, corpus="mosi", cut=None, **options):
-    return datasets.load(corpus, path, cache=cache, cut=cut or Cut(), **options)
+    return datasets.load(corpus, path, cache=cache, cut=cut or Cut(), **{"other_counts": True, **options})
 
 
 def _names(cache):
-    return sorted(os.listdir(cache)) if cache.exists() else []
+    return sorted(set(os.listdir(cache)) - {".locks"}) if cache.exists() else []
 
 
 def _change(split, index, **parts):
@@ -63,16 +57,6 @@ def test_refusals_leave_the_cache_clean(source, content, cache, change, message)
     assert _names(cache) == []
 
 
-def test_a_failure_while_writing_leaves_the_cache_clean(source, cache, monkeypatch):
-    def fail(*args):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checks, "repair", fail)
-    with pytest.raises(UserError, match=r"could not be written \(No space left on device\)"):
-        _load(source, cache)
-    assert _names(cache) == []
-
-
 @pytest.mark.parametrize(
     ("corpus", "path", "message"),
     [
@@ -82,12 +66,6 @@ def test_a_failure_while_writing_leaves_the_cache_clean(source, cache, monkeypat
 def test_bad_arguments(cache, corpus, path, message):
     with pytest.raises(UserError, match=message):
         _load(path, cache, corpus)
-
-
-def test_a_cache_that_cannot_be_made(source, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot keep a build there"):
-        _load(source, tmp_path / "file" / "cache")
 
 
 def test_incomplete_builds_are_ignored(source, cache, count_builds):
@@ -108,50 +86,3 @@ def test_builds_of_another_version_are_ignored(source, cache):
     assert datasets.find_built("mosi", cache) == []
     with pytest.raises(UserError, match=r"built by version 0\.0\.1"):
         datasets.open_built(folder)
-
-
-def test_a_killed_build_is_not_taken_for_complete(source, cache):
-    """The process dies in the middle of writing; the next one builds anew."""
-    script = """
-import os, signal, sys
-from msa_jax.data import datasets
-from msa_jax.data.datasets import checks
-from msa_jax.data.splits import Cut
-repair, seen = checks.repair, []
-def die(*args):
-    seen.append(1)
-    if len(seen) == 6:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return repair(*args)
-checks.repair = die
-datasets.load("mosi", sys.argv[1], cache=sys.argv[2], cut=Cut())
-"""
-    root = Path(__file__).resolve().parents[3]
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(source), str(cache)], cwd=root, capture_output=True, check=False
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    (left,) = _names(cache)
-    assert datasets.find_built("mosi", cache) == []
-    built = _load(source, cache)
-    assert built.counts == {"train": 4, "valid": 4, "test": 4}
-    assert _names(cache) == [left, built.folder.name]
-    os.utime(cache / left, (time.time() - 2 * 86400,) * 2)
-    (built.folder / "source.json").unlink()
-    _load(source, cache)
-    assert _names(cache) == [built.folder.name], "what was left long ago is removed by the next build"
-
-
-def test_two_processes_may_build_at_once(source, cache, monkeypatch):
-    """The slower one finds the folder taken when it is done, and uses it."""
-    original = build._remove_killed
-
-    def overtaken(folder):
-        monkeypatch.setattr(build, "_remove_killed", original)
-        assert _load(source, cache).folder == folder
-        return original(folder)
-
-    monkeypatch.setattr(build, "_remove_killed", overtaken)
-    built = _load(source, cache)
-    assert _names(cache) == [built.folder.name]
-    assert len(built.split("train")) == 4

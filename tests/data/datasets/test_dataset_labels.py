@@ -18,7 +18,7 @@ def _write(path, content):
 
 
 def _load(path, cache, corpus="mosi", **options):
-    return datasets.load(corpus, path, cache=cache, cut=Cut(), **options)
+    return datasets.load(corpus, path, cache=cache, cut=Cut(), **{"other_counts": True, **options})
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))

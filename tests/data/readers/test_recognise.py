@@ -46,11 +46,14 @@ def test_ambiguous_lists_the_candidates(tmp_path):
     ("raw", "message"),
     [
         (b"", "the file is empty"),
-        (b"hello\n", "no pickle, no .npz, and no UTF-8 text.*known are: MMSA pickle, words pickle, CSV"),
+        (
+            b"hello\n",
+            "no pickle, no .npz, no HDF5, and no UTF-8 text.*known are: MMSA pickle, MulT",
+        ),
         (b"a,b,c\n1,2,3\n", "first line has a column 'text'"),
         ("text\nä".encode("utf-16"), "no pickle, no .npz"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
-        (gzip.compress(b"x"), "compressed by gzip"),
+        (gzip.compress(b"x", mtime=0), "compressed by gzip"),
         (b"PK\x03\x04broken", "archive is truncated or damaged"),
         (b"\x80\x04broken", "pickle is truncated or damaged"),
         (pickle.dumps({"a": 1, "b": 2}), r"no known format \(keys a, b\); known are"),
@@ -80,7 +83,7 @@ def test_foreign_archive(tmp_path):
 def test_folders(tmp_path):
     with pytest.raises(UserError, match="no such file or folder"):
         readers.read(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"none of train.pkl, .*, only nothing"):
+    with pytest.raises(UserError, match=r"no corpus \(train.pkl, .*, only nothing"):
         readers.read(tmp_path)
     (tmp_path / "train.pkl").write_bytes(pickle.dumps(MMSA))
     with pytest.raises(UserError, match="each hold a list of clips"):
@@ -89,6 +92,33 @@ def test_folders(tmp_path):
         (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps([CLIP]))
     with pytest.raises(UserError, match="dev and valid both mean the valid split"):
         readers.read(tmp_path)
+
+
+def test_two_corpora_in_one_folder(tmp_path):
+    (tmp_path / "train.pkl").write_bytes(pickle.dumps([CLIP]))
+    (tmp_path / "language_sdk.pkl").write_bytes(pickle.dumps({}))
+    with pytest.raises(UserError, match="holds words pickle and UR-FUNNY SDK pickles; keep one corpus"):
+        readers.read(tmp_path)
+
+
+def test_a_file_without_words_is_read_for_its_features_only(tmp_path):
+    arrays = {m: np.ones((2, 3, 4), np.float32) for m in ("text", "audio", "vision")}
+    content = {"train": {**arrays, "labels": np.zeros((2, 1, 1))}}
+    (tmp_path / "x").write_bytes(pickle.dumps(content))
+    assert readers.recognise(tmp_path / "x") == "MulT pickle"
+    with pytest.raises(UserError, match=r"keeps no words.*--config\.text\.encoder=features"):
+        readers.read(tmp_path / "x")
+    for wanted in (True, None):
+        assert next(iter(readers.read(tmp_path / "x", text_features=wanted))).text_features.shape == (3, 4)
+    content["train"] |= {"raw_text": ["a", "b"], "id": ["v_1", "v_2"]}
+    (tmp_path / "y").write_bytes(pickle.dumps(content))
+    assert readers.recognise(tmp_path / "y") == "MMSA pickle"
+
+
+def test_context_where_there_is_none(tmp_path):
+    (tmp_path / "x").write_bytes(pickle.dumps([CLIP]))
+    with pytest.raises(UserError, match=r"no context of its clips; remove data\.context"):
+        readers.read(tmp_path / "x", context=True)
 
 
 def test_split_name_where_there_is_nothing_to_choose(tmp_path):

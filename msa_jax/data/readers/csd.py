@@ -1,0 +1,288 @@
+"""Computational sequences (`.csd`) of the CMU-MultimodalSDK: features with their times, video by video."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from msa_jax.data.example import Example
+from msa_jax.data.readers import clean
+from msa_jax.data.readers.hdf5 import opened
+from msa_jax.data.readers.timed_rows import TimedRows
+from msa_jax.errors import UserError
+
+NAME = "CMU-MultimodalSDK .csd"
+SPLITS = "splits.json"  # the file that divides the videos, beside the others
+_ROLES = {
+    "labels": re.compile("label|opinion|sentiment"),
+    "word vectors": re.compile("glove|(?<!hu)bert|vector|embedding"),
+    "phones": re.compile("phone"),
+    "audio": re.compile("covarep|opensmile|acoustic|audio|hubert|wav2vec|mfcc|librosa"),
+    "vision": re.compile("face|visual|vision"),
+}
+_STREAMS = ("audio", "vision", "word vectors")
+_PAUSE = "sp"  # how the forced aligner writes silence between words
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sequence:
+    """One file: what it holds, the name of its root group, and the videos in their order."""
+
+    path: Path
+    role: str
+    root: str
+    videos: dict[str, None]
+
+    def rows(self, video: str) -> TimedRows:
+        """One video's rows in time order; none where the file lacks the video."""
+        if video not in self.videos:
+            return TimedRows(np.zeros((0, 2)), np.zeros((0, 0)))
+        return TimedRows(*self.arrays(video))
+
+    def arrays(self, video: str) -> tuple[np.ndarray, np.ndarray]:
+        """One video's intervals [n, 2] in seconds and features [n, width], in the order of the file."""
+        where = f"{self.path}, video {video}"
+        with opened(self.path, where) as file:
+            features, intervals = _datasets(file[self.root]["data"][video], where)
+            if intervals.shape != (len(intervals), 2) or intervals.dtype.kind not in "fiu":
+                raise UserError(
+                    f"{where}: intervals must be (n, 2) numbers, the start and end of each row in seconds, "
+                    f"found {intervals.shape} {intervals.dtype}; extract the file again"
+                )
+            if len(features) != len(intervals):
+                raise UserError(
+                    f"{where}: {len(intervals)} intervals but features of shape {features.shape}; every row "
+                    "needs one interval, extract the file again"
+                )
+            words = self.role == "words"
+            kind = _strings(features) if words else features.dtype.kind in "fiu"
+            if not kind or len(features.shape) != 2 or (words and features.shape[1] != 1):
+                raise UserError(
+                    f"{where}: the features of {self.role} must be "
+                    f"{'one string a row' if words else '(n, width) numbers'}, found {features.shape} "
+                    f"{features.dtype}; extract the file again"
+                )
+            times, rows = intervals[()].astype(np.float64), features[()]
+        if not np.isfinite(times).all():
+            raise UserError(f"{where}: intervals hold NaN or infinity; give every row a start and an end")
+        return times, rows
+
+
+def _datasets(group: h5py.Group | h5py.Dataset, where: str) -> list[h5py.Dataset]:
+    """The features and the intervals of one video, each with at least one axis."""
+    found = [group.get(name) if isinstance(group, h5py.Group) else None for name in ("features", "intervals")]
+    for name, dataset in zip(("features", "intervals"), found, strict=True):
+        if not isinstance(dataset, h5py.Dataset) or not dataset.shape:
+            raise UserError(f"{where}: has no array {name}; copy or extract the file again")
+    return found
+
+
+def _strings(dataset: h5py.Dataset) -> bool:
+    return h5py.check_string_dtype(dataset.dtype) is not None
+
+
+def matches(content: object) -> bool:
+    """True for the path of an HDF5 file that has groups <root>/data."""
+    if not isinstance(content, Path) or not h5py.is_hdf5(content):
+        return False
+    with opened(content) as file:
+        return bool(_roots(file))
+
+
+def members(path: Path) -> list[Path]:
+    """The files that hold the data of a folder (or of one .csd file), sorted: .csd files and splits.json."""
+    folder = path if path.is_dir() else path.parent
+    inside = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    sequences = [file for file in inside if file.suffix.lower() == ".csd"] if path.is_dir() else [path]
+    return sorted(sequences + [file for file in inside if sequences and file.name == SPLITS])
+
+
+def reader(
+    path: Path, where: str, require_labels: bool, text_features: bool = False
+) -> Callable[[], Iterator[Example]]:
+    """Prepares to read computational sequences, one video at a time.
+
+    Args:
+      path: a folder of .csd files or one of them. What each holds is told by its root name, else by the name
+        of the file: labels (one column, or seven of which the first counts), words (strings), audio, vision,
+        or word vectors; phones are passed over. A file splits.json beside them ({"train": [video, ...],
+        "valid": [...], "test": [...]}) divides the videos.
+      where: what to call the folder in messages.
+      require_labels: makes no difference: the labels are needed either way, since clips are cut by them.
+      text_features: whether to read the word vectors.
+
+    Returns:
+      A function that starts the iteration. Clip `<video>_<k>` is the k-th label of the video. With words, its
+      text is the words that overlap its interval without the pauses ("sp"), and audio, vision and word
+      vectors have one row a word: the mean over the frames that overlap the word, zeros where none does.
+      Without words, they have the frames that overlap the clip.
+
+    Raises:
+      UserError: there are no labels, a file's role is unknown or taken twice, the splits leave out a video,
+        no video of the labels is in another file (here), or a file is damaged (here or while iterating).
+    """
+    del require_labels
+    sequences = _sequences(path, where, text_features)
+    labels = sequences["labels"]
+    splits = _splits(path, labels)
+
+    def examples() -> Iterator[Example]:
+        for video in labels.videos:
+            yield from _clips(video, splits.get(video, ""), sequences)
+
+    return examples
+
+
+def _clips(video: str, split: str, sequences: Mapping[str, _Sequence]) -> Iterator[Example]:
+    segments, scores = sequences["labels"].arrays(video)
+    if not len(segments):
+        return
+    try:
+        scores = clean.labels(scores, len(segments))
+    except ValueError as error:
+        raise UserError(f"{sequences['labels'].path}, video {video}: {error}") from None
+    words = _words(sequences["words"], video) if "words" in sequences else None
+    streams = {role: sequences[role].rows(video) for role in _STREAMS if role in sequences}
+    for k, (start, end) in enumerate(segments):
+        if words is None:
+            text = ""
+            rows = {role: timed.rows[timed.within(start, end)] for role, timed in streams.items()}
+        else:
+            spoken = words.within(start, end)
+            text = " ".join(words.rows[spoken])
+            rows = {role: _by_word(timed, words.intervals[spoken]) for role, timed in streams.items()}
+        yield Example(
+            id=f"{video}_{k}",
+            video=video,
+            split=split,
+            text=text,
+            audio=clean.features(rows.get("audio")),
+            vision=clean.features(rows.get("vision")),
+            aligned=words is not None,
+            label=clean.label(scores[k]),
+            text_features=clean.features(rows.get("word vectors")),
+        )
+
+
+def _words(sequence: _Sequence, video: str) -> TimedRows:
+    """A video's words without pauses, and without spaces inside, so that they can be counted in the text."""
+    if video not in sequence.videos:
+        return sequence.rows(video)
+    intervals, features = sequence.arrays(video)
+    words = np.array(["".join(clean.string(word).split()) for word in features[:, 0]], object)
+    spoken = np.array([word not in ("", _PAUSE) for word in words], bool)
+    return TimedRows(intervals[spoken], words[spoken])
+
+
+def _by_word(timed: TimedRows, spans: np.ndarray) -> np.ndarray | None:
+    """[words, width] with the mean row of each word's interval; None where no row overlaps any word."""
+    means = [timed.mean(start, end) for start, end in spans]
+    if all(mean is None for mean in means):
+        return None
+    silent = np.zeros(timed.rows.shape[1])
+    return np.stack([silent if mean is None else mean for mean in means])
+
+
+def _sequences(path: Path, where: str, text_features: bool) -> dict[str, _Sequence]:
+    """The files that are read, by role."""
+    found: dict[str, _Sequence] = {}
+    files = [file for file in members(path) if file.name != SPLITS]
+    for file in files:
+        sequence = _open(file)
+        if sequence.role == "phones" or (sequence.role == "word vectors" and not text_features):
+            continue
+        if sequence.role in found:
+            raise UserError(
+                f"{where}: {found[sequence.role].path.name} and {file.name} both hold {sequence.role}; leave "
+                "one of them in the folder"
+            )
+        found[sequence.role] = sequence
+    if "labels" not in found:
+        raise UserError(
+            f"{where}: no labels among {', '.join(file.name for file in files) or 'its files'}, by which "
+            "the videos are cut into clips; add the corpus's label file (such as CMU_MOSI_Opinion_Labels.csd)"
+        )
+    if text_features and "word vectors" not in found:
+        raise clean.NoTextFeatures(where)
+    labels = found["labels"]
+    if numbered := next((video for video in labels.videos if re.search(r"\[\d+\]$", video)), None):
+        raise UserError(
+            f"{labels.path}: {numbered} names a clip, as in files that the SDK has aligned already; use the "
+            "original files"
+        )
+    for sequence in found.values():
+        if not labels.videos.keys() & sequence.videos.keys():
+            raise UserError(
+                f"{where}: {sequence.path.name} has none of the videos of {labels.path.name}; take all files "
+                "from one corpus, as they were before the SDK aligned them"
+            )
+    return found
+
+
+def _roots(file: h5py.File) -> list[str]:
+    return [name for name in file if isinstance(file[name], h5py.Group) and "data" in file[name]]
+
+
+def _open(path: Path) -> _Sequence:
+    with opened(path) as file:
+        roots = _roots(file)
+        if len(roots) != 1 or not isinstance(file[roots[0]]["data"], h5py.Group):
+            raise UserError(
+                f"{path}: a .csd file has one root group with a group 'data', found "
+                f"{', '.join(roots or file) or 'nothing'}; download it again"
+            )
+        data = file[roots[0]]["data"]
+        videos = dict.fromkeys(data)
+        if not videos:
+            raise UserError(f"{path}: holds no videos; download it again")
+        first = next(iter(videos))
+        strings = _strings(_datasets(data[first], f"{path}, video {first}")[0])
+    return _Sequence(path, _role(path, roots[0], strings), roots[0], videos)
+
+
+def _role(path: Path, root: str, strings: bool) -> str:
+    names = [re.sub("[^a-z0-9]", "", name.lower()) for name in (root, path.stem)]
+    for name in names:
+        roles = [role for role, pattern in _ROLES.items() if pattern.search(name)]
+        if strings:
+            roles = ["phones"] if "phones" in roles else []
+        if len(roles) == 1:
+            return roles[0]
+    if strings:
+        return "words"
+    raise UserError(
+        f"{path}: neither its root name {root!r} nor its file name tells what it holds; rename the file so "
+        "that it says one of label, audio, visual or glove, or take it out of the folder"
+    )
+
+
+def _splits(path: Path, labels: _Sequence) -> dict[str, str]:
+    """The split of each video; nothing where there is no file that divides them."""
+    file = next((file for file in members(path) if file.name == SPLITS), None)
+    if file is None:
+        return {}
+    wanted = '{"train": [video, ...], "valid": [...], "test": [...]}'
+    try:
+        lists = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read as JSON ({error}); expected {wanted}") from None
+    if not isinstance(lists, dict) or not all(isinstance(videos, list) for videos in lists.values()):
+        raise UserError(f"{file}: expected {wanted}")
+    splits: dict[str, str] = {}
+    for name, videos in lists.items():
+        split = clean.split_alias(name)
+        if split is None:
+            raise UserError(f"{file}: {name!r} is none of train, valid (dev, val), test")
+        for video in map(str, videos):
+            if splits.setdefault(video, split) != split:
+                raise UserError(f"{file}: video {video} is in two splits, {splits[video]} and {split}")
+    if missing := [video for video in labels.videos if video not in splits]:
+        raise UserError(
+            f"{file}: {len(missing)} videos of {labels.path.name} are in no split, the first is "
+            f"{missing[0]}; add them to one of the lists"
+        )
+    return splits

@@ -1,0 +1,183 @@
+"""HDF5 files with one padded array each, as MFN and MARN have them: `audio_train.h5`, `y_train.h5`, ..."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from msa_jax.data.corpora import SPLITS
+from msa_jax.data.example import Example
+from msa_jax.data.readers import clean, padding
+from msa_jax.data.readers.hdf5 import opened
+from msa_jax.errors import UserError
+
+NAME = "HDF5 per array"
+_FILE = re.compile(r"(audio|video|vision|visual|text|y|labels?)_([a-z]+?)(_emb)?\.(?:h5|hdf5)", re.I)
+_ARRAYS = {"video": "vision", "visual": "vision", "y": "label", "labels": "label"}
+_MODALITIES = ("audio", "vision", "text")
+_BLOCK = 1 << 25  # bytes of one array that are read at once
+
+
+@dataclasses.dataclass(frozen=True)
+class _Array:
+    """Where one array lies: the only dataset of its file."""
+
+    path: Path
+    dataset: str
+    shape: tuple[int, ...]
+
+    def read(self, rows: slice) -> np.ndarray:
+        with opened(self.path) as file:
+            return file[self.dataset][rows]
+
+
+def members(folder: Path) -> list[Path]:
+    """The files of this format in a folder, by their names, sorted."""
+    return sorted(path for path in folder.iterdir() if _parts(path) and path.is_file())
+
+
+def reader(
+    path: Path, where: str, require_labels: bool, text_features: bool = False
+) -> Callable[[], Iterator[Example]]:
+    """Prepares to read a folder of arrays, a block of clips at a time.
+
+    Args:
+      path: the folder. Files are named <array>_<split>.h5 with the arrays audio, video (or vision, visual),
+        text (or text_<split>_emb) and y (or label, labels); each holds one dataset: features (N, L, d), or
+        labels (N,), (N, 1) or (N, 1, 1). A modality may be missing, but then from every split.
+      where: what to call the folder in messages.
+      require_labels: whether a split without labels is an error; without them the label is NaN.
+      text_features: whether to read the text's rows.
+
+    Returns:
+      A function that starts the iteration, train before valid before test. The files name no clips, so that
+      clip k is `<split>_<k>` and its own video, and there are no words. Padding is cut off both ends; where
+      the modalities of a split have equal L they are taken for aligned with each other and cut together.
+
+    Raises:
+      UserError: an array is missing or there twice, its shape is wrong, the arrays of a split differ in N,
+        or a file is damaged.
+    """
+    splits = _splits(path, where)
+    held = {name for arrays in splits.values() for name in arrays}
+    if not held & set(_MODALITIES):
+        raise UserError(f"{where}: holds labels but no audio, video or text array; add their files")
+    if text_features and "text" not in held:
+        raise clean.NoTextFeatures(where)
+    needed = (held | {"label"}) if require_labels else (held - {"label"})
+    for split, arrays in splits.items():
+        if missing := sorted(needed - arrays.keys()):
+            found = ", ".join(array.path.name for array in arrays.values())
+            raise UserError(
+                f"{where}: the {split} split has no {' and no '.join(missing)} array, only {found}; "
+                "add the missing file"
+            )
+        _check(split, arrays, where)
+    labels = {split: _labels(arrays, where) for split, arrays in splits.items()}
+    if not any(map(len, labels.values())):
+        raise UserError(f"{where}: the arrays hold no clips")
+    read = [name for name in _MODALITIES if name in held and (name != "text" or text_features)]
+
+    def examples() -> Iterator[Example]:
+        for split, arrays in splits.items():
+            chosen = {name: arrays[name] for name in read}
+            for index, rows in enumerate(_clips(chosen, len(labels[split]))):
+                identity = f"{split}_{index}"
+                yield Example(
+                    id=identity,
+                    video=identity,
+                    split=split,
+                    text="",
+                    audio=clean.features(rows.get("audio")),
+                    vision=clean.features(rows.get("vision")),
+                    aligned=False,
+                    label=clean.label(labels[split][index]),
+                    text_features=clean.features(rows.get("text")),
+                )
+
+    return examples
+
+
+def _parts(path: Path) -> tuple[str, str] | None:
+    """(array, split) out of a file's name; None where it is no file of this format."""
+    match = _FILE.fullmatch(path.name)
+    if not match or not (split := clean.split_alias(match[2])):
+        return None
+    array = match[1].lower()
+    if match[3] and array != "text":
+        return None
+    return _ARRAYS.get(array, array), split
+
+
+def _splits(path: Path, where: str) -> dict[str, dict[str, _Array]]:
+    """The arrays by split, in the order of the splits, and by name."""
+    files: dict[tuple[str, str], Path] = {}
+    for file in members(path):
+        key = _parts(file)
+        if key in files:
+            raise UserError(
+                f"{where}: {files[key].name} and {file.name} are both the {key[0]} array of the {key[1]} "
+                "split; remove one"
+            )
+        files[key] = file
+    if not files:
+        raise UserError(f"{where}: no files named as in {NAME} (audio_train.h5, y_train.h5, ...)")
+    found = {
+        split: {name: _open(file) for (name, s), file in files.items() if s == split} for split in SPLITS
+    }
+    return {split: arrays for split, arrays in found.items() if arrays}
+
+
+def _open(path: Path) -> _Array:
+    with opened(path) as file:
+        names = [name for name in file if isinstance(file[name], h5py.Dataset)]
+        if len(names) != 1:
+            raise UserError(
+                f"{path}: must hold one dataset (d1 or data), found {', '.join(names) or 'none'}; "
+                "save each array in a file of its own"
+            )
+        dataset = file[names[0]]
+        if dataset.dtype.kind not in "fiu":
+            raise UserError(f"{path}: {names[0]} must hold numbers, found {dataset.dtype}; save it as floats")
+        return _Array(path, names[0], dataset.shape)
+
+
+def _check(split: str, arrays: dict[str, _Array], where: str) -> None:
+    for name, array in arrays.items():
+        if name in _MODALITIES and len(array.shape) != 3:
+            raise UserError(
+                f"{array.path}: {array.dataset} must be (clips, steps, width), found {array.shape}; "
+                "extract the features again"
+            )
+    counts = {array.path.name: array.shape[0] if array.shape else 0 for array in arrays.values()}
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{count} in {name}" for name, count in counts.items())
+        raise UserError(
+            f"{where}: the arrays of the {split} split differ in their number of clips ({found}); they must "
+            "come from one extraction"
+        )
+
+
+def _labels(arrays: dict[str, _Array], where: str) -> np.ndarray:
+    count = next(iter(arrays.values())).shape[0]
+    if "label" not in arrays or not count:
+        return np.full(count, np.nan)
+    array = arrays["label"]
+    try:
+        return clean.labels(array.read(slice(None)), count)
+    except ValueError as error:
+        raise UserError(f"{array.path}: {array.dataset} is not one number a clip: {error}") from None
+
+
+def _clips(arrays: dict[str, _Array], count: int) -> Iterator[dict[str, np.ndarray]]:
+    """The rows of one clip after the other, without their padding."""
+    together = len({array.shape[1] for array in arrays.values()}) == 1
+    largest = max((array.shape[1] * array.shape[2] * 8 for array in arrays.values()), default=0)
+    block = max(1, _BLOCK // max(1, largest))
+    for start in range(0, count, block):
+        rows = {name: array.read(slice(start, start + block)) for name, array in arrays.items()}
+        for index in range(min(block, count - start)):
+            yield padding.trim({name: part[index] for name, part in rows.items()}, together=together)

@@ -1,0 +1,90 @@
+"""What the bytes of a file allow it to be, and its content as the formats of that kind take it."""
+
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from msa_jax.data.readers import clean, csv_text, safe_pickle
+from msa_jax.errors import UserError
+
+_FOREIGN = {
+    b"\x1f\x8b": "compressed by gzip (unpack it first)",
+    b"BZh": "compressed by bzip2 (unpack it first)",
+    b"\xfd7zXZ\x00": "compressed by xz (unpack it first)",
+    b"%PDF": "a PDF",
+    b"\x93NUMPY": "a single NumPy array (.npy)",
+}
+
+
+def kinds_of(path: Path, known: str) -> list[str]:
+    """What the first and last bytes of a file allow it to be: "zip", "HDF5", "pickle" or "text".
+
+    Args:
+      path: the file.
+      known: the formats, to end a message with.
+
+    Raises:
+      UserError: the file cannot be read, is empty, or is none of these.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            file.seek(max(path.stat().st_size - 1, 0))
+            last = file.read(1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if not head:
+        raise UserError(f"{path}: the file is empty")
+    if head.startswith(b"PK\x03\x04"):
+        return ["zip"]
+    if head == b"\x89HDF\r\n\x1a\n":
+        return ["HDF5"]
+    for magic, name in _FOREIGN.items():
+        if head.startswith(magic):
+            raise UserError(f"{path}: the file is {name}; {known}")
+    # Protocols 2 and later begin with their number; 0 and 1 are told by the opcodes they begin and end with.
+    kinds = ["pickle"] if head[0] == 0x80 or (head[:1] in b"(]}" and last == b".") else []
+    if csv_text.matches(path):
+        kinds.append("text")
+    if not kinds:
+        raise UserError(
+            f"{path}: no pickle, no .npz, no HDF5, and no UTF-8 text whose first line has a column 'text'; "
+            f"{known}"
+        )
+    return kinds
+
+
+def content_of(path: Path, kind: str) -> object:
+    """The content of a file: what a pickle holds, an opened .npz, or the path of what is read piece by piece.
+
+    Args:
+      path: the file.
+      kind: one of `kinds_of`.
+
+    Raises:
+      UserError: the file is damaged, or a pickle asks for more than arrays and containers.
+    """
+    if kind == "pickle":
+        return safe_pickle.load(path)
+    if kind in ("text", "HDF5"):
+        return path
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path}: the archive is truncated or damaged; copy it again")
+    return np.load(path, allow_pickle=False)
+
+
+def describe(content: object) -> str:
+    """What was found in a file of no known format, in a few words; closes an opened .npz."""
+    if isinstance(content, np.lib.npyio.NpzFile):
+        names = ", ".join(content.files[:8])
+        content.close()
+        return f" (arrays {names})"
+    if isinstance(content, dict):
+        return f" (keys {', '.join(clean.string(key) for key in list(content)[:8])})"
+    if isinstance(content, Path) and h5py.is_hdf5(content):
+        with h5py.File(content) as file:
+            names = ", ".join(list(file)[:8])
+        return f" ({names}; name the folder where it is one array of several, as audio_train.h5 is)"
+    return f" ({type(content).__name__})"

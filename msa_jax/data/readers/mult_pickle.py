@@ -1,0 +1,150 @@
+"""The MulT pickle (`mosi_data.pkl`, `mosei_senti_data_noalign.pkl`, `iemocap_data.pkl`): no words."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from msa_jax.data.example import Example, no_features
+from msa_jax.data.readers import clean, padding
+from msa_jax.errors import UserError
+
+NAME = "MulT pickle"
+_MODALITIES = ("text", "audio", "vision")
+_OTHERS = {"raw_text", "regression_labels"}  # what only an MMSA pickle has
+# The file's emotions are neutral, happy, sad, angry: the order that the format's own evaluation names them
+# in. This takes them to happy, sad, angry, neutral, the order of `msa_jax.metrics.EMOTIONS`.
+_EMOTIONS = [1, 2, 3, 0]
+
+
+def matches(content: object) -> bool:
+    """True for a dict by split of dicts with features and without words."""
+    if not isinstance(content, dict):
+        return False
+    splits = [value for key, value in content.items() if clean.split_alias(key)]
+    if not all(isinstance(value, dict) for value in splits):
+        return False
+    keys = set().union(*splits)
+    return bool(keys & {*_MODALITIES}) and not keys & _OTHERS
+
+
+def reader(
+    content: dict, where: str, require_labels: bool, text_features: bool = False
+) -> Callable[[], Iterator[Example]]:
+    """Prepares to read a loaded MulT pickle.
+
+    Args:
+      content: {split: {text (N, L, dt), audio (N, La, da), vision (N, Lv, dv), labels, id}}, padded with rows
+        of zeros, mostly in front. A modality may be missing. labels are scores (N, 1, 1) or, for IEMOCAP,
+        (N, 4, 2): two numbers for each of neutral, happy, sad and angry, the second of which is the larger
+        where it applies. id is (N, 1) or (N, 3), [video, start, end]; where it is missing, clips are called
+        `<split>_<index>`, each its own video.
+      where: what to call the file in messages.
+      require_labels: whether missing labels are an error.
+      text_features: whether to read the features of the text; it has no words.
+
+    Returns:
+      A function that starts the iteration; the padding is cut off. Modalities of equal L are on one time
+      line and are cut together.
+
+    Raises:
+      UserError: an array is missing, or arrays of one split disagree.
+    """
+    splits = {}
+    for key, arrays in content.items():
+        if (split := clean.split_alias(key)) and arrays:
+            if text_features and arrays.get("text") is None:
+                raise clean.NoTextFeatures(where)
+            checked = _checked(arrays, f"{where}, {key}", require_labels)
+            if _count(checked):
+                splits[split] = checked
+    if not splits:
+        raise UserError(f"{where}: the pickle holds no clips")
+
+    def examples() -> Iterator[Example]:
+        for split, arrays in splits.items():
+            for index in range(_count(arrays)):
+                try:
+                    yield _example(arrays, index, split, text_features)
+                except (TypeError, ValueError) as error:
+                    raise UserError(f"{where}, {split} clip {index}: not as in a {NAME}: {error}") from None
+
+    return examples
+
+
+def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
+    """The arrays of one split that are used, one entry a clip; the first is a modality's."""
+    checked = {name: arrays[name] for name in _MODALITIES if arrays.get(name) is not None}
+    if not checked:
+        found = ", ".join(sorted(str(name) for name in arrays))
+        raise UserError(f"{where}: a {NAME} needs text, audio or vision, found only {found}")
+    for name, values in checked.items():
+        shape = _shape(values)
+        if len(shape) != 3 and shape != (0,):
+            raise UserError(f"{where}: {name} must be (clips, rows, width), found {shape}")
+    count = _count(checked)
+    for name in ("id", "labels"):
+        if arrays.get(name) is not None and (name == "labels" or len(arrays[name])):
+            checked[name] = arrays[name]
+    if require_labels and "labels" not in checked:
+        found = ", ".join(sorted(str(name) for name in arrays))
+        raise UserError(f"{where}: a {NAME} needs 'labels', found only {found}")
+    uneven = [f"{name} {len(values)}" for name, values in checked.items() if len(values) != count]
+    if uneven:
+        raise UserError(
+            f"{where}: {count} clips, but {', '.join(uneven)}; every array needs one entry a clip"
+        )
+    if "labels" in checked:
+        try:
+            checked["labels"] = _labels(checked["labels"], count)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{where}: labels are neither scores nor IEMOCAP's: {error}") from None
+    return checked
+
+
+def _count(arrays: dict) -> int:
+    return len(next(iter(arrays.values())))
+
+
+def _shape(values: object) -> tuple[int, ...]:
+    """The shape that an array of objects, each a clip, would have as one array, too."""
+    shape = clean.shape(values)
+    return shape + clean.shape(values[0]) if len(shape) == 1 and shape[0] else shape
+
+
+def _labels(values: object, count: int) -> np.ndarray:
+    """Scores [N], or classes [N, 4] in the order of `EMOTIONS`; NaN where neither class has more."""
+    if _shape(values)[1:] == (4, 2):
+        pairs = np.stack([clean.features(value) for value in values])
+        classes = np.where(pairs[..., 1] == pairs[..., 0], np.nan, pairs[..., 1] > pairs[..., 0])
+        return np.where(np.isnan(pairs).any(-1), np.nan, classes)[:, _EMOTIONS]
+    scores = clean.labels(values, count)
+    return scores[:, _EMOTIONS] if scores.ndim == 2 else scores
+
+
+def _example(arrays: dict, index: int, split: str, text_features: bool) -> Example:
+    padded = {name: clean.features(arrays[name][index]) for name in _MODALITIES if name in arrays}
+    padded = {name: rows for name, rows in padded.items() if rows.size}
+    rows = padding.trim(padded, together=len({len(steps) for steps in padded.values()}) == 1)
+    rows = {name: np.ascontiguousarray(steps) for name, steps in rows.items() if steps.size}
+    identity, video = _name(arrays["id"][index] if "id" in arrays else index, split)
+    label = clean.label(arrays["labels"][index]) if "labels" in arrays else np.nan
+    return Example(
+        identity,
+        video,
+        split,
+        "",
+        rows.get("audio", no_features()),
+        rows.get("vision", no_features()),
+        False,
+        label,
+        rows.get("text", no_features()) if text_features else no_features(),
+    )
+
+
+def _name(value: object, split: str) -> tuple[str, str]:
+    """(id, video); a number only tells the clips of one split apart."""
+    while isinstance(value, (list, tuple, np.ndarray)) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, (int, float, np.number)):
+        return (f"{split}_{value}",) * 2
+    return clean.clip_name(value)

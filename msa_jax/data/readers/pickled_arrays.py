@@ -1,0 +1,188 @@
+"""What stands in for the few functions and classes that a pickle of NumPy arrays names.
+
+NumPy's own unpickling trusts the data type that a file declares, and a forged one lets raw bytes pass for
+object pointers; therefore a file never touches a real `numpy.dtype`, only a checked stand-in. Sizes are
+checked against the bytes that are there, so that no array is larger than its part of the file.
+"""
+
+import math
+import re
+import sys
+
+import numpy as np
+
+_DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[SUa]\d+|O[48]?)")
+_NDARRAY = object()  # stands for the class numpy.ndarray, which is only ever named, never called
+_EMPTY = 1 << 24  # no feature file has an array without a byte but more clips times rows than this
+_KEY = 1 << 16  # bytes of the longest key
+
+
+class Refused(Exception):
+    """The pickle asks for something beyond arrays and containers."""
+
+
+class Excess(Exception):
+    """The pickle holds what no feature file does, and what could take all memory or time."""
+
+
+class LargeText:
+    """A text too long to be a transcript: the bytes of an array, as protocols before 3 spell them."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    def __str__(self) -> str:
+        raise ValueError(f"a text of {len(self.raw)} characters")
+
+
+class Dtype:
+    """A data type as a pickle describes it, reduced to one of the plain ones."""
+
+    def __init__(self, code: object, align: object = False, copy: object = True) -> None:
+        del align, copy
+        if isinstance(code, bytes):
+            code = code.decode("latin1")
+        if not isinstance(code, str) or not _DTYPE.fullmatch(code):
+            raise Refused(f"the data type {str(code)[:50]!r}")
+        code = code.lstrip("<>|=")
+        self.value = np.dtype("O" if code.startswith("O") else code.replace("a", "S"))
+
+    def __setstate__(self, state: tuple) -> None:
+        # (version, byte order, subarray, field names, fields, ...): what follows only repeats the code.
+        if any(part is not None for part in state[2:5]):
+            raise Refused("a structured data type")
+        order = state[1].decode() if isinstance(state[1], bytes) else state[1]
+        if order in ("<", ">"):
+            self.value = self.value.newbyteorder(order)
+
+
+class Array(np.ndarray):
+    """An array whose contents are checked before NumPy takes them."""
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, fortran, raw = state
+        kind = dtype.value  # an AttributeError for anything but a stand-in: reported as damage
+        size = math.prod(_sizes(shape))
+        if kind.hasobject:
+            if type(raw) is not list or len(raw) != size:
+                raise ValueError("an object array without its list of objects")
+        else:
+            raw = _raw(raw)
+            if len(raw) != size * kind.itemsize:
+                raise ValueError("an array whose bytes do not fill its shape")
+            _check_characters(raw, kind)
+        if not len(raw) and math.prod(max(side, 1) for side in shape) > _EMPTY:
+            raise ValueError(f"an empty array of shape {shape}")
+        super().__setstate__((1, tuple(shape), kind, bool(fortran), raw))
+
+
+def _sizes(shape: tuple) -> tuple[int, ...]:
+    if type(shape) is not tuple or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError("an array of a shape that none can have")
+    return shape
+
+
+def _raw(value: bytes | bytearray | str) -> bytes:
+    """The bytes of an array; no copy is made of bytes."""
+    if isinstance(value, str):
+        return value.encode("latin1")
+    if not isinstance(value, (bytes, bytearray)):  # bytes(n) would make n zeros
+        raise ValueError(f"{type(value).__name__} instead of an array's bytes")
+    return bytes(value)
+
+
+def _check_characters(raw: bytes | bytearray, kind: np.dtype) -> None:
+    """Refuses numbers that are no characters, of which NumPy makes strings that crash the interpreter."""
+    if kind.kind == "U" and len(raw) and np.frombuffer(raw, f"{kind.byteorder}u4").max() > sys.maxunicode:
+        raise ValueError("a text with numbers that are no characters")
+
+
+def _empty_array(kind: object, shape: object, code: object) -> Array:
+    """`numpy.core.multiarray._reconstruct`: an empty array that its state fills."""
+    del shape, code
+    if kind is not _NDARRAY:
+        raise Refused("a subclass of numpy.ndarray")
+    return np.ndarray.__new__(Array, (0,), np.int8)
+
+
+def _scalar(dtype: Dtype, raw: bytes | str) -> bool | int | float | str | bytes:
+    """`numpy.core.multiarray.scalar`, as a Python value."""
+    if dtype.value.hasobject:
+        raise Refused("an object scalar")
+    raw = _raw(raw)
+    _check_characters(raw, dtype.value)
+    return np.frombuffer(raw, dtype.value, count=1)[0].item()
+
+
+def _from_buffer(raw: bytes | bytearray, dtype: Dtype, shape: tuple, order: str) -> Array:
+    """`numpy.core.numeric._frombuffer`: how protocol 5 stores an array."""
+    if dtype.value.hasobject:
+        raise Refused("an object array in a buffer")
+    _check_characters(raw, dtype.value)
+    array = np.frombuffer(raw, dtype.value).reshape(_sizes(shape), order=order)
+    if not array.size and math.prod(max(side, 1) for side in shape) > _EMPTY:
+        raise ValueError(f"an empty array of shape {shape}")
+    return array.view(Array)
+
+
+def _encode(text: str | LargeText, encoding: str) -> bytes:
+    """`_codecs.encode`: how protocols before 3 store bytes."""
+    if encoding not in ("latin1", "latin-1"):
+        raise Refused(f"the encoding {str(encoding)[:50]!r}")
+    return text.raw if isinstance(text, LargeText) else text.encode("latin1")
+
+
+def _no_bytes() -> bytes:
+    """`bytes()`: how protocols before 3 store b""."""
+    return b""
+
+
+def key(value: object) -> str | int | None:
+    """A key of a dict or a member of a set: text, also where Python 2 wrote it as bytes, or a whole number.
+
+    Others are refused: computing the hash of nested tuples can take longer than the universe lasts, and
+    large integers can be chosen to have one hash.
+    """
+    if isinstance(value, bytes) and len(value) < _KEY:
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value.decode("latin1")
+    if isinstance(value, str) or value is None or (isinstance(value, int) and abs(value) < 1 << 60):
+        return value
+    raise Excess(f"a dict or set with a key of type {type(value).__name__}")
+
+
+def _dict(pairs: object = ()) -> dict:
+    """`collections.OrderedDict`."""
+    return {key(name): value for name, value in pairs}
+
+
+def _set(values: object = ()) -> set:
+    return {key(value) for value in values}
+
+
+def _frozenset(values: object = ()) -> frozenset:
+    return frozenset(_set(values))
+
+
+ALLOWED = {
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): Dtype,
+    ("_codecs", "encode"): _encode,
+    ("collections", "OrderedDict"): _dict,
+    **{
+        (f"numpy.{core}.{name}", attribute): value
+        for core in ("core", "_core")
+        for name, attribute, value in (
+            ("multiarray", "_reconstruct", _empty_array),
+            ("multiarray", "scalar", _scalar),
+            ("numeric", "_frombuffer", _from_buffer),
+        )
+    },
+    **{
+        (module, name): value
+        for module in ("builtins", "__builtin__")
+        for name, value in (("bytes", _no_bytes), ("set", _set), ("frozenset", _frozenset))
+    },
+}
