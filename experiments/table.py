@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from msa_jax import cli, run
+from msa_jax.process import prepare_process
 from msa_jax.progress import say
 
 
@@ -26,7 +27,7 @@ def train(folder: Path, config: str, overrides: Mapping[str, Any]) -> tuple[Path
       (folder, what its results.json holds).
     """
     command = cli.parse([f"--config={config}", *(f"--config.{k}={v}" for k, v in overrides.items())])
-    run.prepare_process(command.config)
+    prepare_process(command.config)
     say(f"--- {folder}")
     return folder, run.train_and_evaluate(command.config, folder)
 

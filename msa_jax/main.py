@@ -18,8 +18,9 @@ def _run(argv: list[str]) -> None:
         return
     # Imported late: --help and a typo are answered at once.
     from msa_jax import run
+    from msa_jax.process import prepare_process
 
-    run.prepare_process(command.config)
+    prepare_process(command.config)
     if command.mode == "train":
         command = run.with_data(command)
         run.train_and_evaluate(command.config, command.workdir)

@@ -30,12 +30,6 @@ SHOWN = ("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_no
 SHOWN = (*SHOWN, *(f"{name}_{emotion}" for emotion in metrics.EMOTIONS for name in ("acc", "f1")))
 
 
-def prepare_process(config: ConfigDict) -> None:
-    """Keeps compiled programs on disk, so that the next start of the same shapes need not compile."""
-    if jax.config.jax_compilation_cache_dir is None:  # JAX_COMPILATION_CACHE_DIR says otherwise
-        jax.config.update("jax_compilation_cache_dir", str(setup.cache_folder(config) / "xla"))
-
-
 def with_data(command: Command) -> Command:
     """The command itself, or, without any data for it, the same on the embedded corpus.
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import re
 import sys
@@ -105,7 +106,7 @@ def _run(arguments: argparse.Namespace) -> None:
     folder = None
     if arguments.build:
         with contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext():
-            folder = str(_build(found, train, arguments.other_counts))
+            folder = str(_build(found, [*reading, *caching], arguments.other_counts))
         if not arguments.json:
             print(f"\nBuilt\n  {folder}")
     if arguments.json:
@@ -114,12 +115,17 @@ def _run(arguments: argparse.Namespace) -> None:
     sys.stdout.flush()
 
 
-def _build(found: "Inspection", train: list[str], other_counts: bool) -> Path:
+def _build(found: "Inspection", overrides: list[str], other_counts: bool) -> Path:
     """Converts as the training command would, so that it finds the build; returns where it lies."""
     from msa_jax import cli, setup
+    from msa_jax.data import advice
 
+    if found.corpus is None:
+        raise UserError(f"{found.path}: {found.refusal}; name its corpus with --corpus")
+    # What is refused is tried as well: it is the build that says what to do about it.
+    train = advice.training(dataclasses.replace(found, refusal=""), overrides)
     if not train:
-        raise UserError(f"{found.path}: {found.refusal or 'has neither words nor features of the text'}")
+        raise UserError(f"{found.path}: has neither words nor features of the text, and cannot be trained on")
     # That the suggested command accepts other counts does not mean that the user has.
     config = cli.parse([*train, f"--config.data.other_counts={other_counts}"]).config
     return setup.open_corpus(config).folder

@@ -167,11 +167,7 @@ def _divided(clips: Sequence[checks.Clip], cut: Cut) -> tuple[list[checks.Clip],
 
 def _refusal(clips: Sequence[checks.Clip], facts: Corpus) -> str:
     """Why the checks of a build refuse the clips; "" where they do not."""
-    try:
-        checks.check(clips, facts, "")
-    except UserError as error:
-        return str(error).removeprefix(": ").removesuffix("; correct the file and start again")
-    return ""
+    return "; ".join(checks.problems(clips, facts))
 
 
 def _counts(clips: Sequence[checks.Clip]) -> dict[str, int]:

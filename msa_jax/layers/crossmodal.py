@@ -150,7 +150,7 @@ class AttentionStack(nn.Module):
             x_BTD = with_positions(x_BTD, scale=False)
             source_BSD = None if source_BSD is None else with_positions(source_BSD, scale=False)
         stack = nn.scan(
-            _AttentionLayer,
+            nn.remat(_AttentionLayer, prevent_cse=False),  # its large arrays are made again, not kept
             variable_axes={"params": 0},
             split_rngs={"params": True, "dropout": True},
             in_axes=nn.broadcast,

@@ -20,7 +20,6 @@ from msa_jax.data.datasets.prepared import Prepared, prepare
 from msa_jax.data.datasets.ur_funny import UrFunny
 from msa_jax.data.example import Example
 from msa_jax.data.splits import Cut
-from msa_jax.errors import UserError
 from msa_jax.modalities import STREAMS
 from msa_jax.progress import watched
 
@@ -177,5 +176,5 @@ def _content_hash(path: Path) -> str:
                 ):
                     total.update(block)
         except OSError as error:
-            raise UserError(f"{file}: cannot be read ({error.strerror or error})") from None
+            raise readers.clean.unreadable(file, error) from None
     return total.hexdigest()

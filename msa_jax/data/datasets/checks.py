@@ -73,7 +73,14 @@ def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, ...]:
         another shape or out of range, an aligned clip has not one row per word, widths differ, or a modality
         has rows but not one finite number. Lists every kind, with first ids.
     """
-    problems = [
+    if found := problems(clips, facts):
+        raise UserError(f"{where}: {'; '.join(found)}; {_remedy(clips, facts)}")
+    return tuple(max(_widths(clips, name), default=1) for name in FEATURES)
+
+
+def problems(clips: Sequence[Clip], facts: Corpus) -> list[str]:
+    """What `check` refuses, a few words on each kind; nothing where it does not."""
+    return [
         problem
         for problem in (
             named("clip ids occur twice", _twice(clips)),
@@ -89,9 +96,16 @@ def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, ...]:
         )
         if problem
     ]
-    if problems:
-        raise UserError(f"{where}: {'; '.join(problems)}; correct the file and start again")
-    return tuple(max(_widths(clips, name), default=1) for name in FEATURES)
+
+
+def _remedy(clips: Sequence[Clip], facts: Corpus) -> str:
+    """What to do about what `check` refuses."""
+    labelled = [clip for clip in clips if not np.isnan(clip.label).any()]
+    if not labelled:
+        return "add labels, or score the clips with a trained run by --mode=predict"
+    if not any(np.shape(c.label) == facts.label_shape and _within(c.label, facts) for c in labelled):
+        return f"if this is not {facts.title}, choose a config of its corpus; else correct the labels"
+    return "correct the file and start again"
 
 
 def has_text_features(clips: Sequence[Clip]) -> bool:

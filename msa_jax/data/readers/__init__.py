@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -59,12 +60,12 @@ def _well_formed(path: Path, format: str) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        raise UserError(f"{path}: cannot be read ({e.strerror or e})") from e
+        raise clean.unreadable(path, e) from e
     except _ODD as e:
         reason = next(iter(str(e).splitlines()), "")[:200]
         raise UserError(
-            f"{path}: looks like a {format}, but its contents are of another form "
-            f"({type(e).__name__}: {reason})"
+            f"{path}: recognised as {format}, but its contents are of another form "
+            f"({type(e).__name__}: {reason}); copy it again, or save it in that form"
         ) from e
 
 
@@ -153,23 +154,31 @@ def files(path: str | Path) -> list[Path]:
       UserError: nothing is there, or the folder holds no corpus or more than one.
     """
     path = Path(path).expanduser()
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path.is_file, False where it may not be asked
         return csd.members(path) if path.suffix.lower() == ".csd" else [path]  # its splits may lie beside it
     return _folder(path)[1]
 
 
 def _folder(path: Path) -> tuple[ModuleType, list[Path]]:
     """(format, members) of the corpus in a folder."""
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder")
     try:
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder; check the path")
+        if not path.is_dir():
+            raise UserError(
+                f"{path}: is neither a file nor a folder (a pipe?); save the data to a file first"
+            )
         found = [(format, format.members(path)) for format in _FOLDERS]
         found = [(format, members) for format, members in found if members]
         inside = sorted(item.name for item in path.iterdir())
     except OSError as e:
-        raise UserError(f"{path}: cannot be read ({e.strerror or e})") from None
+        raise clean.unreadable(path, e) from None
+    if not found and not inside:
+        raise UserError(
+            f"{path}: the folder is empty; name a feature file, or the folder that holds a corpus"
+        )
     if not found:
-        shown = ", ".join(inside[:5]) or "nothing"
+        shown = ", ".join(inside[:5])
         raise UserError(
             f"{path}: the folder holds no corpus ({', '.join(words_pickle.FOLDER)}, UR-FUNNY's *_sdk.pkl, "
             f"audio_<split>.h5 ..., or .csd files), only {shown}; name one file"
@@ -186,7 +195,7 @@ def _folder(path: Path) -> tuple[ModuleType, list[Path]]:
 def _open(path: str | Path) -> tuple[Path, ModuleType, object]:
     """(path, the module of its format, the content as that module takes it)."""
     path = Path(path).expanduser()
-    if not path.is_file():
+    if not os.path.isfile(path):
         format, members = _folder(path)
         if format is not words_pickle:
             return path, format, path
@@ -204,7 +213,7 @@ def _open(path: str | Path) -> tuple[Path, ModuleType, object]:
         raise UserError(f"{path}: could be {names}; save it so that only one is possible")
     if not candidates:
         hint = describe(contents[0])
-        raise UserError(f"{path}: a {kinds[0]} file, but of no known format{hint}; {KNOWN}")
+        raise UserError(f"{path}: the file is {kinds[0]}, but of no known format{hint}; {KNOWN}")
     format, content = candidates[0]
     if isinstance(content, dict):
         _one_per_split([clean.string(key) for key in content], path)

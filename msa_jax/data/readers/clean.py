@@ -120,6 +120,8 @@ def labels(values: object, count: int) -> np.ndarray:
       ValueError: the labels are no numbers, or not one (or four, or seven) a clip.
     """
     array = _numbers(values)
+    if array.shape[:1] != (count,):
+        raise ValueError(f"{array.size} numbers for {count} clips")
     if array.dtype == object:
         array = np.asarray([np.ravel(_numbers(value)) for value in array], np.float64)
     array = array.astype(np.float64).reshape(count, -1 if count else 1)
@@ -138,7 +140,15 @@ class NoTextFeatures(UserError):
 
     def __init__(self, where: object) -> None:
         """Says so of `where`, the file."""
-        super().__init__(f"{where} has no text features; use --config.text.encoder=<name>")
+        super().__init__(
+            f"{where} has no text features; use --config.text.encoder=roberta-base or another encoder"
+        )
+
+
+def unreadable(path: object, error: OSError) -> UserError:
+    """The error to raise where the system does not let a file or folder be read."""
+    reason = error.strerror or error
+    return UserError(f"{path}: cannot be read ({reason}); see to its permissions and to the disk")
 
 
 def features(value: object) -> np.ndarray:

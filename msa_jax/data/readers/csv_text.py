@@ -17,9 +17,10 @@ def matches(path: object) -> bool:
     if not isinstance(path, Path):
         return False
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        # What is not UTF-8 further on is for the reader to tell.
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             return "text" in _header(next(csv.reader([file.readline(65536)]), []))
-    except (UnicodeDecodeError, csv.Error):
+    except csv.Error:
         return False
 
 
@@ -107,7 +108,8 @@ def _split_column(columns: list[str], where: str, split_name: str | None) -> str
     found = [name for name in _SPLIT_COLUMNS if name in columns]
     if len(found) > 1:
         raise UserError(
-            f"{where}: both {' and '.join(found)} divide the clips; set data.split_name to one of them"
+            f"{where}: both {' and '.join(found)} divide the clips; set --config.data.split_name to one "
+            "of them"
         )
     return found[0] if found else None
 

@@ -7,15 +7,16 @@ import h5py
 import numpy as np
 
 from msa_jax.data.readers import clean, csv_text, safe_pickle
+from msa_jax.data.readers.hdf5 import opened
+from msa_jax.data.readers.utterance_npz import ZIP_ERRORS
 from msa_jax.errors import UserError
 
 _FOREIGN = {
-    b"\x1f\x8b": "compressed by gzip (unpack it first)",
-    b"BZh": "compressed by bzip2 (unpack it first)",
-    b"\xfd7zXZ\x00": "compressed by xz (unpack it first)",
     b"%PDF": "a PDF",
+    b"\x89PNG": "a picture (PNG)",
     b"\x93NUMPY": "a single NumPy array (.npy)",
 }
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 
 
 def kinds_of(path: Path, known: str) -> list[str]:
@@ -34,16 +35,19 @@ def kinds_of(path: Path, known: str) -> list[str]:
             file.seek(max(path.stat().st_size - 1, 0))
             last = file.read(1)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise clean.unreadable(path, error) from None
     if not head:
-        raise UserError(f"{path}: the file is empty")
+        raise UserError(f"{path}: the file is empty; copy or download it again")
     if head.startswith(b"PK\x03\x04"):
         return ["zip"]
     if head == b"\x89HDF\r\n\x1a\n":
         return ["HDF5"]
+    for magic, name in _COMPRESSED.items():
+        if head.startswith(magic):
+            raise UserError(f"{path}: the file is compressed by {name}; unpack it and name what comes out")
     for magic, name in _FOREIGN.items():
         if head.startswith(magic):
-            raise UserError(f"{path}: the file is {name}; {known}")
+            raise UserError(f"{path}: the file is {name}; name a feature file; {known}")
     # Protocols 2 and later begin with their number; 0 and 1 are told by the opcodes they begin and end with.
     kinds = ["pickle"] if head[0] == 0x80 or (head[:1] in b"(]}" and last == b".") else []
     if csv_text.matches(path):
@@ -51,7 +55,7 @@ def kinds_of(path: Path, known: str) -> list[str]:
     if not kinds:
         raise UserError(
             f"{path}: no pickle, no .npz, no HDF5, and no UTF-8 text whose first line has a column 'text'; "
-            f"{known}"
+            f"name a feature file; {known}"
         )
     return kinds
 
@@ -70,8 +74,10 @@ def content_of(path: Path, kind: str) -> object:
         return safe_pickle.load(path)
     if kind in ("text", "HDF5"):
         return path
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"{path}: the archive is truncated or damaged; copy it again")
+    try:
+        zipfile.ZipFile(path).close()  # np.load leaves the file open where it fails
+    except ZIP_ERRORS as error:
+        raise UserError(f"{path}: the archive is truncated or damaged ({error}); copy it again") from None
     return np.load(path, allow_pickle=False)
 
 
@@ -82,9 +88,10 @@ def describe(content: object) -> str:
         content.close()
         return f" (arrays {names})"
     if isinstance(content, dict):
-        return f" (keys {', '.join(clean.string(key) for key in list(content)[:8])})"
+        names = ", ".join(clean.string(key) for key in list(content)[:8])
+        return f" (keys {names})" if names else " (an empty dict)"
     if isinstance(content, Path) and h5py.is_hdf5(content):
-        with h5py.File(content) as file:
+        with opened(content) as file:
             names = ", ".join(list(file)[:8])
         return f" ({names}; name the folder where it is one array of several, as audio_train.h5 is)"
     return f" ({type(content).__name__})"

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
+from msa_jax.data.readers.clean import unreadable
 from msa_jax.data.readers.pickled_arrays import ALLOWED, Array, Dtype, Excess, LargeText, Refused, key
 from msa_jax.errors import UserError
 
@@ -78,7 +79,7 @@ def load(path: Path) -> object:
             "lists and dicts"
         ) from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise unreadable(path, error) from None
     except MemoryError:
         raise UserError(f"{path}: there is not enough memory to read the pickle ({size} bytes)") from None
     except Exception as error:  # a damaged pickle can raise nearly anything

@@ -1,5 +1,6 @@
 """An .npz archive with one audio and one vision vector per clip."""
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from msa_jax.errors import UserError
 
 NAME = "utterance .npz"
 _PREFIX = "split_"
+# What a damaged archive can raise: one bit is enough to make another method of it, or a password.
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
 
 
 def matches(content: object) -> bool:
@@ -39,12 +42,7 @@ def reader(
     """
     division = _division(content.files, where, split_name)
     wanted = ["id", "text", "label", "audio", "vision", *([division] if division else [])]
-    try:
-        arrays = {name: content[name] for name in wanted if name in content.files}
-    except ValueError:
-        raise UserError(f"{where}: holds Python objects, which are not loaded; save plain arrays") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{where}: the archive is damaged ({error}); copy it again") from None
+    arrays = {name: _array(content, name, where) for name in wanted if name in content.files}
     count = len(arrays["id"])
     if require_labels and "label" not in arrays:
         raise UserError(f"{where}: an {NAME} needs 'label', found only {', '.join(content.files)}")
@@ -74,6 +72,20 @@ def reader(
     return examples
 
 
+def _array(content: np.lib.npyio.NpzFile, name: str, where: str) -> np.ndarray:
+    try:
+        return content[name]
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise UserError(
+                f"{where}: {name} holds Python objects, which are not loaded; save plain arrays of numbers "
+                "or text"
+            ) from None
+        raise UserError(f"{where}: {name} is damaged ({error}); copy the file again") from None
+    except ZIP_ERRORS as error:
+        raise UserError(f"{where}: the archive is damaged ({error}); copy it again") from None
+
+
 def _division(names: list[str], where: str, split_name: str | None) -> str | None:
     divisions = [name for name in names if name.startswith(_PREFIX)]
     if split_name is not None:
@@ -86,7 +98,8 @@ def _division(names: list[str], where: str, split_name: str | None) -> str | Non
         return chosen
     if len(divisions) > 1:
         raise UserError(
-            f"{where}: {len(divisions)} divisions ({', '.join(divisions)}); set data.split_name to one"
+            f"{where}: {len(divisions)} divisions ({', '.join(divisions)}); set --config.data.split_name to "
+            "one"
         )
     return divisions[0] if divisions else None
 

@@ -40,7 +40,9 @@ def test_no_split_column(tmp_path):
 
 def test_both_split_columns_need_a_choice(tmp_path):
     text = "video_id,clip_id,text,label,split,mode\nv,1,a,0,train,test\n"
-    with pytest.raises(UserError, match=r"both split and mode divide the clips; set data\.split_name"):
+    with pytest.raises(
+        UserError, match=r"both split and mode divide the clips; set --config\.data\.split_name"
+    ):
         _read(tmp_path, text)
     assert _read(tmp_path, text, split_name="mode")[0].split == "test"
     with pytest.raises(UserError, match="split_name is 'fold', but the columns are"):

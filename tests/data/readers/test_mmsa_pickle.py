@@ -204,7 +204,7 @@ def test_text_features_without_a_mask_end_with_zeros(tmp_path, aligned):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a: a.pop("text"), r"a\.pkl has no text features; use --config.text.encoder=<name>$"),
+        (lambda a: a.pop("text"), r"a\.pkl has no text features; use --config.text.encoder=roberta-base"),
         (lambda a: a.update(text=a["text"][:2]), "3 ids but text 2"),
         (lambda a: a.update(text=TEXTS), r"text must be \(clips, rows, width\)"),
         (lambda a: a.update(text_bert=np.ones((3, 3, 5))), r"text_bert must be \(3, 3, 6\) .* \(3, 3, 5\)"),

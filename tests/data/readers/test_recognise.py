@@ -83,7 +83,10 @@ def test_foreign_archive(tmp_path):
 def test_folders(tmp_path):
     with pytest.raises(UserError, match="no such file or folder"):
         readers.read(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"no corpus \(train.pkl, .*, only nothing"):
+    with pytest.raises(UserError, match="the folder is empty"):
+        readers.read(tmp_path)
+    (tmp_path / "notes").touch()
+    with pytest.raises(UserError, match=r"no corpus \(train.pkl, .*, only notes"):
         readers.read(tmp_path)
     (tmp_path / "train.pkl").write_bytes(pickle.dumps(MMSA))
     with pytest.raises(UserError, match="each hold a list of clips"):

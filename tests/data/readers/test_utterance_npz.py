@@ -44,7 +44,7 @@ def test_vectors_become_rows(tmp_path, arrays):
 
 def test_several_divisions_need_a_choice(tmp_path, arrays):
     arrays["split_b"] = np.array(["test", "test", "train"])
-    with pytest.raises(UserError, match=r"2 divisions \(split_a, split_b\); set data\.split_name"):
+    with pytest.raises(UserError, match=r"2 divisions \(split_a, split_b\); set --config\.data\.split_name"):
         _read(tmp_path, arrays)
     for name in ("b", "split_b"):
         assert [clip.split for clip in _read(tmp_path, arrays, split_name=name)] == ["test", "test", "train"]

@@ -1,0 +1,212 @@
+"""A corpus of CMU-MOSEI's size and unaligned lengths, from the pickle to the training step, with its memory.
+
+    python experiments/streaming.py [--folder=DIR] [--scale=1.0] [--steps=20] [--keep]
+
+Writes a pickle in MMSA's form with MOSEI's clips (16326 / 1871 / 4659, audio up to 500 x 74, vision up to
+500 x 35, texts; random numbers, 5 GB at --scale=1), converts it, lets the input pipeline run alone, and
+trains MulG on it. Each part runs in a process of its own and prints one JSON line; the last compares them. At
+scale 1 the folder needs 8 GB.
+"""
+
+import argparse
+import json
+import pickle
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+COUNTS = {"train": 16326, "valid": 1871, "test": 4659}
+FRAMES, AUDIO, VISION, TOKENS = 500, 74, 35, 50
+PARTS = ("write", "convert", "pipeline", "train")
+BATCHES = 100  # that the pipeline alone is timed over
+
+
+def write(path: Path, scale: float) -> dict[str, object]:
+    """The pickle: lengths differ tenfold within each modality, audio and vision of a clip go together."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    words = np.array(["".join(rng.choice(list("aeioulmnrst"), 5)) for _ in range(2000)])
+    content = {}
+    for split, count in COUNTS.items():
+        n = max(int(count * scale), 40)
+        seconds = np.exp(rng.uniform(np.log(0.1), 0.0, n))  # of the longest clip
+        arrays: dict[str, object] = {"id": [f"{split}{i // 5}$_${i % 5}" for i in range(n)]}
+        for name, width in (("audio", AUDIO), ("vision", VISION)):
+            lengths = np.clip(seconds * FRAMES * rng.uniform(0.8, 1.0, n), 1, FRAMES).astype(int)
+            rows = rng.standard_normal((n, FRAMES, width), np.float32)
+            for clip, length in zip(rows, lengths, strict=True):
+                clip[length:] = 0
+            arrays[name], arrays[f"{name}_lengths"] = rows, lengths.tolist()
+        spoken = np.maximum(seconds * 40, 1).astype(int)
+        arrays["raw_text"] = [" ".join(rng.choice(words, length)) for length in spoken]
+        arrays["text_bert"] = rng.integers(0, 30000, (n, 3, TOKENS))
+        arrays["regression_labels"] = np.clip(rng.normal(size=n), -3, 3).astype(np.float32)
+        content[split] = arrays
+    with path.open("wb") as file:
+        pickle.dump(content, file, protocol=5)
+    return {"megabytes": path.stat().st_size // 2**20}
+
+
+def config_of(path: Path, scale: float) -> object:
+    """MulG as shipped for MOSEI, each modality on its own time line, the text through a small encoder."""
+    from msa_jax import cli
+
+    values = {
+        "data.path": path,
+        "data.cache": path.parent / "cache",
+        "data.other_counts": scale != 1,
+        "text.encoder": "scratch",
+        "text.scratch.num_layers": 1,
+    }
+    return cli.parse(
+        ["--config=configs/mulg_mosei.py", *(f"--config.{k}={v}" for k, v in values.items())]
+    ).config
+
+
+def convert(path: Path, scale: float) -> dict[str, object]:
+    """The build, as the training command makes it at its first start."""
+    from msa_jax import setup
+
+    corpus = setup.open_corpus(config_of(path, scale))
+    stored = sum(file.stat().st_size for file in corpus.folder.rglob("*") if file.is_file())
+    return {"clips": sum(corpus.counts.values()), "stored_megabytes": stored // 2**20}
+
+
+def prepared(config: object) -> tuple:
+    """(corpus, preprocessing, tokenizer, training split, plan): what stands before the first batch."""
+    from msa_jax import setup
+    from msa_jax.data.pipeline import Split
+    from msa_jax.data.plan import BatchPlan, choose_buckets
+
+    corpus = setup.open_corpus(config)
+    how = setup.preprocessing(config, corpus.widths, corpus.streams)
+    tokenizer = setup.make_tokenizer(config, setup.training_texts(corpus))
+    split = Split(corpus.split("train"), tokenizer, how, measure=True)
+    plan = BatchPlan(
+        split.lengths, choose_buckets(split.lengths, config.data.buckets), config.batch_size, seed=0
+    )
+    return corpus, how, tokenizer, split, plan
+
+
+def pipeline(path: Path, scale: float) -> dict[str, object]:
+    """Batches as fast as they come, in shuffled order, with nobody computing on them."""
+    from msa_jax.data.pipeline import batches
+
+    config = config_of(path, scale)
+    started = time.perf_counter()
+    _, _, _, split, plan = prepared(config)
+    scanned = time.perf_counter() - started
+    iterator = batches(split, plan, split.statistics, threads=config.data.threads)
+    next(iterator)
+    started, clips = time.perf_counter(), 0
+    for batch, _ in zip(iterator, range(BATCHES), strict=False):
+        clips += int(batch["mask"].sum())
+    return {
+        "scan_seconds": round(scanned, 1),
+        "clips_per_second": round(clips / (time.perf_counter() - started), 1),
+        "buckets": plan.buckets,
+        "padding": round(plan.padding(), 3),
+        "padding_in_one_bucket": round(type(plan)(split.lengths, plan.buckets[-1:], 16).padding(), 3),
+    }
+
+
+def train(path: Path, scale: float, steps: int) -> dict[str, object]:
+    """Scans, compiles every bucket, and takes some steps: what a run holds at its largest."""
+    import jax
+    import numpy as np
+
+    from msa_jax import setup
+    from msa_jax import train as loop
+    from msa_jax.data.pipeline import Split, batches
+    from msa_jax.process import prepare_process
+
+    config = config_of(path, scale)
+    prepare_process(config)
+    corpus, how, tokenizer, split, plan = prepared(config)
+    valid = Split(corpus.split("valid"), tokenizer, how)
+    encoder, _ = setup.make_encoder(config, tokenizer, how)
+    model = setup.make_model(config, encoder, how)
+    params = setup.init_params(model, how, jax.random.key(0), None)
+    state, _ = loop.make_state(config, model, params, plan, how.modalities)
+    step = jax.jit(loop.train_step, donate_argnums=0)
+    compiled, seconds = {}, []
+    for lengths in plan.buckets:
+        fits = np.flatnonzero((split.lengths <= lengths).all(1))[:1]
+        batch = split.batch(fits, lengths, config.batch_size, split.statistics)
+        started = time.perf_counter()
+        compiled[lengths] = step.lower(state, batch).compile()
+        seconds.append(round(time.perf_counter() - started, 1))
+    clips, busy = 0, 0.0
+    for i, batch in enumerate(batches(split, plan, split.statistics, threads=config.data.threads)):
+        started = time.perf_counter()
+        lengths = tuple(batch[m].shape[1] for m in ("text", "audio", "vision"))
+        state, terms = compiled[lengths](state, batch)
+        jax.block_until_ready(terms)
+        clips, busy = clips + int(batch["mask"].sum()), busy + time.perf_counter() - started
+        if i + 1 == steps:
+            break
+    return {
+        "compile_seconds": seconds,
+        "clips_per_second": round(clips / busy, 1),
+        "clips": len(split) + len(valid),
+    }
+
+
+def measured(part: str, path: Path, args: argparse.Namespace) -> dict[str, object]:
+    """Runs a part in a process of its own and reads what it prints."""
+    command = [sys.executable, __file__, f"--part={part}", f"--folder={path.parent}"]
+    command += [f"--scale={args.scale}", f"--steps={args.steps}"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    line = done.stdout.splitlines()[-1]
+    print(line, flush=True)
+    return json.loads(line)
+
+
+def main() -> None:
+    """All parts, or with --part the one."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, help="where to write; default: a temporary folder")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the clips")
+    parser.add_argument("--steps", type=int, default=20, help="training steps to time")
+    parser.add_argument("--keep", action="store_true", help="leave the files there")
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    folder = args.folder or Path(tempfile.mkdtemp())
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "unaligned_mosei.pkl"
+    if args.part:
+        more = (args.steps,) if args.part == "train" else ()
+        started = time.perf_counter()
+        found = globals()[args.part](path, args.scale, *more)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        wall = round(time.perf_counter() - started, 1)
+        print(json.dumps({"part": args.part, **found, "seconds": wall, "peak_memory_mb": peak}))
+        return
+    try:
+        parts = {part: measured(part, path, args) for part in PARTS}
+    finally:
+        if not args.keep:
+            path.unlink(missing_ok=True)
+            shutil.rmtree(folder / "cache", ignore_errors=True)
+    speeds = (parts[part]["clips_per_second"] for part in ("pipeline", "train"))
+    size = parts["write"]["megabytes"]
+    print(
+        json.dumps(
+            {
+                "conversion_peak_over_pickle": round(parts["convert"]["peak_memory_mb"] / size, 2),
+                "training_peak_mb": parts["train"]["peak_memory_mb"],
+                "pipeline_over_training": round(next(speeds) / next(speeds), 1),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

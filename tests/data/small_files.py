@@ -1,0 +1,130 @@
+"""Small feature files of every format, with nothing wrong with them."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+SPLITS = ("train", "valid", "test")
+CLIPS = 4  # in each split
+
+
+def mmsa() -> dict[str, dict]:
+    """What a good MMSA pickle holds."""
+    rng = np.random.default_rng(0)
+    return {
+        split: {
+            "id": [f"{split}{k // 2}$_${k}" for k in range(CLIPS)],
+            "raw_text": ["a good film"] * CLIPS,
+            "audio": rng.normal(size=(CLIPS, 6, 3)).astype(np.float32),
+            "vision": rng.normal(size=(CLIPS, 5, 2)).astype(np.float32),
+            "audio_lengths": [6, 5, 4, 3],
+            "vision_lengths": [5, 5, 4, 3],
+            "regression_labels": rng.uniform(-3, 3, CLIPS),
+        }
+        for split in SPLITS
+    }
+
+
+def write_mmsa(
+    folder: Path, change: Callable[[dict], object] = lambda content: None, name: str = "features.pkl"
+) -> Path:
+    """Writes an MMSA pickle into a folder, after a change of its content."""
+    content = mmsa()
+    change(content)
+    return write(folder, pickle.dumps(content), name)
+
+
+def write(folder: Path, content: bytes, name: str = "features.pkl") -> Path:
+    """Writes a file into a folder; returns its path."""
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def mult_pickle(folder: Path) -> Path:
+    """A MulT pickle."""
+    rng = np.random.default_rng(0)
+    widths = {"text": 5, "vision": 2, "audio": 3}
+    content = {
+        split: {
+            **{name: rng.normal(size=(CLIPS, 6, width)) for name, width in widths.items()},
+            "labels": rng.uniform(-3, 3, (CLIPS, 1, 1)),
+            "id": np.array([[f"{split}{k}", "0", "1"] for k in range(CLIPS)]),
+        }
+        for split in SPLITS
+    }
+    return write(folder, pickle.dumps(content), "mosi_data.pkl")
+
+
+def npz_file(folder: Path, **changes: object) -> Path:
+    """An utterance .npz, some of its arrays changed."""
+    count = len(SPLITS) * CLIPS
+    arrays = {
+        "id": [f"v{k}_{k}" for k in range(count)],
+        "text": ["a good film"] * count,
+        "label": np.linspace(-3, 3, count),
+        "audio": np.ones((count, 3), np.float32),
+        "split_official": [split for split in SPLITS for _ in range(CLIPS)],
+    }
+    np.savez(folder / "features.npz", **{**arrays, **changes})
+    return folder / "features.npz"
+
+
+def csd_folder(folder: Path) -> Path:
+    """Computational sequences of six videos."""
+    path = folder / "mosi"
+    path.mkdir()
+    for name, root, width in (("COVAREP", "COVAREP", 3), ("Opinion_Labels", "Opinion Segment Labels", 1)):
+        with h5py.File(path / f"CMU_MOSI_{name}.csd", "w") as file:
+            for video in range(6):
+                group = file.create_group(f"{root}/data/video{video}")
+                group["features"] = np.ones((4, width), np.float32)
+                group["intervals"] = np.array([[k, k + 1] for k in range(4)], np.float32)
+    return path
+
+
+def csv_file(folder: Path, header: str = "video_id,clip_id,text,label,mode", row: str = "") -> Path:
+    """Texts and labels, one more row at the end."""
+    rows = [f"{split}{k},0,a good film,1.5,{split}" for split in SPLITS for k in range(CLIPS)]
+    return write(folder, "\n".join([header, *rows, row]).encode(), "label.csv")
+
+
+def words_folder(folder: Path, names: tuple[str, ...] = ("train", "dev", "test")) -> Path:
+    """A words pickle in several files."""
+    path = folder / "mosi"
+    path.mkdir(exist_ok=True)
+    for name in names:
+        clips = [
+            ((["so", "good"], np.ones((2, 2)), np.ones((2, 3))), [[1.0]], f"{name}{k}[0]")
+            for k in range(CLIPS)
+        ]
+        write(path, pickle.dumps(clips), f"{name}.pkl")
+    return path
+
+
+def hdf5_folder(folder: Path) -> Path:
+    """HDF5 files with an array each."""
+    path = folder / "mosi"
+    path.mkdir()
+    shapes = {"audio": (CLIPS, 6, 3), "text": (CLIPS, 6, 2), "y": (CLIPS, 1)}
+    for split in SPLITS:
+        for array, shape in shapes.items():
+            with h5py.File(path / f"{array}_{split}.h5", "w") as file:
+                file["d1"] = np.ones(shape)
+    return path
+
+
+def ur_funny_folder(folder: Path) -> Path:
+    """UR-FUNNY, one clip in each split."""
+    path = folder / "ur_funny"
+    path.mkdir()
+    folds = {"train": ["1"], "dev": ["2"], "test": ["3"]}
+    names = [name for fold in folds.values() for name in fold]
+    clip = {"punchline_sentence": "ha", "context_sentences": []}
+    write(path, pickle.dumps(folds), "data_folds.pkl")
+    write(path, pickle.dumps(dict.fromkeys(names, clip)), "language_sdk.pkl")
+    write(path, pickle.dumps(dict.fromkeys(names, 1)), "humor_label_sdk.pkl")
+    return path
