@@ -1,6 +1,11 @@
-"""Small feature files of every format, with nothing wrong with them."""
+"""Small feature files of every format, with nothing wrong with them.
 
+python -m tests.data.small_files FOLDER     writes one of each, to try the commands on
+"""
+
+import json
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,15 +79,27 @@ def npz_file(folder: Path, **changes: object) -> Path:
 
 
 def csd_folder(folder: Path) -> Path:
-    """Computational sequences of six videos."""
+    """Computational sequences of six videos: four segments of a second each, two words in every one."""
     path = folder / "mosi"
     path.mkdir()
-    for name, root, width in (("COVAREP", "COVAREP", 3), ("Opinion_Labels", "Opinion Segment Labels", 1)):
+    rng = np.random.default_rng(0)
+    sequences = {  # root and columns, and rows in a second
+        "COVAREP": ("COVAREP", 3, 10),
+        "FACET": ("FACET 4.2", 2, 5),
+        "Opinion_Labels": ("Opinion Segment Labels", 1, 1),
+        "TimestampedWords": ("words", 0, 2),
+    }
+    for name, (root, width, rate) in sequences.items():
         with h5py.File(path / f"CMU_MOSI_{name}.csd", "w") as file:
             for video in range(6):
                 group = file.create_group(f"{root}/data/video{video}")
-                group["features"] = np.ones((4, width), np.float32)
-                group["intervals"] = np.array([[k, k + 1] for k in range(4)], np.float32)
+                start = np.arange(4 * rate) / rate
+                group["intervals"] = np.stack([start, start + 1 / rate], 1).astype(np.float32)
+                words = np.array([[b"good"], [b"film"]] * 4)
+                rows = rng.uniform(-3, 3, (4 * rate, width)).astype(np.float32)
+                group["features"] = rows if width else words
+    splits = {"train": [0, 1], "valid": [2, 3], "test": [4, 5]}
+    write(path, json.dumps({k: [f"video{i}" for i in v] for k, v in splits.items()}).encode(), "splits.json")
     return path
 
 
@@ -109,22 +126,60 @@ def hdf5_folder(folder: Path) -> Path:
     """HDF5 files with an array each."""
     path = folder / "mosi"
     path.mkdir()
-    shapes = {"audio": (CLIPS, 6, 3), "text": (CLIPS, 6, 2), "y": (CLIPS, 1)}
+    rng = np.random.default_rng(0)
+    shapes = {"audio": (CLIPS, 6, 3), "video": (CLIPS, 6, 2), "text": (CLIPS, 6, 5), "y": (CLIPS, 1)}
     for split in SPLITS:
         for array, shape in shapes.items():
             with h5py.File(path / f"{array}_{split}.h5", "w") as file:
-                file["d1"] = np.ones(shape)
+                file["d1"] = rng.uniform(-3, 3, shape)
     return path
 
 
 def ur_funny_folder(folder: Path) -> Path:
-    """UR-FUNNY, one clip in each split."""
+    """UR-FUNNY, two clips in each split, one word of context before two of punchline."""
     path = folder / "ur_funny"
     path.mkdir()
-    folds = {"train": ["1"], "dev": ["2"], "test": ["3"]}
+    folds = {"train": [1, 2], "dev": [3, 4], "test": [5, 6]}
     names = [name for fold in folds.values() for name in fold]
-    clip = {"punchline_sentence": "ha", "context_sentences": []}
+    rng = np.random.default_rng(0)
+
+    def features(width: int) -> dict[int, dict]:
+        return {
+            name: {
+                "punchline_features": rng.normal(size=(2, width)),
+                "context_features": [rng.normal(size=(1, width))],
+            }
+            for name in names
+        }
+
+    clip = {"punchline_sentence": "he laughed", "context_sentences": ["so"]}
     write(path, pickle.dumps(folds), "data_folds.pkl")
     write(path, pickle.dumps(dict.fromkeys(names, clip)), "language_sdk.pkl")
-    write(path, pickle.dumps(dict.fromkeys(names, 1)), "humor_label_sdk.pkl")
+    write(path, pickle.dumps({name: name % 2 for name in names}), "humor_label_sdk.pkl")
+    write(path, pickle.dumps(features(3)), "covarep_features_sdk.pkl")
+    write(path, pickle.dumps(features(2)), "openface_features_sdk.pkl")
     return path
+
+
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "MMSA pickle": write_mmsa,
+    "MulT pickle": mult_pickle,
+    "words pickle": words_folder,
+    "CSV of texts and labels": csv_file,
+    "utterance .npz": npz_file,
+    "CMU-MultimodalSDK .csd": csd_folder,
+    "HDF5 per array": hdf5_folder,
+    "UR-FUNNY SDK pickles": ur_funny_folder,
+}
+
+
+def main(folder: Path) -> None:
+    """Writes one of each format and prints where they are."""
+    for name, make in WRITERS.items():
+        place = folder / "".join(c if c.isalnum() else "_" for c in name.lower())
+        place.mkdir(parents=True)
+        print(f"{name}: {make(place)}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
