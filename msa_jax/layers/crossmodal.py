@@ -194,8 +194,10 @@ class Copies(nn.Module):
         step = [jnp.zeros((1, 1, *x.shape[2:]), x.dtype) for x in inputs[0]]
 
         def init(key: Array) -> Any:
+            # One by one, not by vmap: two batched QR factorisations (of orthogonal starts) at a time can wait
+            # for each other for ever in XLA's thread pool, on a machine with two cores for one.
             keys = jax.random.split(key, copies)
-            return jax.vmap(lambda k: module.init(k, *step, train=False)["params"])(keys)
+            return jax.lax.map(lambda k: module.init(k, *step, train=False)["params"], keys)
 
         def apply(own: tuple[Any, Array | None], arguments: tuple[Array, ...]) -> Any:
             params, key = own

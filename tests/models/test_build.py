@@ -1,8 +1,10 @@
 """From a config's `model` section to a module."""
 
+import jax
+import jax.extend
 import pytest
 
-from msa_jax import cli, models
+from msa_jax import cli, models, setup
 from msa_jax.models.mulg import MulG
 from msa_jax.text import Encoder, EncoderConfig
 
@@ -31,3 +33,25 @@ def test_an_unknown_model_and_classes_for_crosssent_are_refused():
     section = cli.load_config("configs/crosssent_mosi.py")[0].model.to_dict()
     with pytest.raises(ValueError, match="ranks scores"):
         models.build(section, **COMMON)
+
+
+def _equations(jaxpr):
+    """All equations of a program, those of its inner programs included."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            yield from _equations(inner)
+
+
+@pytest.mark.parametrize("name", ["mulg_mosi", "tecafn_mosi"])
+def test_no_start_needs_several_orthogonal_matrices_at_a_time(name):
+    """Batched QR factorisations share XLA's thread pool with what waits for them, and can wait for ever."""
+    config = cli.parse([f"--config=configs/{name}.py", "--config.text.encoder=features"]).config
+    how = setup.preprocessing(config, {"audio": 3, "vision": 2}, text_width=4)
+    model = setup.make_model(config, None, how)
+    program = jax.make_jaxpr(lambda key: model.init(key, setup.blank_batch(how), train=False))(
+        jax.random.key(0)
+    )
+    ranks = [e.invars[0].aval.ndim for e in _equations(program.jaxpr) if e.primitive.name == "qr"]
+    assert ranks
+    assert set(ranks) == {2}
