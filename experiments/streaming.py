@@ -116,11 +116,11 @@ def pipeline(path: Path, scale: float) -> dict[str, object]:
 
 
 def train(path: Path, scale: float, steps: int) -> dict[str, object]:
-    """Scans, compiles every bucket, and takes some steps: what a run holds at its largest."""
+    """Scans, compiles every bucket, takes some steps and validates: what a run holds at its largest."""
     import jax
     import numpy as np
 
-    from msa_jax import setup
+    from msa_jax import evaluate, setup
     from msa_jax import train as loop
     from msa_jax.data.pipeline import Split, batches
     from msa_jax.process import prepare_process
@@ -150,9 +150,20 @@ def train(path: Path, scale: float, steps: int) -> dict[str, object]:
         clips, busy = clips + int(batch["mask"].sum()), busy + time.perf_counter() - started
         if i + 1 == steps:
             break
+    started = time.perf_counter()
+    evaluate.score(
+        model,
+        state.params,
+        valid,
+        split.statistics,
+        buckets=plan.buckets,
+        batch_size=config.eval_batch_size,
+        threads=config.data.threads,
+    )
     return {
         "compile_seconds": seconds,
         "clips_per_second": round(clips / busy, 1),
+        "validation_seconds": round(time.perf_counter() - started, 1),
         "clips": len(split) + len(valid),
     }
 

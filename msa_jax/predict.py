@@ -115,6 +115,8 @@ class Run:
         Raises:
           UserError: when the numbers of clips, rows or columns do not match.
         """
+        if self.how.text_width and "text" in self.how.modalities and text_features is None:
+            raise UserError(f"the run reads text features of {self.how.text_width} columns, not texts")
         examples = []
         for i, text in enumerate(texts):
             arrays = {}
@@ -143,7 +145,7 @@ class Run:
                     raise UserError(f"clip {e.id}: {m} must be [rows, columns], got shape {rows.shape}")
                 if m in self.how.modalities and len(rows):
                     self.check_width(m, rows.shape[1], f"clip {e.id}")
-                    words = len(e.text_features) or len(e.text.split())
+                    words = len(e.text.split()) or len(e.text_features)
                     if e.aligned and len(rows) != words:
                         raise UserError(f"clip {e.id}: {m} has {len(rows)} rows for {words} words")
                     if not np.isfinite(rows).all():
@@ -163,8 +165,6 @@ class Run:
                 f"clip {e.id}: the run was trained on text features of {wanted} columns, "
                 f"got shape {given.shape}"
             )
-        elif e.text and not len(given):
-            raise UserError(f"clip {e.id}: the run reads text features of {wanted} columns, not texts")
         elif not np.isfinite(given).all():
             raise UserError(f"clip {e.id}: the text features hold NaN or infinity")
 

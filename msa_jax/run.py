@@ -16,6 +16,7 @@ from msa_jax.data.corpora import SPLITS
 from msa_jax.data.datasets import Built, checks
 from msa_jax.data.pipeline import Split
 from msa_jax.data.plan import choose_buckets
+from msa_jax.data.readers.clean import NoTextFeatures, NoWords
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, write_json
 from msa_jax.modalities import STREAMS
@@ -254,13 +255,19 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     report = checks.Report()
     text_width = run.how.text_width
     widths = (*(run.how.widths[m] for m in STREAMS), max(text_width, 1))
-    source = readers.read(
-        path,
-        require_labels=False,
-        split_name=config.data.split_name,
-        text_features=bool(text_width),
-        context=config.data.context,
-    )
+    try:
+        source = readers.read(
+            path,
+            require_labels=False,
+            split_name=config.data.split_name,
+            text_features=bool(text_width),
+            context=config.data.context,
+        )
+    except (NoTextFeatures, NoWords):  # what they advise is fixed by the run
+        reads = f"text features of {text_width} columns" if text_width else "words"
+        raise UserError(
+            f"{path}: this run reads {reads}, which the file has not; bring one with them"
+        ) from None
     examples = [checks.repair(example, widths, report) for example in source]
     for problem, ids in report.problems().items():
         say(f"note: {checks.named(f'clips with {problem}', ids)}")

@@ -131,6 +131,7 @@ def preprocessing(
         time_line=config.data.time_line,
         max_frames=config.data.max_frames,
         text_width=text_width if config.text.encoder == FEATURES else 0,
+        keep_end=config.data.context,
     )
 
 

@@ -92,3 +92,13 @@ def test_the_chosen_modality_is_read_clip_by_clip(script, tmp_path, monkeypatch)
     assert [k for k in range(9) if chosen[k] != 2] == [3]
     assert scores[3, 2] == 0
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
+
+
+def test_streaming_goes_from_the_pickle_to_the_batch(script, tmp_path):
+    streaming = script("streaming")
+    path = tmp_path / "unaligned.pkl"
+    assert streaming.write(path, 0.001)["megabytes"] == path.stat().st_size // 2**20 > 10
+    assert streaming.convert(path, 0.001)["clips"] == 3 * 40
+    found = streaming.pipeline(path, 0.001)
+    assert found["clips_per_second"] > 0
+    assert found["padding"] < found["padding_in_one_bucket"]

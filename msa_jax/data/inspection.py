@@ -37,6 +37,7 @@ class Inspection:
     Attributes:
       path, format: of the file or folder.
       bytes: its size on disk.
+      unread: other feature files in the same folder, where a folder was named.
       corpus: the key in `CORPORA` that it seems to be, or was said to be; None where it fits none.
       reason: why.
       official: whether the clips in each split are the corpus's official ones by number; None without corpus.
@@ -53,12 +54,14 @@ class Inspection:
       leaks: what training and test clips share.
       rows_bytes: all features as float32; also about the most that a build takes on disk.
       batch_bytes: features of `BATCH` clips padded to the longest.
+      reading_bytes: memory that its largest part takes while it is read; only pickles are read whole.
       refusal: why a build refuses the file; "" where it takes it.
     """
 
     path: str
     format: str
     bytes: int
+    unread: list[str]
     corpus: str | None
     reason: str
     official: bool | None
@@ -76,6 +79,7 @@ class Inspection:
     leaks: list[Finding]
     rows_bytes: int
     batch_bytes: int
+    reading_bytes: int
     refusal: str
 
     def has(self, modality: str) -> bool:
@@ -131,6 +135,7 @@ def inspect(
         path=str(source.path),
         format=source.format,
         bytes=sum(file.stat().st_size for file in readers.files(path)),
+        unread=_unread(source.path),
         corpus=corpus,
         reason=reason,
         official=None if facts is None else not was_cut and tuple(counts.values()) == facts.counts,
@@ -150,8 +155,18 @@ def inspect(
         ),
         rows_bytes=4 * sum(width * rows for clip in clips for rows, width in clip.shapes),
         batch_bytes=4 * BATCH * longest,
+        reading_bytes=sum(file.stat().st_size for file in readers.files(path) if "pickle" in source.format),
         refusal=refusal,
     )
+
+
+def _unread(path: Path) -> list[str]:
+    """Names of the feature files beside those that a folder's corpus consists of."""
+    if not path.is_dir():
+        return []
+    read = set(readers.files(path))
+    kinds = (".pkl", ".npz", ".csv", ".csd", ".h5", ".hdf5")
+    return sorted(f.name for f in path.iterdir() if f.suffix.lower() in kinds and f not in read)
 
 
 def _divided(clips: Sequence[checks.Clip], cut: Cut) -> tuple[list[checks.Clip], bool, str]:

@@ -52,6 +52,7 @@ class Preprocessing:
       time_line: "text" brings audio and vision onto the text's time line; "own" leaves each on its own.
       max_frames: longest audio or vision on its own time line; a longer one is resampled to it.
       text_width: features per row of the text where the file brings them; 0 = the text is tokenised.
+      keep_end: of a text that is too long keep the end, not the start (a punchline follows its context).
     """
 
     max_content: int
@@ -61,6 +62,7 @@ class Preprocessing:
     time_line: str = "text"
     max_frames: int = 500
     text_width: int = 0
+    keep_end: bool = False
 
     def without(self, *modalities: str) -> "Preprocessing":
         """The same with some modalities masked out."""
@@ -165,13 +167,15 @@ class Split:
     def _cut(self, steps_T: np.ndarray) -> np.ndarray:
         """Keeps the first special token, `max_content` of the content, and the last special token.
 
-        Of text features, which say nothing of special tokens, it keeps as many rows from the start.
+        Of text features, which say nothing of special tokens, it keeps as many rows.
         """
-        limit = self._how.max_content + 2
+        how, limit = self._how, self._how.max_content + 2
         if len(steps_T) <= limit:
             return steps_T
-        if self._how.text_width:
-            return steps_T[:limit]
+        if how.text_width:
+            return steps_T[-limit:] if how.keep_end else steps_T[:limit]
+        if how.keep_end:
+            return np.concatenate([steps_T[:1], steps_T[1 - limit :]])
         return np.concatenate([steps_T[: limit - 1], steps_T[-1:]])
 
     def batch(

@@ -43,6 +43,8 @@ def show(found: Inspection, train: Sequence[str], predict: Sequence[str], file: 
     console = Console(file=file or sys.stdout, highlight=False, markup=False, emoji=False)
     console.print(_printable(found.path), style="bold", soft_wrap=True)
     _print(console, f"{found.format}, {_size(found.bytes)}")
+    if found.unread:
+        _print(console, f"also in the folder, and not read: {', '.join(map(_short, found.unread))}")
     _corpus(console, found)
     _splits(console, found)
     _modalities(console, found)
@@ -147,6 +149,8 @@ def _findings(console: Console, title: str, findings: Sequence[Finding], none: s
 
 def _sizes(console: Console, found: Inspection) -> None:
     _heading(console, "Size")
+    if found.reading_bytes:
+        _print(console, f"a pickle is read whole: {_size(found.reading_bytes)} of memory to convert it")
     if not found.rows_bytes:
         _print(console, "no features: little more than the texts, built or in memory")
         return

@@ -66,4 +66,13 @@ def test_the_command_tells_what_it_is(tmp_path, name, capsys):
     assert found["format"] == name
     assert sum(found["clips"].values()) == sum(found["given"].values())
     assert found["refusal"] == ""
+    assert (found["reading_bytes"] > 0) is ("pickle" in name)
+    assert found["unread"] == []
     assert ("text.encoder=features" in found["next"]) is (name in WORDLESS)
+
+
+def test_the_command_names_what_it_leaves_out_of_a_folder(tmp_path, capsys):
+    path = WRITERS["CMU-MultimodalSDK .csd"](tmp_path)
+    WRITERS["utterance .npz"](path)
+    assert __main__.main([str(path)]) == 0
+    assert "also in the folder, and not read: features.npz" in capsys.readouterr().out

@@ -51,6 +51,21 @@ def test_lengths_are_cut_to_content_plus_two_special_tokens(split, tokenizer):
     assert batch["audio_mask"].sum() == 9
 
 
+@pytest.mark.parametrize("features", [0, 30])
+def test_a_long_text_can_keep_its_end(tokenizer, features):
+    how = dataclasses.replace(HOW, keep_end=True, text_width=4 if features else 0)
+    c = clip(2, TEXTS[2], features=features)
+    split = Split(Clips([c]), None if features else tokenizer, how)
+    batch = split.batch(np.array([0]), (11, 11, 11), 1, Statistics.identity(HOW.widths))
+    if features:
+        np.testing.assert_array_equal(batch["text"][0], c["text_features"][-11:])
+        return
+    ids, words = tokenizer.encode(TEXTS[2], 1000)
+    np.testing.assert_array_equal(batch["text"][0], [ids[0], *ids[-10:]])
+    np.testing.assert_array_equal(batch["audio"][0, 9], c["audio"][words[-2]])
+    assert words[-2] == len(TEXTS[2].split()) - 1
+
+
 def test_rows_follow_their_words_through_subwords_and_the_cut(split, tokenizer):
     ids, words = tokenizer.encode(TEXTS[2], 1000)
     assert len(ids) - 2 > len(TEXTS[2].split())  # some words are split

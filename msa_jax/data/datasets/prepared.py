@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from msa_jax.data.corpora import SPLITS, Corpus
+from msa_jax.data.corpora import CORPORA, SPLITS, Corpus
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
 from msa_jax.data.splits import Cut, assign
@@ -116,8 +116,10 @@ def require_official(
     found = " / ".join(str(counts[split]) for split in SPLITS)
     official = " / ".join(str(count) for count in facts.counts)
     how = " as this program cut them" if cut else ""
+    other = next((name for name, c in CORPORA.items() if is_official(counts, cut, c)), None)
+    mend = f"name its corpus, --config.data.corpus={other}" if other else "use a file with these"
     raise UserError(
         f"{where}: {found} clips in {' / '.join(SPLITS)}{how}, but the official splits "
-        f"of {facts.title} have {official}; use a file with these, or accept results that cannot be "
+        f"of {facts.title} have {official}; {mend}, or accept results that cannot be "
         "compared with published ones by --config.data.other_counts=True (in Python: other_counts=True)"
     )

@@ -103,10 +103,7 @@ def read(
                 raise clean.NoTextFeatures(path)
             return _source(path, format, content, require_labels, options)
         if format in _WORDLESS and text_features is False:
-            raise UserError(
-                f"{path}: a {format.NAME} keeps no words, only features of them; use "
-                "--config.text.encoder=features"
-            )
+            raise clean.NoWords(path, format.NAME)
         if text_features is None:
             try:
                 return _source(path, format, content, require_labels, {**options, "text_features": True})

@@ -141,7 +141,19 @@ class NoTextFeatures(UserError):
     def __init__(self, where: object) -> None:
         """Says so of `where`, the file."""
         super().__init__(
-            f"{where} has no text features; use --config.text.encoder=roberta-base or another encoder"
+            f"{where} has no text features; use --config.text.encoder=roberta-base or another encoder (in "
+            "Python: text_features=False)"
+        )
+
+
+class NoWords(UserError):
+    """Words were asked for in vain."""
+
+    def __init__(self, where: object, format: str) -> None:
+        """Says so of `where`, a file of a format that has none."""
+        super().__init__(
+            f"{where}: a {format} keeps no words, only features of them; use --config.text.encoder=features "
+            "(in Python: text_features=True)"
         )
 
 

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
+import psutil
+
 from msa_jax.data.readers.clean import unreadable
 from msa_jax.data.readers.pickled_arrays import ALLOWED, Array, Dtype, Excess, LargeText, Refused, key
 from msa_jax.errors import UserError
@@ -61,6 +63,8 @@ def load(path: Path) -> object:
             size = file.tell() + 1
             if file.read(1) != pickle.STOP:  # a file cut short, without reading gigabytes first
                 raise EOFError("it ends too early")
+            if size > psutil.virtual_memory().available:  # the system would kill the process, not refuse it
+                raise MemoryError
             file.seek(0)
             content = _Unpickler(file, size).load()
             if file.tell() != size:
@@ -81,7 +85,10 @@ def load(path: Path) -> object:
     except OSError as error:
         raise unreadable(path, error) from None
     except MemoryError:
-        raise UserError(f"{path}: there is not enough memory to read the pickle ({size} bytes)") from None
+        raise UserError(
+            f"{path}: a pickle is read whole, and {size / 2**30:.2f} GiB of memory are not free; close other "
+            "programs, or convert it on a larger machine"
+        ) from None
     except Exception as error:  # a damaged pickle can raise nearly anything
         reason = f"{type(error).__name__}: {error}"[:200]
         raise UserError(f"{path}: the pickle is truncated or damaged ({reason}); copy it again") from None

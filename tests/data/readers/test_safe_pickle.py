@@ -1,6 +1,7 @@
 """The restricted unpickler: what feature files need comes through, everything else is refused unexecuted."""
 
 import collections
+import dataclasses
 import io
 import json
 import os
@@ -392,3 +393,14 @@ def test_a_flipped_bit_is_one_line_or_nothing(tmp_path, content, protocol):
             said.append(str(error))
     assert len(said) > len(raw) // 20
     assert all("\n" not in message and str(path) in message for message in said)
+
+
+def test_a_file_larger_than_the_free_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "x.pkl"
+    path.write_bytes(pickle.dumps([np.zeros(1000)]))
+    free = dataclasses.make_dataclass("Memory", ["available"])
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free(path.stat().st_size - 1))
+    with pytest.raises(UserError, match=r"read whole, and 0\.00 GiB of memory are not free"):
+        safe_pickle.load(path)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free(path.stat().st_size))
+    assert len(safe_pickle.load(path)) == 1
