@@ -10,6 +10,7 @@ from msa_jax.errors import UserError
 
 NAME = "MMSA pickle"
 _MODALITIES = ("audio", "vision")
+_FIRST = 64  # clips of a split that tell whether its rows are words
 _UNIMODAL = tuple(f"regression_labels_{modality}" for modality in "TAV")  # of CH-SIMS
 
 
@@ -122,7 +123,7 @@ def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
     uneven = [f"{key} {len(value)}" for key, value in checked.items() if len(value) != count]
     if uneven:
         raise UserError(f"{where}: {count} ids but {', '.join(uneven)}; every array needs one entry a clip")
-    return checked
+    return {**checked, "by_word": _by_word(checked)}
 
 
 def _example(arrays: dict, index: int, split: str) -> Example:
@@ -134,10 +135,14 @@ def _example(arrays: dict, index: int, split: str) -> Example:
         rows[modality] = no_features() if padded is None else np.asarray(padded[index])
         lengths = arrays.get(f"{modality}_lengths")
         valid[modality] = _used(rows[modality]) if lengths is None else lengths[index]
-    aligned = _aligned(arrays, rows, valid, len(text.split()))
-    if aligned:  # a word that one modality is silent on keeps its row of zeros
-        valid = dict.fromkeys(_MODALITIES, max(valid.values()))
-    audio, vision = (clean.features(rows[modality][: valid[modality]]) for modality in _MODALITIES)
+    words, last = len(text.split()), max(valid.values())
+    aligned = arrays["by_word"] and 0 < last <= words
+    for modality in _MODALITIES:
+        kept = rows[modality][: words if aligned else valid[modality]]
+        if aligned and len(kept) < words:  # the text is longer than the arrays
+            kept = np.pad(kept, ((0, words - len(kept)), (0, 0)))
+        rows[modality] = kept
+    audio, vision = (clean.features(rows[modality]) for modality in _MODALITIES)
     label = clean.label(arrays["regression_labels"][index]) if "regression_labels" in arrays else np.nan
     return Example(
         identity,
@@ -173,8 +178,19 @@ def _used(rows: np.ndarray) -> int:
     return int(used[-1]) + 1 if len(used) else 0
 
 
-def _aligned(arrays: dict, rows: dict, valid: dict, words: int) -> bool:
-    """Whether audio and vision share one time line with exactly one row per word."""
-    streams = any(f"{modality}_lengths" in arrays for modality in _MODALITIES)
-    both = len(rows["audio"]) == len(rows["vision"])
-    return both and not streams and max(valid.values()) == words > 0
+def _by_word(arrays: dict) -> bool:
+    """Whether audio and vision share one time line with a row per word, told by the first clips.
+
+    Not clip by clip: where both are silent on the last words, or the text goes on after the last row, a
+    clip's rows are still those of its words.
+    """
+    streams = [arrays[modality] for modality in _MODALITIES if modality in arrays]
+    if any(f"{modality}_lengths" in arrays for modality in _MODALITIES) or not streams:
+        return False
+    if len({len(stream[0]) for stream in streams if len(stream)}) != 1:
+        return False
+    used = [
+        max(_used(np.asarray(stream[i])) for stream in streams) for i in range(min(len(streams[0]), _FIRST))
+    ]
+    words = [len(clean.text(text).split()) for text in arrays["raw_text"][: len(used)]]
+    return sum(map(int.__eq__, used, words)) > len(used) / 2

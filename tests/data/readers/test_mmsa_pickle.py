@@ -75,6 +75,31 @@ def test_a_silent_last_word_keeps_its_row(tmp_path, aligned):
     assert clip.vision.shape == (5, 4)
 
 
+def test_last_words_on_which_all_are_silent_keep_their_rows(tmp_path, aligned):
+    train = aligned["train"]
+    train["audio"][1, 4] = train["vision"][1, 4] = 0
+    clip = list(readers.read(_write(tmp_path / "a.pkl", aligned)))[1]
+    assert clip.aligned
+    np.testing.assert_array_equal(clip.audio, train["audio"][1, :5])
+    np.testing.assert_array_equal(clip.vision, train["vision"][1, :5])
+
+
+def test_words_beyond_the_last_row_have_rows_of_zeros(tmp_path, aligned):
+    train = aligned["train"]
+    train["raw_text"] = [*TEXTS[:2], "one two three four five six seven eight"]  # the arrays have 6 rows
+    train["audio"][2], train["vision"][2] = 1, 2
+    clip = list(readers.read(_write(tmp_path / "a.pkl", aligned)))[2]
+    assert clip.aligned
+    np.testing.assert_array_equal(clip.audio, np.pad(train["audio"][2], ((0, 2), (0, 0))))
+    assert clip.vision.shape == (8, 4)
+
+
+def test_a_file_whose_rows_are_mostly_not_words_has_no_aligned_clip(tmp_path, aligned):
+    aligned["train"]["raw_text"] = [f"{text} and more" for text in TEXTS[:2]] + [TEXTS[2]]
+    clips = [c for c in readers.read(_write(tmp_path / "a.pkl", aligned)) if c.split == "train"]
+    assert not any(clip.aligned for clip in clips)
+
+
 def test_rows_that_do_not_match_the_words_are_a_stream(tmp_path, aligned):
     aligned["train"]["audio"][2, 1] = aligned["train"]["vision"][2, 1] = 1
     clip = list(readers.read(_write(tmp_path / "a.pkl", aligned)))[2]
