@@ -52,6 +52,7 @@ class Inspection:
       label_range: the smallest and the largest label; None without any.
       findings: what is odd within clips.
       leaks: what training and test clips share.
+      notes: how the file was understood, a line each.
       rows_bytes: all features as float32; also about the most that a build takes on disk.
       batch_bytes: features of `BATCH` clips padded to the longest.
       reading_bytes: memory that its largest part takes while it is read; only pickles are read whole.
@@ -77,6 +78,7 @@ class Inspection:
     label_range: tuple[float, float] | None
     findings: list[Finding]
     leaks: list[Finding]
+    notes: list[str]
     rows_bytes: int
     batch_bytes: int
     reading_bytes: int
@@ -153,6 +155,7 @@ def inspect(
         leaks=leaks(
             clips, scan.texts, scan.contents, split_by_clip=facts is not None and facts.split_by_clip
         ),
+        notes=list(source.reading.notes),
         rows_bytes=4 * sum(width * rows for clip in clips for rows, width in clip.shapes),
         batch_bytes=4 * BATCH * longest,
         reading_bytes=sum(file.stat().st_size for file in readers.files(path) if "pickle" in source.format),

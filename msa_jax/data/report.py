@@ -43,6 +43,8 @@ def show(found: Inspection, train: Sequence[str], predict: Sequence[str], file: 
     console = Console(file=file or sys.stdout, highlight=False, markup=False, emoji=False)
     console.print(_printable(found.path), style="bold", soft_wrap=True)
     _print(console, f"{found.format}, {_size(found.bytes)}")
+    for note in found.notes:
+        _print(console, note)
     if found.unread:
         _print(console, f"also in the folder, and not read: {', '.join(map(_short, found.unread))}")
     _corpus(console, found)

@@ -15,6 +15,7 @@ from msa_jax.data.datasets import load
 from msa_jax.data.example import Example
 from msa_jax.data.guess import Evidence, guess
 from msa_jax.data.inspection import inspect
+from msa_jax.data.readers.reading import Reading
 from msa_jax.data.scan import PERCENTILES
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
@@ -293,7 +294,7 @@ def test_memory_does_not_grow_with_the_features(monkeypatch):
         for k in range(count):
             yield Example(f"v{k}_0", f"v{k}", "", "a b", rows + k, rows - k, False, 0.1 * (k % 30))
 
-    source = readers.Source(Path("x"), "made up", clips)
+    source = readers.Source(Path("x"), "made up", Reading(clips))
     monkeypatch.setattr(readers, "read", lambda *args, **kwargs: source)
     monkeypatch.setattr(readers, "files", lambda path: [])
     tracemalloc.start()

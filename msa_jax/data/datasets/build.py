@@ -149,6 +149,7 @@ def _build(
             "cut": prepared.cut,
             "official": builder.info.metadata["official"],
             "report": builder.info.metadata["repaired"],
+            "notes": prepared.notes,
         }
         (scratch / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", "utf-8")
         if folder.exists():  # without a sidecar

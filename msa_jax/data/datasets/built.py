@@ -36,6 +36,7 @@ class Built:
       official: whether the source itself divides its clips, into splits of the official sizes; never of a
         corpus that is made, which has no official ones.
       report: what was repaired or is odd: the ids of the clips by problem.
+      notes: how the source was understood, a line each.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Built:
     cut: dict[str, Any] | None
     official: bool
     report: dict[str, list[str]]
+    notes: list[str]
 
     def split(self, name: str) -> "Split":
         """Opens "train", "valid" or "test" for random access."""
@@ -67,8 +69,9 @@ class Built:
             require_official(self.counts, self.cut, CORPORA[self.corpus], self.source)
 
     def messages(self) -> list[str]:
-        """The report, one line for each problem, with the first ids."""
-        return [checks.named(f"clips with {problem}", ids) for problem, ids in self.report.items()]
+        """How the source was understood, and one line for each problem, with the first ids."""
+        problems = [checks.named(f"clips with {problem}", ids) for problem, ids in self.report.items()]
+        return [*self.notes, *problems]
 
 
 class Split:

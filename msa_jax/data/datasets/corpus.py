@@ -21,7 +21,7 @@ from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from msa_jax.progress import watched
 
-VERSION = "2.0.0"  # raise it when a build of the same file would come out different
+VERSION = "3.0.0"  # raise it when a build of the same file would come out different
 _CHUNK = 128  # clips handed over at once: TFDS writes its files of metadata anew each time
 _CHUNK_BYTES = 4 << 20  # and no more bytes than these, about
 _SHARD = 2048  # clips per file
@@ -51,8 +51,10 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version(VERSION)
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "3.0.0": "The forms in which the field's own scripts write their files: rows of audio and vision "
+        "that belong to BERT's tokens, padding at either end, and more.",
         "2.0.0": "Labels by modality; builders that TFDS finds by name; splits of other sizes than the "
-        "official ones on request only."
+        "official ones on request only.",
     }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Put one feature file of the corpus into manual_dir (an MMSA pickle, a words pickle, ...), or let "

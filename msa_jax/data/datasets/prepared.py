@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from msa_jax.data import readers
 from msa_jax.data.corpora import CORPORA, SPLITS, Corpus
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
@@ -25,6 +26,7 @@ class Prepared:
       streams: those of audio and vision that some clip has.
       text_width: features per row of the text features; 0 where no clip has them.
       cut: the cut that made the splits, as a dict; None where the file has them all.
+      notes: how the file was understood, as in `Reading`.
       nbytes: bytes of all features.
     """
 
@@ -35,6 +37,7 @@ class Prepared:
     text_width: int
     cut: dict[str, Any] | None
     nbytes: int
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -86,6 +89,7 @@ def prepare(
         text_width=widths[-1] if checks.has_text_features(clips) else 0,
         cut=None if given else dataclasses.asdict(cut),
         nbytes=sum(rows * width for clip in clips for rows, width in clip.shapes) * np.float32().itemsize,
+        notes=source.reading.notes if isinstance(source, readers.Source) else (),
     )
     if not other_counts:
         require_official(prepared.counts, prepared.cut, facts, where)

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -22,6 +22,7 @@ from msa_jax.data.readers import (
     words_pickle,
 )
 from msa_jax.data.readers.kinds import content_of, describe, kinds_of
+from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 _FILES = (mmsa_pickle, mult_pickle, words_pickle, csv_text, utterance_npz, csd)
@@ -42,16 +43,16 @@ class Source:
     Attributes:
       path: the file or folder.
       format: the name of its format.
-      examples: starts an iteration over the clips, in the order of the file.
+      reading: what the reader of that format made of it.
     """
 
     path: Path
     format: str
-    examples: Callable[[], Iterator[Example]]
+    reading: Reading
 
     def __iter__(self) -> Iterator[Example]:
         with _well_formed(self.path, self.format):
-            yield from self.examples()
+            yield from self.reading.examples()
 
 
 @contextlib.contextmanager

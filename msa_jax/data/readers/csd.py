@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import h5py
@@ -12,6 +12,7 @@ import numpy as np
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.hdf5 import opened
+from msa_jax.data.readers.reading import Reading
 from msa_jax.data.readers.timed_rows import TimedRows
 from msa_jax.errors import UserError
 
@@ -101,9 +102,7 @@ def members(path: Path) -> list[Path]:
     return sorted(sequences + [file for file in inside if sequences and file.name == SPLITS])
 
 
-def reader(
-    path: Path, where: str, require_labels: bool, text_features: bool = False
-) -> Callable[[], Iterator[Example]]:
+def reader(path: Path, where: str, require_labels: bool, text_features: bool = False) -> Reading:
     """Prepares to read computational sequences, one video at a time.
 
     Args:
@@ -116,7 +115,7 @@ def reader(
       text_features: whether to read the word vectors.
 
     Returns:
-      A function that starts the iteration. Clip `<video>_<k>` is the k-th label of the video. With words, its
+      What starts the iteration. Clip `<video>_<k>` is the k-th label of the video. With words, its
       text is the words that overlap its interval without the pauses ("sp"), and audio, vision and word
       vectors have one row a word: the mean over the frames that overlap the word, zeros where none does.
       Without words, they have the frames that overlap the clip.
@@ -134,7 +133,7 @@ def reader(
         for video in labels.videos:
             yield from _clips(video, splits.get(video, ""), sequences)
 
-    return examples
+    return Reading(examples)
 
 
 def _clips(video: str, split: str, sequences: Mapping[str, _Sequence]) -> Iterator[Example]:

@@ -1,11 +1,12 @@
 """Texts and labels in a CSV file: video_id, clip_id, text, label, and split or mode."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
+from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "CSV of texts and labels"
@@ -24,9 +25,7 @@ def matches(path: object) -> bool:
         return False
 
 
-def reader(
-    path: Path, where: str, require_labels: bool, split_name: str | None = None
-) -> Callable[[], Iterator[Example]]:
+def reader(path: Path, where: str, require_labels: bool, split_name: str | None = None) -> Reading:
     """Prepares to read a CSV file, one line at a time.
 
     Args:
@@ -37,7 +36,7 @@ def reader(
       split_name: the column that divides the clips; needed only where the file has both split and mode.
 
     Returns:
-      A function that starts the iteration; audio and vision are missing, and so is the split where the file
+      What starts the iteration; audio and vision are missing, and so is the split where the file
       has no column for it.
 
     Raises:
@@ -75,7 +74,7 @@ def reader(
                 label=_label(row.get("label", ""), f"{where}, line {line}", require_labels),
             )
 
-    return examples
+    return Reading(examples)
 
 
 def _header(fields: list[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -12,6 +12,7 @@ from msa_jax.data.corpora import SPLITS
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean, padding
 from msa_jax.data.readers.hdf5 import opened
+from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "HDF5 per array"
@@ -39,9 +40,7 @@ def members(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _parts(path) and path.is_file())
 
 
-def reader(
-    path: Path, where: str, require_labels: bool, text_features: bool = False
-) -> Callable[[], Iterator[Example]]:
+def reader(path: Path, where: str, require_labels: bool, text_features: bool = False) -> Reading:
     """Prepares to read a folder of arrays, a block of clips at a time.
 
     Args:
@@ -53,7 +52,7 @@ def reader(
       text_features: whether to read the text's rows.
 
     Returns:
-      A function that starts the iteration, train before valid before test. The files name no clips, so that
+      What starts the iteration, train before valid before test. The files name no clips, so that
       clip k is `<split>_<k>` and its own video, and there are no words. Padding is cut off both ends; where
       the modalities of a split have equal L they are taken for aligned with each other and cut together.
 
@@ -98,7 +97,7 @@ def reader(
                     text_features=clean.features(rows.get("text")),
                 )
 
-    return examples
+    return Reading(examples)
 
 
 def _parts(path: Path) -> tuple[str, str] | None:

@@ -1,11 +1,12 @@
 """The MMSA pickle (`aligned_50.pkl`, `unaligned_50.pkl`, `unaligned_39.pkl`): padded arrays by split."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from msa_jax.data.example import Example, no_features, no_unimodal_labels
 from msa_jax.data.readers import clean, mult_pickle
+from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "MMSA pickle"
@@ -22,9 +23,7 @@ def matches(content: object) -> bool:
     return bool(splits) and all(isinstance(value, dict) for value in splits)
 
 
-def reader(
-    content: dict, where: str, require_labels: bool, text_features: bool = False
-) -> Callable[[], Iterator[Example]]:
+def reader(content: dict, where: str, require_labels: bool, text_features: bool = False) -> Reading:
     """Prepares to read a loaded MMSA pickle.
 
     Args:
@@ -38,7 +37,7 @@ def reader(
       text_features: whether to read the features of the text.
 
     Returns:
-      A function that starts the iteration; features are cut to their valid length.
+      What starts the iteration; features are cut to their valid length.
 
     Raises:
       UserError: an array is missing, or arrays of one split disagree.
@@ -64,7 +63,7 @@ def reader(
                 except (TypeError, ValueError) as error:
                     raise UserError(f"{where}, {split} clip {index}: not as in an {NAME}: {error}") from None
 
-    return examples
+    return Reading(examples)
 
 
 def _need(arrays: dict, key: str, where: str) -> object:

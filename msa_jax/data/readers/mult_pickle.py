@@ -1,11 +1,12 @@
 """The MulT pickle (`mosi_data.pkl`, `mosei_senti_data_noalign.pkl`, `iemocap_data.pkl`): no words."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean, padding
+from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "MulT pickle"
@@ -27,9 +28,7 @@ def matches(content: object) -> bool:
     return bool(keys & {*_MODALITIES}) and not keys & _OTHERS
 
 
-def reader(
-    content: dict, where: str, require_labels: bool, text_features: bool = False
-) -> Callable[[], Iterator[Example]]:
+def reader(content: dict, where: str, require_labels: bool, text_features: bool = False) -> Reading:
     """Prepares to read a loaded MulT pickle.
 
     Args:
@@ -43,7 +42,7 @@ def reader(
       text_features: whether to read the features of the text; it has no words.
 
     Returns:
-      A function that starts the iteration; the padding is cut off. Modalities of equal L are on one time
+      What starts the iteration; the padding is cut off. Modalities of equal L are on one time
       line and are cut together.
 
     Raises:
@@ -68,7 +67,7 @@ def reader(
                 except (TypeError, ValueError) as error:
                     raise UserError(f"{where}, {split} clip {index}: not as in a {NAME}: {error}") from None
 
-    return examples
+    return Reading(examples)
 
 
 def _checked(arrays: dict, where: str, require_labels: bool) -> dict:

@@ -1,12 +1,13 @@
 """UR-FUNNY as published: a folder of pickles, one for each modality, one for labels, one for the splits."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean, safe_pickle
+from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "UR-FUNNY SDK pickles"
@@ -27,7 +28,7 @@ def members(folder: Path) -> list[Path]:
 
 def reader(
     folder: Path, where: str, require_labels: bool, text_features: bool = False, context: bool = False
-) -> Callable[[], Iterator[Example]]:
+) -> Reading:
     """Loads the pickles of a folder and prepares to read their clips.
 
     Args:
@@ -42,7 +43,7 @@ def reader(
       context: whether a clip begins with the sentences before the punchline; else it is the punchline alone.
 
     Returns:
-      A function that starts the iteration, in the order of data_folds.pkl.
+      What starts the iteration, in the order of data_folds.pkl.
 
     Raises:
       UserError: a file is missing or of another form, or lacks clips of data_folds.pkl.
@@ -78,7 +79,7 @@ def reader(
                 except (TypeError, ValueError, IndexError) as error:
                     raise UserError(f"{where}: clip {name} is not as in {NAME}: {error}") from None
 
-    return examples
+    return Reading(examples)
 
 
 def _load(folder: Path, file: str, where: str) -> object:

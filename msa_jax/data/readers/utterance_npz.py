@@ -3,12 +3,13 @@
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
+from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "utterance .npz"
@@ -24,7 +25,7 @@ def matches(content: object) -> bool:
 
 def reader(
     content: np.lib.npyio.NpzFile, where: str, require_labels: bool, split_name: str | None = None
-) -> Callable[[], Iterator[Example]]:
+) -> Reading:
     """Prepares to read an opened archive.
 
     Args:
@@ -35,7 +36,7 @@ def reader(
       split_name: which division to use, with or without "split_"; needed where there are several.
 
     Returns:
-      A function that starts the iteration; each vector becomes one row, [1, width].
+      What starts the iteration; each vector becomes one row, [1, width].
 
     Raises:
       UserError: an array is missing or has the wrong shape, or several divisions are there to choose from.
@@ -69,7 +70,7 @@ def reader(
                 identity, video, splits[index], text, audio, vision, False, clean.label(labels[index])
             )
 
-    return examples
+    return Reading(examples)
 
 
 def _array(content: np.lib.npyio.NpzFile, name: str, where: str) -> np.ndarray:

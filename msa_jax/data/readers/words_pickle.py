@@ -1,12 +1,13 @@
 """The words pickle of MISA, MMIM, MAG-BERT and BBFN: features word by word, words as strings."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean
+from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "words pickle"
@@ -27,7 +28,7 @@ def matches(content: object) -> bool:
     return isinstance(content, (list, tuple))
 
 
-def reader(content: object, where: str, require_labels: bool) -> Callable[[], Iterator[Example]]:
+def reader(content: object, where: str, require_labels: bool) -> Reading:
     """Prepares to read a loaded words pickle.
 
     Args:
@@ -38,7 +39,7 @@ def reader(content: object, where: str, require_labels: bool) -> Callable[[], It
       require_labels: whether a clip without a label is an error.
 
     Returns:
-      A function that starts the iteration; pauses ("sp") are left out together with their rows.
+      What starts the iteration; pauses ("sp") are left out together with their rows.
 
     Raises:
       UserError: the file has no clips (here), or a clip is not built like that (while iterating).
@@ -54,7 +55,7 @@ def reader(content: object, where: str, require_labels: bool) -> Callable[[], It
             for index, clip in enumerate(clips):
                 yield _example(clip, split, f"{where}, {split or 'clip'} {index}", require_labels)
 
-    return examples
+    return Reading(examples)
 
 
 def _example(clip: object, split: str, where: str, require_labels: bool) -> Example:

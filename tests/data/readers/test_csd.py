@@ -86,7 +86,7 @@ def _corpus(folder, *names):
 
 
 def _read(path, require_labels=True, **options):
-    return list(csd.reader(path, str(path), require_labels, **options)())
+    return list(csd.reader(path, str(path), require_labels, **options).examples())
 
 
 def _plain_mean(intervals, features, start, end):
@@ -337,7 +337,7 @@ def test_twice_the_same_and_nothing_left_open(tmp_path, monkeypatch):
     modes = []
     file = h5py.File
     monkeypatch.setattr(h5py, "File", lambda path, mode: modes.append(mode) or file(path, mode))
-    examples = csd.reader(tmp_path, "x", True, text_features=True)
+    examples = csd.reader(tmp_path, "x", True, text_features=True).examples
     started = examples()
     next(started)
     assert h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE) == 0
@@ -352,7 +352,7 @@ def test_one_video_at_a_time(tmp_path):
     videos = {f"v{k:02d}": frames for k in range(20)}
     _write(tmp_path / "COVAREP.csd", "COVAREP", videos)
     _write(tmp_path / LABELS, "labels", {video: ([[0.0, 1.0]], [[1.0]]) for video in videos})
-    examples = csd.reader(tmp_path, "x", True)
+    examples = csd.reader(tmp_path, "x", True).examples
     tracemalloc.start()
     try:
         assert sum(len(clip.audio) for clip in examples()) == 20 * 100
@@ -484,7 +484,7 @@ def test_damage_inside_names_its_file_and_video(tmp_path):
     raw = bytearray(path.read_bytes())
     raw[start : start + 40] = bytes(40)
     path.write_bytes(raw)
-    examples = csd.reader(tmp_path, str(tmp_path), True)()
+    examples = csd.reader(tmp_path, str(tmp_path), True).examples()
     assert [next(examples).video for _ in range(2)] == ["a", "a"]
     with pytest.raises(UserError, match=r"COVAREP\.csd, video b_c: cannot be read as HDF5"):
         next(examples)

@@ -40,7 +40,7 @@ def folder(tmp_path, arrays):
 
 
 def _read(folder, require_labels=True, **options):
-    return list(hdf5_arrays.reader(folder, str(folder), require_labels, **options)())
+    return list(hdf5_arrays.reader(folder, str(folder), require_labels, **options).examples())
 
 
 def _same(one, two):
@@ -69,7 +69,7 @@ def test_text_is_read_only_on_request(folder, monkeypatch):
     monkeypatch.setattr(
         h5py, "File", lambda path, mode: opened.append((Path(path).name, mode)) or file(path, mode)
     )
-    examples = hdf5_arrays.reader(folder, "x", True)
+    examples = hdf5_arrays.reader(folder, "x", True).examples
     opened.clear()
     assert {clip.text_features.shape for clip in examples()} == {(0, 0)}
     assert opened
@@ -149,7 +149,7 @@ def test_no_array_is_held_whole(tmp_path, monkeypatch):
             data = file.create_dataset("d1", (count, *shape), "f8", chunks=(1, *shape), fillvalue=0.0)
             data[count - 1] = 1.0
     _write(tmp_path / "y_train.h5", np.zeros(count))
-    examples = hdf5_arrays.reader(tmp_path, "x", True)
+    examples = hdf5_arrays.reader(tmp_path, "x", True).examples
     tracemalloc.start()
     try:
         shapes = [clip.audio.shape for clip in examples()]
@@ -162,7 +162,7 @@ def test_no_array_is_held_whole(tmp_path, monkeypatch):
 
 def test_twice_the_same_and_nothing_left_open(folder):
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
-    examples = hdf5_arrays.reader(folder, "x", True)
+    examples = hdf5_arrays.reader(folder, "x", True).examples
     started = examples()
     next(started)
     assert h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE) == 0
@@ -273,7 +273,7 @@ def test_damage_inside_is_found_while_reading(folder, arrays):
     raw = bytearray(path.read_bytes())
     raw[start : start + 40] = bytes(40)
     path.write_bytes(raw)
-    examples = hdf5_arrays.reader(folder, str(folder), True)()
+    examples = hdf5_arrays.reader(folder, str(folder), True).examples()
     assert [next(examples).split for _ in range(5)] == ["train"] * 5
     with pytest.raises(UserError, match=r"video_valid\.h5: cannot be read as HDF5"):
         next(examples)

@@ -44,7 +44,7 @@ def _read(path, content, require_labels=True, text_features=True, protocol=4):
     path.write_bytes(raw)
     loaded = safe_pickle.load(path)
     assert mult_pickle.matches(loaded)
-    return mult_pickle.reader(loaded, str(path), require_labels, text_features=text_features)
+    return mult_pickle.reader(loaded, str(path), require_labels, text_features=text_features).examples
 
 
 @pytest.mark.parametrize("left", [True, False])

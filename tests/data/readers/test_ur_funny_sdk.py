@@ -52,13 +52,13 @@ def _write(folder, contents):
 
 
 def _read(folder, contents, require_labels=True, **options):
-    examples = ur_funny_sdk.reader(_write(folder, contents), str(folder), require_labels, **options)
-    return list(examples())
+    reading = ur_funny_sdk.reader(_write(folder, contents), str(folder), require_labels, **options)
+    return list(reading.examples())
 
 
 def test_punchlines(tmp_path, contents):
-    examples = ur_funny_sdk.reader(_write(tmp_path, contents), str(tmp_path), True)
-    clips = list(examples())
+    reading = ur_funny_sdk.reader(_write(tmp_path, contents), str(tmp_path), True)
+    clips = list(reading.examples())
     assert [(clip.id, clip.video, clip.split, clip.label) for clip in clips] == [
         ("8", "8", "train", 0),
         ("7", "7", "valid", 1),
@@ -69,7 +69,7 @@ def test_punchlines(tmp_path, contents):
     np.testing.assert_array_equal(clips[0].audio, np.float32(contents[AUDIO][8]["punchline_features"]))
     np.testing.assert_array_equal(clips[0].vision, np.float32(contents[VISION][8]["punchline_features"]))
     assert clips[0].text_features.shape == (0, 0)
-    assert [clip.id for clip in examples()] == ["8", "7", "9"], "can be gone through again"
+    assert [clip.id for clip in reading.examples()] == ["8", "7", "9"], "can be gone through again"
 
 
 def test_context_comes_first(tmp_path, contents):

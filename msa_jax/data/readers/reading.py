@@ -1,0 +1,20 @@
+"""Readings: what a reader makes of a file before anybody goes through its clips."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from msa_jax.data.example import Example
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """A file that is ready to be gone through.
+
+    Attributes:
+      examples: starts an iteration over the clips, in the order of the file.
+      notes: what a user should know of how the file was understood, a line each; they are printed by the
+        inspector and at the start of training, and kept with the built corpus.
+    """
+
+    examples: Callable[[], Iterator[Example]]
+    notes: tuple[str, ...] = ()
