@@ -50,14 +50,21 @@ def write(folder: Path, content: bytes, name: str = "features.pkl") -> Path:
 
 
 def mult_pickle(folder: Path) -> Path:
-    """A MulT pickle."""
+    """A MulT pickle as that of MOSI: padded in front, the ids bytes whose first field is video_clip."""
     rng = np.random.default_rng(0)
-    widths = {"text": 5, "vision": 2, "audio": 3}
+    widths = {"vision": 2, "text": 5, "audio": 3}
+
+    def padded(width: int) -> np.ndarray:
+        rows = rng.normal(size=(CLIPS, 6, width)).astype(np.float32)
+        for clip in range(CLIPS):
+            rows[clip, :clip] = 0
+        return rows
+
     content = {
         split: {
-            **{name: rng.normal(size=(CLIPS, 6, width)) for name, width in widths.items()},
-            "labels": rng.uniform(-3, 3, (CLIPS, 1, 1)),
-            "id": np.array([[f"{split}{k}", "0", "1"] for k in range(CLIPS)]),
+            **{name: padded(width) for name, width in widths.items()},
+            "labels": rng.uniform(-3, 3, (CLIPS, 1, 1)).astype(np.float32),
+            "id": np.array([[f"{split}{k // 2}_{k}", f"{k}.5", f"{k + 1}.5"] for k in range(CLIPS)], "S"),
         }
         for split in SPLITS
     }

@@ -1,4 +1,8 @@
-"""The MulT pickle (`mosi_data.pkl`, `mosei_senti_data_noalign.pkl`, `iemocap_data.pkl`): no words."""
+"""The MulT pickle (`mosi_data.pkl`, `mosei_senti_data_noalign.pkl`, `iemocap_data.pkl`): it has no words.
+
+This follows the loader `src/dataset.py` of yaohungt/Multimodal-Transformer, and `src/eval_metrics.py` there
+for the order of IEMOCAP's emotions.
+"""
 
 from collections.abc import Iterator
 
@@ -15,6 +19,14 @@ _OTHERS = {"raw_text", "regression_labels"}  # what only an MMSA pickle has
 # The file's emotions are neutral, happy, sad, angry: the order that the format's own evaluation names them
 # in. This takes them to happy, sad, angry, neutral, the order of `msa_jax.metrics.EMOTIONS`.
 _EMOTIONS = [1, 2, 3, 0]
+_CLIP_FIRST = (
+    "The first field of id is different in every clip, so it is read as <video>_<clip>, the form of MulT's "
+    "MOSI; the times beside it are not used."
+)
+_VIDEO_FIRST = (
+    "The first field of id is the same in several clips, so it is read as the video, the form of MulT's "
+    "MOSEI; clips are named by their start times."
+)
 
 
 def matches(content: object) -> bool:
@@ -35,15 +47,17 @@ def reader(content: dict, where: str, require_labels: bool, text_features: bool 
       content: {split: {text (N, L, dt), audio (N, La, da), vision (N, Lv, dv), labels, id}}, padded with rows
         of zeros, mostly in front. A modality may be missing. labels are scores (N, 1, 1) or, for IEMOCAP,
         (N, 4, 2): two numbers for each of neutral, happy, sad and angry, the second of which is the larger
-        where it applies. id is (N, 1) or (N, 3), [video, start, end]; where it is missing, clips are called
-        `<split>_<index>`, each its own video.
+        where it applies. id is (N, 1), or (N, 3) with the start and the end of the clip behind its first
+        field. Where no two clips of the file share a first field, it names the clip, as in MOSI; else it is
+        the video, as in MOSEI, and the start tells its clips apart. Where id is missing, as in IEMOCAP, clips
+        are called `<split>_<index>`, each its own video.
       where: what to call the file in messages.
       require_labels: whether missing labels are an error.
       text_features: whether to read the features of the text; it has no words.
 
     Returns:
-      What starts the iteration; the padding is cut off. Modalities of equal L are on one time
-      line and are cut together.
+      What starts the iteration; the padding is cut off. Modalities of equal L are on one time line and are
+      cut together. A note says how an id of several fields is read.
 
     Raises:
       UserError: an array is missing, or arrays of one split disagree.
@@ -58,16 +72,24 @@ def reader(content: dict, where: str, require_labels: bool, text_features: bool 
                 splits[split] = checked
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
+    first = [
+        clean.string(fields[0]).strip()
+        for arrays in splits.values()
+        for fields in map(_fields, arrays.get("id", ()))
+        if len(fields) > 1
+    ]
+    clip_first = len(set(first)) == len(first)  # one decision for the file: MOSEI has videos with one clip
 
     def examples() -> Iterator[Example]:
         for split, arrays in splits.items():
             for index in range(_count(arrays)):
                 try:
-                    yield _example(arrays, index, split, text_features)
+                    yield _example(arrays, index, split, text_features, clip_first)
                 except (TypeError, ValueError) as error:
                     raise UserError(f"{where}, {split} clip {index}: not as in a {NAME}: {error}") from None
 
-    return Reading(examples)
+    notes = (_CLIP_FIRST if clip_first else _VIDEO_FIRST,) if first else ()
+    return Reading(examples, notes)
 
 
 def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
@@ -111,21 +133,21 @@ def _shape(values: object) -> tuple[int, ...]:
 
 
 def _labels(values: object, count: int) -> np.ndarray:
-    """Scores [N], or classes [N, 4] in the order of `EMOTIONS`; NaN where neither class has more."""
+    """Scores [N], or classes [N, 4] in the order of `EMOTIONS`: NaN where one of the two numbers is."""
     if _shape(values)[1:] == (4, 2):
         pairs = np.stack([clean.features(value) for value in values])
-        classes = np.where(pairs[..., 1] == pairs[..., 0], np.nan, pairs[..., 1] > pairs[..., 0])
+        classes = pairs[..., 1] > pairs[..., 0]  # as the loader's argmax, which takes the first of two equals
         return np.where(np.isnan(pairs).any(-1), np.nan, classes)[:, _EMOTIONS]
     scores = clean.labels(values, count)
     return scores[:, _EMOTIONS] if scores.ndim == 2 else scores
 
 
-def _example(arrays: dict, index: int, split: str, text_features: bool) -> Example:
+def _example(arrays: dict, index: int, split: str, text_features: bool, clip_first: bool) -> Example:
     padded = {name: clean.features(arrays[name][index]) for name in _MODALITIES if name in arrays}
     padded = {name: rows for name, rows in padded.items() if rows.size}
     rows = padding.trim(padded, together=len({len(steps) for steps in padded.values()}) == 1)
     rows = {name: np.ascontiguousarray(steps) for name, steps in rows.items() if steps.size}
-    identity, video = _name(arrays["id"][index] if "id" in arrays else index, split)
+    identity, video = _name(arrays["id"][index] if "id" in arrays else index, split, clip_first)
     label = clean.label(arrays["labels"][index]) if "labels" in arrays else np.nan
     return Example(
         identity,
@@ -140,10 +162,24 @@ def _example(arrays: dict, index: int, split: str, text_features: bool) -> Examp
     )
 
 
-def _name(value: object, split: str) -> tuple[str, str]:
-    """(id, video); a number only tells the clips of one split apart."""
-    while isinstance(value, (list, tuple, np.ndarray)) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, (int, float, np.number)):
-        return (f"{split}_{value}",) * 2
-    return clean.clip_name(value)
+def _fields(value: object) -> list[object]:
+    """The fields of one clip's entry of id."""
+    nested = isinstance(value, (list, tuple, np.ndarray))
+    return list(np.asarray(value, dtype=object).ravel()) if nested else [value]
+
+
+def _name(value: object, split: str, clip_first: bool) -> tuple[str, str]:
+    """(id, video); a number only tells the clips of one split apart.
+
+    Args:
+      value: the entry of id, or the place of the clip in its split.
+      split: the split.
+      clip_first: whether the first of several fields names the clip, and not the video.
+    """
+    fields = _fields(value)
+    if len(fields) > 1 and not clip_first:
+        return clean.clip_name(fields)
+    name = fields[0] if fields else ""
+    if isinstance(name, (int, float, np.number)):
+        return (f"{split}_{name}",) * 2
+    return clean.clip_name(name)

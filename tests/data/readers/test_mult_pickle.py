@@ -39,12 +39,23 @@ def content():
     return {split: _split(seed)[0] for seed, split in enumerate(("train", "valid", "test"))}
 
 
-def _read(path, content, require_labels=True, text_features=True, protocol=4):
-    raw = content if isinstance(content, bytes) else pickle.dumps(content, protocol=protocol)
-    path.write_bytes(raw)
+def _reading(path, content, require_labels=True, text_features=True):
+    path.write_bytes(content if isinstance(content, bytes) else pickle.dumps(content, protocol=4))
     loaded = safe_pickle.load(path)
     assert mult_pickle.matches(loaded)
-    return mult_pickle.reader(loaded, str(path), require_labels, text_features=text_features).examples
+    return mult_pickle.reader(loaded, str(path), require_labels, text_features=text_features)
+
+
+def _read(*args, **options):
+    return _reading(*args, **options).examples
+
+
+def _with_ids(content, train, valid, test):
+    """The ids of the three splits, two clips in each, as bytes."""
+    for split, names in (("train", train), ("valid", valid), ("test", test)):
+        content[split]["id"] = np.array(names)
+        assert content[split]["id"].dtype.kind == "S"
+    return content
 
 
 @pytest.mark.parametrize("left", [True, False])
@@ -115,14 +126,100 @@ def test_emotions(tmp_path, content):
             }
 
 
-def test_emotions_that_are_not_told_have_no_label(tmp_path, content):
+def test_a_tie_is_class_0_and_nan_has_no_label(tmp_path, content):
     pairs = np.eye(2)[np.array([[0, 1, 0, 1], [1, 0, 0, 0]])]
     pairs[0, 0] = 1, 1
+    pairs[0, 2] = 0, 0
     pairs[1, 2, 1] = np.nan
+    pairs[1, 3] = np.nan, np.nan
     content["train"]["labels"] = pairs
     first, second = list(_read(tmp_path / "a", content)())[:2]
-    np.testing.assert_array_equal(first.label, [1, 0, 1, np.nan])
-    np.testing.assert_array_equal(second.label, [0, np.nan, 0, 1])
+    argmax = np.argmax(pairs[0], axis=-1)  # as MulT's loader takes it: neutral, happy, sad, angry
+    np.testing.assert_array_equal(first.label, argmax[[1, 2, 3, 0]])
+    np.testing.assert_array_equal(first.label, [1, 0, 1, 0])
+    np.testing.assert_array_equal(second.label, [0, np.nan, np.nan, 1])
+
+
+def test_ids_of_mosi_name_the_clip(tmp_path, content):
+    """Bytes; the first field differs between all clips of the file, and its last part is the clip."""
+    _with_ids(
+        content,
+        [[b"video_3", b"12.3", b"15.0"], [b"_dI--eQ6qVU_10", b"12.3", b"15.0"]],
+        [[b"v_1", b"0.0", b"1.5"], [b"v_2", b"1.5", b"4.0"]],
+        [[b"w_2", b"0.0", b"2.5"], [b"2iD-tVS8NPw_1", b"0.0", b"2.5"]],
+    )
+    reading = _reading(tmp_path / "a", content)
+    assert [(clip.id, clip.video) for clip in reading.examples()] == [
+        ("video_3", "video"),
+        ("_dI--eQ6qVU_10", "_dI--eQ6qVU"),
+        ("v_1", "v"),
+        ("v_2", "v"),
+        ("w_2", "w"),
+        ("2iD-tVS8NPw_1", "2iD-tVS8NPw"),
+    ]
+    (note,) = reading.notes
+    assert "different in every clip" in note
+    assert "<video>_<clip>" in note
+    assert "times beside it are not used" in note
+
+
+def test_ids_of_mosei_name_the_video(tmp_path, content):
+    """One video with two clips decides for the file, those with one clip or an underscore among them."""
+    _with_ids(
+        content,
+        [[b"a_b", b"0.0", b"2.5"], [b"c", b"1.25", b"2.5"]],
+        [[b"d_1", b"0.0", b"1.0"], [b"d_1", b"1.0", b"2.0"]],
+        [[b"e", b"3.0", b"4.0"], [b"f", b"3.0", b"4.0"]],
+    )
+    reading = _reading(tmp_path / "a", content)
+    assert [(clip.id, clip.video) for clip in reading.examples()] == [
+        ("a_b_0.0", "a_b"),
+        ("c_1.25", "c"),
+        ("d_1_0.0", "d_1"),
+        ("d_1_1.0", "d_1"),
+        ("e_3.0", "e"),
+        ("f_3.0", "f"),
+    ]
+    (note,) = reading.notes
+    assert "same in several clips" in note
+    assert "named by their start times" in note
+
+
+def test_a_video_in_two_splits_is_the_video_too(tmp_path, content):
+    _with_ids(
+        content,
+        [[b"a_1", b"0", b"1"], [b"b_1", b"0", b"1"]],
+        [[b"a_1", b"5", b"6"], [b"c_1", b"0", b"1"]],
+        [[b"d_1", b"0", b"1"], [b"e_1", b"0", b"1"]],
+    )
+    clips = list(_read(tmp_path / "a", content)())
+    assert [(clips[k].id, clips[k].video) for k in (0, 2, 3)] == [
+        ("a_1_0", "a_1"),
+        ("a_1_5", "a_1"),
+        ("c_1_0", "c_1"),
+    ]
+
+
+def test_videos_with_one_clip_each_are_read_as_clips(tmp_path, content):
+    _with_ids(
+        content,
+        *([[f"{split}_x".encode(), b"0", b"1"], [f"{split}y".encode(), b"0", b"1"]] for split in "abc"),
+    )
+    reading = _reading(tmp_path / "a", content)
+    assert [(clip.id, clip.video) for clip in reading.examples()][:2] == [("a_x", "a"), ("ay", "ay")]
+    assert "different in every clip" in reading.notes[0]
+
+
+def test_ids_of_one_field_need_no_decision(tmp_path, content):
+    _with_ids(content, *([[f"{split}[1]".encode()], [f"{split}[2]".encode()]] for split in "abc"))
+    reading = _reading(tmp_path / "a", content)
+    assert [(clip.id, clip.video) for clip in reading.examples()][:2] == [("a_1", "a"), ("a_2", "a")]
+    assert reading.notes == ()
+    for arrays in content.values():
+        del arrays["id"]  # as IEMOCAP
+    reading = _reading(tmp_path / "a", content)
+    assert [clip.id for clip in reading.examples()][::2] == ["train_0", "valid_0", "test_0"]
+    assert reading.notes == ()
 
 
 def test_four_classes_are_in_the_order_of_the_file(tmp_path, content):
