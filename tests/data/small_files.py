@@ -142,6 +142,24 @@ def hdf5_folder(folder: Path) -> Path:
     return path
 
 
+def mfn_folder(folder: Path) -> Path:
+    """MFN's files of MOSI: the columns of text, COVAREP and FACET joined in one array, padded in front."""
+    path = folder / "mfn"
+    path.mkdir()
+    rng = np.random.default_rng(0)
+    for split in SPLITS:
+        text, covarep, facet = (
+            rng.normal(size=(CLIPS, 6, width)).astype(np.float32) for width in (300, 5, 20)
+        )
+        joined = np.concatenate((text, covarep, facet), axis=2)
+        for clip in range(CLIPS):
+            joined[clip, :clip] = 0
+        for name, array in (("X", joined), ("y", rng.uniform(-3, 3, CLIPS))):
+            with h5py.File(path / f"{name}_{split}.h5", "w") as file:
+                file.create_dataset("data", data=array)
+    return path
+
+
 def ur_funny_folder(folder: Path) -> Path:
     """UR-FUNNY, two clips in each split, one word of context before two of punchline."""
     path = folder / "ur_funny"

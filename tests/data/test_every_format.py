@@ -9,7 +9,7 @@ from msa_jax.data import __main__, datasets, readers
 from msa_jax.data.pipeline import Preprocessing, Split
 from msa_jax.data.splits import Cut
 from msa_jax.text import train_tokenizer
-from tests.data.small_files import WRITERS
+from tests.data.small_files import WRITERS, mfn_folder, mult_pickle
 
 WORDLESS = ("MulT pickle", "HDF5 per array")
 
@@ -69,6 +69,24 @@ def test_the_command_tells_what_it_is(tmp_path, name, capsys):
     assert (found["reading_bytes"] > 0) is ("pickle" in name)
     assert found["unread"] == []
     assert ("text.encoder=features" in found["next"]) is (name in WORDLESS)
+
+
+@pytest.mark.parametrize(
+    ("write", "streams", "text", "note"),
+    [
+        (mult_pickle, {"audio": 3, "vision": 2}, 5, "The first field of id is different in every clip"),
+        (mfn_folder, {"audio": 5, "vision": 20}, 300, "The columns of X_train.h5, X_valid.h5, X_test.h5 are"),
+    ],
+)
+def test_what_was_decided_of_a_file_is_told(tmp_path, capsys, write, streams, text, note):
+    path = write(tmp_path)
+    options = {"cache": tmp_path / "cache", "cut": Cut(), "text_features": True, "other_counts": True}
+    built = datasets.load("mosi", path, **options)
+    assert {name: built.widths[name] for name in built.streams} == streams
+    assert built.text_width == text
+    assert [line.startswith(note) for line in built.notes] == [True]
+    assert __main__.main([str(path)]) == 0
+    assert note in capsys.readouterr().out
 
 
 def test_the_command_names_what_it_leaves_out_of_a_folder(tmp_path, capsys):

@@ -1,4 +1,8 @@
-"""HDF5 files with one padded array each, as MFN and MARN have them: `audio_train.h5`, `y_train.h5`, ..."""
+"""HDF5 files with one padded array each, as MFN and MARN have them: `audio_train.h5`, `y_train.h5`, ...
+
+This follows the repository pliang279/MFN: the files of its folder `new_data`, one for each modality, and
+those of its script `test_mosi.py`, which joins the modalities into one array: `X_train.h5`, `y_train.h5`, ...
+"""
 
 import dataclasses
 import re
@@ -16,21 +20,32 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "HDF5 per array"
-_FILE = re.compile(r"(audio|video|vision|visual|text|y|labels?)_([a-z]+?)(_emb)?\.(?:h5|hdf5)", re.I)
-_ARRAYS = {"video": "vision", "visual": "vision", "y": "label", "labels": "label"}
+_FILE = re.compile(r"(X|audio|video|vision|visual|text|y|labels?)_([a-z]+?)(_emb)?\.(?:h5|hdf5)", re.I)
+_ARRAYS = {"video": "vision", "visual": "vision", "y": "label", "labels": "label", "x": "joint"}
 _MODALITIES = ("audio", "vision", "text")
+_COLUMNS = {"text": slice(0, 300), "audio": slice(300, 305), "vision": slice(305, 325)}  # of X_<split>.h5
+_WIDTH = 325
 _BLOCK = 1 << 25  # bytes of one array that are read at once
 
 
 @dataclasses.dataclass(frozen=True)
 class _Array:
-    """Where one array lies: the only dataset of its file."""
+    """Where one array lies: the only dataset of its file, or some columns of it.
+
+    Attributes:
+      path: the file.
+      dataset: the name of the dataset.
+      shape: the shape of the whole dataset.
+      part: of a joint array, the modality that this one stands for; its columns are `_COLUMNS[part]`.
+    """
 
     path: Path
     dataset: str
     shape: tuple[int, ...]
+    part: str | None = None
 
     def read(self, rows: slice) -> np.ndarray:
+        """Some rows of the dataset, with all its columns."""
         with opened(self.path) as file:
             return file[self.dataset][rows]
 
@@ -46,7 +61,8 @@ def reader(path: Path, where: str, require_labels: bool, text_features: bool = F
     Args:
       path: the folder. Files are named <array>_<split>.h5 with the arrays audio, video (or vision, visual),
         text (or text_<split>_emb) and y (or label, labels); each holds one dataset: features (N, L, d), or
-        labels (N,), (N, 1) or (N, 1, 1). A modality may be missing, but then from every split.
+        labels (N,), (N, 1) or (N, 1, 1). A modality may be missing, but then from every split. A file
+        X_<split>.h5 stands for three: its 325 columns are 300 of text, 5 of audio and 20 of vision.
       where: what to call the folder in messages.
       require_labels: whether a split without labels is an error; without them the label is NaN.
       text_features: whether to read the text's rows.
@@ -55,10 +71,11 @@ def reader(path: Path, where: str, require_labels: bool, text_features: bool = F
       What starts the iteration, train before valid before test. The files name no clips, so that
       clip k is `<split>_<k>` and its own video, and there are no words. Padding is cut off both ends; where
       the modalities of a split have equal L they are taken for aligned with each other and cut together.
+      A note says which files had their columns split.
 
     Raises:
-      UserError: an array is missing or there twice, its shape is wrong, the arrays of a split differ in N,
-        or a file is damaged.
+      UserError: an array is missing or there twice, its shape or width is wrong, the arrays of a split
+        differ in N, or a file is damaged.
     """
     splits = _splits(path, where)
     held = {name for arrays in splits.values() for name in arrays}
@@ -69,7 +86,7 @@ def reader(path: Path, where: str, require_labels: bool, text_features: bool = F
     needed = (held | {"label"}) if require_labels else (held - {"label"})
     for split, arrays in splits.items():
         if missing := sorted(needed - arrays.keys()):
-            found = ", ".join(array.path.name for array in arrays.values())
+            found = ", ".join(dict.fromkeys(array.path.name for array in arrays.values()))
             raise UserError(
                 f"{where}: the {split} split has no {' and no '.join(missing)} array, only {found}; "
                 "add the missing file"
@@ -97,7 +114,14 @@ def reader(path: Path, where: str, require_labels: bool, text_features: bool = F
                     text_features=clean.features(rows.get("text")),
                 )
 
-    return Reading(examples)
+    joint = {array.path.name: None for arrays in splits.values() for array in arrays.values() if array.part}
+    if not joint:
+        return Reading(examples)
+    note = (
+        f"The columns of {', '.join(joint)} are split in the order of MFN's test_mosi.py: the first 300 are "
+        "read as text, the next 5 as audio and the last 20 as vision."
+    )
+    return Reading(examples, (note,))
 
 
 def _parts(path: Path) -> tuple[str, str] | None:
@@ -127,7 +151,26 @@ def _splits(path: Path, where: str) -> dict[str, dict[str, _Array]]:
     found = {
         split: {name: _open(file) for (name, s), file in files.items() if s == split} for split in SPLITS
     }
-    return {split: arrays for split, arrays in found.items() if arrays}
+    return {split: _divided(split, arrays, where) for split, arrays in found.items() if arrays}
+
+
+def _divided(split: str, arrays: dict[str, _Array], where: str) -> dict[str, _Array]:
+    """The arrays of a split by their names, the columns of a joint one under the names of the modalities."""
+    if "joint" not in arrays:
+        return arrays
+    joint, others = arrays["joint"], {name: array for name, array in arrays.items() if name != "joint"}
+    if own := [array.path.name for name, array in others.items() if name in _MODALITIES]:
+        raise UserError(
+            f"{where}: {joint.path.name} already holds the text, audio and vision of the {split} split; "
+            f"remove it, or remove {', '.join(own)}"
+        )
+    if len(joint.shape) == 3 and joint.shape[2] != _WIDTH:
+        raise UserError(
+            f"{joint.path}: {joint.dataset} is {joint.shape[2]} columns wide, but 300 of text + 5 of audio + "
+            f"20 of vision are expected; save text, audio and vision in files of their own: text_{split}.h5, "
+            f"audio_{split}.h5, vision_{split}.h5"
+        )
+    return {**{name: dataclasses.replace(joint, part=name) for name in _COLUMNS}, **others}
 
 
 def _open(path: Path) -> _Array:
@@ -173,10 +216,17 @@ def _labels(arrays: dict[str, _Array], where: str) -> np.ndarray:
 
 def _clips(arrays: dict[str, _Array], count: int) -> Iterator[dict[str, np.ndarray]]:
     """The rows of one clip after the other, without their padding."""
+    files = {array.path: array for array in arrays.values()}.values()  # a joint one is read once
     together = len({array.shape[1] for array in arrays.values()}) == 1
-    largest = max((array.shape[1] * array.shape[2] * 8 for array in arrays.values()), default=0)
+    largest = max((array.shape[1] * array.shape[2] * 8 for array in files), default=0)
     block = max(1, _BLOCK // max(1, largest))
     for start in range(0, count, block):
-        rows = {name: array.read(slice(start, start + block)) for name, array in arrays.items()}
+        read = {array.path: array.read(slice(start, start + block)) for array in files}
+        rows = {name: _columns(read[array.path], array.part) for name, array in arrays.items()}
         for index in range(min(block, count - start)):
             yield padding.trim({name: part[index] for name, part in rows.items()}, together=together)
+
+
+def _columns(rows: np.ndarray, part: str | None) -> np.ndarray:
+    """The columns of one modality, all where the array is not joint."""
+    return rows if part is None else rows[..., _COLUMNS[part]]

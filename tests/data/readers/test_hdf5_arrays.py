@@ -171,6 +171,10 @@ def test_twice_the_same_and_nothing_left_open(folder):
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()} == before
 
 
+def test_files_of_one_modality_need_no_note(folder):
+    assert hdf5_arrays.reader(folder, str(folder), True).notes == ()
+
+
 def test_missing_labels(folder):
     (folder / "y_test.h5").unlink()
     with pytest.raises(UserError, match=r"test split has no label array, only .*audio_test\.h5"):
