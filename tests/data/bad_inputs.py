@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from msa_jax.data import __main__ as data_main
@@ -30,6 +31,7 @@ from tests.data.small_files import (
     csd_folder,
     csv_file,
     hdf5_folder,
+    mfn_folder,
     mmsa,
     mult_pickle,
     npz_file,
@@ -220,6 +222,20 @@ def _unlabelled(content: dict) -> None:
         del arrays["regression_labels"]
 
 
+def _only_audio(content: dict) -> None:
+    for arrays in content.values():
+        for key in arrays.keys() - {"audio", "audio_lengths"}:
+            del arrays[key]
+
+
+def _unselected(folder: Path) -> Path:
+    """MFN's files with all columns of COVAREP and FACET that its script can join."""
+    path = mfn_folder(folder)
+    with h5py.File(path / "X_train.h5", "w") as file:
+        file["data"] = np.ones((CLIPS, 6, 300 + 34 + 43))
+    return path
+
+
 def _shared_video(content: dict) -> None:
     content["test"]["id"][0] = "train0$_$9"
 
@@ -272,6 +288,9 @@ CASES = (
     Case("one of several HDF5 arrays", lambda f: hdf5_folder(f) / "audio_train.h5", "name the folder"),
     Case("an HDF5 array missing", _without(hdf5_folder, "y_test.h5"), "test split has no label array",
          options=("data.other_counts=True", "text.encoder=features")),
+    Case("MFN's array without its selection of columns", _unselected, "377 columns wide",
+         options=("data.other_counts=True", "text.encoder=features")),
+    Case("the features of one modality", _changed(_only_audio), "feature file of one modality"),
     Case("a split missing", _changed(lambda c: c.pop("test")), "no test split"),
     Case("two names for one split", _changed(_renamed), "dev and valid both mean the valid split"),
     Case("widths differ between splits", _changed(

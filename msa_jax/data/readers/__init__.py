@@ -17,6 +17,7 @@ from msa_jax.data.readers import (
     hdf5_arrays,
     mmsa_pickle,
     mult_pickle,
+    one_modality,
     ur_funny_sdk,
     utterance_npz,
     words_pickle,
@@ -205,6 +206,8 @@ def _open(path: str | Path) -> tuple[Path, ModuleType, object]:
         return path, words_pickle, content
     kinds = kinds_of(path, KNOWN)
     contents = [content_of(path, kind) for kind in kinds]
+    for content in contents:
+        one_modality.refuse(content, path)
     candidates = [(format, content) for content in contents for format in _FILES if format.matches(content)]
     if len(candidates) > 1:
         names = " or ".join(format.NAME for format, _ in candidates)
