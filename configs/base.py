@@ -44,6 +44,13 @@ def common() -> ConfigDict:
     # Accept splits of other sizes than the official ones, and files without splits; the results say so.
     c.data.other_counts = False
     c.data.context = False  # UR-FUNNY's SDK files: the sentences before the punchline too
+    # What a row of audio and vision is, where a format leaves it open (MMSA): tokens, words or stream; None:
+    # told by the counts of all clips.
+    c.data.rows = placeholder(str)
+    # The vocabulary that made the BERT tokens of such a file, if it is not that of the encoder: a vocab.txt,
+    # a folder, a Hugging Face id. Without one the words of the tokens are found from the ids.
+    c.data.bert_vocab = placeholder(str)
+    c.data.special_rows = False  # with time_line="own" keep the rows of [CLS] and [SEP] of such a file
     # What --mode=eval scores: train, valid, test, all (taken together), or auto: test, but all of a file that
     # has no splits of its own and that the run was not trained on.
     c.data.eval_split = "auto"

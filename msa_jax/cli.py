@@ -22,7 +22,7 @@ from msa_jax.files import read_json
 MODES = ("train", "eval", "predict")
 # What may be overridden once a run is trained.
 EVAL_KEYS = (
-    *("path", "cache", "corpus", "cut", "split_name", "other_counts", "context"),
+    *("path", "cache", "corpus", "cut", "split_name", "other_counts", "context", "rows", "bert_vocab"),
     *("eval_split", "modalities", "threads"),
 )
 

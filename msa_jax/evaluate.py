@@ -13,8 +13,9 @@ from ml_collections import ConfigDict
 from scipy import special
 
 from msa_jax import metrics
-from msa_jax.data.pipeline import Split, Statistics, batches
+from msa_jax.data.pipeline import Split, batches
 from msa_jax.data.plan import BatchPlan, Lengths
+from msa_jax.data.preprocessing import Statistics
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -16,8 +16,9 @@ from msa_jax import setup
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.corpora import CORPORA
 from msa_jax.data.example import Example, no_features
-from msa_jax.data.pipeline import Clips, Preprocessing, Source, Split, Statistics
+from msa_jax.data.pipeline import Clips, Source, Split
 from msa_jax.data.plan import Lengths
+from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.errors import UserError
 from msa_jax.evaluate import score
 from msa_jax.files import read_json, write_json

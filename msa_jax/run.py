@@ -27,6 +27,7 @@ from msa_jax.workdir import claim, refuse_other_run, trained_on, write_predictio
 
 SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
 OTHER_SPLITS = "NOT THE OFFICIAL SPLITS (the scores compare with no published ones)"
+MOST_SPREAD = 0.01  # share of a split's clips whose rows may be spread for want of words
 SHOWN = ("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1")
 SHOWN = (*SHOWN, *(f"{name}_{emotion}" for emotion in metrics.EMOTIONS for name in ("acc", "f1")))
 
@@ -137,6 +138,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         "data": source_name(corpus),
         "data_hash": corpus.content_hash,
         "official_splits": corpus.official,
+        "rows": corpus.rows or None,
     }
     for name in ("valid", "test"):
         scanned = split.get(name) or best.scan(corpus.split(name))
@@ -154,7 +156,17 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
 def _scan(corpus: Built, name: str, tokenizer: Any, how: Any, config: ConfigDict) -> Split:
     measure = name == "train" and config.data.standardise
-    return Split(corpus.split(name), tokenizer, how, measure=measure)
+    split = Split(corpus.split(name), tokenizer, how, measure=measure)
+    if len(split.spread) > MOST_SPREAD * len(split):
+        raise UserError(
+            f"{corpus.source}: the rows of {checks.named('clips', split.spread)} belong to BERT tokens whose "
+            f"words are not known, and {config.text.encoder} has other tokens; name the vocabulary that made "
+            "them by --config.data.bert_vocab"
+        )
+    if split.spread:
+        clips = checks.named(f"clips of {name} have tokens of unknown words", split.spread)
+        say(f"note: {clips}; their rows are spread over the text")
+    return split
 
 
 def _evaluate(
@@ -219,6 +231,7 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         "data": source_name(corpus),
         "data_hash": corpus.content_hash,
         "official_splits": corpus.official,
+        "rows": corpus.rows or None,
         "trained_on": before["source"],
         "modalities": list(run.how.modalities),
         "cut": corpus.cut,
@@ -259,9 +272,8 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
         source = readers.read(
             path,
             require_labels=False,
-            split_name=config.data.split_name,
             text_features=bool(text_width),
-            context=config.data.context,
+            **setup.reading(config),
         )
     except (NoTextFeatures, NoWords):  # what they advise is fixed by the run
         reads = f"text features of {text_width} columns" if text_width else "words"

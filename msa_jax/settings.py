@@ -21,6 +21,7 @@ CHOICES: dict[str, Sequence[Any]] = {
     "data.corpus": (*CORPORA, *PRESETS),
     "data.eval_split": ("auto", *SPLITS, "all"),
     "data.time_line": ("text", "own"),
+    "data.rows": (None, "tokens", "words", "stream"),
     "text.dtype": ("float32", "bfloat16"),
     "loss.task": ("mse", "l1", "cross_entropy"),
     "model.name": ("crosssent", "tecafn", "mulg", "amsgfn"),
@@ -241,7 +242,7 @@ def to_config(stored: dict) -> ConfigDict:
 
     config = convert(stored)
     try:
-        for key in ("path", "split_name"):
+        for key in ("path", "split_name", "rows", "bert_vocab"):
             if config.data[key] is None:
                 config.data[key] = placeholder(str)
         check(config)

@@ -15,7 +15,8 @@ from msa_jax import models
 from msa_jax.data import datasets, synthetic
 from msa_jax.data.corpora import CORPORA
 from msa_jax.data.example import Example
-from msa_jax.data.pipeline import SCAN_CLIPS, Preprocessing
+from msa_jax.data.pipeline import SCAN_CLIPS
+from msa_jax.data.preprocessing import Preprocessing
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from msa_jax.modalities import MODALITIES, STREAMS
@@ -72,9 +73,8 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
             path,
             cache=cache,
             cut=cut,
-            split_name=config.data.split_name,
             text_features=config.text.encoder == FEATURES,
-            context=config.data.context,
+            **reading(config),
             other_counts=config.data.other_counts,
         )
     if corpus in synthetic.PRESETS:
@@ -91,6 +91,14 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
     raise UserError(
         f"--config.data.path is not set, and several {corpus} corpora are built: {sources}; name one"
     )
+
+
+def reading(config: ConfigDict) -> dict[str, Any]:
+    """The options of `readers.read` that the config's sections `data` and `text` hold."""
+    return {
+        **{name: config.data[name] for name in ("split_name", "context", "rows", "bert_vocab")},
+        "encoder": config.text.encoder if config.text.encoder not in ("scratch", FEATURES) else None,
+    }
 
 
 def find_built(config: ConfigDict) -> list[datasets.Built]:
@@ -132,6 +140,7 @@ def preprocessing(
         max_frames=config.data.max_frames,
         text_width=text_width if config.text.encoder == FEATURES else 0,
         keep_end=config.data.context,
+        special_rows=config.data.special_rows,
     )
 
 

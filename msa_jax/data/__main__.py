@@ -43,7 +43,11 @@ def main(argv: list[str]) -> int:
 
 def _in_own_options(message: str) -> str:
     """The messages speak of the training command's keys."""
-    return re.sub(r"(--config\.)?\bdata\.(split_name|other_counts|context|cache)(=True)?", r"--\2", message)
+    return re.sub(
+        r"(--config\.)?\bdata\.(split_name|other_counts|context|cache|rows|bert_vocab)(=True)?",
+        r"--\2",
+        message,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,6 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--context", action="store_true", help="UR-FUNNY: with the sentences before the punchline"
     )
+    parser.add_argument(
+        "--rows",
+        choices=("tokens", "words", "stream"),
+        help="MMSA: what a row of audio and vision is; default: told by the counts of all clips",
+    )
+    parser.add_argument(
+        "--bert_vocab",
+        metavar="NAME",
+        help="MMSA: the vocabulary that made the BERT tokens; default: any at hand",
+    )
     build = parser.add_argument_group("converting")
     build.add_argument(
         "--build", action="store_true", help="convert the file into the form that training reads"
@@ -89,7 +103,11 @@ def _run(arguments: argparse.Namespace) -> None:
     from msa_jax.data.splits import Cut
     from msa_jax.progress import watched
 
-    options = {name: value for name in ("split_name", "context") if (value := getattr(arguments, name))}
+    options = {
+        name: value
+        for name in ("split_name", "context", "rows", "bert_vocab")
+        if (value := getattr(arguments, name))
+    }
     reading = [f"--config.data.{name}={value}" for name, value in options.items()]
     caching = [f"--config.data.cache={arguments.cache}"] if arguments.cache else []
     cut = Cut(**cli.load_config("configs/crosssent_mosi.py")[0].data.cut)

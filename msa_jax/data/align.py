@@ -1,11 +1,14 @@
 """Bringing audio and vision onto the text's time line.
 
 Source: CrossSent (Liu et al. 2026), section 4.2: word-level rows are repeated for every subword of their
-word; a stream of its own rate is resampled to the number of content tokens.
+word; a stream of its own rate is resampled to the number of content tokens. Rows of the tokens of another
+tokenizer (MMSA's aligned files) go through words.
 """
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from msa_jax.data.example import SPECIAL
 
 
 def expand_words(
@@ -44,6 +47,61 @@ def resample(frames_FD: Float[np.ndarray, "F D"], length: int) -> Float[np.ndarr
     total_FD = np.zeros((F + 1, frames_FD.shape[1]))
     np.cumsum(frames_FD, axis=0, dtype=np.float64, out=total_FD[1:])
     return ((total_FD[stop] - total_FD[start]) / (stop - start)[:, None]).astype(np.float32)
+
+
+def content_rows(rows_RD: Float[np.ndarray, "R D"], token_words_N: Int[np.ndarray, " N"]) -> np.ndarray:
+    """Those of the rows of a file's tokens that do not belong to special tokens, [r, D]; R <= N."""
+    return rows_RD[token_words_N[: len(rows_RD)] != SPECIAL]
+
+
+def from_same_tokens(
+    rows_RD: Float[np.ndarray, "R D"],
+    token_words_N: Int[np.ndarray, " N"],
+    word_ids_T: Int[np.ndarray, " T"],
+) -> tuple[Float[np.ndarray, "T D"], Bool[np.ndarray, " T"]]:
+    """Rows of a file's tokens on the same tokens, one to one; the first content token is the first of both.
+
+    Args:
+      rows_RD: a row for each of the first R of the file's tokens.
+      token_words_N: the words of these tokens; `SPECIAL` on special tokens.
+      word_ids_T: of the run's tokens, -1 on special tokens.
+
+    Returns:
+      (features, mask): [T, D] float32 and [T] bool, False on special tokens and on those without a row.
+    """
+    content = np.flatnonzero(token_words_N != SPECIAL)
+    places = np.flatnonzero(word_ids_T >= 0)[: len(content)]
+    there = content[: len(places)] < len(rows_RD)
+    out_TD = np.zeros((len(word_ids_T), rows_RD.shape[1]), np.float32)
+    mask_T = np.zeros(len(word_ids_T), bool)
+    out_TD[places[there]] = rows_RD[content[: len(places)][there]]
+    mask_T[places[there]] = True
+    return out_TD, mask_T
+
+
+def word_rows(
+    rows_RD: Float[np.ndarray, "R D"], token_words_N: Int[np.ndarray, " N"], words: int
+) -> tuple[Float[np.ndarray, "W D"], Bool[np.ndarray, " W"]]:
+    """Rows of a file's tokens by word: the mean over its tokens, of the rows that are not zero.
+
+    Args:
+      rows_RD: a row for each of the first R of the file's tokens.
+      token_words_N: the words of these tokens; negative where a token has none.
+      words: W.
+
+    Returns:
+      (rows, there): [W, D] float32, exact where all tokens of a word have the same row, and [W] bool, whether
+      some token of the word has a row.
+    """
+    words_R = token_words_N[: len(rows_RD)]
+    has_R = words_R >= 0
+    there_W = np.zeros(words, bool)
+    there_W[words_R[has_R]] = True
+    spoken_R = has_R & (rows_RD != 0).any(axis=1)
+    total_WD = np.zeros((words, rows_RD.shape[1]))
+    np.add.at(total_WD, words_R[spoken_R], rows_RD[spoken_R])
+    count_W = np.bincount(words_R[spoken_R], minlength=words)
+    return (total_WD / np.maximum(count_W, 1)[:, None]).astype(np.float32), there_W
 
 
 def to_tokens(

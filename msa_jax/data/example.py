@@ -10,6 +10,14 @@ def no_features() -> np.ndarray:
     return np.zeros((0, 0), np.float32)
 
 
+SPECIAL = -1  # the word of a special token
+
+
+def no_tokens() -> np.ndarray:
+    """The tokens, or their words, of a clip whose rows do not belong to tokens: int32 [0]."""
+    return np.zeros(0, np.int32)
+
+
 def no_unimodal_labels() -> np.ndarray:
     """The labels by modality of a clip that has none: float64 [0]."""
     return np.zeros(0, np.float64)
@@ -33,6 +41,11 @@ class Example:
         whoever made them; shape (0, 0) where there are none.
       unimodal_labels: float64 [3], what annotators gave who had the text, the audio or the vision alone, in
         this order (CH-SIMS), NaN where one is not given; shape (0,) where there are none.
+      tokens: int32 [n], the ids of BERT's tokens, special tokens among them, where row i of audio and vision
+        is that of token i (a stream may end before the last one), and of the text features as well; shape
+        (0,) where the rows are others.
+      token_words: int32 [n], of each of these tokens its word, an index into `msa_jax.text.words_of(text)`;
+        `SPECIAL` on special tokens, less where the word is not known.
     """
 
     id: str
@@ -45,3 +58,5 @@ class Example:
     label: float | np.ndarray
     text_features: np.ndarray = dataclasses.field(default_factory=no_features)
     unimodal_labels: np.ndarray = dataclasses.field(default_factory=no_unimodal_labels)
+    tokens: np.ndarray = dataclasses.field(default_factory=no_tokens)
+    token_words: np.ndarray = dataclasses.field(default_factory=no_tokens)

@@ -11,8 +11,9 @@ import grain
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from msa_jax.data import align
+from msa_jax.data import time_line
 from msa_jax.data.plan import BatchPlan, Lengths
+from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.modalities import STREAMS
 from msa_jax.text import Tokenizer
 
@@ -40,64 +41,6 @@ class Clips:
         return [self._clips[i] for i in indices]
 
 
-@dataclasses.dataclass(frozen=True)
-class Preprocessing:
-    """How clips become arrays; a run keeps it, so that new clips are treated as the training split was.
-
-    Attributes:
-      max_content: subwords kept of a text, before the special tokens are added.
-      lowercase: lower the case of the text first (releases differ; a cased tokenizer cuts capitals up).
-      modalities: those in use, of "text", "audio", "vision"; the others are masked out.
-      widths: features per row of "audio" and "vision"; 1 where the corpus has none.
-      time_line: "text" brings audio and vision onto the text's time line; "own" leaves each on its own.
-      max_frames: longest audio or vision on its own time line; a longer one is resampled to it.
-      text_width: features per row of the text where the file brings them; 0 = the text is tokenised.
-      keep_end: of a text that is too long keep the end, not the start (a punchline follows its context).
-    """
-
-    max_content: int
-    lowercase: bool
-    modalities: tuple[str, ...]
-    widths: Mapping[str, int]
-    time_line: str = "text"
-    max_frames: int = 500
-    text_width: int = 0
-    keep_end: bool = False
-
-    def without(self, *modalities: str) -> "Preprocessing":
-        """The same with some modalities masked out."""
-        kept = tuple(m for m in self.modalities if m not in modalities)
-        return dataclasses.replace(self, modalities=kept)
-
-
-class Statistics:
-    """Mean and scale of each feature column over the rows of one split (StandardScaler's definitions)."""
-
-    def __init__(self, mean: Mapping[str, np.ndarray], scale: Mapping[str, np.ndarray]) -> None:
-        self.mean, self.scale = dict(mean), dict(scale)
-
-    @classmethod
-    def identity(cls, widths: Mapping[str, int]) -> "Statistics":
-        """Leaves features as they are."""
-        return cls({m: np.zeros(d) for m, d in widths.items()}, {m: np.ones(d) for m, d in widths.items()})
-
-    def apply(self, modality: str, rows: np.ndarray) -> np.ndarray:
-        """(rows - mean) / scale, [F, D] float32; no rows stay no rows."""
-        return ((rows - self.mean[modality]) / self.scale[modality]).astype(np.float32)
-
-    def to_json(self) -> dict[str, dict[str, list[float]]]:
-        """For a run's folder."""
-        return {
-            name: {m: v.tolist() for m, v in part.items()}
-            for name, part in (("mean", self.mean), ("scale", self.scale))
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Mapping[str, list[float]]]) -> "Statistics":
-        """The reverse of `to_json`."""
-        return cls(*({m: np.array(v) for m, v in data[name].items()} for name in ("mean", "scale")))
-
-
 class Split:
     """One split, scanned once: its tokens and labels in memory, its features where they are.
 
@@ -108,6 +51,7 @@ class Split:
         features the step itself.
       labels: [N], or [N, K], float32, NaN where the source has none.
       lengths: [N, 3] steps of each clip's text, audio and vision, after the text's cut.
+      spread: names of the clips whose rows belong to tokens of unknown words, and are spread over the text.
     """
 
     def __init__(
@@ -126,6 +70,7 @@ class Split:
         self.ids: list[str] = []
         self.words: list[np.ndarray] = []
         self.tokens: list[np.ndarray] = []
+        self.spread: list[str] = []
         labels, lengths = [], []
         for start in range(0, len(source), SCAN_CLIPS):
             clips = source.__getitems__(range(start, min(start + SCAN_CLIPS, len(source))))
@@ -136,8 +81,10 @@ class Split:
                 self.ids.append(clip["id"])
                 labels.append(clip["label"])
                 lengths.append(self._lengths(clip, len(self._cut(words))))
+                if time_line.lacks_words(clip, tokens, how):
+                    self.spread.append(clip["id"])
             for m in STREAMS if measure else ():
-                rows = [clip[m] for clip in clips if len(clip[m])]
+                rows = [kept for clip in clips if len(kept := time_line.own_rows(clip, m, how))]
                 if rows:
                     scalers[m].partial_fit(np.concatenate(rows).astype(np.float64))
         self.labels = np.array(labels, np.float32)
@@ -154,13 +101,16 @@ class Split:
         if self._how.text_width:
             return np.zeros(0, np.int32), np.arange(max(len(clip["text_features"]), 1))
         text = clip["text"].lower() if self._how.lowercase else clip["text"]
-        return self._tokenizer.encode(text)
+        return self._tokenizer.encode(text, chinese=len(clip["tokens"]) > 0)
 
     def _lengths(self, clip: Mapping[str, Any], text: int) -> tuple[int, int, int]:
         how = self._how
         if how.time_line == "text":
             return text, text, text
-        used = {m: min(len(clip[m]), how.max_frames) if m in how.modalities else 0 for m in STREAMS}
+        used = {
+            m: min(len(time_line.own_rows(clip, m, how)), how.max_frames) if m in how.modalities else 0
+            for m in STREAMS
+        }
         # One step where there is none: an array of no steps has no shape to compile for.
         return text if "text" in how.modalities else 1, max(used["audio"], 1), max(used["vision"], 1)
 
@@ -216,8 +166,11 @@ class Split:
                 out["text"][b, : len(text)], out["text_mask"][b, : len(text)] = text, True
             for m in streams:
                 if len(clip[m]):
-                    scaled = statistics.apply(m, clip[m])
-                    features, mask = self._on_time_line(scaled, self.words[r], clip["aligned"])
+                    features, mask = time_line.on_time_line(
+                        clip, m, self.tokens[r], self.words[r], how, statistics
+                    )
+                    if how.time_line == "text":
+                        features, mask = self._cut(features), self._cut(mask)
                     out[m][b, : len(mask)], out[f"{m}_mask"][b, : len(mask)] = features, mask
         return out
 
@@ -225,20 +178,6 @@ class Split:
         if self._how.text_width:
             return np.zeros((rows, length, self._how.text_width), np.float32)
         return np.full((rows, length), self._tokenizer.pad_id, np.int32)
-
-    def _on_time_line(
-        self, rows_FD: np.ndarray, words_T: np.ndarray, aligned: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(features, mask) of one modality of one clip, on the time line that `how` asks for."""
-        how = self._how
-        if how.time_line == "own":
-            if len(rows_FD) > how.max_frames:
-                rows_FD = align.resample(rows_FD, how.max_frames)
-            return rows_FD, np.ones(len(rows_FD), bool)
-        if how.text_width:  # rows of text features are words only where there are as many
-            aligned = len(rows_FD) == len(words_T)
-        features, mask = align.to_tokens(rows_FD, words_T, aligned=aligned)
-        return self._cut(features), self._cut(mask)
 
 
 @dataclasses.dataclass(frozen=True)

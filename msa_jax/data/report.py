@@ -43,6 +43,8 @@ def show(found: Inspection, train: Sequence[str], predict: Sequence[str], file: 
     console = Console(file=file or sys.stdout, highlight=False, markup=False, emoji=False)
     console.print(_printable(found.path), style="bold", soft_wrap=True)
     _print(console, f"{found.format}, {_size(found.bytes)}")
+    if found.rows:
+        _print(console, f"rows of audio and vision: {found.rows}")
     for note in found.notes:
         _print(console, note)
     if found.unread:
@@ -111,7 +113,7 @@ def _modalities(console: Console, found: Inspection) -> None:
     missing = [name for name in ("text", "audio", "vision") if not found.has(name)]
     if missing:
         _print(console, f"not in the file: {', '.join(missing)}")
-    if found.has("text") and (found.has("audio") or found.has("vision")):
+    if not found.rows and found.has("text") and (found.has("audio") or found.has("vision")):
         _print(console, f"aligned word by word: {_of(found.aligned, sum(found.clips.values()))} clips")
 
 

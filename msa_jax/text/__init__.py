@@ -3,7 +3,7 @@
 from msa_jax.text.config import EncoderConfig
 from msa_jax.text.encoder import Encoder, EncoderOutput
 from msa_jax.text.pretrained import load_encoder
-from msa_jax.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
+from msa_jax.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer, words_of
 
 __all__ = [
     "Encoder",
@@ -13,4 +13,5 @@ __all__ = [
     "load_encoder",
     "load_tokenizer",
     "train_tokenizer",
+    "words_of",
 ]

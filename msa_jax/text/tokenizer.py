@@ -6,6 +6,7 @@ without transformers. transformers is imported only for a model folder that has 
 
 import contextlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,8 +21,12 @@ from msa_jax.files import read_json
 from msa_jax.text.pretrained import resolve
 from msa_jax.text.wordpiece import PREFIX, learn_vocabulary
 
-_BERT_TOKENS = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]"}
+BERT_TOKENS = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]"}
 _ROBERTA_TOKENS = {"cls": "<s>", "sep": "</s>", "pad": "<pad>"}
+# The characters that BERT's tokenizer sets apart (its "CJK Unified Ideographs" and their extensions).
+_CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002ceaf\U0002f800-\U0002fa1f"
+_CHINESE_CHARACTER = re.compile(f"[{_CHINESE}]")
+_WORD = re.compile(f"[{_CHINESE}]|[^\\s{_CHINESE}]+")
 _TRAINED_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -58,7 +63,7 @@ class Tokenizer:
         self.vocab_size = self._backend.get_vocab_size()
 
     def encode(
-        self, text: str, max_content: int | None = None
+        self, text: str, max_content: int | None = None, *, chinese: bool = False
     ) -> tuple[Int32[np.ndarray, " n"], Int32[np.ndarray, " n"]]:
         """Encodes one text.
 
@@ -66,18 +71,17 @@ class Tokenizer:
             text: the text; an empty one gives the two special tokens.
             max_content: the most subwords to keep; with the special tokens, n is at most `max_content + 2`.
                 None keeps all.
+            chinese: whether each Chinese character is a word of its own, as in `words_of`.
 
         Returns:
             ids: [n] token ids, the first `cls_id` and the last `sep_id`.
-            word_ids: [n] for each token the index into `text.split(" ")` of the word it came from, -1 for
-                the two special tokens.
+            word_ids: [n] for each token the index into `text.split(" ")`, or into `words_of(text)`, of the
+                word that it begins in, -1 for the two special tokens.
         """
         encoding = self._backend.encode(text, add_special_tokens=False)
         ids, offsets = encoding.ids[:max_content], encoding.offsets[:max_content]
-        # The word at a character is the number of spaces before it.
-        spaces_before = np.concatenate([[0], np.cumsum([letter == " " for letter in text], dtype=np.int32)])
         starts = [_skip_spaces(text, start, end) for start, end in offsets]
-        words = spaces_before[np.asarray(starts, np.int64)]
+        words = _word_at(text, chinese)[np.asarray(starts, np.int64)]
         return (
             np.array([self.cls_id, *ids, self.sep_id], np.int32),
             np.array([-1, *words, -1], np.int32),
@@ -109,7 +113,22 @@ class Tokenizer:
             raise UserError(
                 f"{path} is not a tokenizer that msa_jax saved; read it with load_tokenizer"
             ) from None
-        return cls(_read_backend(Path(path)), cls=start, sep=end, pad=pad)
+        return cls(read_backend(Path(path)), cls=start, sep=end, pad=pad)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text: what spaces separate, and each Chinese character, as BERT takes it for a word."""
+    return _WORD.findall(text)
+
+
+def _word_at(text: str, chinese: bool) -> np.ndarray:
+    """For each character, and for the end of the text, the word that it belongs to."""
+    begins = np.zeros(len(text) + 1, np.int32)
+    if chinese and _CHINESE_CHARACTER.search(text):
+        begins[[word.start() for word in _WORD.finditer(text)]] = 1
+        return np.maximum(np.cumsum(begins, dtype=np.int32) - 1, 0)
+    begins[1:] = [letter == " " for letter in text]
+    return np.cumsum(begins, dtype=np.int32)
 
 
 def _skip_spaces(text: str, start: int, end: int) -> int:
@@ -119,7 +138,8 @@ def _skip_spaces(text: str, start: int, end: int) -> int:
     return start
 
 
-def _read_backend(path: Path) -> tokenizers.Tokenizer:
+def read_backend(path: Path) -> tokenizers.Tokenizer:
+    """Reads a tokenizer.json; UserError where it is none."""
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as e:  # the library raises plain Exception
@@ -140,11 +160,11 @@ def load_tokenizer(name: str) -> Tokenizer:
     """
     folder = resolve(name)
     if (path := folder / "tokenizer.json").is_file():
-        backend = _read_backend(path)
+        backend = read_backend(path)
     else:
         backend = _convert_backend(folder)
     named = _named_tokens(folder)
-    for usual in (_BERT_TOKENS, _ROBERTA_TOKENS):
+    for usual in (BERT_TOKENS, _ROBERTA_TOKENS):
         tokens = {**usual, **named}
         if all(backend.token_to_id(token) is not None for token in tokens.values()):
             return Tokenizer(backend, **tokens)
@@ -233,4 +253,4 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     )
     backend.normalizer, backend.pre_tokenizer = normalizer, splitter
     backend.add_special_tokens(_TRAINED_TOKENS)
-    return Tokenizer(backend, **_BERT_TOKENS)
+    return Tokenizer(backend, **BERT_TOKENS)

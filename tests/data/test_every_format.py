@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from msa_jax.data import __main__, datasets, readers
-from msa_jax.data.pipeline import Preprocessing, Split
+from msa_jax.data.pipeline import Split
+from msa_jax.data.preprocessing import Preprocessing
 from msa_jax.data.splits import Cut
 from msa_jax.text import train_tokenizer
 from tests.data.small_files import WRITERS, mfn_folder, mult_pickle

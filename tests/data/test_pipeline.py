@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from msa_jax.data import align
-from msa_jax.data.pipeline import Clips, Preprocessing, Share, Split, Statistics, batches
+from msa_jax.data.pipeline import Clips, Share, Split, batches
 from msa_jax.data.plan import BatchPlan, choose_buckets
+from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.text import train_tokenizer
 
 TEXTS = ["good movie", "", "a really unbelievable story with an ending that nobody saw coming at all", "bad"]

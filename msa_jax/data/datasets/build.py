@@ -43,6 +43,9 @@ def load(
     split_name: str | None = None,
     text_features: bool = False,
     context: bool = False,
+    rows: str | None = None,
+    bert_vocab: str | None = None,
+    encoder: str | None = None,
     other_counts: bool = False,
 ) -> Built:
     """Opens a corpus, building it first where this very file has not been built before.
@@ -57,11 +60,12 @@ def load(
       split_name: which division into splits to use, where the file has several.
       text_features: whether to keep the features of the text that the file brings; they are large.
       context: whether clips begin with the sentences before them (UR-FUNNY).
+      rows, bert_vocab, encoder: how to read the rows of audio and vision; see `msa_jax.data.readers.read`.
       other_counts: whether splits of other sizes than the official ones are accepted, a cut among them.
 
     Returns:
       The build, in `<cache>/<corpus>-<hash of content, split_name, version and, where they matter,
-      text_features, context and cut>`.
+      text_features, context, rows, bert_vocab and cut>`.
 
     Raises:
       UserError: a path that cannot be read, contents that cannot be repaired, no text features in it, splits
@@ -72,13 +76,15 @@ def load(
     # A file that has all its splits is built once for every cut, so that seeds do not multiply builds.
     asked = {"text_features": text_features, "context": context}
     key = [content, split_name, *(name for name, wanted in asked.items() if wanted)]
+    asked |= {"rows": rows, "bert_vocab": bert_vocab}
+    key += [[name, asked[name]] for name in ("rows", "bert_vocab") if asked[name] is not None]
     folders = [_folder(cache, corpus, [*key, *part]) for part in ([], [dataclasses.asdict(cut)])]
     if built := _open_one(folders, path, other_counts):
         return built
     with place.workshop(folders[0]) as scratch:
         if built := _open_one(folders, path, other_counts):  # by the process that was waited for
             return built
-        source = readers.read(path, split_name=split_name, **asked)
+        source = readers.read(path, split_name=split_name, encoder=encoder, **asked)
         facts = BUILDERS[corpus].facts
         prepared = prepare(source, facts, where=str(path), cut=cut, other_counts=other_counts)
         folder = folders[0] if prepared.cut is None else folders[1]
@@ -150,6 +156,7 @@ def _build(
             "official": builder.info.metadata["official"],
             "report": builder.info.metadata["repaired"],
             "notes": prepared.notes,
+            "rows": prepared.rows,
         }
         (scratch / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", "utf-8")
         if folder.exists():  # without a sidecar

@@ -37,6 +37,7 @@ class Built:
         corpus that is made, which has no official ones.
       report: what was repaired or is odd: the ids of the clips by problem.
       notes: how the source was understood, a line each.
+      rows: what a row of audio and vision belongs to; "" where the format leaves no choice.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Built:
     official: bool
     report: dict[str, list[str]]
     notes: list[str]
+    rows: str
 
     def split(self, name: str) -> "Split":
         """Opens "train", "valid" or "test" for random access."""
@@ -71,7 +73,8 @@ class Built:
     def messages(self) -> list[str]:
         """How the source was understood, and one line for each problem, with the first ids."""
         problems = [checks.named(f"clips with {problem}", ids) for problem, ids in self.report.items()]
-        return [*self.notes, *problems]
+        rows = [f"rows of audio and vision: {self.rows}"] if self.rows else []
+        return [*rows, *self.notes, *problems]
 
 
 class Split:
@@ -79,7 +82,8 @@ class Split:
 
     A clip is a dict: id, video and text (str), audio float32 [A, d_a], vision float32 [V, d_v] and
     text_features float32 [T, d_t] with no rows where the clip lacks them, aligned (bool), label (float, or
-    float64 [4] where a clip has four), unimodal_labels float64 [3] or [0] as in `Example`.
+    float64 [4] where a clip has four); unimodal_labels float64 [3] or [0], tokens and token_words int32 [n]
+    as in `Example`.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -113,6 +117,7 @@ def _clip(record: dict[str, Any]) -> dict[str, Any]:
         **texts,
         **features,
         "aligned": bool(record["aligned"]),
+        **{name: np.asarray(record[name], np.int32) for name in ("tokens", "token_words")},
         "label": label if label.ndim else label.item(),
         "unimodal_labels": np.asarray(record.get("unimodal_labels", ()), np.float64),
     }

@@ -26,6 +26,7 @@ class Clip:
       shapes: (rows, width) of audio, of vision and of the text features.
       finite: of each of the three, whether it has a finite number.
       unimodal_labels: as in `Example`.
+      tokens: number of tokens that the rows belong to; 0 where they belong to none.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Clip:
     shapes: tuple[tuple[int, int], ...]
     finite: tuple[bool, ...]
     unimodal_labels: np.ndarray
+    tokens: int
 
 
 def survey(examples: Iterable[Example]) -> list[Clip]:
@@ -52,6 +54,7 @@ def survey(examples: Iterable[Example]) -> list[Clip]:
             tuple(getattr(clip, name).shape for name in FEATURES),
             tuple(_has_finite(getattr(clip, name)) for name in FEATURES),
             clip.unimodal_labels,
+            len(clip.tokens),
         )
         for clip in examples
     ]
@@ -87,7 +90,7 @@ def problems(clips: Sequence[Clip], facts: Corpus) -> list[str]:
             named("videos are in more than one split", [] if facts.split_by_clip else _torn(clips)),
             *_label_problems(clips, facts),
             *(
-                named(f"clips have {s} rows that do not match their words", _uneven(clips, s))
+                named(f"clips have {s} rows that do not match their words or tokens", _uneven(clips, s))
                 for s in STREAMS
             ),
             *(_width_problem(clips, name) for name in FEATURES),
@@ -232,7 +235,12 @@ def _within(values: float | np.ndarray, facts: Corpus) -> bool:
 
 def _uneven(clips: Sequence[Clip], stream: str) -> list[str]:
     place = STREAMS.index(stream)
-    return [clip.id for clip in clips if clip.aligned and clip.shapes[place][0] not in (0, clip.words)]
+    return [
+        clip.id
+        for clip in clips
+        if (clip.aligned and clip.shapes[place][0] not in (0, clip.words))
+        or (clip.tokens and clip.shapes[place][0] > clip.tokens)
+    ]
 
 
 def _widths(clips: Sequence[Clip], name: str) -> dict[int, list[str]]:

@@ -73,6 +73,8 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
         split_name: str | None = None,
         text_features: bool = False,
         context: bool = False,
+        rows: str | None = None,
+        bert_vocab: str | None = None,
         other_counts: bool = False,
         prepared: Prepared | None = None,
         **options: Any,
@@ -85,12 +87,19 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
           split_name: which division into splits to use, where the file has several.
           text_features: whether to keep the features of the text that the file brings; they are large.
           context: whether clips begin with the sentences before them (UR-FUNNY).
+          rows, bert_vocab: how to read the rows of audio and vision; see `msa_jax.data.readers.read`.
           other_counts: whether splits of other sizes than the official ones are accepted.
           prepared: the clips, where they need not be read from manual_dir.
           **options: `config` and `version`, as TFDS passes them.
         """
         self._cut = cut or Cut()
-        self._options = {"split_name": split_name, "text_features": text_features, "context": context}
+        self._options = {
+            "split_name": split_name,
+            "text_features": text_features,
+            "context": context,
+            "rows": rows,
+            "bert_vocab": bert_vocab,
+        }
         self._other_counts = other_counts
         self._prepared = prepared
         self._now: tfds.core.DatasetInfo | None = None
@@ -246,6 +255,10 @@ def _features(widths: Sequence[int | None], facts: Corpus) -> tfds.features.Feat
             **dict(zip(checks.FEATURES, rows, strict=True)),
             "aligned": np.bool_,
             **{
+                name: tfds.features.Tensor(shape=(None,), dtype=np.int32, encoding="bytes")
+                for name in ("tokens", "token_words")
+            },
+            **{
                 name: tfds.features.Tensor(shape=shape, dtype=np.float64, encoding="bytes")
                 for name, shape in labels.items()
             },
@@ -260,6 +273,8 @@ def _record(clip: Example, facts: Corpus) -> dict[str, Any]:
         "text": clip.text,
         **{name: getattr(clip, name) for name in checks.FEATURES},
         "aligned": clip.aligned,
+        "tokens": clip.tokens,
+        "token_words": clip.token_words,
         "label": np.asarray(clip.label, np.float64),
         **({"unimodal_labels": np.asarray(clip.unimodal_labels, np.float64)} if facts.by_modality else {}),
     }

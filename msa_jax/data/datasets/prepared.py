@@ -26,7 +26,7 @@ class Prepared:
       streams: those of audio and vision that some clip has.
       text_width: features per row of the text features; 0 where no clip has them.
       cut: the cut that made the splits, as a dict; None where the file has them all.
-      notes: how the file was understood, as in `Reading`.
+      notes, rows: how the file was understood, as in `Reading`.
       nbytes: bytes of all features.
     """
 
@@ -38,6 +38,7 @@ class Prepared:
     cut: dict[str, Any] | None
     nbytes: int
     notes: tuple[str, ...] = ()
+    rows: str = ""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -90,6 +91,7 @@ def prepare(
         cut=None if given else dataclasses.asdict(cut),
         nbytes=sum(rows * width for clip in clips for rows, width in clip.shapes) * np.float32().itemsize,
         notes=source.reading.notes if isinstance(source, readers.Source) else (),
+        rows=source.reading.rows if isinstance(source, readers.Source) else "",
     )
     if not other_counts:
         require_official(prepared.counts, prepared.cut, facts, where)

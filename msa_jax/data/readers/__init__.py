@@ -32,6 +32,7 @@ _FEATURED = (mmsa_pickle, mult_pickle, ur_funny_sdk, hdf5_arrays, csd)  # can ho
 _WORDLESS = (mult_pickle, hdf5_arrays)
 _DIVIDED = (csv_text, utterance_npz)  # formats that can hold several divisions into splits
 _WITH_CONTEXT = (ur_funny_sdk,)
+_WITH_ROWS = (mmsa_pickle,)  # formats that leave open what a row of audio and vision belongs to
 _ODD = (TypeError, ValueError, LookupError, AttributeError, OverflowError)
 _ODD = (*_ODD, MemoryError, RecursionError, SystemError)
 KNOWN = "known are: " + ", ".join(dict.fromkeys(format.NAME for format in (*_FILES, *_FOLDERS)))
@@ -78,6 +79,9 @@ def read(
     split_name: str | None = None,
     text_features: bool | None = False,
     context: bool = False,
+    rows: str | None = None,
+    bert_vocab: str | None = None,
+    encoder: str | None = None,
 ) -> Source:
     """Opens a feature file of any known format.
 
@@ -89,6 +93,11 @@ def read(
       split_name: which division into splits to use, where the file has several.
       text_features: whether to read the features of the text that the file brings; None = where it has some.
       context: whether clips begin with the sentences before them (UR-FUNNY).
+      rows: what the rows of audio and vision are, "tokens", "words" or "stream", where the format leaves it
+        open (MMSA); None = decided by the file.
+      bert_vocab: the BERT vocabulary that the file's tokens were made with (see
+        `msa_jax.text.bert_vocab.load_vocabulary`); None = any that is at hand.
+      encoder: the name of the run's text encoder, whose vocabulary may be that one.
 
     Returns:
       The source: `for example in read(path)`.
@@ -99,7 +108,9 @@ def read(
     """
     path, format, content = _open(path)
     try:
-        options = _options(path, format, split_name, context)
+        options = _options(path, format, split_name, context, rows)
+        if format in _WITH_ROWS:
+            options |= {"bert_vocab": bert_vocab, "encoder": encoder}
         if format not in _FEATURED:
             if text_features:
                 raise clean.NoTextFeatures(path)
@@ -117,7 +128,9 @@ def read(
             content.close()
 
 
-def _options(path: Path, format: ModuleType, split_name: str | None, context: bool) -> dict[str, object]:
+def _options(
+    path: Path, format: ModuleType, split_name: str | None, context: bool, rows: str | None
+) -> dict[str, object]:
     """Those of the reader's options that only some formats have."""
     if split_name is not None and format not in _DIVIDED:
         raise UserError(
@@ -125,8 +138,11 @@ def _options(path: Path, format: ModuleType, split_name: str | None, context: bo
         )
     if context and format not in _WITH_CONTEXT:
         raise UserError(f"{path}: a {format.NAME} has no context of its clips; remove data.context")
+    if rows is not None and format not in _WITH_ROWS:
+        raise UserError(f"{path}: the rows of a {format.NAME} are of one kind; remove data.rows ({rows!r})")
     options: dict[str, object] = {"split_name": split_name} if format in _DIVIDED else {}
-    return {**options, "context": context} if format in _WITH_CONTEXT else options
+    options |= {"context": context} if format in _WITH_CONTEXT else {}
+    return options | ({"rows": rows} if format in _WITH_ROWS else {})
 
 
 def _source(path: Path, format: ModuleType, content: object, require_labels: bool, options: dict) -> Source:

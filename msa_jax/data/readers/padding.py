@@ -28,10 +28,10 @@ def trim(rows: Mapping[str, np.ndarray], *, together: bool) -> dict[str, np.ndar
             raise ValueError(f"a clip's modalities have different numbers of steps ({lengths})")
         any_used = np.any(list(used.values()), axis=0)
         used = {name: any_used if steps.any() else steps for name, steps in used.items()}
-    return {name: array[_stretch(used[name])] for name, array in rows.items()}
+    return {name: array[stretch(used[name])] for name, array in rows.items()}
 
 
-def _stretch(used: np.ndarray) -> slice:
+def stretch(used: np.ndarray) -> slice:
     """From the first step that is in use to the last one."""
     steps = np.flatnonzero(used)
     return slice(steps[0], steps[-1] + 1) if len(steps) else slice(0, 0)

@@ -14,7 +14,9 @@ class Reading:
       examples: starts an iteration over the clips, in the order of the file.
       notes: what a user should know of how the file was understood, a line each; they are printed by the
         inspector and at the start of training, and kept with the built corpus.
+      rows: what a row of audio and vision belongs to, in a few words, where the format leaves it open.
     """
 
     examples: Callable[[], Iterator[Example]]
     notes: tuple[str, ...] = ()
+    rows: str = ""

@@ -1,0 +1,223 @@
+"""One split of an MMSA pickle: its checked arrays, and the clips that they hold."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from msa_jax.data.example import Example, no_features, no_tokens, no_unimodal_labels
+from msa_jax.data.readers import clean, mmsa_rows, padding
+from msa_jax.errors import UserError
+
+NAME = "MMSA pickle"
+_MODALITIES = ("audio", "vision")
+_UNIMODAL = tuple(f"regression_labels_{modality}" for modality in "TAV")  # of CH-SIMS
+_SHOWN = 3  # ids named in a message
+
+
+class Split:
+    """The clips of one split.
+
+    Attributes:
+      where: what to call it in messages.
+      streams: those of audio and vision that the file has.
+      texts: the transcripts.
+      used: by stream, for each clip which of its rows are not zero, [L] bool.
+      lengths: by stream the number of rows of each clip, as far as the file says it.
+      ids: of each clip the ids of BERT's tokens under text_bert's mask, int32 [n]; None without text_bert.
+      token_limit: the most tokens that text_bert has room for.
+      token_words: of each clip the words of these tokens; filled in by the reader.
+    """
+
+    def __init__(self, arrays: dict, where: str) -> None:
+        """Takes over what `checked` gives."""
+        self._arrays, self.where = arrays, where
+        self.streams = [m for m in _MODALITIES if m in arrays]
+        self.texts = [clean.text(text) for text in arrays["raw_text"]]
+        self.used = {m: mmsa_rows.in_use(arrays[m]) for m in self.streams}
+        self.lengths = {m: arrays[f"{m}_lengths"] for m in self.streams if f"{m}_lengths" in arrays}
+        bert = arrays.get("text_bert")
+        self.ids = None if bert is None else [ids[mask != 0].astype(np.int32) for ids, mask, *_ in bert]
+        self.token_limit = 0 if bert is None else bert.shape[2]
+        self.token_words = [no_tokens()] * len(self)
+
+    def __len__(self) -> int:
+        return len(self._arrays["id"])
+
+    def row_counts(self) -> set[int]:
+        """How many rows the padded arrays of audio and vision have."""
+        return {len(steps) for used in self.used.values() for steps in used}
+
+    def stretch(self, stream: str, index: int) -> slice:
+        """The rows of a clip in a stream of its own: the first ones, as many as the file says.
+
+        Where rows behind these are in use, or the first row is zero and the last is not (padding in front, or
+        lengths that end at the first silent row), and where the file says no length, the rows between the
+        zeros at both ends.
+        """
+        used = self.used[stream][index]
+        if self._disagrees(stream, index) or stream not in self.lengths:
+            return padding.stretch(used)
+        return slice(min(self.lengths[stream][index], len(used)))
+
+    def _disagrees(self, stream: str, index: int) -> bool:
+        if stream not in self.lengths:
+            return False
+        used, length = self.used[stream][index], self.lengths[stream][index]
+        return bool(used[length:].any() or (len(used) and used[-1] and not used[0]))
+
+    def notes(self, how: mmsa_rows.Rows) -> Iterator[str]:
+        """What is odd about the lengths that the file gives."""
+        for stream, lengths in self.lengths.items():
+            long = [k for k, length in enumerate(lengths) if length > len(self.used[stream][k])]
+            if long:
+                yield f"{self.where}: {stream}_lengths exceed the rows of {self._named(long)}; cut to them."
+            odd = [k for k in range(len(self)) if self._disagrees(stream, k)]
+            if odd and how.kind == "stream":
+                yield (
+                    f"{self.where}: {stream}_lengths contradict the rows in use of {self._named(odd)}; there "
+                    "the zeros at both ends were cut off instead."
+                )
+
+    def _named(self, clips: list[int]) -> str:
+        names = [clean.clip_name(self._arrays["id"][k])[0] for k in clips[:_SHOWN]]
+        return f"{len(clips)} clips ({', '.join(names)}{', ...' if len(clips) > _SHOWN else ''})"
+
+    def repeats(self, index: int, how: mmsa_rows.Rows) -> np.ndarray:
+        """For each token of a clip, whether its rows are those of the token before."""
+        count = len(self.ids[index])
+        same = np.ones(count, bool)
+        for stream in self.streams:
+            rows = how.of_tokens(np.asarray(self._arrays[stream][index]), self.used[stream][index], count)
+            rows = np.pad(rows, ((0, count - len(rows)), (0, 0)))
+            same[1:] &= (rows[1:] == rows[:-1]).all(axis=1)
+        return same
+
+    def example(self, index: int, split: str, how: mmsa_rows.Rows) -> Example:
+        """One clip, its rows read as `how` says."""
+        identity, video = clean.clip_name(self._arrays["id"][index])
+        text = self.texts[index]
+        used = {stream: self.used[stream][index] for stream in self.streams}
+        words = len(text.split())
+        aligned = how.kind == "words" and how.holds_words(list(used.values()), words)
+        features = {}
+        for stream in self.streams:
+            rows = np.asarray(self._arrays[stream][index])
+            if how.kind == "tokens":
+                rows = how.of_tokens(rows, used[stream], len(self.ids[index]))
+            elif aligned:
+                rows = how.of_words(rows, words)
+            else:
+                rows = rows[self.stretch(stream, index)]
+            features[stream] = clean.features(rows)
+        labels = self._arrays.get("regression_labels")
+        tokens = how.kind == "tokens"
+        return Example(
+            identity,
+            video,
+            split,
+            text,
+            features.get("audio", no_features()),
+            features.get("vision", no_features()),
+            aligned,
+            np.nan if labels is None else clean.label(labels[index]),
+            self._text_features(index),
+            self._unimodal_labels(index),
+            self.ids[index] if tokens else no_tokens(),
+            self.token_words[index],
+        )
+
+    def _text_features(self, index: int) -> np.ndarray:
+        """The rows under text_bert's mask: what follows is BERT's states of [PAD], and not zero."""
+        if "text" not in self._arrays:
+            return no_features()
+        rows = np.asarray(self._arrays["text"][index])
+        if self.ids is None:
+            return clean.features(
+                rows[: padding.stretch(np.any(rows != 0, axis=1)).stop] if rows.size else rows
+            )
+        mask = self._arrays["text_bert"][index][1][: len(rows)] != 0
+        return clean.features(rows[: len(mask)][mask])
+
+    def _unimodal_labels(self, index: int) -> np.ndarray:
+        if not any(key in self._arrays for key in _UNIMODAL):
+            return no_unimodal_labels()
+        return np.array([self._arrays[key][index] if key in self._arrays else np.nan for key in _UNIMODAL])
+
+
+def need(arrays: dict, key: str, where: str) -> object:
+    """An array that every such file has; UserError where it is missing."""
+    if arrays.get(key) is None:
+        found = ", ".join(sorted(str(name) for name in arrays)) or "nothing"
+        raise UserError(f"{where}: an {NAME} needs {key!r}, found only {found}")
+    return arrays[key]
+
+
+def checked(arrays: dict, where: str, require_labels: bool) -> dict:
+    """The arrays of one split that are used, one entry a clip; lengths as ints, labels as float64.
+
+    Args:
+      arrays: the split as the file has it.
+      where: what to call it in messages.
+      require_labels: whether missing regression_labels are an error.
+
+    Raises:
+      UserError: an array is missing or of another form, or the arrays disagree.
+    """
+    count = len(arrays["id"])
+    found = {"id": arrays["id"], "raw_text": need(arrays, "raw_text", where)}
+    for modality in (*_MODALITIES, "text"):
+        values = arrays.get(modality)
+        if values is None:
+            continue
+        shape = clean.shape(values[0]) if len(values) else (0, 0)
+        if len(shape) != 2 or (isinstance(values, np.ndarray) and values.dtype.kind not in "biufO"):
+            kind = f" of {values.dtype}" if isinstance(values, np.ndarray) else ""
+            raise UserError(
+                f"{where}: {modality} must be (clips, rows, width) numbers, found {clean.shape(values)}{kind}"
+            )
+        found[modality] = values
+        if (lengths := arrays.get(f"{modality}_lengths")) is not None:
+            found[f"{modality}_lengths"] = _lengths(lengths, arrays["id"], modality, where)
+    if (bert := _text_bert(arrays, count, where)) is not None:
+        found["text_bert"] = bert
+    if require_labels:
+        need(arrays, "regression_labels", where)
+    for key in ("regression_labels", *_UNIMODAL):
+        if arrays.get(key) is not None:
+            try:
+                found[key] = clean.labels(arrays[key], count)
+            except (TypeError, ValueError) as error:
+                raise UserError(f"{where}: {key} are not one number a clip: {error}") from None
+    uneven = [f"{key} {len(value)}" for key, value in found.items() if len(value) != count]
+    if uneven:
+        raise UserError(f"{where}: {count} ids but {', '.join(uneven)}; every array needs one entry a clip")
+    return found
+
+
+def _lengths(values: object, names: object, modality: str, where: str) -> list[int]:
+    try:
+        lengths = [int(clean.labels([length], 1)[0]) for length in values]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {modality}_lengths are not numbers: {error}") from None
+    wrong = [clean.clip_name(name)[0] for name, n in zip(names, lengths, strict=False) if n < 0]
+    if wrong:
+        raise UserError(
+            f"{where}: {modality}_lengths are below 0 in {len(wrong)} clips ({', '.join(wrong[:_SHOWN])}); "
+            "extract the features again"
+        )
+    return lengths
+
+
+def _text_bert(arrays: dict, count: int, where: str) -> np.ndarray | None:
+    """text_bert [N, 3, L]; None where there is none, or where it is not needed and of another form."""
+    values = arrays.get("text_bert")
+    if values is None:
+        return None
+    shape = clean.shape(values)
+    if len(shape) == 3 and shape[1] == 3 and shape[0] == count:
+        bert = np.asarray(values)
+        if bert.dtype.kind in "biuf":
+            return bert
+    if arrays.get("text") is None and any(arrays.get(f"{m}_lengths") is not None for m in _MODALITIES):
+        return None
+    raise UserError(f"{where}: text_bert must be ({count}, 3, tokens) numbers, found {shape}")

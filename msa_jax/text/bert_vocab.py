@@ -1,0 +1,194 @@
+"""Vocabularies of BERT that are at hand, to find the words of tokens that came as ids."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers
+
+from msa_jax.errors import UserError
+from msa_jax.text.piece_words import UNKNOWN, learn_words
+from msa_jax.text.pretrained import resolve
+from msa_jax.text.tokenizer import BERT_TOKENS, Tokenizer, load_tokenizer, read_backend
+from msa_jax.text.wordpiece import PREFIX
+
+_USUAL = (
+    "bert-base-uncased",
+    "bert-base-chinese",
+    "bert-base-cased",
+)  # what the field's scripts tokenise with
+_FILES = ("tokenizer.json", "vocab.txt")
+_SAMPLE = 64  # texts that tell whether a vocabulary made the ids
+_MADE = 0.99  # share of the texts whose ids the right vocabulary must give
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenWords:
+    """The word of each token of each text, and how it was found.
+
+    Attributes:
+      words: for each text [n] int32, the index into `words_of(text)`; `UNKNOWN` where it was not found.
+      note: how, in one sentence.
+    """
+
+    words: list[np.ndarray]
+    note: str
+
+
+def find_words(
+    texts: Sequence[str],
+    ids: Sequence[np.ndarray],
+    cut: Sequence[bool],
+    *,
+    bert_vocab: str | None = None,
+    encoder: str | None = None,
+    repeats: Callable[[int], np.ndarray] | None = None,
+    where: str = "",
+) -> TokenWords:
+    """Finds the words of BERT's tokens by the vocabulary that made them, or without one from the ids alone.
+
+    Args:
+      texts: N texts.
+      ids: of each the content ids, without special tokens.
+      cut: of each whether its ids may end before the text does.
+      bert_vocab: the vocabulary to use (see `load_vocabulary`); None = any that is at hand and gives the ids:
+        that of the encoder, else a local copy of those that the field's scripts use, else none.
+      encoder: the name of the run's text encoder.
+      repeats: as in `learn_words`.
+      where: what to call the file in messages.
+
+    Raises:
+      UserError: `bert_vocab` cannot be loaded, or does not give the ids.
+    """
+    for name, load in _at_hand(bert_vocab, encoder):
+        words = _by_vocabulary(load(), texts, ids, cut)
+        missing = sum(found is None for found in words)
+        if missing <= (1 - _MADE) * len(texts):
+            if missing:  # texts that were changed after their ids were made
+                learnt = learn_words(texts, ids, cut, repeats)[0]
+                words = [
+                    found if found is not None else other for found, other in zip(words, learnt, strict=True)
+                ]
+            return TokenWords(words, f"The words of the tokens were found by the vocabulary of {name}.")
+        if name == bert_vocab:
+            raise UserError(
+                f"{where}: the vocabulary --config.data.bert_vocab={name} gives the ids of text_bert in "
+                f"{len(texts) - missing} of {len(texts)} clips only; name the one that the file was made "
+                "with, or leave it out"
+            )
+    words, assumed, unsolved = learn_words(texts, ids, cut, repeats)
+    note = "No vocabulary that made the BERT tokens is at hand; their words were found from the ids alone"
+    if assumed:
+        note += f"; in {assumed} clips the likeliest way was taken"
+    if unsolved:
+        note += f"; in {unsolved} clips none was found"
+    mend = " (--config.data.bert_vocab names one)" if assumed or unsolved else ""
+    return TokenWords(words, f"{note}{mend}.")
+
+
+def load_vocabulary(name: str) -> Tokenizer:
+    """Loads a BERT vocabulary.
+
+    Args:
+      name: a vocab.txt or tokenizer.json, a folder with one of them, `pkg:<package>/<folder>`, or a Hugging
+        Face id.
+
+    Raises:
+      UserError: nothing is there, or no tokenizer.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return _from_file(path)
+    if path.is_dir() or name.startswith("pkg:"):
+        return _from_folder(path if path.is_dir() else resolve(name))
+    if (file := _cached(name)) is not None:
+        return _from_file(file)
+    return load_tokenizer(name)
+
+
+def _at_hand(bert_vocab: str | None, encoder: str | None) -> Iterator[tuple[str, Callable[[], Tokenizer]]]:
+    if bert_vocab is not None:
+        yield bert_vocab, lambda: load_vocabulary(bert_vocab)
+        return
+    if encoder is not None:
+        try:
+            tokenizer = load_tokenizer(encoder)
+        except UserError:  # told later, by whoever needs the encoder
+            pass
+        else:
+            yield encoder, lambda: tokenizer
+    for name in _USUAL:
+        for known in (name, f"google-bert/{name}"):
+            if (file := _cached(known)) is not None:
+                yield known, lambda file=file: _from_file(file)
+
+
+def _cached(name: str) -> Path | None:
+    """The vocabulary of a Hugging Face model in the local cache; nothing is downloaded."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    for file in _FILES:
+        try:
+            found = try_to_load_from_cache(name, file)
+        except HFValidationError:
+            return None
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def _from_folder(folder: Path) -> Tokenizer:
+    for file in _FILES:
+        if (folder / file).is_file():
+            return _from_file(folder / file)
+    return load_tokenizer(str(folder))
+
+
+def _from_file(path: Path) -> Tokenizer:
+    """A tokenizer.json, or a list of pieces, one a line, cased where one of them has a capital."""
+    if path.suffix == ".json":
+        backend = read_backend(path)
+    else:
+        try:
+            pieces = path.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read as a vocabulary, a piece a line ({error})") from None
+        if "[UNK]" not in pieces:
+            raise UserError(f"{path}: is not a vocabulary of BERT: it has no line [UNK]")
+        cased = any(piece != piece.lower() for piece in pieces if not piece.startswith("["))
+        vocabulary = {piece: i for i, piece in enumerate(pieces)}
+        backend = tokenizers.Tokenizer(
+            models.WordPiece(vocabulary, unk_token="[UNK]", continuing_subword_prefix=PREFIX)
+        )
+        backend.normalizer = normalizers.BertNormalizer(lowercase=not cased)
+        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        backend.decoder = decoders.WordPiece(prefix=PREFIX)
+    return Tokenizer(backend, **BERT_TOKENS)
+
+
+def _by_vocabulary(
+    tokenizer: Tokenizer, texts: Sequence[str], ids: Sequence[np.ndarray], cut: Sequence[bool]
+) -> list[np.ndarray | None]:
+    """The words of each text's tokens, None where other ids come out; all None if they often do."""
+    sample = range(0, len(texts), max(1, len(texts) // _SAMPLE))
+    tried = [_one(tokenizer, texts[k], ids[k], cut[k]) for k in sample]
+    if sum(found is not None for found in tried) < _MADE * len(tried) - 1:
+        return [None] * len(texts)
+    return [_one(tokenizer, *clip) for clip in zip(texts, ids, cut, strict=True)]
+
+
+def _one(tokenizer: Tokenizer, text: str, ids: np.ndarray, cut: bool) -> np.ndarray | None:
+    for written in (text, text.lower()) if text != text.lower() else (text,):
+        made, words = tokenizer.encode(written, chinese=True)
+        made, words = made[1:-1], words[1:-1]
+        if cut:
+            made, words = made[: len(ids)], words[: len(ids)]
+        if np.array_equal(made, ids):
+            return words
+    return None
+
+
+__all__ = ["UNKNOWN", "TokenWords", "find_words", "load_vocabulary"]
