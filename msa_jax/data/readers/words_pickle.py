@@ -5,6 +5,7 @@ BBFN (a row of features for each word), `src/create_dataset.py` of MMIM (vision 
 their own), and the pickles of MAG-BERT (no word indices).
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "words pickle"
-FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")
+FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")  # the usual names, for messages
 _PAUSE = "sp"  # how the forced aligner writes silence between words
 _ALIGNED_PARTS = 4  # with more, a clip has lengths of its own; MMIM's and BBFN's heirs tell the two apart so
 _LENGTHS = {"vision": (1, 4), "audio": (2, 5)}  # where a clip has a stream and, if unaligned, its length
@@ -25,8 +26,47 @@ _ORDER = ("train", "valid", "test", "")
 
 
 def members(folder: Path) -> list[Path]:
-    """The split files in a folder, sorted; [] where there are none."""
-    return sorted(folder / name for name in FOLDER if (folder / name).is_file())
+    """The split files in a folder, sorted; [] where there are none.
+
+    Files belong together where their names differ in nothing but the split: train.pkl and dev.pkl, or
+    mosi_train.pkl and mosi_valid.pkl. A name with more than the split in it counts only where another split
+    has one too, so that test_results.pkl is no corpus.
+
+    Raises:
+      UserError: there are several such sets.
+    """
+    sets: dict[str, list[Path]] = {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix == ".pkl" and not file.name.startswith(".") and file.is_file() and split_name(file):
+            sets.setdefault(_common(file), []).append(file)
+    least = min(2, _count_splits(sets["*"])) if "*" in sets else 2
+    sets = {name: files for name, files in sets.items() if _count_splits(files) >= least}
+    if len(sets) > 1:
+        named = " and ".join(f"({', '.join(file.name for file in files)})" for files in sets.values())
+        raise UserError(
+            f"{folder}: the folder holds several sets of words pickles: {named}; name one file, or keep one "
+            "set in the folder"
+        )
+    return next(iter(sets.values()), [])
+
+
+def split_name(file: Path) -> str:
+    """The split as it is written in a file's name ("dev" of mosi_dev.pkl); "" where there is not just one."""
+    found = [part for part in _parts(file) if clean.split_alias(part)]
+    return found[0] if len(found) == 1 else ""
+
+
+def _parts(file: Path) -> list[str]:
+    return re.split("([_-])", file.stem)
+
+
+def _common(file: Path) -> str:
+    """A file's name without the split, "*" in its place."""
+    return "".join("*" if clean.split_alias(part) else part for part in _parts(file))
+
+
+def _count_splits(files: Sequence[Path]) -> int:
+    return len({clean.split_alias(split_name(file)) for file in files})
 
 
 def matches(content: object) -> bool:
