@@ -191,7 +191,7 @@ def _indices(folder: Path) -> Path:
 
 
 def _two_corpora(folder: Path) -> Path:
-    csd_folder(folder)
+    hdf5_folder(folder)
     return words_folder(folder)  # into the same folder
 
 

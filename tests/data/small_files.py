@@ -117,12 +117,19 @@ def csv_file(folder: Path, header: str = "video_id,clip_id,text,label,mode", row
 
 
 def words_folder(folder: Path, names: tuple[str, ...] = ("train", "dev", "test")) -> Path:
-    """A words pickle in several files."""
+    """A words pickle in several files, as MISA's create_dataset.py writes it."""
     path = folder / "mosi"
     path.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    words = ["so", "good"]
+
+    def rows(width: int) -> np.ndarray:
+        found = rng.normal(size=(len(words), width)).astype(np.float32)
+        return (found - found.mean(0, keepdims=True)) / (1e-6 + np.std(found, axis=0, keepdims=True))
+
     for name in names:
         clips = [
-            ((["so", "good"], np.ones((2, 2)), np.ones((2, 3))), [[1.0]], f"{name}{k}[0]")
+            ((np.arange(2, 4), rows(2), rows(3), words), np.array([[1.0]], np.float32), f"{name}{k}[0]")
             for k in range(CLIPS)
         ]
         write(path, pickle.dumps(clips), f"{name}.pkl")

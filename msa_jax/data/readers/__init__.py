@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -147,7 +147,15 @@ def _options(
 
 def _source(path: Path, format: ModuleType, content: object, require_labels: bool, options: dict) -> Source:
     with _well_formed(path, format.NAME):
-        return Source(path, format.NAME, format.reader(content, str(path), require_labels, **options))
+        reading = format.reader(content, str(path), require_labels, **options)
+        notes = (*_passed_over(path, format), *reading.notes)
+        return Source(path, format.NAME, dataclasses.replace(reading, notes=notes))
+
+
+def _passed_over(path: Path, format: ModuleType) -> Iterator[str]:
+    """What to tell of the corpus beside the one that a folder is read for."""
+    if format is words_pickle and path.is_dir() and csd.members(path):
+        yield "The folder holds words pickles and .csd files: the pickles are read, the .csd files are not."
 
 
 def recognise(path: str | Path) -> str:
@@ -198,12 +206,14 @@ def _folder(path: Path) -> tuple[ModuleType, list[Path]]:
             f"{path}: the folder holds no corpus ({', '.join(words_pickle.FOLDER)}, UR-FUNNY's *_sdk.pkl, "
             f"audio_<split>.h5 ..., or .csd files), only {shown}; name one file"
         )
+    if words_pickle in (format for format, _ in found):  # MISA's script writes beside the .csd files it reads
+        found = [(format, members) for format, members in found if format is not csd]
     if len(found) > 1:
         kinds = " and ".join(format.NAME for format, _ in found)
         raise UserError(f"{path}: the folder holds {kinds}; keep one corpus in a folder")
     format, members = found[0]
     if format is words_pickle:
-        _one_per_split([member.stem for member in members], path)
+        _one_per_split([(member.stem, words_pickle.split_name(member)) for member in members], path)
     return format, members
 
 
@@ -215,10 +225,13 @@ def _open(path: str | Path) -> tuple[Path, ModuleType, object]:
         if format is not words_pickle:
             return path, format, path
         # The same thing as one file with those keys; a member of another kind is told by its own name.
-        content = {file.stem: content_of(file, "pickle") for file in members}
+        content = {words_pickle.split_name(file): content_of(file, "pickle") for file in members}
         if not words_pickle.matches(content):
-            names = ", ".join(words_pickle.FOLDER)
-            raise UserError(f"{path}: {names} must each hold a list of clips (words pickle)")
+            names = ", ".join(file.name for file in members)
+            raise UserError(
+                f"{path}: {names} must each hold a list of clips (words pickle); name one file, or move "
+                "those that do not out of the folder"
+            )
         return path, words_pickle, content
     kinds = kinds_of(path, KNOWN)
     contents = [content_of(path, kind) for kind in kinds]
@@ -233,14 +246,15 @@ def _open(path: str | Path) -> tuple[Path, ModuleType, object]:
         raise UserError(f"{path}: the file is {kinds[0]}, but of no known format{hint}; {KNOWN}")
     format, content = candidates[0]
     if isinstance(content, dict):
-        _one_per_split([clean.string(key) for key in content], path)
+        _one_per_split([(clean.string(key), key) for key in content], path)
     return path, format, content
 
 
-def _one_per_split(names: list[str], path: Path) -> None:
+def _one_per_split(names: Iterable[tuple[str, object]], path: Path) -> None:
+    """Refuses two names for a split; each comes with what the split is called in it."""
     by_split: dict[str, list[str]] = {}
-    for name in names:
-        if split := clean.split_alias(name):
+    for name, called in names:
+        if split := clean.split_alias(called):
             by_split.setdefault(split, []).append(name)
     for split, same in by_split.items():
         if len(same) > 1:
