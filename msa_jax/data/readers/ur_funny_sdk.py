@@ -1,7 +1,8 @@
 """UR-FUNNY as published: a folder of pickles, one for each modality, one for labels, one for the splits.
 
-The form is that of the README of ROC-HCI/UR-FUNNY and its `humor_dataloader.ipynb`, which MultiBench's humor
-loader follows too: rows of audio and vision and word indices belong to words, sentence by sentence.
+The form is that which the README of ROC-HCI/UR-FUNNY describes and MultiBench's `humor_dataset.py` reads:
+rows of audio and vision and word indices belong to words, sentence by sentence. What the language pickle has
+under punchline_features are the words themselves, although the README says indices.
 """
 
 from collections.abc import Iterator, Sequence
