@@ -18,6 +18,7 @@ class Corpus:
       outputs: shape of a model's output for one clip: () for a score, else with the classes last.
       by_modality: whether clips are labelled by modality too; only then is `Example.unimodal_labels` kept, as
         reading it takes time.
+      further_counts: counts that are as official as `counts`, since tools of the corpus's authors make them.
     """
 
     title: str
@@ -27,15 +28,22 @@ class Corpus:
     split_by_clip: bool = False
     outputs: tuple[int, ...] = ()
     by_modality: bool = False
+    further_counts: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def label_shape(self) -> tuple[int, ...]:
         """Shape of one clip's label: () for one score or class, (4,) for four classes."""
         return self.outputs[:-1]
 
+    @property
+    def official_counts(self) -> tuple[tuple[int, int, int], ...]:
+        """All counts of clips that are official, `counts` first; () where no splits are official."""
+        return () if self.counts is None else (self.counts, *self.further_counts)
+
 
 CORPORA: dict[str, Corpus] = {
-    "mosi": Corpus("CMU-MOSI", -3.0, 3.0, (1284, 229, 686)),
+    # The CMU-MultimodalSDK drops one training clip (2WGyTLYerpo, label 43), whose label has no length.
+    "mosi": Corpus("CMU-MOSI", -3.0, 3.0, (1284, 229, 686), further_counts=((1283, 229, 686),)),
     "mosei": Corpus("CMU-MOSEI", -3.0, 3.0, (16326, 1871, 4659)),
     "sims": Corpus("CH-SIMS", -1.0, 1.0, (1368, 456, 457), split_by_clip=True, by_modality=True),
     "ur_funny": Corpus("UR-FUNNY", 0.0, 1.0, (7614, 980, 994), outputs=(2,)),

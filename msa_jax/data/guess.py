@@ -80,21 +80,21 @@ def _share(labels: Sequence[float | np.ndarray], facts: Corpus) -> float:
 def _by_count(counts: Mapping[str, int], possible: Mapping[str, Corpus]) -> tuple[str, str] | None:
     total = sum(counts.values())
     split_counts = tuple(counts.get(split, 0) for split in SPLITS)
-    possible = {name: facts for name, facts in possible.items() if facts.counts is not None}
-    for name, facts in possible.items():
-        if split_counts == facts.counts:
+    official = [(name, counts) for name, facts in possible.items() for counts in facts.official_counts]
+    for name, known in official:
+        if split_counts == known:
             return name, "each split has its official count"
-    for name, facts in possible.items():
-        if total == sum(facts.counts):
+    for name, known in official:
+        if total == sum(known):
             return name, f"{total} clips in all, as the official splits have together"
-    for name, facts in possible.items():
-        off = [abs(n - m) / m for n, m in zip(split_counts, facts.counts, strict=True)]
+    for name, known in official:
+        off = [abs(n - m) / m for n, m in zip(split_counts, known, strict=True)]
         if max(off) <= _NEAR:
             return name, f"each split has its official count to within {100 * max(off):.1f} %"
-    for name, facts in possible.items():
-        official = dict(zip(SPLITS, facts.counts, strict=True))
+    for name, known in official:
+        by_split = dict(zip(SPLITS, known, strict=True))
         for split, count in counts.items():
-            same = [key for key in ((split,) if split else SPLITS) if official[key] == count]
+            same = [key for key in ((split,) if split else SPLITS) if by_split[key] == count]
             if same:
                 return name, f"{count} clips, as its official {same[0]} split has"
     return None

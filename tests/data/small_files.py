@@ -168,7 +168,7 @@ def mfn_folder(folder: Path) -> Path:
 
 
 def ur_funny_folder(folder: Path) -> Path:
-    """UR-FUNNY, two clips in each split, one word of context before two of punchline."""
+    """UR-FUNNY as its README has it: two clips in each split, one word of context before two of punchline."""
     path = folder / "ur_funny"
     path.mkdir()
     folds = {"train": [1, 2], "dev": [3, 4], "test": [5, 6]}
@@ -184,7 +184,17 @@ def ur_funny_folder(folder: Path) -> Path:
             for name in names
         }
 
-    clip = {"punchline_sentence": "he laughed", "context_sentences": ["so"]}
+    clip = {
+        "punchline_sentence": "he laughed .",
+        "punchline_features": ["he", "laughed"],
+        "punchline_embedding_indexes": [1, 2],
+        "punchline_intervals": [(0.5, 0.75), (0.75, 1.5)],
+        "context_sentences": ["so ."],
+        "context_features": [["so"]],
+        "context_embedding_indexes": [[3]],
+        "context_intervals": [[(0.0, 0.25)]],
+    }
+    write(path, pickle.dumps(list(rng.normal(size=(4, 300)))), "word_embedding_list.pkl")
     write(path, pickle.dumps(folds), "data_folds.pkl")
     write(path, pickle.dumps(dict.fromkeys(names, clip)), "language_sdk.pkl")
     write(path, pickle.dumps({name: name % 2 for name in names}), "humor_label_sdk.pkl")

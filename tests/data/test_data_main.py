@@ -14,6 +14,7 @@ from msa_jax.data import datasets
 from msa_jax.data.__main__ import main
 from msa_jax.data.corpora import CORPORA, SPLITS
 from tests.conftest import make_words_folder
+from tests.data.small_files import ur_funny_folder
 
 ANSI = "\x1b"
 
@@ -148,6 +149,23 @@ def test_a_file_without_words_is_trained_on_its_text_features(tmp_path, capsys):
     assert (config.model.name, config.text.encoder, config.data.other_counts) == ("mulg", "features", True)
     (built,) = datasets.find_built("mosi", tmp_path / "c", text_features=True)
     assert out.endswith(f"Built\n  {built.folder}\n")
+
+
+def test_a_released_ur_funny_folder(tmp_path, capsys):
+    path = ur_funny_folder(tmp_path)
+    for options, rows in (([], 2), (["--context"], 3)):
+        assert main([str(path), *options]) == 0
+        out = capsys.readouterr().out
+        assert "UR-FUNNY SDK pickles" in out
+        assert "aligned word by word: all 6 clips" in out
+        assert re.search(rf"text, words +6 +{rows} +{rows} ", out)
+        assert re.search(rf"audio, rows +6 +3 +{rows} +{rows} ", out)
+        assert re.search(rf"text features, rows +6 +300 +{rows} +{rows} ", out)
+        assert "--config=configs/tecafn_urfunny.py" in out
+    argv = [str(path), "--build", "--corpus=ur_funny", "--other_counts", f"--cache={tmp_path / 'c'}"]
+    assert main(argv) == 0
+    (built,) = datasets.find_built("ur_funny", tmp_path / "c")
+    assert [clip["text"] for clip in built.split("train")] == ["he laughed"] * 2
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,9 @@ MOSEI_LIKE = list(np.linspace(-3, 3, 50))
     [
         (_evidence(dict(zip(SPLITS, (1284, 229, 686), strict=True)), MOSEI_LIKE, {35}), "mosi", "official"),
         (_evidence(dict(zip(SPLITS, (16265, 1869, 4643), strict=True)), MOSEI_LIKE), "mosei", "within 0.4 %"),
+        # The CMU-MultimodalSDK makes one training clip less.
+        (_evidence({"": 2198}, MOSEI_LIKE, {35}), "mosi", "2198 clips in all"),
+        (_evidence({"train": 1283}, MOSEI_LIKE, {35}), "mosi", "official train split"),
         (_evidence({"": 2281}, [0.2, -1.0]), "sims", "2281 clips in all"),
         (_evidence({"": 229}, MOSEI_LIKE), "mosi", "official valid split"),
         (_evidence({"test": 994}, [0, 1]), "ur_funny", "official test split"),
@@ -271,6 +274,20 @@ def test_guess(evidence, corpus, reason):
     found, why = guess(evidence)
     assert found == corpus
     assert reason in why
+
+
+@pytest.mark.parametrize(("train", "official"), [(1284, True), (1283, True), (1282, False)])
+def test_every_official_count_is_official(tmp_path, train, official):
+    path = tmp_path / "label.csv"
+    rows = [
+        f"{split}{k},0,a good film,{-3 + 6 * k / count},{split}"
+        for split, count in zip(SPLITS, (train, 229, 686), strict=True)
+        for k in range(count)
+    ]
+    path.write_text("\n".join(["video_id,clip_id,text,label,mode", *rows]))
+    found = inspect(path, cut=Cut())
+    assert (found.corpus, found.official) == ("mosi", official)
+    assert (found.reason == "each split has its official count") is official
 
 
 def test_a_corpus_that_is_named_is_not_guessed(look):

@@ -1,6 +1,9 @@
-"""Computational sequences (`.csd`) of the CMU-MultimodalSDK: features with their times, video by video."""
+"""Computational sequences (`.csd`) of the CMU-MultimodalSDK: features with their times, video by video.
 
-import dataclasses
+The clips are those that the SDK's `mmdataset.align` (`mmsdk/mmdatasdk/dataset/dataset.py`) cuts by the
+labels, and their rows those that it makes of the words' intervals with a collapse function for the mean.
+"""
+
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -11,6 +14,8 @@ import numpy as np
 
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean
+from msa_jax.data.readers.csd_labels import Segment, segments
+from msa_jax.data.readers.csd_sequence import Sequence, open_sequence, roots
 from msa_jax.data.readers.hdf5 import opened
 from msa_jax.data.readers.reading import Reading
 from msa_jax.data.readers.timed_rows import TimedRows
@@ -18,72 +23,8 @@ from msa_jax.errors import UserError
 
 NAME = "CMU-MultimodalSDK .csd"
 SPLITS = "splits.json"  # the file that divides the videos, beside the others
-_ROLES = {
-    "labels": re.compile("label|opinion|sentiment"),
-    "word vectors": re.compile("glove|(?<!hu)bert|vector|embedding"),
-    "phones": re.compile("phone"),
-    "audio": re.compile("covarep|opensmile|acoustic|audio|hubert|wav2vec|mfcc|librosa"),
-    "vision": re.compile("face|visual|vision"),
-}
 _STREAMS = ("audio", "vision", "word vectors")
 _PAUSE = "sp"  # how the forced aligner writes silence between words
-
-
-@dataclasses.dataclass(frozen=True)
-class _Sequence:
-    """One file: what it holds, the name of its root group, and the videos in their order."""
-
-    path: Path
-    role: str
-    root: str
-    videos: dict[str, None]
-
-    def rows(self, video: str) -> TimedRows:
-        """One video's rows in time order; none where the file lacks the video."""
-        if video not in self.videos:
-            return TimedRows(np.zeros((0, 2)), np.zeros((0, 0)))
-        return TimedRows(*self.arrays(video))
-
-    def arrays(self, video: str) -> tuple[np.ndarray, np.ndarray]:
-        """One video's intervals [n, 2] in seconds and features [n, width], in the order of the file."""
-        where = f"{self.path}, video {video}"
-        with opened(self.path, where) as file:
-            features, intervals = _datasets(file[self.root]["data"][video], where)
-            if intervals.shape != (len(intervals), 2) or intervals.dtype.kind not in "fiu":
-                raise UserError(
-                    f"{where}: intervals must be (n, 2) numbers, the start and end of each row in seconds, "
-                    f"found {intervals.shape} {intervals.dtype}; extract the file again"
-                )
-            if len(features) != len(intervals):
-                raise UserError(
-                    f"{where}: {len(intervals)} intervals but features of shape {features.shape}; every row "
-                    "needs one interval, extract the file again"
-                )
-            words = self.role == "words"
-            kind = _strings(features) if words else features.dtype.kind in "fiu"
-            if not kind or len(features.shape) != 2 or (words and features.shape[1] != 1):
-                raise UserError(
-                    f"{where}: the features of {self.role} must be "
-                    f"{'one string a row' if words else '(n, width) numbers'}, found {features.shape} "
-                    f"{features.dtype}; extract the file again"
-                )
-            times, rows = intervals[()].astype(np.float64), features[()]
-        if not np.isfinite(times).all():
-            raise UserError(f"{where}: intervals hold NaN or infinity; give every row a start and an end")
-        return times, rows
-
-
-def _datasets(group: h5py.Group | h5py.Dataset, where: str) -> list[h5py.Dataset]:
-    """The features and the intervals of one video, each with at least one axis."""
-    found = [group.get(name) if isinstance(group, h5py.Group) else None for name in ("features", "intervals")]
-    for name, dataset in zip(("features", "intervals"), found, strict=True):
-        if not isinstance(dataset, h5py.Dataset) or not dataset.shape:
-            raise UserError(f"{where}: has no array {name}; copy or extract the file again")
-    return found
-
-
-def _strings(dataset: h5py.Dataset) -> bool:
-    return h5py.check_string_dtype(dataset.dtype) is not None
 
 
 def matches(content: object) -> bool:
@@ -91,7 +32,7 @@ def matches(content: object) -> bool:
     if not isinstance(content, Path) or not h5py.is_hdf5(content):
         return False
     with opened(content) as file:
-        return bool(_roots(file))
+        return bool(roots(file))
 
 
 def members(path: Path) -> list[Path]:
@@ -115,38 +56,36 @@ def reader(path: Path, where: str, require_labels: bool, text_features: bool = F
       text_features: whether to read the word vectors.
 
     Returns:
-      What starts the iteration. Clip `<video>_<k>` is the k-th label of the video. With words, its
+      What starts the iteration. Clip `<video>_<k>` is the k-th label of the video, in the order of the file
+      and counted from 0; labels of no length make no clip (see `csd_labels`, and the notes). With words, its
       text is the words that overlap its interval without the pauses ("sp"), and audio, vision and word
       vectors have one row a word: the mean over the frames that overlap the word, zeros where none does.
       Without words, they have the frames that overlap the clip.
 
     Raises:
       UserError: there are no labels, a file's role is unknown or taken twice, the splits leave out a video,
-        no video of the labels is in another file (here), or a file is damaged (here or while iterating).
+        no video of the labels is in another file, or the labels are damaged (here), or another file is
+        damaged (here or while iterating).
     """
     del require_labels
     sequences = _sequences(path, where, text_features)
     labels = sequences["labels"]
     splits = _splits(path, labels)
+    clips, notes = segments(labels)
 
     def examples() -> Iterator[Example]:
-        for video in labels.videos:
-            yield from _clips(video, splits.get(video, ""), sequences)
+        for video, cut in clips.items():
+            yield from _clips(video, splits.get(video, ""), cut, sequences)
 
-    return Reading(examples)
+    return Reading(examples, notes)
 
 
-def _clips(video: str, split: str, sequences: Mapping[str, _Sequence]) -> Iterator[Example]:
-    segments, scores = sequences["labels"].arrays(video)
-    if not len(segments):
-        return
-    try:
-        scores = clean.labels(scores, len(segments))
-    except ValueError as error:
-        raise UserError(f"{sequences['labels'].path}, video {video}: {error}") from None
+def _clips(
+    video: str, split: str, cut: list[Segment], sequences: Mapping[str, Sequence]
+) -> Iterator[Example]:
     words = _words(sequences["words"], video) if "words" in sequences else None
     streams = {role: sequences[role].rows(video) for role in _STREAMS if role in sequences}
-    for k, (start, end) in enumerate(segments):
+    for k, start, end, label in cut:
         if words is None:
             text = ""
             rows = {role: timed.rows[timed.within(start, end)] for role, timed in streams.items()}
@@ -162,12 +101,12 @@ def _clips(video: str, split: str, sequences: Mapping[str, _Sequence]) -> Iterat
             audio=clean.features(rows.get("audio")),
             vision=clean.features(rows.get("vision")),
             aligned=words is not None,
-            label=clean.label(scores[k]),
+            label=label,
             text_features=clean.features(rows.get("word vectors")),
         )
 
 
-def _words(sequence: _Sequence, video: str) -> TimedRows:
+def _words(sequence: Sequence, video: str) -> TimedRows:
     """A video's words without pauses, and without spaces inside, so that they can be counted in the text."""
     if video not in sequence.videos:
         return sequence.rows(video)
@@ -186,12 +125,12 @@ def _by_word(timed: TimedRows, spans: np.ndarray) -> np.ndarray | None:
     return np.stack([silent if mean is None else mean for mean in means])
 
 
-def _sequences(path: Path, where: str, text_features: bool) -> dict[str, _Sequence]:
+def _sequences(path: Path, where: str, text_features: bool) -> dict[str, Sequence]:
     """The files that are read, by role."""
-    found: dict[str, _Sequence] = {}
+    found: dict[str, Sequence] = {}
     files = [file for file in members(path) if file.name != SPLITS]
     for file in files:
-        sequence = _open(file)
+        sequence = open_sequence(file)
         if sequence.role == "phones" or (sequence.role == "word vectors" and not text_features):
             continue
         if sequence.role in found:
@@ -222,44 +161,7 @@ def _sequences(path: Path, where: str, text_features: bool) -> dict[str, _Sequen
     return found
 
 
-def _roots(file: h5py.File) -> list[str]:
-    return [name for name in file if isinstance(file[name], h5py.Group) and "data" in file[name]]
-
-
-def _open(path: Path) -> _Sequence:
-    with opened(path) as file:
-        roots = _roots(file)
-        if len(roots) != 1 or not isinstance(file[roots[0]]["data"], h5py.Group):
-            raise UserError(
-                f"{path}: a .csd file has one root group with a group 'data', found "
-                f"{', '.join(roots or file) or 'nothing'}; download it again"
-            )
-        data = file[roots[0]]["data"]
-        videos = dict.fromkeys(data)
-        if not videos:
-            raise UserError(f"{path}: holds no videos; download it again")
-        first = next(iter(videos))
-        strings = _strings(_datasets(data[first], f"{path}, video {first}")[0])
-    return _Sequence(path, _role(path, roots[0], strings), roots[0], videos)
-
-
-def _role(path: Path, root: str, strings: bool) -> str:
-    names = [re.sub("[^a-z0-9]", "", name.lower()) for name in (root, path.stem)]
-    for name in names:
-        roles = [role for role, pattern in _ROLES.items() if pattern.search(name)]
-        if strings:
-            roles = ["phones"] if "phones" in roles else []
-        if len(roles) == 1:
-            return roles[0]
-    if strings:
-        return "words"
-    raise UserError(
-        f"{path}: neither its root name {root!r} nor its file name tells what it holds; rename the file so "
-        "that it says one of label, audio, visual or glove, or take it out of the folder"
-    )
-
-
-def _splits(path: Path, labels: _Sequence) -> dict[str, str]:
+def _splits(path: Path, labels: Sequence) -> dict[str, str]:
     """The split of each video; nothing where there is no file that divides them."""
     file = next((file for file in members(path) if file.name == SPLITS), None)
     if file is None:

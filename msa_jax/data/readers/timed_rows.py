@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_LEAST = 1e-5  # seconds; to the CMU-MultimodalSDK, what overlaps by no more does not overlap
+LEAST = 1e-5  # seconds; to the CMU-MultimodalSDK, what lasts or overlaps no longer does not count
 
 
 class TimedRows:
@@ -14,7 +14,7 @@ class TimedRows:
 
     def __init__(self, intervals: np.ndarray, rows: np.ndarray) -> None:
         """Sorts rows [n, ...] by the start of their intervals [n, 2] in seconds; those without length go."""
-        kept = np.flatnonzero(intervals[:, 1] - intervals[:, 0] > _LEAST)
+        kept = np.flatnonzero(intervals[:, 1] - intervals[:, 0] > LEAST)
         kept = kept[np.argsort(intervals[kept, 0], kind="stable")]
         self.intervals = intervals[kept]
         self.rows = rows[kept]
@@ -22,11 +22,11 @@ class TimedRows:
 
     def within(self, start: float, end: float) -> np.ndarray:
         """The indices of the rows that overlap [start, end], in time order."""
-        if end - start <= _LEAST:
+        if end - start <= LEAST:
             return np.zeros(0, np.intp)
-        first = np.searchsorted(self._reach, start + _LEAST, "right")
-        last = np.searchsorted(self.intervals[:, 0], end - _LEAST, "left")
-        return first + np.flatnonzero(self.intervals[first:last, 1] > start + _LEAST)
+        first = np.searchsorted(self._reach, start + LEAST, "right")
+        last = np.searchsorted(self.intervals[:, 0], end - LEAST, "left")
+        return first + np.flatnonzero(self.intervals[first:last, 1] > start + LEAST)
 
     def mean(self, start: float, end: float) -> np.ndarray | None:
         """The mean over the rows that overlap [start, end], of the finite numbers of each column.

@@ -1,4 +1,9 @@
-"""UR-FUNNY as published: a folder of pickles, one for each modality, one for labels, one for the splits."""
+"""UR-FUNNY as published: a folder of pickles, one for each modality, one for labels, one for the splits.
+
+The form is that which the README of ROC-HCI/UR-FUNNY describes and MultiBench's `humor_dataset.py` reads:
+rows of audio and vision and word indices belong to words, sentence by sentence. What the language pickle has
+under punchline_features are the words themselves, although the README says indices.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,18 +37,21 @@ def reader(
     """Loads the pickles of a folder and prepares to read their clips.
 
     Args:
-      folder: holds language_sdk.pkl {id: {punchline_sentence, context_sentences, punchline_features (word
-        indices), context_features}}, data_folds.pkl {train, dev, test: ids}, humor_label_sdk.pkl {id: 0 or
-        1}, and covarep_features_sdk.pkl (audio) and openface_features_sdk.pkl (vision), {id:
-        {punchline_features (words, width), context_features: a list of such}}, either of which may be
-        missing.
+      folder: holds language_sdk.pkl {id: {punchline_sentence, context_sentences, punchline_features (words),
+        context_features (a list of words for each sentence), punchline_embedding_indexes,
+        context_embedding_indexes (of the same form)}}, data_folds.pkl {train, dev, test: ids},
+        humor_label_sdk.pkl {id: 0 or 1}, and covarep_features_sdk.pkl (audio) and openface_features_sdk.pkl
+        (vision), {id: {punchline_features (words, width), context_features: a list of such}}, either of
+        which may be missing. Without lists of words, the words are those of the sentences. In files without
+        embedding indexes, punchline_features and context_features hold these.
       where: what to call the folder in messages.
       require_labels: whether missing labels are an error.
-      text_features: whether to read the vectors of the words, from word_embedding_list.pkl.
+      text_features: whether to read the vectors at the embedding indexes of word_embedding_list.pkl.
       context: whether a clip begins with the sentences before the punchline; else it is the punchline alone.
 
     Returns:
-      What starts the iteration, in the order of data_folds.pkl.
+      What starts the iteration, in the order of data_folds.pkl. A clip is aligned where its streams have a
+      row for each word of each sentence.
 
     Raises:
       UserError: a file is missing or of another form, or lacks clips of data_folds.pkl.
@@ -130,35 +138,105 @@ def _example(
     vectors: Sequence | None,
     context: bool,
 ) -> Example:
-    sentences = [*(language["context_sentences"] if context else ()), language["punchline_sentence"]]
-    text = " ".join(filter(None, map(clean.text, sentences)))
-    rows = {stream: _rows(parts, context) for stream, parts in streams.items()}
-    counts = {len(steps) for steps in rows.values() if len(steps)}
+    features = {stream: _by_sentence(parts, "features", context) for stream, parts in streams.items()}
+    rows = {stream: [clean.features(part) for part in parts] for stream, parts in features.items()}
+    present = [parts for parts in rows.values() if _sizes(parts)]
+    counts = {tuple(map(len, parts)) for parts in present}
+    words = _words(language, next(iter(counts)) if len(counts) == 1 else (), context)
+    sizes = {_sizes(parts) for parts in present}
+    text_features = no_features()
+    if vectors is not None:
+        looked_up = _vectors(language, vectors, context)
+        _check_match(_sizes(looked_up), sizes)
+        text_features = _joined(looked_up)
     return Example(
         id=name,
         video=name,
         split=split,
-        text=text,
-        audio=rows.get("audio", no_features()),
-        vision=rows.get("vision", no_features()),
-        aligned=counts == {len(text.split())},
+        text=" ".join(word for sentence in words for word in sentence),
+        audio=_joined(rows.get("audio", [])),
+        vision=_joined(rows.get("vision", [])),
+        aligned=sizes == {_sizes(words)},  # by sentence: sums can agree where no row fits its word
         label=label,
-        text_features=no_features() if vectors is None else _vectors(language, vectors, context),
+        text_features=text_features,
     )
 
 
-def _rows(parts: dict, context: bool) -> np.ndarray:
+def _by_sentence(parts: dict, what: str, context: bool) -> list:
+    """What a file has for each sentence of a clip, the punchline last."""
+    return [*(parts[f"context_{what}"] if context else ()), parts[f"punchline_{what}"]]
+
+
+def _sizes(sentences: list) -> tuple[int, ...]:
+    """The lengths of the sentences that have any."""
+    return tuple(len(part) for part in sentences if len(part))
+
+
+def _joined(sentences: list[np.ndarray]) -> np.ndarray:
     """The rows of the sentences, one after the other."""
-    sentences = [*(parts["context_features"] if context else ()), parts["punchline_features"]]
-    rows = [steps for steps in map(clean.features, sentences) if len(steps)]
+    rows = [part for part in sentences if len(part)]
     return np.concatenate(rows) if rows else no_features()
 
 
-def _vectors(language: dict, vectors: Sequence, context: bool) -> np.ndarray:
-    """The vectors of the words, looked up by their indices."""
-    sentences = [*(language["context_features"] if context else ()), language["punchline_features"]]
-    indices = [int(index) for sentence in sentences for index in sentence]
-    wrong = [index for index in indices if not 0 <= index < len(vectors)]
-    if wrong:
-        raise ValueError(f"word {wrong[0]}, but {_VECTORS} has {len(vectors)}")
-    return clean.features([vectors[index] for index in indices])
+def _words(language: dict, counts: Sequence[int], context: bool) -> list[list[str]]:
+    """The words of each sentence.
+
+    Args:
+      language: what language_sdk.pkl has on the clip.
+      counts: rows of each sentence where the streams agree on them, else nothing.
+      context: whether the sentences before the punchline belong to the clip.
+
+    Returns:
+      The words that the file lists, else those of the sentences. The sentences were made of the words and a
+      "." at the end, which is left out where there is one row less.
+    """
+    said = [clean.text(language["punchline_sentence"]).split()]
+    listed = [_listed(language.get("punchline_features", ()))]
+    if context:
+        before = [clean.text(sentence).split() for sentence in language["context_sentences"]]
+        lists = [_listed(words) for words in language.get("context_features", ())]
+        said = before + said
+        listed = (lists if len(lists) == len(before) else [[]] * len(before)) + listed
+    counts = counts if len(counts) == len(said) else [-1] * len(said)
+    return [
+        words or (sentence[:-1] if sentence[-1:] == ["."] and len(sentence) == count + 1 else sentence)
+        for sentence, words, count in zip(said, listed, counts, strict=True)
+    ]
+
+
+def _listed(words: Sequence) -> list[str]:
+    """The words of a list as they can be counted in a text: none empty or with spaces; [] for numbers."""
+    if not any(isinstance(word, (str, bytes)) for word in words):
+        return []
+    return list(filter(None, ("".join(clean.string(word).split()) for word in words)))
+
+
+def _vectors(language: dict, vectors: Sequence, context: bool) -> list[np.ndarray]:
+    """The vectors of the words of each sentence, looked up by their indices."""
+    what = "embedding_indexes" if "punchline_embedding_indexes" in language else "features"
+    if what == "features" and _listed(language["punchline_features"]):
+        raise KeyError("punchline_embedding_indexes")  # there are words where older files have the indices
+    sentences = []
+    for sentence in _by_sentence(language, what, context):
+        indices = [int(index) for index in np.ravel(sentence)]
+        wrong = [index for index in indices if not 0 <= index < len(vectors)]
+        if wrong:
+            raise ValueError(f"word {wrong[0]}, but {_VECTORS} has {len(vectors)}")
+        sentences.append(clean.features([vectors[index] for index in indices]))
+    return sentences
+
+
+def _check_match(vectors: tuple[int, ...], streams: set[tuple[int, ...]]) -> None:
+    """Refuses vectors that would be taken for those of other words.
+
+    Vectors and rows that are as many in a clip are put beside each other, whatever sentence they are from.
+
+    Raises:
+      ValueError: they are as many in all, but not in each sentence.
+    """
+    for rows in streams:
+        if sum(rows) == sum(vectors) and rows != vectors:
+            raise ValueError(
+                f"its sentences have {', '.join(map(str, vectors))} word indices, but "
+                f"{', '.join(map(str, rows))} rows of audio or vision; correct the clip or take it out"
+            )

@@ -10,6 +10,7 @@ import pytest
 from msa_jax.data import datasets, synthetic
 from msa_jax.data.corpora import CORPORA
 from msa_jax.data.datasets import build
+from msa_jax.data.datasets.prepared import is_official, require_official
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from msa_jax.progress import watched
@@ -39,6 +40,27 @@ def test_official_splits(source, cache, small):
     assert json.loads((built.folder / "source.json").read_text())["official"] is True
     built.require_official()
     assert _load(source, cache, other_counts=True) == built, "there is nothing else to build"
+
+
+def test_the_counts_that_the_sdk_gives_are_official(monkeypatch, source, cache, small):
+    facts = dataclasses.replace(CORPORA["mosi"], counts=(5, 4, 4), further_counts=((4, 4, 4),))
+    monkeypatch.setitem(CORPORA, "mosi", facts)
+    monkeypatch.setattr(build.BUILDERS["mosi"], "facts", facts)
+    built = _load(source, cache)
+    assert built.official is True
+    built.require_official()
+    assert CORPORA["mosei"].official_counts == ((16326, 1871, 4659),)
+    assert dataclasses.replace(facts, counts=None, further_counts=()).official_counts == ()
+
+
+@pytest.mark.parametrize(("train", "official"), [(1284, True), (1283, True), (1282, False)])
+def test_mosi_with_and_without_the_label_of_no_length(train, official):
+    counts = {"train": train, "valid": 229, "test": 686}
+    assert is_official(counts, None, CORPORA["mosi"]) is official
+    assert is_official(counts, {"seed": 0}, CORPORA["mosi"]) is False
+    if not official:
+        with pytest.raises(UserError, match="but the official splits of CMU-MOSI have 1284 / 229 / 686;"):
+            require_official(counts, None, CORPORA["mosi"], "x.pkl")
 
 
 def test_other_counts_need_to_be_asked_for(source, cache, count_builds):

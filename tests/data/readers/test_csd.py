@@ -15,6 +15,7 @@ from msa_jax.errors import UserError
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "mosi"
 LABELS = "CMU_MOSI_Opinion_Labels.csd"
+STILL = "2WGyTLYerpo_43"  # the real label of no length
 
 
 def _write(path, root, videos):
@@ -182,6 +183,72 @@ def test_a_video_without_segments_has_no_clips(tmp_path):
     assert [clip.id for clip in _read(tmp_path)] == ["b_0"]
 
 
+def _notes(path):
+    return csd.reader(path, str(path), True).notes
+
+
+def test_labels_of_no_length_make_no_clip(tmp_path):
+    """As in the SDK's align, which leaves the numbers of the other clips as they are."""
+    _corpus(tmp_path, "CMU_MOSI_COVAREP.csd", "CMU_MOSI_TimestampedWords.csd")
+    still = [[1.0, 2.0], [1.3, 1.3], [2.0, 4.0], [3.0, 3.0 + 5e-6]]
+    _write(
+        tmp_path / LABELS,
+        "Opinion Segment Labels",
+        {
+            "a": (np.array(still), np.array([[1.5], [3.0], [-2.0], [-3.0]])),
+            "b_c": (np.array([[1.0, 1.0], [0.0, 3.0], [2.0, 2.0], [3.0, 3.0]]), np.ones((4, 1))),
+            "only": (np.array([[7.0, 7.0]]), np.ones((1, 1))),
+        },
+    )
+    clips = _read(tmp_path)
+    assert [(clip.id, clip.label, clip.text) for clip in clips] == [
+        ("a_0", 1.5, "so verygood"),
+        ("a_2", -2.0, "verygood end late"),
+        ("b_c_1", 1.0, "caf\xe9"),
+    ]
+    assert [len(clip.audio) for clip in clips] == [2, 3, 1]
+    assert _notes(tmp_path) == (
+        "Labels of no length make no clip, as in the CMU-MultimodalSDK; "
+        f"{LABELS} has 6 of them: a_1, a_3, b_c_0, ....",
+    )
+    _write(tmp_path / LABELS, *CORPUS[LABELS])
+    assert _notes(tmp_path) == ()
+
+
+def test_labels_that_end_before_they_start_are_told_apart(tmp_path):
+    _corpus(tmp_path, "CMU_MOSI_COVAREP.csd")
+    times = np.array([[2.0, 1.0], [1.0, 1.0], [1.0, 3.0], [2.0, 2.0 - 5e-6]])
+    _write(tmp_path / LABELS, "labels", {"a": (times, np.ones((4, 1)))})
+    assert [clip.id for clip in _read(tmp_path)] == ["a_2"]
+    assert _notes(tmp_path) == (
+        f"Labels of no length make no clip, as in the CMU-MultimodalSDK; {LABELS} has 2 of them: a_1, a_3.",
+        f"Labels that end before they start make no clip; {LABELS} has 1 of them: a_0.",
+    )
+
+
+def test_times_before_zero_and_in_no_order(tmp_path):
+    """CMU-MOSEI's files have both."""
+    intervals, features = _frames(-2, 4, 4, 3)
+    mixed = np.random.default_rng(1).permutation(len(intervals))
+    _write(tmp_path / "COAVAREP.csd", "COAVAREP", {"a": (intervals[mixed], features[mixed])})
+    segments = np.array([[2.0, 4.0], [-1.5, 0.5], [0.5, 2.0], [-3.0, -2.0]])
+    _write(tmp_path / LABELS, "All Labels", {"a": (segments, np.arange(4.0)[:, None])})
+    first, second, third, fourth = _read(tmp_path)
+    assert [clip.id for clip in (first, second, third, fourth)] == ["a_0", "a_1", "a_2", "a_3"]
+    assert [clip.label for clip in (first, second, third, fourth)] == [0, 1, 2, 3]
+    single = features.astype(np.float32)
+    for clip, rows in ((first, single[16:]), (second, single[2:10]), (third, single[10:16])):
+        np.testing.assert_array_equal(clip.audio, rows)
+    assert fourth.audio.shape == (0, 0), "the frames begin where it ends"
+    words = _spoken(("second", 0.0, 0.5), ("third", 0.5, 1.0), ("first", -1.5, -0.25), ("early", -2.0, -1.5))
+    _write(tmp_path / "words.csd", "words", {"a": words})
+    clip = _read(tmp_path)[1]
+    assert clip.text == "first second"
+    np.testing.assert_allclose(
+        clip.audio, [features[2:7].mean(axis=0), features[8:10].mean(axis=0)], rtol=1e-6
+    )
+
+
 def test_numbers_that_are_not_finite(tmp_path):
     _corpus(tmp_path, LABELS, "CMU_MOSI_TimestampedWords.csd")
     intervals, features = _frames(0, 4, 16, 3)
@@ -272,6 +339,8 @@ def test_bad_splits(tmp_path, content, message):
         ("All Labels", "x", "labels"),
         ("Sentiment Labels", "x", "labels"),
         ("COVAREP", "CMU_MOSEI_COVAREP", "audio"),
+        ("COAVAREP", "x", "audio"),  # as the SDK's CMU-MOSEI spells it
+        ("x", "COAVAREP", "audio"),
         ("OpenSmile-emobase2010", "CMU_MOSI_OpenSmile_EB10", "audio"),
         ("OpenSMILE", "x", "audio"),
         ("FACET 4.2", "CMU_MOSEI_VisualFacet42", "vision"),
@@ -502,12 +571,24 @@ def test_labels_are_needed_to_cut_clips(tmp_path):
 @pytest.mark.skipif(not (REAL / LABELS).exists(), reason="needs the real MOSI label sequence in ../shared")
 def test_real_labels():
     clips = _read(REAL / LABELS)
-    assert len(clips) == 2199
+    assert len(clips) == 2198
     assert len({clip.video for clip in clips}) == 93
     with (REAL / "mosi_text_labels.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
+    assert _notes(REAL / LABELS) == (
+        f"Labels of no length make no clip, as in the CMU-MultimodalSDK; {LABELS} has 1 of them: {STILL}.",
+    )
+    with h5py.File(REAL / LABELS) as file:
+        videos = file["Opinion Segment Labels/data"]
+        ids = [f"{video}_{k}" for video in videos for k in range(len(videos[video]["intervals"]))]
+    assert len(ids) == 2199
+    ids.remove(STILL)
+    assert [clip.id for clip in clips] == ids
     rows.sort(key=lambda row: (row["video_id"], int(row["clip_id"])))
     clips.sort(key=lambda clip: (clip.video, int(clip.id.rpartition("_")[2])))
+    (left_out,) = (row for row in rows if f"{row['video_id']}_{int(row['clip_id']) - 1}" == STILL)
+    assert left_out["mode"] == "train", "so the official count of that split is one less"
+    rows.remove(left_out)
     assert [clip.video for clip in clips] == [row["video_id"] for row in rows]
     np.testing.assert_allclose(
         [clip.label for clip in clips], [float(row["label"]) for row in rows], atol=1e-6

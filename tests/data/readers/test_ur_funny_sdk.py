@@ -98,6 +98,139 @@ def test_word_vectors_on_request(tmp_path, contents, kind):
         ur_funny_sdk.reader(tmp_path, str(tmp_path), True, text_features=True)
 
 
+RELEASED = {7: ["so", "he", "fell"], 8: ["it", "was", "a", "fish"], 9: ["why", "not"]}
+BEFORE = [["a", "man", "walks"], ["then"]]
+INDICES = {7: [1, 2, 3], 8: [4, 5, 6, 7], 9: [8, 9]}
+
+
+@pytest.fixture
+def released(contents):
+    """The published form: words as lists, sentences made of them with a "." behind, indices of their own."""
+    contents["language_sdk.pkl"] = {
+        clip: {
+            "punchline_sentence": " ".join([*words, "."]),
+            "punchline_features": list(words),
+            "punchline_embedding_indexes": list(INDICES[clip]),
+            "punchline_intervals": [(0.0, 0.5)] * len(words),
+            "context_sentences": [" ".join([*sentence, "."]) for sentence in BEFORE],
+            "context_features": [list(sentence) for sentence in BEFORE],
+            "context_embedding_indexes": [[10, 11, 12], [0]],
+            "context_intervals": [[(0.0, 0.5)] * len(sentence) for sentence in BEFORE],
+        }
+        for clip, words in RELEASED.items()
+    }
+    contents["word_embedding_list.pkl"] = list(np.random.default_rng(1).normal(size=(13, 300)))
+    return contents
+
+
+def test_released_form(tmp_path, released):
+    clips = _read(tmp_path, released, text_features=True)
+    assert [(clip.id, clip.split, clip.label) for clip in clips] == [
+        ("8", "train", 0),
+        ("7", "valid", 1),
+        ("9", "test", 1),
+    ]
+    vectors = np.float32(released["word_embedding_list.pkl"])
+    for clip in clips:
+        assert clip.text.split(" ") == RELEASED[int(clip.id)]
+        assert clip.aligned
+        assert len(clip.audio) == len(clip.vision) == len(RELEASED[int(clip.id)])
+        np.testing.assert_array_equal(clip.text_features, vectors[INDICES[int(clip.id)]])
+    (clip, *_) = _read(tmp_path, released, context=True, text_features=True)
+    assert clip.text == "a man walks then it was a fish"
+    assert clip.aligned
+    np.testing.assert_array_equal(clip.text_features, vectors[[10, 11, 12, 0, 4, 5, 6, 7]])
+    parts = released[AUDIO][8]
+    expected = np.vstack([*parts["context_features"], parts["punchline_features"]])
+    np.testing.assert_array_equal(clip.audio, expected.astype(np.float32))
+
+
+def test_the_point_behind_a_sentence_has_no_row(tmp_path, released):
+    """Where no words are listed, those of the sentence; its "." counts where there is a row for it."""
+    for clip in released["language_sdk.pkl"].values():
+        del clip["punchline_features"], clip["context_features"]
+    released["language_sdk.pkl"][9]["punchline_sentence"] = "why ."
+    for context, before in ((False, ""), (True, "a man walks then ")):
+        clips = _read(tmp_path, released, context=context)
+        assert [clip.text for clip in clips] == [
+            f"{before}it was a fish",
+            f"{before}so he fell",
+            f"{before}why .",
+        ]
+        assert all(clip.aligned for clip in clips)
+    del released[AUDIO], released[VISION]
+    for file in (AUDIO, VISION):
+        (tmp_path / file).unlink()
+    assert _read(tmp_path, released)[0].text == "it was a fish .", "no rows, nothing to tell by"
+
+
+def test_words_that_are_odd(tmp_path, released):
+    """Bytes, spaces inside, a list that is empty; an empty word has a row, but cannot stand in a text."""
+    language = released["language_sdk.pkl"]
+    language[7]["punchline_features"] = np.array(["so", " he ", "fell over"])
+    language[8]["punchline_features"] = [b"it", b"was", b"a", "f\xeete".encode()]
+    language[9]["punchline_features"] = ["why", ""]
+    eight, seven, nine = _read(tmp_path, released)
+    assert (seven.text, seven.aligned) == ("so he fellover", True)
+    assert (eight.text, eight.aligned) == ("it was a f\xeete", True)
+    assert (nine.text, nine.aligned) == ("why", False)
+    language[7] |= {"context_sentences": [" .", "then ."], "context_features": [[], ["then"]]}
+    for file in (AUDIO, VISION):
+        released[file][7]["context_features"][0] = []
+    (_, seven, _) = _read(tmp_path, released, context=True)
+    assert (seven.text, seven.aligned) == ("then so he fellover", True)
+
+
+def test_words_and_rows_are_compared_sentence_by_sentence(tmp_path, released):
+    """As many in all, but a row too many here and one too few there: no row may go to another's word."""
+    for file, width in ((AUDIO, 81), (VISION, 371)):
+        released[file][8]["context_features"] = [np.ones((2, width)), np.ones((2, width))]
+    (eight, seven, _) = _read(tmp_path, released, context=True)
+    assert len(eight.text.split()) == len(eight.audio) == len(eight.vision) == 8
+    assert not eight.aligned
+    assert seven.aligned
+    assert _read(tmp_path, released)[0].aligned, "the punchline alone fits"
+    released["language_sdk.pkl"][7]["context_features"] = [["a", "man", "walks", "then"]]
+    (_, seven, _) = _read(tmp_path, released, context=True)
+    assert (seven.text, seven.aligned) == ("a man walks then so he fell", True), "words of the sentences"
+
+
+def test_a_sentence_of_no_words_shifts_nothing(tmp_path, released):
+    """The streams leave it out, or have nothing for it."""
+    released["language_sdk.pkl"][8] |= {
+        "context_sentences": ["a man walks .", "", "then ."],
+        "context_features": [BEFORE[0], [], BEFORE[1]],
+        "context_embedding_indexes": [[10, 11, 12], [], [0]],
+    }
+    released[VISION][8]["context_features"].insert(1, np.zeros((0, 371)))
+    eight = _read(tmp_path, released, context=True, text_features=True)[0]
+    assert (eight.text, eight.aligned) == ("a man walks then it was a fish", True)
+    assert len(eight.audio) == len(eight.vision) == len(eight.text_features) == 8
+
+
+def test_indices_that_do_not_match_the_words(tmp_path, released):
+    """Another number in all is no harm: nothing downstream puts such vectors beside rows one by one."""
+    language = released["language_sdk.pkl"]
+    language[8]["punchline_embedding_indexes"] = [4, 5]
+    (eight, *_) = _read(tmp_path, released, text_features=True)
+    np.testing.assert_array_equal(
+        eight.text_features, np.float32(released["word_embedding_list.pkl"])[[4, 5]]
+    )
+    assert (eight.text, eight.aligned, len(eight.audio)) == ("it was a fish", True, 4)
+    language[8]["context_embedding_indexes"] = [[10, 11, 12, 1, 1], [0]]
+    assert len(_read(tmp_path, released, context=True)) == 3, "without vectors they are not looked at"
+    with pytest.raises(
+        UserError, match=r"clip 8 is not as .* sentences have 5, 1, 2 word indices, but 3, 1, 4 rows of audio"
+    ):
+        _read(tmp_path, released, context=True, text_features=True)
+
+
+def test_words_are_no_indices(tmp_path, released):
+    del released["language_sdk.pkl"][7]["punchline_embedding_indexes"]
+    with pytest.raises(UserError, match="clip 7 has no 'punchline_embedding_indexes'"):
+        _read(tmp_path, released, text_features=True)
+
+
 def test_rows_that_do_not_match_the_words_are_a_stream(tmp_path, contents):
     contents[AUDIO][8]["punchline_features"] = np.ones((3, 81))
     contents[VISION][7]["context_features"][0] = np.ones((1, 371))

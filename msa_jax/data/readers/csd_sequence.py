@@ -1,0 +1,126 @@
+"""One computational sequence, a `.csd` file: what it holds, and its rows video by video.
+
+The form is that of the CMU-MultimodalSDK (`mmsdk/mmdatasdk/computational_sequence`): one root group with
+`data/<video>/features` and `data/<video>/intervals`.
+"""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from msa_jax.data.readers.hdf5 import opened
+from msa_jax.data.readers.timed_rows import TimedRows
+from msa_jax.errors import UserError
+
+_ROLES = {
+    "labels": re.compile("label|opinion|sentiment"),
+    "word vectors": re.compile("glove|(?<!hu)bert|vector|embedding"),
+    "phones": re.compile("phone"),
+    # CMU-MOSEI's COVAREP has the root name COAVAREP in the SDK.
+    "audio": re.compile("coa?varep|opensmile|acoustic|audio|hubert|wav2vec|mfcc|librosa"),
+    "vision": re.compile("face|visual|vision"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequence:
+    """One file: what it holds, the name of its root group, and the videos in their order."""
+
+    path: Path
+    role: str
+    root: str
+    videos: dict[str, None]
+
+    def rows(self, video: str) -> TimedRows:
+        """One video's rows in time order; none where the file lacks the video."""
+        if video not in self.videos:
+            return TimedRows(np.zeros((0, 2)), np.zeros((0, 0)))
+        return TimedRows(*self.arrays(video))
+
+    def arrays(self, video: str) -> tuple[np.ndarray, np.ndarray]:
+        """One video's intervals [n, 2] in seconds and features [n, width], in the order of the file."""
+        where = f"{self.path}, video {video}"
+        with opened(self.path, where) as file:
+            features, intervals = _datasets(file[self.root]["data"][video], where)
+            if intervals.shape != (len(intervals), 2) or intervals.dtype.kind not in "fiu":
+                raise UserError(
+                    f"{where}: intervals must be (n, 2) numbers, the start and end of each row in seconds, "
+                    f"found {intervals.shape} {intervals.dtype}; extract the file again"
+                )
+            if len(features) != len(intervals):
+                raise UserError(
+                    f"{where}: {len(intervals)} intervals but features of shape {features.shape}; every row "
+                    "needs one interval, extract the file again"
+                )
+            words = self.role == "words"
+            kind = _strings(features) if words else features.dtype.kind in "fiu"
+            if not kind or len(features.shape) != 2 or (words and features.shape[1] != 1):
+                raise UserError(
+                    f"{where}: the features of {self.role} must be "
+                    f"{'one string a row' if words else '(n, width) numbers'}, found {features.shape} "
+                    f"{features.dtype}; extract the file again"
+                )
+            times, rows = intervals[()].astype(np.float64), features[()]
+        if not np.isfinite(times).all():
+            raise UserError(f"{where}: intervals hold NaN or infinity; give every row a start and an end")
+        return times, rows
+
+
+def _datasets(group: h5py.Group | h5py.Dataset, where: str) -> list[h5py.Dataset]:
+    """The features and the intervals of one video, each with at least one axis."""
+    found = [group.get(name) if isinstance(group, h5py.Group) else None for name in ("features", "intervals")]
+    for name, dataset in zip(("features", "intervals"), found, strict=True):
+        if not isinstance(dataset, h5py.Dataset) or not dataset.shape:
+            raise UserError(f"{where}: has no array {name}; copy or extract the file again")
+    return found
+
+
+def _strings(dataset: h5py.Dataset) -> bool:
+    return h5py.check_string_dtype(dataset.dtype) is not None
+
+
+def roots(file: h5py.File) -> list[str]:
+    """The names of the root groups that hold `data`; a good file has one."""
+    return [name for name in file if isinstance(file[name], h5py.Group) and "data" in file[name]]
+
+
+def open_sequence(path: Path) -> Sequence:
+    """Opens a file for a first look at it.
+
+    Raises:
+      UserError: the file is damaged or holds no videos, or neither its root name nor its own name tells what
+        it holds.
+    """
+    with opened(path) as file:
+        found = roots(file)
+        if len(found) != 1 or not isinstance(file[found[0]]["data"], h5py.Group):
+            raise UserError(
+                f"{path}: a .csd file has one root group with a group 'data', found "
+                f"{', '.join(found or file) or 'nothing'}; download it again"
+            )
+        data = file[found[0]]["data"]
+        videos = dict.fromkeys(data)
+        if not videos:
+            raise UserError(f"{path}: holds no videos; download it again")
+        first = next(iter(videos))
+        strings = _strings(_datasets(data[first], f"{path}, video {first}")[0])
+    return Sequence(path, _role(path, found[0], strings), found[0], videos)
+
+
+def _role(path: Path, root: str, strings: bool) -> str:
+    names = [re.sub("[^a-z0-9]", "", name.lower()) for name in (root, path.stem)]
+    for name in names:
+        roles = [role for role, pattern in _ROLES.items() if pattern.search(name)]
+        if strings:
+            roles = ["phones"] if "phones" in roles else []
+        if len(roles) == 1:
+            return roles[0]
+    if strings:
+        return "words"
+    raise UserError(
+        f"{path}: neither its root name {root!r} nor its file name tells what it holds; rename the file so "
+        "that it says one of label, audio, visual or glove, or take it out of the folder"
+    )
