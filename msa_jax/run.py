@@ -157,16 +157,20 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 def _scan(corpus: Built, name: str, tokenizer: Any, how: Any, config: ConfigDict) -> Split:
     measure = name == "train" and config.data.standardise
     split = Split(corpus.split(name), tokenizer, how, measure=measure)
+    _check_spread(split, corpus.source)
+    return split
+
+
+def _check_spread(split: Split, source: object) -> None:
+    """Says where rows had to be spread over the text for want of words; refuses where they often had."""
+    clips = checks.named("clips have BERT tokens of unknown words", split.spread)
     if len(split.spread) > MOST_SPREAD * len(split):
         raise UserError(
-            f"{corpus.source}: the rows of {checks.named('clips', split.spread)} belong to BERT tokens whose "
-            f"words are not known, and {config.text.encoder} has other tokens; name the vocabulary that made "
-            "them by --config.data.bert_vocab"
+            f"{source}: {clips}, and the run's encoder has other tokens; name the vocabulary that made them "
+            "by --config.data.bert_vocab"
         )
     if split.spread:
-        clips = checks.named(f"clips of {name} have tokens of unknown words", split.spread)
         say(f"note: {clips}; their rows are spread over the text")
-    return split
 
 
 def _evaluate(
@@ -238,6 +242,8 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         "seed": config.seed,
     }
     splits = [run.scan(corpus.split(name)) for name in (SPLITS if wanted == "all" else (wanted,))]
+    for scanned in splits:
+        _check_spread(scanned, corpus.source)
     results[wanted] = _evaluate(run, splits, setup.metric_set(config), folder, wanted)
     write_json(folder / "results.json", results)
     show(results, folder)
@@ -284,6 +290,7 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     for problem, ids in report.problems().items():
         say(f"note: {checks.named(f'clips with {problem}', ids)}")
     split = run.scan(run.clips(examples))
+    _check_spread(split, path)
     write_predictions(output, split.ids, run.score(split))
     say(f"{len(split)} scores are in {output}")
     return output

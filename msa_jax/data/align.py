@@ -59,7 +59,9 @@ def from_same_tokens(
     token_words_N: Int[np.ndarray, " N"],
     word_ids_T: Int[np.ndarray, " T"],
 ) -> tuple[Float[np.ndarray, "T D"], Bool[np.ndarray, " T"]]:
-    """Rows of a file's tokens on the same tokens, one to one; the first content token is the first of both.
+    """Rows of a file's tokens on the same tokens, one to one.
+
+    Where the file's tokens end within a word, the word's other tokens have the row of the last one.
 
     Args:
       rows_RD: a row for each of the first R of the file's tokens.
@@ -70,11 +72,16 @@ def from_same_tokens(
       (features, mask): [T, D] float32 and [T] bool, False on special tokens and on those without a row.
     """
     content = np.flatnonzero(token_words_N != SPECIAL)
-    places = np.flatnonzero(word_ids_T >= 0)[: len(content)]
-    there = content[: len(places)] < len(rows_RD)
+    places = np.flatnonzero(word_ids_T >= 0)
+    if 0 < len(content) < len(places):
+        same_word = word_ids_T[places] == word_ids_T[places[len(content) - 1]]
+        places = places[same_word | (np.arange(len(places)) < len(content))]
+        content = np.pad(content, (0, len(places) - len(content)), mode="edge")
+    content = content[: len(places)]
+    there = content < len(rows_RD)
     out_TD = np.zeros((len(word_ids_T), rows_RD.shape[1]), np.float32)
     mask_T = np.zeros(len(word_ids_T), bool)
-    out_TD[places[there]] = rows_RD[content[: len(places)][there]]
+    out_TD[places[there]] = rows_RD[content[there]]
     mask_T[places[there]] = True
     return out_TD, mask_T
 

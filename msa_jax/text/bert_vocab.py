@@ -1,6 +1,7 @@
 """Vocabularies of BERT that are at hand, to find the words of tokens that came as ids."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 from msa_jax.errors import UserError
 from msa_jax.text.piece_words import UNKNOWN, learn_words
 from msa_jax.text.pretrained import resolve
-from msa_jax.text.tokenizer import BERT_TOKENS, Tokenizer, load_tokenizer, read_backend
+from msa_jax.text.tokenizer import BERT_TOKENS, Tokenizer, load_tokenizer, read_backend, words_of
 from msa_jax.text.wordpiece import PREFIX
 
 _USUAL = (
@@ -174,21 +175,32 @@ def _by_vocabulary(
 ) -> list[np.ndarray | None]:
     """The words of each text's tokens, None where other ids come out; all None if they often do."""
     sample = range(0, len(texts), max(1, len(texts) // _SAMPLE))
-    tried = [_one(tokenizer, texts[k], ids[k], cut[k]) for k in sample]
-    if sum(found is not None for found in tried) < _MADE * len(tried) - 1:
-        return [None] * len(texts)
-    return [_one(tokenizer, *clip) for clip in zip(texts, ids, cut, strict=True)]
+    some = [[part[k] for k in sample] for part in (texts, ids, cut)]
+    for written in (str, str.lower):  # as it is, and in lower case where a cased vocabulary was given that
+        tried = _matched(tokenizer, [written(text) for text in some[0]], *some[1:])
+        if sum(found is not None for found in tried) >= _MADE * len(tried) - 1:
+            return _matched(tokenizer, [written(text) for text in texts], ids, cut)
+    return [None] * len(texts)
 
 
-def _one(tokenizer: Tokenizer, text: str, ids: np.ndarray, cut: bool) -> np.ndarray | None:
-    for written in (text, text.lower()) if text != text.lower() else (text,):
-        made, words = tokenizer.encode(written, chinese=True)
-        made, words = made[1:-1], words[1:-1]
-        if cut:
-            made, words = made[: len(ids)], words[: len(ids)]
-        if np.array_equal(made, ids):
-            return words
-    return None
+def _matched(
+    tokenizer: Tokenizer, texts: Sequence[str], ids: Sequence[np.ndarray], cut: Sequence[bool]
+) -> list[np.ndarray | None]:
+    words = [words_of(text) for text in texts]
+    different = sorted(set().union(*words))  # WordPiece cuts each word by itself, wherever it stands
+    pieces = dict(zip(different, tokenizer.pieces(different), strict=True))
+    found: list[np.ndarray | None] = []
+    for spoken, wanted, ends_early in zip(words, ids, cut, strict=True):
+        parts = [pieces[word] for word in spoken]
+        made = list(itertools.chain.from_iterable(parts))
+        if ends_early:
+            made = made[: len(wanted)]
+        if made != wanted.tolist():
+            found.append(None)
+            continue
+        places = np.arange(len(spoken), dtype=np.int32)
+        found.append(np.repeat(places, [len(part) for part in parts])[: len(made)])
+    return found
 
 
 __all__ = ["UNKNOWN", "TokenWords", "find_words", "load_vocabulary"]

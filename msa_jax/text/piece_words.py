@@ -5,9 +5,10 @@ begins it and pieces ("##...") that only continue one. An id is always of the sa
 letters, so that few texts are enough to learn both, and with them where the words begin.
 """
 
+import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from tokenizers import normalizers, pre_tokenizers
@@ -15,6 +16,7 @@ from tokenizers import normalizers, pre_tokenizers
 from msa_jax.text.tokenizer import words_of
 
 _REPEATED = 0.9  # share of continuing tokens that must repeat the row before them for rows to be evidence
+_SAMPLE = 256  # texts that tell whether rows are repeated
 _WEIGHT = 10.0  # of a boundary that the rows contradict, in units of log probability
 UNKNOWN = -2  # the word of a token where no reading of the text has as many pieces as there are ids
 
@@ -29,10 +31,11 @@ class _Clip:
         self.letters: list[str] = []  # in lower case and without accents
         self.words: list[int] = []  # the word of each unit
         for place, word in enumerate(words_of(text)):
-            for unit in _units(word):
-                self.units.append(unit)
-                self.letters.append(_plain(unit))
-                self.words.append(place)
+            units, letters = _units(word)
+            self.units += units
+            self.letters += letters
+            self.words += [place] * len(units)
+        self.single = len(self.ids) == len(self.units) and not cut  # a piece a unit
 
 
 _normalise = normalizers.BertNormalizer(lowercase=False, strip_accents=False).normalize_str
@@ -40,12 +43,11 @@ _lower = normalizers.BertNormalizer(lowercase=True).normalize_str
 _split = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
 
 
-def _units(word: str) -> list[str]:
-    return [unit for unit, _ in _split(_normalise(word))]
-
-
-def _plain(unit: str) -> str:
-    return _lower(unit).strip() or unit
+@functools.lru_cache(1 << 16)
+def _units(word: str) -> tuple[list[str], list[str]]:
+    """The units of a word, and their letters."""
+    units = [unit for unit, _ in _split(_normalise(word))]
+    return units, [_lower(unit).strip() or unit for unit in units]
 
 
 Spans = list[dict[int, list[int]]]  # for each unit, by the place of its first id, where it may end
@@ -78,12 +80,10 @@ class _Vocabulary:
             self.letters[piece] = letters
         return True
 
-    def fits(self, unit: str, letters: str, ids: tuple[int, ...], cut: bool) -> bool:
-        """Whether the ids may be those of a unit, or of its beginning where the text is cut after them."""
+    def fits(self, letters: str, ids: tuple[int, ...], cut: bool) -> bool:
+        """Whether ids may be those of a new unit, or of its beginning where the text is cut after them."""
         if len(ids) == 1 and ids[0] in self.wild:
             return True
-        if (known := self.pieces.get(unit)) is not None:
-            return known[: len(ids)] == ids if cut else known == ids
         if self.begins.get(ids[0]) is False or any(self.begins.get(i) for i in ids[1:]):
             return False
         if any(i in self.wild for i in ids):
@@ -120,11 +120,14 @@ class _Vocabulary:
 
     def _ends(self, clip: _Clip, unit: str, letters: str, start: int, left: int) -> list[int]:
         n = len(clip.ids)
+        if (known := self.pieces.get(unit)) is not None:
+            end = min(start + len(known), n) if clip.cut else start + len(known)
+            return [end] if end > start and clip.ids[start:end] == known[: end - start] else []
         last = min(start + len(letters), n if clip.cut else n - left)
         return [
             end
             for end in range(start + 1, last + 1)
-            if self.fits(unit, letters, clip.ids[start:end], clip.cut and end == n)
+            if self.fits(letters, clip.ids[start:end], clip.cut and end == n)
         ]
 
     def learn(self, clip: _Clip, ways: Spans) -> tuple[bool, bool]:
@@ -188,34 +191,40 @@ def learn_words(
     """
     clips = [_Clip(*clip) for clip in zip(texts, ids, cut, strict=True)]
     known = _Vocabulary()
-    for clip in clips:
+    left = []
+    for k, clip in enumerate(clips):
         if clip.ids:
             known.begins[clip.ids[0]] = True
-        if len(clip.ids) == len(clip.units) and not clip.cut:
-            for piece, letters in zip(clip.ids, clip.letters, strict=True):
-                known.begins[piece] = True
-                known.spell(piece, letters)
-    left = list(range(len(clips)))
+        if not clip.single:
+            left.append(k)
+            continue
+        for piece, unit, letters in zip(clip.ids, clip.units, clip.letters, strict=True):
+            known.begins[piece] = True
+            known.pieces[unit] = (piece,)
+            known.spell(piece, letters)
+    solved: dict[int, Spans] = {}
     news = True
     while news and left:
         news, waiting = False, []
         for k in left:
             if (ways := known.spans(clips[k])) is None:
                 continue
+            solved[k] = ways
             new, single = known.learn(clips[k], ways)
             news |= new
             if not single:
                 waiting.append(k)
         left = waiting
-    likely = _likelihood(known)
     open_ = set(left)
-    solved = [None if (ways := known.spans(clip)) is None else ways for clip in clips]
     trust = repeats is not None and _rows_repeat(clips, solved, open_, repeats)
+    likely = _likelihood(known)
     words = []
-    for k, (clip, ways) in enumerate(zip(clips, solved, strict=True)):
+    for k, clip in enumerate(clips):
         evidence = repeats(k) if trust and k in open_ else None
-        words.append(_words(clip, ways, likely, evidence))
-    unsolved = sum(bool(len(w)) and w[0] == UNKNOWN for w in words)
+        words.append(
+            np.array(clip.words, np.int32) if clip.single else _words(clip, solved.get(k), likely, evidence)
+        )
+    unsolved = sum(bool(len(found)) and found[0] == UNKNOWN for found in words)
     return words, len(open_), unsolved
 
 
@@ -231,13 +240,13 @@ def _likelihood(known: _Vocabulary) -> Callable[[int, int], float]:
 
 
 def _rows_repeat(
-    clips: Sequence[_Clip], solved: Sequence[Spans | None], open_: set[int], repeats: Callable
+    clips: Sequence[_Clip], solved: Mapping[int, Spans], open_: set[int], repeats: Callable
 ) -> bool:
     """Whether, in the texts that are certain, continuing tokens repeat the row before and others do not."""
     hits = {True: [0, 0], False: [0, 0]}
-    for k, ways in enumerate(solved):
-        if ways is None or k in open_ or len(clips[k].ids) == len(clips[k].units):
-            continue
+    certain = [k for k in solved if k not in open_]
+    for k in certain[:: max(1, len(certain) // _SAMPLE)]:
+        ways = solved[k]
         begins = {i for ends in ways for i in ends}
         for place, same in enumerate(repeats(k)):
             if place:

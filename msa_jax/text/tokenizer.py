@@ -8,7 +8,7 @@ import contextlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +87,10 @@ class Tokenizer:
             np.array([-1, *words, -1], np.int32),
         )
 
+    def pieces(self, words: Sequence[str]) -> list[list[int]]:
+        """The ids of each word by itself, without special tokens."""
+        return [encoding.ids for encoding in self._backend.encode_batch(words, add_special_tokens=False)]
+
     def save(self, path: Path) -> None:
         """Writes one `tokenizer.json`, which `Tokenizer.load` and the `tokenizers` library both read.
 
@@ -118,7 +122,7 @@ class Tokenizer:
 
 def words_of(text: str) -> list[str]:
     """The words of a text: what spaces separate, and each Chinese character, as BERT takes it for a word."""
-    return _WORD.findall(text)
+    return text.split() if text.isascii() else _WORD.findall(text)
 
 
 def _word_at(text: str, chinese: bool) -> np.ndarray:

@@ -17,9 +17,9 @@ CLIPS = 4  # in each split
 
 
 def mmsa() -> dict[str, dict]:
-    """What a good MMSA pickle holds."""
+    """What a good MMSA pickle holds: streams of their own, zeros behind the lengths."""
     rng = np.random.default_rng(0)
-    return {
+    whole = {
         split: {
             "id": [f"{split}{k // 2}$_${k}" for k in range(CLIPS)],
             "raw_text": ["a good film"] * CLIPS,
@@ -31,6 +31,11 @@ def mmsa() -> dict[str, dict]:
         }
         for split in SPLITS
     }
+    for arrays in whole.values():
+        for stream in ("audio", "vision"):
+            for rows, length in zip(arrays[stream], arrays[f"{stream}_lengths"], strict=True):
+                rows[length:] = 0
+    return whole
 
 
 def write_mmsa(

@@ -39,6 +39,14 @@ def _arrays(split, count, seed):
         "regression_labels": np.round(rng.uniform(-3, 3, count), 1),
     }
     arrays["regression_labels"][0] = 2.8
+    return _padded(arrays)
+
+
+def _padded(arrays):
+    """The split itself, with zeros behind the lengths."""
+    for stream in ("audio", "vision"):
+        for rows, length in zip(arrays[stream], arrays[f"{stream}_lengths"], strict=True):
+            rows[length:] = 0
     return arrays
 
 
@@ -134,6 +142,7 @@ def test_dirt(look, content):
     train["audio_lengths"][5] = 0
     for arrays in content.values():
         arrays["audio"][..., 2] = np.where(np.isnan(arrays["audio"][..., 2]), np.nan, 0.25)
+        _padded(arrays)
     test["regression_labels"][:2] = np.nan, 3.5
     test["id"][3] = test["id"][4]
     assert _findings(look()) == {
@@ -155,6 +164,7 @@ def test_a_range_leaves_out_what_is_not_finite(look, content):
     for arrays in content.values():
         arrays["audio_lengths"][:] = 2
         arrays["audio"][:, 1] = np.array([np.nan, -np.inf, np.inf])
+        arrays["audio"][:, 2:] = 0
     audio = next(modality for modality in look().modalities if modality.name == "audio")
     assert (audio.low, audio.high) == (expected.min(), expected.max())
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from msa_jax.data import align
+from msa_jax.data.example import no_tokens
 from msa_jax.data.pipeline import Clips, Share, Split, batches
 from msa_jax.data.plan import BatchPlan, choose_buckets
 from msa_jax.data.preprocessing import Preprocessing, Statistics
@@ -32,6 +33,8 @@ def clip(i, text, *, aligned=True, audio=True, seed=0, features=0):
         "vision": rng.normal(-2, 0.1, (n, 2)).astype(np.float32),
         "text_features": rng.normal(size=(features, 4)).astype(np.float32),
         "aligned": aligned,
+        "tokens": no_tokens(),
+        "token_words": no_tokens(),
         "label": float(i),
     }
 

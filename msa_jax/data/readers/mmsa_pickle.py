@@ -98,11 +98,11 @@ def _by_split(content: dict) -> dict[object, dict]:
 
 def _rows(splits: Sequence[Split], asked: str | None, where: str) -> mmsa_rows.Rows:
     """What the rows of audio and vision are, over all splits."""
-    lengths = {length for split in splits for length in split.row_counts()}
+    lengths = set().union(*(split.row_counts() for split in splits))
     tokens = None
     if all(split.ids is not None for split in splits):
         tokens = [len(ids) for split in splits for ids in split.ids]
-        fits = lengths == {limit for split in splits for limit in [split.token_limit]}
+        fits = lengths == {split.token_limit for split in splits}
         tokens = tokens if any(tokens) and (fits or asked) else None
     if asked == "tokens" and tokens is None:
         raise UserError(
@@ -112,9 +112,13 @@ def _rows(splits: Sequence[Split], asked: str | None, where: str) -> mmsa_rows.R
     measured = any(split.lengths for split in splits)
     if not lengths or (asked is None and (measured or len(lengths) > 1)):
         return mmsa_rows.STREAM
-    used = [[steps[k] for steps in split.used.values()] for split in splits for k in range(len(split))]
-    words = [len(text.split()) for split in splits for text in split.texts]
-    return mmsa_rows.decide(used, tokens, words, asked=asked, where=where)
+    # A stream that a split lacks is in use nowhere.
+    streams = sorted({stream for split in splits for stream in split.streams})
+    edges = [
+        np.stack([split.edges.get(m, np.zeros((len(split), 3), int)) for m in streams], 1) for split in splits
+    ]
+    words = [text.count(" ") + bool(text) for split in splits for text in split.texts]
+    return mmsa_rows.decide(np.concatenate(edges), tokens, words, asked=asked, where=where)
 
 
 def _find_words(
@@ -125,11 +129,11 @@ def _find_words(
 
     places = [(split, k) for split in splits for k in range(len(split))]
     tokens = [split.ids[k] for split, k in places]
-    first, last = (
-        Counter(int(ids[end]) for ids in tokens if len(ids)).most_common(1)[0][0] for end in (0, -1)
-    )
-    starts = [int(len(ids) > 0 and ids[0] == first) for ids in tokens]
-    ends = [len(ids) - int(len(ids) > 1 and ids[-1] == last) for ids in tokens]
+    # [CLS] and [SEP] are what nearly all clips begin and end with; a clip that is cut may lack the latter.
+    outer = [(ids.item(0), ids.item(-1)) if len(ids) else (None, None) for ids in tokens]
+    first, last = (Counter(found).most_common(1)[0][0] for found in zip(*outer, strict=True))
+    starts = [int(begin == first and len(ids) > 0) for ids, (begin, _) in zip(tokens, outer, strict=True)]
+    ends = [len(ids) - int(end == last and len(ids) > 1) for ids, (_, end) in zip(tokens, outer, strict=True)]
 
     def repeats(clip: int) -> np.ndarray:
         split, k = places[clip]
@@ -146,7 +150,9 @@ def _find_words(
         repeats=repeats,
         where=where,
     )
+    every = np.full(sum(map(len, tokens)), SPECIAL, np.int32)
+    at = 0
     for (split, k), ids, start, end, words in zip(places, tokens, starts, ends, found.words, strict=True):
-        split.token_words[k] = np.full(len(ids), SPECIAL, np.int32)
-        split.token_words[k][start:end] = words
+        every[at + start : at + end] = words
+        split.token_words[k] = every[at : (at := at + len(ids))]
     return found.note

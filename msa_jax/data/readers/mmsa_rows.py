@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from msa_jax.data.readers import padding
 from msa_jax.errors import UserError
 
 KINDS = ("tokens", "words", "stream")  # what `data.rows` may say
@@ -49,21 +48,18 @@ class Rows:
             return text
         return f"{text}, {self.fitting} of {self.clips} clips ({self.ending} end with the last one)"
 
-    def of_tokens(self, rows: np.ndarray, used: np.ndarray, count: int) -> np.ndarray:
+    def of_tokens(self, rows: np.ndarray, stop: int, count: int) -> np.ndarray:
         """Row i for token i, up to the last row in use; none where the stream is silent throughout.
 
         Args:
           rows: [L, d] as the file has them.
-          used: [L] bool, those that are not zero.
+          stop: behind the last row that is not zero.
           count: tokens of the clip, special tokens included.
         """
         count = min(count - 2 * self.skip, len(rows))
-        part = slice(len(rows) - count, None) if self.front else slice(count)
-        rows, used = rows[part], used[part]
-        end = padding.stretch(used).stop
-        if self.skip and end:
-            return np.concatenate([np.zeros_like(rows[:1]), rows[:end]])
-        return rows[:end]
+        start = len(rows) - count if self.front else 0
+        part = rows[start : min(start + count, stop)]
+        return np.concatenate([np.zeros_like(rows[:1]), part]) if self.skip and len(part) else part
 
     def of_words(self, rows: np.ndarray, count: int) -> np.ndarray:
         """Row i for word i; zeros behind where the text is longer than the array."""
@@ -71,30 +67,44 @@ class Rows:
             return np.pad(rows, ((0, count - len(rows)), (0, 0)))
         return rows[len(rows) - count :] if self.front else rows[:count]
 
-    def holds_words(self, used: Sequence[np.ndarray], count: int) -> bool:
-        """Whether no row of a clip lies beyond its words, and some row is in use."""
-        lengths = [_length(steps, self.front) for steps in used if len(steps)]
-        return bool(lengths) and 0 < max(lengths) <= count
+    def holds_words(self, edges_S3: np.ndarray, count: int) -> bool:
+        """Whether some row of a clip is in use and none beyond its words, by the `edges` of its streams."""
+        return 0 < _lengths(edges_S3[None], self.front)[0] <= count
 
 
 STREAM = Rows("stream", "a stream of their own")
 
 
-def in_use(values: object) -> list[np.ndarray] | np.ndarray:
-    """Which rows are not zero: [N, L] bool of an array [N, L, d], else a list of [L] for each clip."""
-    if not isinstance(values, np.ndarray) or values.ndim != 3:
-        return [
-            np.any(np.asarray(rows) != 0, axis=1) if np.size(rows) else np.zeros(0, bool) for rows in values
-        ]
-    used = np.empty(values.shape[:2], bool)
-    step = max(1, _BLOCK // max(1, values[:1].nbytes))
-    for start in range(0, len(values), step):
-        np.any(values[start : start + step], axis=2, out=used[start : start + step])
-    return used
+def edges(values: object) -> np.ndarray:
+    """Where each clip's rows are in use.
+
+    Args:
+      values: [N, L, d], or N matrices of any length.
+
+    Returns:
+      [N, 3] int: the first row that is not zero and the one behind the last (0 and 0 where all are), and L.
+    """
+    if isinstance(values, np.ndarray) and values.ndim == 3 and values.dtype != object:
+        step = max(1, _BLOCK // max(1, values[:1].nbytes))
+        blocks = (values[start : start + step].any(axis=2) for start in range(0, len(values), step))
+        return np.concatenate([np.zeros((0, 3), int), *map(_edges, blocks)])
+    found = [np.zeros((0, 3), int)]
+    for rows in values:
+        rows = np.asarray(rows)
+        found.append(_edges((rows != 0).any(axis=1)[None]) if rows.size else np.array([[0, 0, len(rows)]]))
+    return np.concatenate(found)
+
+
+def _edges(used_NL: np.ndarray) -> np.ndarray:
+    limit = used_NL.shape[1]
+    some = used_NL.any(axis=1) if limit else np.zeros(len(used_NL), bool)
+    first = used_NL.argmax(axis=1) if limit else some
+    stop = limit - used_NL[:, ::-1].argmax(axis=1) if limit else some
+    return np.stack([first * some, stop * some, np.full(len(used_NL), limit)], axis=1)
 
 
 def decide(
-    used: Sequence[Sequence[np.ndarray]],
+    edges_NS3: np.ndarray,
     tokens: Sequence[int] | None,
     words: Sequence[int],
     *,
@@ -110,7 +120,7 @@ def decide(
     a clip do not matter.
 
     Args:
-      used: of each clip, for each of its streams, which rows are not zero; all of equal length L.
+      edges_NS3: of each of N clips and each of its streams what `edges` says.
       tokens: of each clip the ones in text_bert's mask, [CLS] and [SEP] among them; None without text_bert.
       words: of each clip the words of its text.
       asked: one of `KINDS` where the user says which; then only how it is padded is told by the counts.
@@ -124,33 +134,33 @@ def decide(
     """
     if asked == "stream":
         return STREAM
-    there = [k for k, streams in enumerate(used) if any(steps.any() for steps in streams)]
-    found = []
+    there = edges_NS3[..., 1].any(axis=1)
+    used, words_N = edges_NS3[there], np.array(words, int)[there]
+    found: list[tuple[Rows, int, int, bool]] = []
     for front in (False, True):
-        lengths = np.array([max(_length(s, front) for s in used[k] if len(s)) for k in there], int)
-        limits = np.array([max(len(s) for s in used[k]) for k in there], int)
-        edge = np.array([any(s[-1 if front else 0] for s in used[k] if len(s)) for k in there], bool)
+        lengths = _lengths(used, front)
         if tokens is not None:
-            count = np.array([tokens[k] for k in there], int)
-            found += _token_readings(lengths, count, edge, front)
-        expected = np.minimum(np.array([words[k] for k in there], int), limits)
+            edge = (used[..., 1] == used[..., 2]) if front else (used[..., 0] == 0) & (used[..., 1] > 0)
+            found += _token_readings(lengths, np.array(tokens, int)[there], edge.any(axis=1), front)
+        expected = np.minimum(words_N, used[..., 2].max(axis=1))
         found.append((Rows("words", "words", front), *_compare(lengths, expected), True))
-    chosen = [reading for reading in found if reading[0].kind == asked] if asked else found
-    fitting = [
-        r for r in chosen if asked or (r[3] and r[1] >= _ENDING * len(there) and r[2] <= _BEYOND * len(there))
-    ]
-    if fitting and there:
-        rows, ending, beyond, _ = max(fitting, key=lambda reading: reading[1])
-        return dataclasses.replace(rows, fitting=len(there) - beyond, ending=ending, clips=len(there))
+    clips = len(used)
     if asked:
-        return Rows(asked, _NAMES[0] if asked == "tokens" else asked)
-    if tokens is None or not there:
+        fitting = [reading for reading in found if reading[0].kind == asked]
+    else:
+        fitting = [r for r in found if r[3] and r[1] >= _ENDING * clips and r[2] <= _BEYOND * clips]
+    if fitting and clips:
+        rows, ending, beyond, _ = max(fitting, key=lambda reading: reading[1])
+        return dataclasses.replace(rows, fitting=clips - beyond, ending=ending, clips=clips)
+    if asked:
+        return fitting[0][0]
+    if tokens is None or not clips:
         return STREAM
-    seen = ", ".join(f"{ending} as {rows}" for rows, ending, _, _ in found if ending)
+    seen = ", ".join(f"{ending} end as {rows} would" for rows, ending, _, _ in found if ending)
     raise UserError(
-        f"{where}: it is not clear what the rows of audio and vision belong to: of {len(there)} clips "
-        f"{seen or 'none'} end where they should; say what they are by --config.data.rows=tokens, words or "
-        "stream (in Python: rows=...)"
+        f"{where}: it is not clear what the rows of audio and vision belong to (of {clips} clips "
+        f"{seen or 'none end with the last token or word'}); say what they are by --config.data.rows=tokens, "
+        "words or stream (in Python: rows=...)"
     )
 
 
@@ -168,7 +178,7 @@ def _token_readings(
     whole, (less, _) = _compare(lengths, count), _compare(lengths, count - 1)
     # In both readings row i is token i. Where some clips end with [SEP] and others just before, both count.
     name = _NAMES[0] if whole[0] >= less else _NAMES[1]
-    least = np.mean(edge) >= _ENDING if len(edge) else False
+    least = np.sum(edge) >= _ENDING * len(edge)
     return [
         (Rows("tokens", name, front), whole[0] + less, whole[1], True),
         (Rows("tokens", _NAMES[2], front, skip=1), *_compare(lengths, count - 2), bool(least)),
@@ -179,9 +189,8 @@ def _compare(lengths: np.ndarray, expected: np.ndarray) -> tuple[int, int]:
     return int(np.sum(lengths == expected)), int(np.sum(lengths > expected))
 
 
-def _length(used: np.ndarray, front: bool) -> int:
-    """Rows from the unpadded end to the last one in use."""
-    steps = np.flatnonzero(used)
-    if not len(steps):
-        return 0
-    return int(len(used) - steps[0] if front else steps[-1] + 1)
+def _lengths(edges_NS3: np.ndarray, front: bool) -> np.ndarray:
+    """Rows of each clip from the unpadded end to the last one in use, of the longest stream."""
+    first, stop, limit = np.moveaxis(edges_NS3, -1, 0)
+    lengths = np.where(stop > 0, limit - first, 0) if front else stop
+    return lengths.max(axis=1)

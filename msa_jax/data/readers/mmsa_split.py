@@ -21,7 +21,7 @@ class Split:
       where: what to call it in messages.
       streams: those of audio and vision that the file has.
       texts: the transcripts.
-      used: by stream, for each clip which of its rows are not zero, [L] bool.
+      edges: by stream, where the rows of each clip are in use; see `mmsa_rows.edges`.
       lengths: by stream the number of rows of each clip, as far as the file says it.
       ids: of each clip the ids of BERT's tokens under text_bert's mask, int32 [n]; None without text_bert.
       token_limit: the most tokens that text_bert has room for.
@@ -33,10 +33,11 @@ class Split:
         self._arrays, self.where = arrays, where
         self.streams = [m for m in _MODALITIES if m in arrays]
         self.texts = [clean.text(text) for text in arrays["raw_text"]]
-        self.used = {m: mmsa_rows.in_use(arrays[m]) for m in self.streams}
+        self.edges = {m: mmsa_rows.edges(arrays[m]) for m in self.streams}
         self.lengths = {m: arrays[f"{m}_lengths"] for m in self.streams if f"{m}_lengths" in arrays}
+        self._odd = {stream: self._disagrees(stream) for stream in self.lengths}
         bert = arrays.get("text_bert")
-        self.ids = None if bert is None else [ids[mask != 0].astype(np.int32) for ids, mask, *_ in bert]
+        self.ids = None if bert is None else _masked(bert)
         self.token_limit = 0 if bert is None else bert.shape[2]
         self.token_words = [no_tokens()] * len(self)
 
@@ -45,7 +46,7 @@ class Split:
 
     def row_counts(self) -> set[int]:
         """How many rows the padded arrays of audio and vision have."""
-        return {len(steps) for used in self.used.values() for steps in used}
+        return {int(limit) for edges in self.edges.values() for limit in set(edges[:, 2])}
 
     def stretch(self, stream: str, index: int) -> slice:
         """The rows of a clip in a stream of its own: the first ones, as many as the file says.
@@ -54,24 +55,22 @@ class Split:
         lengths that end at the first silent row), and where the file says no length, the rows between the
         zeros at both ends.
         """
-        used = self.used[stream][index]
-        if self._disagrees(stream, index) or stream not in self.lengths:
-            return padding.stretch(used)
-        return slice(min(self.lengths[stream][index], len(used)))
+        first, stop, limit = self.edges[stream][index]
+        if stream not in self.lengths or self._odd[stream][index]:
+            return slice(first, stop)
+        return slice(min(self.lengths[stream][index], limit))
 
-    def _disagrees(self, stream: str, index: int) -> bool:
-        if stream not in self.lengths:
-            return False
-        used, length = self.used[stream][index], self.lengths[stream][index]
-        return bool(used[length:].any() or (len(used) and used[-1] and not used[0]))
+    def _disagrees(self, stream: str) -> np.ndarray:
+        """[N] bool, of which clips the zeros contradict the length."""
+        first, stop, limit = self.edges[stream].T
+        return (stop > np.array(self.lengths[stream], int)) | ((first > 0) & (stop == limit))
 
     def notes(self, how: mmsa_rows.Rows) -> Iterator[str]:
         """What is odd about the lengths that the file gives."""
         for stream, lengths in self.lengths.items():
-            long = [k for k, length in enumerate(lengths) if length > len(self.used[stream][k])]
-            if long:
+            if long := list(np.flatnonzero(np.array(lengths, int) > self.edges[stream][:, 2])):
                 yield f"{self.where}: {stream}_lengths exceed the rows of {self._named(long)}; cut to them."
-            odd = [k for k in range(len(self)) if self._disagrees(stream, k)]
+            odd = list(np.flatnonzero(self._odd[stream]))
             if odd and how.kind == "stream":
                 yield (
                     f"{self.where}: {stream}_lengths contradict the rows in use of {self._named(odd)}; there "
@@ -80,14 +79,15 @@ class Split:
 
     def _named(self, clips: list[int]) -> str:
         names = [clean.clip_name(self._arrays["id"][k])[0] for k in clips[:_SHOWN]]
-        return f"{len(clips)} clips ({', '.join(names)}{', ...' if len(clips) > _SHOWN else ''})"
+        plural = "s" if len(clips) > 1 else ""
+        return f"{len(clips)} clip{plural} ({', '.join(names)}{', ...' if len(clips) > _SHOWN else ''})"
 
     def repeats(self, index: int, how: mmsa_rows.Rows) -> np.ndarray:
         """For each token of a clip, whether its rows are those of the token before."""
         count = len(self.ids[index])
         same = np.ones(count, bool)
         for stream in self.streams:
-            rows = how.of_tokens(np.asarray(self._arrays[stream][index]), self.used[stream][index], count)
+            rows = how.of_tokens(np.asarray(self._arrays[stream][index]), self.edges[stream][index, 1], count)
             rows = np.pad(rows, ((0, count - len(rows)), (0, 0)))
             same[1:] &= (rows[1:] == rows[:-1]).all(axis=1)
         return same
@@ -96,14 +96,15 @@ class Split:
         """One clip, its rows read as `how` says."""
         identity, video = clean.clip_name(self._arrays["id"][index])
         text = self.texts[index]
-        used = {stream: self.used[stream][index] for stream in self.streams}
-        words = len(text.split())
-        aligned = how.kind == "words" and how.holds_words(list(used.values()), words)
+        aligned, words = False, 0
+        if how.kind == "words":
+            words = len(text.split())
+            aligned = how.holds_words(np.stack([self.edges[m][index] for m in self.streams]), words)
         features = {}
         for stream in self.streams:
             rows = np.asarray(self._arrays[stream][index])
             if how.kind == "tokens":
-                rows = how.of_tokens(rows, used[stream], len(self.ids[index]))
+                rows = how.of_tokens(rows, self.edges[stream][index, 1], len(self.ids[index]))
             elif aligned:
                 rows = how.of_words(rows, words)
             else:
@@ -144,6 +145,14 @@ class Split:
         return np.array([self._arrays[key][index] if key in self._arrays else np.nan for key in _UNIMODAL])
 
 
+def _masked(bert_N3L: np.ndarray) -> list[np.ndarray]:
+    """Of each clip the ids under the mask, int32 [n]."""
+    mask_NL = bert_N3L[:, 1] != 0
+    ids = bert_N3L[:, 0][mask_NL].astype(np.int32)
+    ends = np.cumsum(mask_NL.sum(axis=1)).tolist()
+    return [ids[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
 def need(arrays: dict, key: str, where: str) -> object:
     """An array that every such file has; UserError where it is missing."""
     if arrays.get(key) is None:
@@ -171,9 +180,9 @@ def checked(arrays: dict, where: str, require_labels: bool) -> dict:
             continue
         shape = clean.shape(values[0]) if len(values) else (0, 0)
         if len(shape) != 2 or (isinstance(values, np.ndarray) and values.dtype.kind not in "biufO"):
-            kind = f" of {values.dtype}" if isinstance(values, np.ndarray) else ""
+            kind = f" of {values.dtype}" if len(shape) == 2 else ""
             raise UserError(
-                f"{where}: {modality} must be (clips, rows, width) numbers, found {clean.shape(values)}{kind}"
+                f"{where}: {modality} must be (clips, rows, width), found {clean.shape(values)}{kind}"
             )
         found[modality] = values
         if (lengths := arrays.get(f"{modality}_lengths")) is not None:

@@ -12,7 +12,7 @@ TEXTS = ["a fine film", "i  did not\tlike it", "meh"]
 
 
 def _split(rng, *, unaligned=False, length=6):
-    """Three clips of 3, 5 and 1 words; padded at the end."""
+    """Three clips of 3, 5 and 1 words, a row a word; padded at the end, without text_bert."""
     rows = [4, 6, 2] if unaligned else [len(text.split()) for text in TEXTS]
     audio, vision = (np.zeros((3, length, width), np.float32) for width in (5, 4))
     for clip, count in enumerate(rows):
@@ -22,13 +22,14 @@ def _split(rng, *, unaligned=False, length=6):
         "raw_text": np.array(TEXTS),
         "id": [f"vid_{rng.integers(1 << 30)}$_${clip}" for clip in range(3)],
         "text": np.zeros((3, length, 8), np.float32),
-        "text_bert": np.zeros((3, 3, length)),
         "audio": audio,
         "vision": vision,
         "regression_labels": np.array([1.0, -2.0, 0.4]),
     }
     if unaligned:
         arrays |= {"audio_lengths": list(rows), "vision_lengths": np.array(rows) - 1}
+        for clip, count in enumerate(rows):
+            vision[clip, count - 1 :] = 0
     return arrays
 
 
@@ -95,16 +96,33 @@ def test_words_beyond_the_last_row_have_rows_of_zeros(tmp_path, aligned):
 
 
 def test_a_file_whose_rows_are_mostly_not_words_has_no_aligned_clip(tmp_path, aligned):
-    aligned["train"]["raw_text"] = [f"{text} and more" for text in TEXTS[:2]] + [TEXTS[2]]
-    clips = [c for c in readers.read(_write(tmp_path / "a.pkl", aligned)) if c.split == "train"]
-    assert not any(clip.aligned for clip in clips)
+    for split in ("train", "test"):
+        aligned[split]["raw_text"] = [f"{text} and more" for text in TEXTS[:2]] + [TEXTS[2]]
+    source = readers.read(_write(tmp_path / "a.pkl", aligned))
+    assert not any(clip.aligned for clip in source)
+    assert source.reading.rows == "a stream of their own"
 
 
 def test_rows_that_do_not_match_the_words_are_a_stream(tmp_path, aligned):
-    aligned["train"]["audio"][2, 1] = aligned["train"]["vision"][2, 1] = 1
-    clip = list(readers.read(_write(tmp_path / "a.pkl", aligned)))[2]
-    assert not clip.aligned
-    assert clip.audio.shape == (2, 5)
+    """One clip in a hundred may go beyond its words."""
+    many = {key: np.concatenate([np.asarray(value)] * 40) for key, value in aligned["train"].items()}
+    many["id"] = [f"v{k}$_$0" for k in range(120)]
+    many["audio"][2, 1] = many["vision"][2, 1] = 1
+    source = readers.read(_write(tmp_path / "a.pkl", {"train": many}))
+    assert source.reading.rows == "words, 119 of 120 clips (119 end with the last one)"
+    clips = list(source)
+    assert [clip.aligned for clip in clips[:4]] == [True, True, False, True]
+    assert clips[2].audio.shape == (2, 5)
+    many["audio"][5, 1] = 1
+    assert readers.read(_write(tmp_path / "b.pkl", {"train": many})).reading.rows == "a stream of their own"
+
+
+def test_rows_can_be_named(tmp_path, aligned):
+    path = _write(tmp_path / "a.pkl", aligned)
+    assert not any(clip.aligned for clip in readers.read(path, rows="stream"))
+    assert all(clip.aligned for clip in readers.read(path, rows="words"))
+    with pytest.raises(UserError, match=r"data\.rows=tokens, but the file has no text_bert"):
+        readers.read(path, rows="tokens")
 
 
 def test_unaligned_uses_the_lengths(tmp_path, unaligned):
@@ -113,6 +131,69 @@ def test_unaligned_uses_the_lengths(tmp_path, unaligned):
     assert [len(clip.audio) for clip in clips[:3]] == [4, 6, 2]
     assert [len(clip.vision) for clip in clips[:3]] == [3, 5, 1]
     assert not any(clip.aligned for clip in clips)
+
+
+def test_lengths_that_the_zeros_contradict(tmp_path, unaligned):
+    """Padding in front with true lengths (MMSA-FET); lengths up to the first silent row (getLengths.py)."""
+    train = unaligned["train"]
+    front = np.roll(train["audio"][0], 2, axis=0)  # its 4 rows stand at the end of 6
+    train["audio"][0] = front
+    train["vision"][1, 2] = 0
+    train["vision_lengths"][1] = 2  # of 5
+    source = readers.read(_write(tmp_path / "a.pkl", unaligned))
+    clips = list(source)
+    np.testing.assert_array_equal(clips[0].audio, front[2:])
+    np.testing.assert_array_equal(clips[1].vision, train["vision"][1, :5])
+    assert [len(clip.audio) for clip in clips[1:3]] == [6, 2]
+    names = [clip.id for clip in clips]
+    assert [note.split(", train: ")[1] for note in source.reading.notes] == [
+        f"{stream}_lengths contradict the rows in use of 1 clip ({name}); there the zeros at both ends were "
+        "cut off instead."
+        for stream, name in (("audio", names[0]), ("vision", names[1]))
+    ]
+
+
+def test_the_same_rows_from_padding_at_either_end(tmp_path, unaligned):
+    for arrays in unaligned.values():
+        for stream in ("audio", "vision"):
+            for clip, length in enumerate(arrays[f"{stream}_lengths"]):
+                arrays[stream][clip] = np.roll(arrays[stream][clip], 6 - length, axis=0)
+    in_front = list(readers.read(_write(tmp_path / "front.pkl", unaligned)))
+    for arrays in unaligned.values():
+        del arrays["audio_lengths"], arrays["vision_lengths"]
+        arrays["vision"] = np.pad(arrays["vision"], ((0, 0), (3, 0), (0, 0)))  # on another time line
+    without = list(readers.read(_write(tmp_path / "without.pkl", unaligned)))
+    for arrays in unaligned.values():
+        for stream in ("audio", "vision"):
+            for rows in arrays[stream]:
+                rows[:] = np.roll(rows, -np.flatnonzero(rows.any(1))[0], axis=0)
+    behind = list(readers.read(_write(tmp_path / "behind.pkl", unaligned)))
+    for clips in (without, behind):
+        for clip, other in zip(in_front, clips, strict=True):
+            np.testing.assert_array_equal(clip.audio, other.audio)
+            np.testing.assert_array_equal(clip.vision, other.vision)
+    assert [len(clip.vision) for clip in behind[:3]] == [3, 5, 1]
+
+
+def test_lengths_above_the_number_of_rows_are_cut_and_said(tmp_path, unaligned):
+    unaligned["train"]["audio_lengths"] = [4, 9, 2]
+    source = readers.read(_write(tmp_path / "a.pkl", unaligned))
+    clips = list(source)
+    assert [len(clip.audio) for clip in clips[:3]] == [4, 6, 2]
+    (note,) = source.reading.notes
+    assert f"audio_lengths exceed the rows of 1 clip ({clips[1].id}); cut to them." in note
+
+
+def test_clips_without_split_or_label(tmp_path, unaligned):
+    """CH-SIMS v2's unlabelled clips: the arrays of one split alone."""
+    flat = unaligned["test"]
+    del flat["regression_labels"]
+    path = _write(tmp_path / "ch-simsv2u.pkl", flat)
+    clips = list(readers.read(path, require_labels=False))
+    assert [(clip.split, clip.text) for clip in clips] == [("", " ".join(text.split())) for text in TEXTS]
+    assert [len(clip.audio) for clip in clips] == [4, 6, 2]
+    with pytest.raises(UserError, match="needs 'regression_labels'"):
+        readers.read(path)
 
 
 def test_dirt(tmp_path, unaligned):
@@ -176,12 +257,12 @@ def test_labels_are_optional_on_request(tmp_path, aligned):
         (lambda a: a.pop("id"), "needs 'id'"),
         (lambda a: a.update(audio=a["audio"][:2]), "3 ids but audio 2"),
         (lambda a: a.update(audio=a["audio"][:, 0]), r"audio must be \(clips, rows, width\), found \(3, 5\)"),
-        (lambda a: a.update(audio_lengths=[7, 9, 2]), "audio_lengths exceed .* in 2 clips"),
-        (lambda a: a.update(vision_lengths=[-1, 1, 1]), "vision_lengths exceed"),
+        (lambda a: a.update(vision_lengths=[-1, 1, 1]), "vision_lengths are below 0 in 1 clips"),
         (lambda a: a.update(vision_lengths=["x", 1, 1]), "vision_lengths are not numbers"),
         (lambda a: a.update(regression_labels=np.zeros((3, 3))), "3 labels a clip"),
         (lambda a: a.update(regression_labels=["x", "y", "z"]), "not one number a clip"),
-        (lambda a: a.update(vision=np.full((3, 6, 4), "x")), "train clip 0"),
+        (lambda a: a.update(vision=np.full((3, 6, 4), "x")), r"vision must be .* found .* of <U1"),
+        (lambda a: a.update(vision=[[["x"]], [["y"]], [["z"]]]), "train clip 0"),
     ],
 )
 def test_bad_arrays(tmp_path, unaligned, change, message):
@@ -203,17 +284,27 @@ def _featured(aligned):
     rng = np.random.default_rng(1)
     for arrays in aligned.values():
         arrays["text"] = rng.normal(size=(3, 6, 8)).astype(np.float32)
+        arrays["text_bert"] = np.zeros((3, 3, 6))
         arrays["text_bert"][:, 1] = [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]]
     return aligned
 
 
 def test_text_features_follow_the_mask(tmp_path, aligned):
     path = _write(tmp_path / "a.pkl", _featured(aligned))
-    clips = list(readers.read(path, text_features=True))
+    clips = list(readers.read(path, text_features=True, rows="words"))
     assert [len(clip.text_features) for clip in clips] == [3, 6, 2] * 3
     np.testing.assert_array_equal(clips[2].text_features, aligned["train"]["text"][2, :2])
     assert clips[2].text_features.dtype == np.float32
-    assert all(clip.text_features.shape == (0, 0) for clip in readers.read(path))
+    assert all(clip.text_features.shape == (0, 0) for clip in readers.read(path, rows="words"))
+
+
+@pytest.mark.parametrize("length", [4, 9])
+def test_text_bert_of_another_length_than_the_text_features(tmp_path, aligned, length):
+    for arrays in _featured(aligned).values():
+        arrays["text_bert"] = np.resize(arrays["text_bert"], (3, 3, length))
+        arrays["text_bert"][:, 1] = np.arange(length) < np.array([[3], [length], [2]])
+    clips = list(readers.read(_write(tmp_path / "a.pkl", aligned), text_features=True, rows="words"))
+    assert [len(clip.text_features) for clip in clips] == [3, min(length, 6), 2] * 3
 
 
 def test_text_features_without_a_mask_end_with_zeros(tmp_path, aligned):
@@ -232,7 +323,7 @@ def test_text_features_without_a_mask_end_with_zeros(tmp_path, aligned):
         (lambda a: a.pop("text"), r"a\.pkl has no text features; use --config.text.encoder=roberta-base"),
         (lambda a: a.update(text=a["text"][:2]), "3 ids but text 2"),
         (lambda a: a.update(text=TEXTS), r"text must be \(clips, rows, width\)"),
-        (lambda a: a.update(text_bert=np.ones((3, 3, 5))), r"text_bert must be \(3, 3, 6\) .* \(3, 3, 5\)"),
+        (lambda a: a.update(text_bert=np.ones((3, 5))), r"text_bert must be \(3, 3, tokens\) .* \(3, 5\)"),
     ],
 )
 def test_bad_text_features(tmp_path, aligned, change, message):
@@ -240,7 +331,6 @@ def test_bad_text_features(tmp_path, aligned, change, message):
     path = _write(tmp_path / "a.pkl", aligned)
     with pytest.raises(UserError, match=message):
         readers.read(path, text_features=True)
-    assert len(list(readers.read(path))) == 9, "what nobody asks for is not looked at"
 
 
 def test_four_labels_a_clip(tmp_path, aligned):

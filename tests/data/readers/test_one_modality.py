@@ -83,6 +83,7 @@ def test_an_mmsa_pickle_of_one_modality_is_no_such_file(tmp_path):
     content = {split: _arrays("audio", "audio_lengths", "id") for split in SPLITS}
     for arrays in content.values():
         arrays["raw_text"] = ["a film", "no"]
+        arrays["audio"][1, 4:] = 0
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
     source = readers.read(tmp_path / "a.pkl", require_labels=False)
     assert [clip.audio.shape for clip in source] == [(6, 25), (4, 25)] * 3

