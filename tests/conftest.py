@@ -42,7 +42,7 @@ TINY = {
 
 
 # Files whose tests train the same small models again and again.
-SHARE_PROGRAMS = ("test_run", "test_train", "test_models_run", "test_experiments")
+SHARE_PROGRAMS = ("test_run", "test_train", "test_models_run", "test_experiments", "test_aligned_run")
 
 
 @pytest.fixture(autouse=True, scope="session")

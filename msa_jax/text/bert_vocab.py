@@ -1,6 +1,7 @@
 """Vocabularies of BERT that are at hand, to find the words of tokens that came as ids."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -111,7 +112,7 @@ def load_vocabulary(name: str) -> Tokenizer:
 
 def _at_hand(bert_vocab: str | None, encoder: str | None) -> Iterator[tuple[str, Callable[[], Tokenizer]]]:
     if bert_vocab is not None:
-        yield bert_vocab, lambda: load_vocabulary(bert_vocab)
+        yield bert_vocab, functools.partial(_named, bert_vocab)
         return
     if encoder is not None:
         try:
@@ -124,6 +125,13 @@ def _at_hand(bert_vocab: str | None, encoder: str | None) -> Iterator[tuple[str,
         for known in (name, f"google-bert/{name}"):
             if (file := _cached(known)) is not None:
                 yield known, lambda file=file: _from_file(file)
+
+
+def _named(name: str) -> Tokenizer:
+    try:
+        return load_vocabulary(name)
+    except UserError as error:
+        raise UserError(f"--config.data.bert_vocab: {error}") from None
 
 
 def _cached(name: str) -> Path | None:

@@ -36,6 +36,13 @@ def test_the_unknown_word_has_no_letters_of_its_own():
     assert assumed == 0
 
 
+def test_the_unknown_word_that_a_first_text_gave_letters():
+    texts, ids, words = _clips("a qxz film", "the zzz films", "qxz films zzz", "good the")
+    found, assumed, unsolved = learn_words(texts, ids, [False] * len(texts))
+    assert [w.tolist() for w in found] == words
+    assert (assumed, unsolved) == (0, 0)
+
+
 def test_rows_that_are_repeated_settle_what_letters_leave_open():
     """rob pattinson: three unknown pieces for two unknown words."""
     texts, ids, words = _clips("rob pattinson", "the films", "a good film", "goodness the film", "the un")
@@ -69,6 +76,16 @@ def test_ids_that_end_before_the_text():
     found, _, unsolved = learn_words(texts, ids, cut)
     assert [w.tolist() for w in found] == words
     assert unsolved == 0
+
+
+def test_a_letter_that_occurs_twice_is_not_taken_for_the_first():
+    """ "asleep" as a? ##sle? ##e ##p: the e that is known is the second one."""
+    pieces = {"asleep": [1, 30, 20, 21], "be": [2], "bee": [2, 20], "beep": [2, 20, 21], "a": [3]}
+    texts = ["be a", "a bee", "a beep", "beep be asleep a"]
+    ids = [np.array([i for word in text.split() for i in pieces[word]], np.int32) for text in texts]
+    found, assumed, unsolved = learn_words(texts, ids, [False] * len(texts))
+    assert found[3].tolist() == [0, 0, 0, 1, 2, 2, 2, 2, 3]
+    assert (assumed, unsolved) == (0, 0)
 
 
 def test_nothing_to_do():

@@ -8,15 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import constants
 
 from msa_jax.data import readers
 from msa_jax.data.corpora import SPLITS, Corpus
-from msa_jax.data.datasets import checks, place
+from msa_jax.data.datasets import checks, place, schema
 from msa_jax.data.datasets.prepared import Prepared, is_official, prepare, require_official
-from msa_jax.data.example import Example
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from msa_jax.progress import watched
@@ -25,7 +23,6 @@ VERSION = "3.0.0"  # raise it when a build of the same file would come out diffe
 _CHUNK = 128  # clips handed over at once: TFDS writes its files of metadata anew each time
 _CHUNK_BYTES = 4 << 20  # and no more bytes than these, about
 _SHARD = 2048  # clips per file
-_UNKNOWN = (None,) * len(checks.FEATURES)
 
 
 class _Info(tfds.core.DatasetInfo):
@@ -113,12 +110,12 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
             self._now = self._info()
         return self._now
 
-    def _info(self, widths: Sequence[int | None] = _UNKNOWN) -> tfds.core.DatasetInfo:
+    def _info(self, widths: Sequence[int | None] = schema.UNKNOWN) -> tfds.core.DatasetInfo:
         return _Info(
             builder=self,
             description=f"{self.about} Utterances with text, audio, vision and a label.",
             # Where there are some on the disk, TFDS takes those, with their widths.
-            features=None if self._is_there() else _features(widths, self.facts),
+            features=None if self._is_there() else schema.features(widths, self.facts),
             homepage=self.homepage,
             citation=self.citation,
             metadata=tfds.core.MetadataDict(),
@@ -225,7 +222,7 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
         while chunk := list(itertools.islice(clips, size)):
             by_split: dict[str, list[dict[str, Any]]] = {}
             for clip in chunk:
-                by_split.setdefault(clip.split, []).append(_record(clip, self.facts))
+                by_split.setdefault(clip.split, []).append(schema.record(clip, self.facts))
                 left[clip.split] -= 1
             with _disk_errors():
                 writer.add_examples(by_split)
@@ -241,43 +238,6 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
 
     def _log_download_done(self) -> None:
         """TFDS prints where the download went here; there is none."""
-
-
-def _features(widths: Sequence[int | None], facts: Corpus) -> tfds.features.FeaturesDict:
-    """The schema; with unknown widths for show only: TFDS cannot read an empty array of two unknown sizes."""
-    rows = (tfds.features.Tensor(shape=(None, width), dtype=np.float32, encoding="bytes") for width in widths)
-    labels = {"label": facts.label_shape} | ({"unimodal_labels": (None,)} if facts.by_modality else {})
-    return tfds.features.FeaturesDict(
-        {
-            "id": tfds.features.Text(),
-            "video": tfds.features.Text(),
-            "text": tfds.features.Text(),
-            **dict(zip(checks.FEATURES, rows, strict=True)),
-            "aligned": np.bool_,
-            **{
-                name: tfds.features.Tensor(shape=(None,), dtype=np.int32, encoding="bytes")
-                for name in ("tokens", "token_words")
-            },
-            **{
-                name: tfds.features.Tensor(shape=shape, dtype=np.float64, encoding="bytes")
-                for name, shape in labels.items()
-            },
-        }
-    )
-
-
-def _record(clip: Example, facts: Corpus) -> dict[str, Any]:
-    return {
-        "id": clip.id,
-        "video": clip.video,
-        "text": clip.text,
-        **{name: getattr(clip, name) for name in checks.FEATURES},
-        "aligned": clip.aligned,
-        "tokens": clip.tokens,
-        "token_words": clip.token_words,
-        "label": np.asarray(clip.label, np.float64),
-        **({"unimodal_labels": np.asarray(clip.unimodal_labels, np.float64)} if facts.by_modality else {}),
-    }
 
 
 @contextlib.contextmanager

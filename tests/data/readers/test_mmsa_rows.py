@@ -84,8 +84,8 @@ def test_none_fits():
         _decide(_edges([LIMIT] * 10))
     assert str(error.value) == (
         "a.pkl: it is not clear what the rows of audio and vision belong to (of 10 clips 1 end as BERT "
-        "tokens with [CLS] and [SEP] would, 1 end as BERT tokens with [CLS] and [SEP], padded in front would); "
-        "say what they are by --config.data.rows=tokens, words or stream (in Python: rows=...)"
+        "tokens with [CLS] and [SEP] would, 1 end as BERT tokens with [CLS] and [SEP], padded in front "
+        "would); say what they are by --config.data.rows=tokens, words or stream (in Python: rows=...)"
     )
     assert _decide(_edges([LIMIT] * 10), asked="tokens").kind == "tokens"
     assert _decide(_edges([LIMIT] * 10), asked="words").kind == "words"

@@ -1,0 +1,152 @@
+"""The same clips as MMSA's token rows and as word rows: what the program says, and equal training."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from msa_jax.data.__main__ import main as inspect_main
+from msa_jax.main import main
+from msa_jax.text import train_tokenizer
+from tests.conftest import TINY, make_words_folder
+
+CONFIG = "--config=configs/crosssent_mosi.py"
+READ = "BERT tokens, [CLS] and [SEP] zero, 22 of 22 clips (22 end with the last one)"
+
+
+def _token_file(folder, words_folder):
+    """The clips of a words pickle as MMSA-FET writes them: a word's row for each of its pieces."""
+    clips = {
+        name: pickle.loads((words_folder / f"{name}.pkl").read_bytes()) for name in ("train", "dev", "test")
+    }
+    texts = {name: [" ".join(parts[3]) for parts, *_ in part] for name, part in clips.items()}
+    tokenizer = train_tokenizer([text.lower() for text in texts["train"]], TINY["text.scratch.vocab_size"])
+    tokenizer.save(folder / "tokenizer.json")
+    whole = {}
+    for name, part in clips.items():
+        count = len(part)
+        arrays = {
+            "raw_text": np.array(texts[name]),
+            "audio": np.zeros((count, 50, 3)),
+            "vision": np.zeros((count, 50, 2)),
+            "id": np.array([clip[2].replace("[", "$_$").rstrip("]") for clip in part]),
+            "text_bert": np.zeros((count, 3, 50), np.int64),
+            "regression_labels": np.array([clip[1].item() for clip in part], np.float32),
+        }
+        for k, ((_, vision, audio, _), *_) in enumerate(part):
+            ids, words = tokenizer.encode(texts[name][k])
+            arrays["text_bert"][k, 0, : len(ids)], arrays["text_bert"][k, 1, : len(ids)] = ids, 1
+            for stream, rows in (("audio", audio), ("vision", vision)):
+                arrays[stream][k, : len(ids)] = np.where((words < 0)[:, None], 0, rows[words])
+        whole["valid" if name == "dev" else name] = arrays
+    path = folder / "aligned_50.pkl"
+    path.write_bytes(pickle.dumps(whole, protocol=4))
+    return path
+
+
+@pytest.fixture
+def both(tmp_path):
+    """(words folder, token file) with the same clips."""
+    folder = make_words_folder(tmp_path / "words")
+    return folder, _token_file(tmp_path, folder)
+
+
+def _train(path, tmp_path, name, **changes):
+    values = {**TINY, "data.path": path, "data.cache": tmp_path / "cache", "data.buckets": 1, **changes}
+    argv = [CONFIG, f"--workdir={tmp_path / name}", *(f"--config.{k}={v}" for k, v in values.items())]
+    assert main(argv) == 0
+
+
+def test_token_rows_and_word_rows_train_the_same_model(both, tmp_path, capsys):
+    words, tokens = both
+    scores = {}
+    for name, path in (("by_word", words), ("by_token", tokens)):
+        _train(path, tmp_path, name, **{"data.standardise": False, "epochs": 2})
+        scores[name] = (tmp_path / name / "predictions_test.csv").read_text()
+    assert scores["by_word"] == scores["by_token"]
+    out = capsys.readouterr().out
+    assert out.count(f"note: rows of audio and vision: {READ}") == 1
+    assert json.loads((tmp_path / "by_token/results.json").read_text())["rows"] == READ
+    assert json.loads((tmp_path / "by_word/results.json").read_text())["rows"] is None
+    (sidecar,) = (s for s in (tmp_path / "cache").glob("mosi-*/source.json") if "aligned_50" in s.read_text())
+    assert json.loads(sidecar.read_text())["rows"] == READ
+
+
+def test_another_tokenizer_gets_the_rows_through_words(both, tmp_path):
+    """A vocabulary of letters alone cuts every word, and every piece has its word's row."""
+    words, tokens = both
+    scores = []
+    for name, path in (("by_word", words), ("by_token", tokens)):
+        changes = {"data.standardise": False, "epochs": 1, "text.scratch.vocab_size": 32}
+        _train(path, tmp_path, name, **changes)
+        scores.append((tmp_path / name / "predictions_test.csv").read_text())
+    assert scores[0] == scores[1]
+
+
+def test_eval_and_predict_read_the_file_as_training_did(both, tmp_path):
+    _, tokens = both
+    _train(tokens, tmp_path, "run", epochs=1)
+    own = (tmp_path / "run/predictions_test.csv").read_text()
+    assert main(["--mode=eval", f"--workdir={tmp_path / 'run'}"]) == 0
+    (again,) = (tmp_path / "run").glob("eval_*/predictions_test.csv")
+    assert again.read_text() == own
+    assert main(["--mode=predict", f"--workdir={tmp_path / 'run'}", f"--config.data.path={tokens}"]) == 0
+    rows = (tmp_path / "run/predictions_aligned_50.csv").read_text().splitlines()
+    scores = dict(row.split(",")[:2] for row in rows[1:])
+    for row in own.splitlines()[1:]:
+        name, _, score = row.split(",")
+        assert float(scores[name]) == pytest.approx(float(score), abs=2e-6)
+
+
+def test_the_inspector_says_what_the_rows_are(both, tmp_path, capsys):
+    _, tokens = both
+    assert inspect_main([str(tokens), "--corpus=mosi"]) == 0
+    out = capsys.readouterr().out
+    lines = [line.strip() for line in out.splitlines()]
+    assert f"rows of audio and vision: {READ}" in " ".join(lines[2:4])
+    assert "aligned word by word" not in out
+    assert inspect_main([str(tokens), f"--bert_vocab={tmp_path / 'tokenizer.json'}", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == READ
+    assert found["notes"] == [
+        f"The words of the tokens were found by the vocabulary of {tmp_path / 'tokenizer.json'}."
+    ]
+    assert inspect_main([str(tokens), "--rows=stream"]) == 0
+    assert "rows of audio and vision: a stream of their own" in capsys.readouterr().out
+
+
+def test_rows_that_nothing_explains_are_refused_until_named(both, tmp_path, capsys):
+    _, tokens = both
+    whole = pickle.loads(tokens.read_bytes())
+    for arrays in whole.values():
+        for stream in ("audio", "vision"):
+            arrays[stream][:] = 1
+    tokens.write_bytes(pickle.dumps(whole))
+    values = {**TINY, "data.path": tokens, "data.cache": tmp_path / "cache"}
+    argv = [CONFIG, f"--workdir={tmp_path / 'run'}", *(f"--config.{k}={v}" for k, v in values.items())]
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert "it is not clear what the rows of audio and vision belong to (of 22 clips none" in error
+    assert "--config.data.rows=tokens, words or stream" in error
+    assert not (tmp_path / "run").exists()
+    assert inspect_main([str(tokens)]) == 2
+    assert "say what they are by --rows=tokens, words or stream" in capsys.readouterr().err
+    assert main([*argv, "--config.data.rows=stream", "--config.epochs=1"]) == 0
+    assert json.loads((tmp_path / "run/results.json").read_text())["rows"] == "a stream of their own"
+
+
+def test_where_most_words_stay_unknown_the_vocabulary_is_asked_for(both, tmp_path, capsys):
+    """Texts that were changed after their ids were made, and an encoder with other tokens."""
+    _, tokens = both
+    whole = pickle.loads(tokens.read_bytes())
+    for arrays in whole.values():
+        arrays["raw_text"] = np.array([f"{text} and some more words here" for text in arrays["raw_text"]])
+    tokens.write_bytes(pickle.dumps(whole))
+    values = {**TINY, "data.path": tokens, "data.cache": tmp_path / "cache"}
+    argv = [CONFIG, f"--workdir={tmp_path / 'run'}", *(f"--config.{k}={v}" for k, v in values.items())]
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert "10 clips have BERT tokens of unknown words" in error
+    assert "--config.data.bert_vocab" in error
+    assert not (tmp_path / "run").exists()
