@@ -1,4 +1,7 @@
-"""Texts and labels in a CSV file: video_id, clip_id, text, label, and split or mode."""
+"""Texts and labels in a CSV file: video_id, clip_id, text, label, and split or mode.
+
+The columns are those of the label.csv that MMSA keeps beside its features, or of any table like it.
+"""
 
 import csv
 from collections.abc import Iterator

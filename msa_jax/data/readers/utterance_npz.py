@@ -1,4 +1,4 @@
-"""An .npz archive with one audio and one vision vector per clip."""
+"""An .npz archive with one audio and one vision vector per clip, in a form of this project's own."""
 
 import lzma
 import zipfile
