@@ -204,9 +204,12 @@ def parse(argv: Sequence[str], *, instead: str | None = None) -> Command | None:
     workdir = workdir or Path("runs") / name
     if values.mode != "train":
         config = _trained_config(workdir)
+    trained_on = config.data.path if values.mode != "train" else None
     config = _override(config, rest)
     if values.mode != "train":
         _refuse_fixed(overrides)
+        if config.data.path != trained_on:
+            _forget(config, ("data.rows", "data.bert_vocab"), overrides)
     settings.check(config, training=values.mode == "train")
     output = Path(values.output) if values.output else None
     return Command(values.mode, config, name, workdir, output, tuple(argv))
@@ -268,6 +271,13 @@ def _refuse_fixed(overrides: Iterable[str]) -> None:
                 f"--config.{key} is fixed by the trained run; only eval_batch_size and, of data, "
                 f"{', '.join(EVAL_KEYS)} can change"
             )
+
+
+def _forget(config: ConfigDict, keys: Iterable[str], overrides: Sequence[str]) -> None:
+    """Sets keys that speak of the file that the run was trained on, and not of another one, to None."""
+    for key in keys:
+        if not any(re.match(rf"--?config\.{re.escape(key)}(=|$)", argument) for argument in overrides):
+            config.update_from_flattened_dict({key: None})
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ from scipy import special
 from msa_jax import setup
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.corpora import CORPORA
+from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.pipeline import Clips, Source, Split
 from msa_jax.data.plan import Lengths
@@ -23,8 +24,11 @@ from msa_jax.errors import UserError
 from msa_jax.evaluate import score
 from msa_jax.files import read_json, write_json
 from msa_jax.modalities import MODALITIES, STREAMS
+from msa_jax.progress import say
 from msa_jax.settings import to_config
 from msa_jax.text import Encoder, EncoderConfig, Tokenizer
+
+_MOST_SPREAD = 0.01  # share of a split's clips whose rows may be spread for want of words
 
 
 def save_preparation(
@@ -74,8 +78,14 @@ class Run:
     buckets: tuple[Lengths, ...]
 
     def scan(self, source: Source) -> Split:
-        """Tokenises the clips of a source."""
-        return Split(source, self.tokenizer, self.how)
+        """Tokenises the clips of a source.
+
+        Raises:
+          UserError: the rows of many clips belong to tokens whose words are not known.
+        """
+        split = Split(source, self.tokenizer, self.how)
+        check_spread(split)
+        return split
 
     def score(self, split: Split) -> np.ndarray:
         """[N] scores, or [N, ..., classes] logits, of a scanned split, float32, in its order."""
@@ -178,6 +188,22 @@ class Run:
                 f"{self.how.widths[modality]}; "
                 f'bring the same features, or leave it out with --config.data.modalities="{rest}"'
             )
+
+
+def check_spread(split: Split) -> None:
+    """Says of which clips the rows are spread over the text, as the words of their tokens are not known.
+
+    Raises:
+      UserError: of more than one clip in a hundred.
+    """
+    clips = checks.named("clips have BERT tokens of unknown words", split.spread)
+    if len(split.spread) > _MOST_SPREAD * len(split):
+        raise UserError(
+            f"{clips}, and the run's encoder has other tokens; name the vocabulary that made them by "
+            "--config.data.bert_vocab"
+        )
+    if split.spread:
+        say(f"note: {clips}; their rows are spread over the text")
 
 
 def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:

@@ -27,7 +27,6 @@ from msa_jax.workdir import claim, refuse_other_run, trained_on, write_predictio
 
 SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
 OTHER_SPLITS = "NOT THE OFFICIAL SPLITS (the scores compare with no published ones)"
-MOST_SPREAD = 0.01  # share of a split's clips whose rows may be spread for want of words
 SHOWN = ("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1")
 SHOWN = (*SHOWN, *(f"{name}_{emotion}" for emotion in metrics.EMOTIONS for name in ("acc", "f1")))
 
@@ -157,20 +156,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 def _scan(corpus: Built, name: str, tokenizer: Any, how: Any, config: ConfigDict) -> Split:
     measure = name == "train" and config.data.standardise
     split = Split(corpus.split(name), tokenizer, how, measure=measure)
-    _check_spread(split, corpus.source)
+    predict.check_spread(split)
     return split
-
-
-def _check_spread(split: Split, source: object) -> None:
-    """Says where rows had to be spread over the text for want of words; refuses where they often had."""
-    clips = checks.named("clips have BERT tokens of unknown words", split.spread)
-    if len(split.spread) > MOST_SPREAD * len(split):
-        raise UserError(
-            f"{source}: {clips}, and the run's encoder has other tokens; name the vocabulary that made them "
-            "by --config.data.bert_vocab"
-        )
-    if split.spread:
-        say(f"note: {clips}; their rows are spread over the text")
 
 
 def _evaluate(
@@ -242,8 +229,6 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         "seed": config.seed,
     }
     splits = [run.scan(corpus.split(name)) for name in (SPLITS if wanted == "all" else (wanted,))]
-    for scanned in splits:
-        _check_spread(scanned, corpus.source)
     results[wanted] = _evaluate(run, splits, setup.metric_set(config), folder, wanted)
     write_json(folder / "results.json", results)
     show(results, folder)
@@ -286,11 +271,12 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
         raise UserError(
             f"{path}: this run reads {reads}, which the file has not; bring one with them"
         ) from None
+    for line in source.reading.lines():
+        say(f"note: {line}")
     examples = [checks.repair(example, widths, report) for example in source]
     for problem, ids in report.problems().items():
         say(f"note: {checks.named(f'clips with {problem}', ids)}")
     split = run.scan(run.clips(examples))
-    _check_spread(split, path)
     write_predictions(output, split.ids, run.score(split))
     say(f"{len(split)} scores are in {output}")
     return output

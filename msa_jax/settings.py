@@ -243,8 +243,9 @@ def to_config(stored: dict) -> ConfigDict:
     config = convert(stored)
     try:
         for key in ("path", "split_name", "rows", "bert_vocab"):
-            if config.data[key] is None:
+            if config.data.get(key) is None:  # of before there was such a key, too
                 config.data[key] = placeholder(str)
+        config.data.special_rows = config.data.get("special_rows", False)
         check(config)
     except (KeyError, AttributeError, TypeError):
         raise UserError("the stored config.json is no config of this library") from None

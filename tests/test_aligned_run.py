@@ -99,6 +99,21 @@ def test_eval_and_predict_read_the_file_as_training_did(both, tmp_path):
         assert float(scores[name]) == pytest.approx(float(score), abs=2e-6)
 
 
+def test_another_file_is_scored_without_what_was_said_of_the_first(both, tmp_path, capsys):
+    """data.rows speaks of the file that was trained on."""
+    words, tokens = both
+    _train(tokens, tmp_path, "run", **{"epochs": 1, "data.rows": "tokens"})
+    run = [f"--workdir={tmp_path / 'run'}"]
+    capsys.readouterr()
+    assert main(["--mode=predict", *run, f"--config.data.path={words}"]) == 0
+    assert "rows of audio" not in capsys.readouterr().out
+    assert main(["--mode=predict", *run, f"--config.data.path={tokens}"]) == 0
+    assert f"note: rows of audio and vision: {READ}" in capsys.readouterr().out
+    assert main(["--mode=eval", *run, f"--config.data.path={words}", "--config.data.other_counts=True"]) == 0
+    assert main(["--mode=predict", *run, f"--config.data.path={words}", "--config.data.rows=tokens"]) == 2
+    assert "remove data.rows" in capsys.readouterr().err
+
+
 def test_the_inspector_says_what_the_rows_are(both, tmp_path, capsys):
     _, tokens = both
     assert inspect_main([str(tokens), "--corpus=mosi"]) == 0

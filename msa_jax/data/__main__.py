@@ -118,6 +118,7 @@ def _run(arguments: argparse.Namespace) -> None:
         watch=lambda clips: watched(clips, "reading", "clip"),
         **options,
     )
+    found = dataclasses.replace(found, notes=[_in_own_options(note) for note in found.notes])
     train, predict = advice.training(found, [*reading, *caching]), advice.prediction(found, reading)
     if not arguments.json:
         report.show(found, train, predict)

@@ -11,6 +11,7 @@ def no_features() -> np.ndarray:
 
 
 SPECIAL = -1  # the word of a special token
+UNKNOWN = -2  # the word of a token whose word is not known; as in `msa_jax.text.piece_words`
 
 
 def no_tokens() -> np.ndarray:
@@ -45,7 +46,7 @@ class Example:
         is that of token i (a stream may end before the last one), and of the text features as well; shape
         (0,) where the rows are others.
       token_words: int32 [n], of each of these tokens its word, an index into `msa_jax.text.words_of(text)`;
-        `SPECIAL` on special tokens, less where the word is not known.
+        `SPECIAL` on special tokens, `UNKNOWN` where the word is not known.
     """
 
     id: str

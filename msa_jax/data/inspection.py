@@ -114,7 +114,8 @@ def inspect(
     Raises:
       UserError: the file cannot be read.
     """
-    source = readers.read(path, require_labels=False, text_features=None, **options)
+    words = options.get("bert_vocab") is not None  # else nothing here asks for the words of tokens
+    source = readers.read(path, require_labels=False, text_features=None, words=words, **options)
     scan = Scan()
     clips = checks.survey(scan.over(watch(source)))
     if not clips:

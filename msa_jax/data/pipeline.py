@@ -51,7 +51,7 @@ class Split:
         features the step itself.
       labels: [N], or [N, K], float32, NaN where the source has none.
       lengths: [N, 3] steps of each clip's text, audio and vision, after the text's cut.
-      spread: names of the clips whose rows belong to tokens of unknown words, and are spread over the text.
+      routes: per clip, how the rows of audio and vision reach the tokens; see `time_line.route`.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Split:
         self.ids: list[str] = []
         self.words: list[np.ndarray] = []
         self.tokens: list[np.ndarray] = []
-        self.spread: list[str] = []
+        self.routes: list[str] = []
         labels, lengths = [], []
         for start in range(0, len(source), SCAN_CLIPS):
             clips = source.__getitems__(range(start, min(start + SCAN_CLIPS, len(source))))
@@ -81,8 +81,7 @@ class Split:
                 self.ids.append(clip["id"])
                 labels.append(clip["label"])
                 lengths.append(self._lengths(clip, len(self._cut(words))))
-                if time_line.lacks_words(clip, tokens, how):
-                    self.spread.append(clip["id"])
+                self.routes.append(time_line.route(clip, tokens, how))
             for m in STREAMS if measure else ():
                 rows = [kept for clip in clips if len(kept := time_line.own_rows(clip, m, how))]
                 if rows:
@@ -96,6 +95,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def spread(self) -> list[str]:
+        """Names of the clips whose rows are spread over the text: the words of their tokens are not known."""
+        return [name for name, way in zip(self.ids, self.routes, strict=True) if way == time_line.SPREAD]
 
     def _read_text(self, clip: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         if self._how.text_width:
@@ -167,7 +171,7 @@ class Split:
             for m in streams:
                 if len(clip[m]):
                     features, mask = time_line.on_time_line(
-                        clip, m, self.tokens[r], self.words[r], how, statistics
+                        clip, m, self.words[r], how, statistics, route=self.routes[r]
                     )
                     if how.time_line == "text":
                         features, mask = self._cut(features), self._cut(mask)

@@ -1,4 +1,4 @@
-"""Settings and statistics by which clips become arrays; a run keeps both for the clips that it will score."""
+"""Preprocessing of clips into arrays: its settings and statistics, which a run keeps for new clips."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -33,10 +34,12 @@ class TokenWords:
     Attributes:
       words: for each text [n] int32, the index into `words_of(text)`; `UNKNOWN` where it was not found.
       note: how, in one sentence.
+      open: texts of which a vocabulary that made the tokens could say more.
     """
 
     words: list[np.ndarray]
     note: str
+    open: int = 0
 
 
 def find_words(
@@ -65,20 +68,23 @@ def find_words(
       UserError: `bert_vocab` cannot be loaded, or does not give the ids.
     """
     for name, load in _at_hand(bert_vocab, encoder):
-        words = _by_vocabulary(load(), texts, ids, cut)
-        missing = sum(found is None for found in words)
-        if missing <= (1 - _MADE) * len(texts):
+        words = _by_vocabulary(load(), texts, ids, cut, all_texts=name == bert_vocab)
+        missing = [k for k, found in enumerate(words) if found is None]
+        if len(missing) <= (1 - _MADE) * len(texts):
+            note = f"The words of the tokens were found by the vocabulary of {name}"
             if missing:  # texts that were changed after their ids were made
                 learnt = learn_words(texts, ids, cut, repeats)[0]
-                words = [
-                    found if found is not None else other for found, other in zip(words, learnt, strict=True)
-                ]
-            return TokenWords(words, f"The words of the tokens were found by the vocabulary of {name}.")
+                for k in missing:
+                    words[k] = learnt[k]
+                unsolved = sum(UNKNOWN in learnt[k] for k in missing)
+                note += f", but for {len(missing)} clips of other ids"
+                note += f", {unsolved} of which have tokens of unknown words" if unsolved else ""
+            return TokenWords(words, f"{note}.")
         if name == bert_vocab:
             raise UserError(
                 f"{where}: the vocabulary --config.data.bert_vocab={name} gives the ids of text_bert in "
-                f"{len(texts) - missing} of {len(texts)} clips only; name the one that the file was made "
-                "with, or leave it out"
+                f"{len(texts) - len(missing)} of {len(texts)} clips only; name the one that made them, or "
+                "leave it out"
             )
     words, assumed, unsolved = learn_words(texts, ids, cut, repeats)
     note = "No vocabulary that made the BERT tokens is at hand; their words were found from the ids alone"
@@ -87,7 +93,21 @@ def find_words(
     if unsolved:
         note += f"; in {unsolved} clips none was found"
     mend = " (--config.data.bert_vocab names one)" if assumed or unsolved else ""
-    return TokenWords(words, f"{note}{mend}.")
+    return TokenWords(words, f"{note}{mend}.", assumed + unsolved)
+
+
+def fitting(texts: Sequence[str], ids: Sequence[np.ndarray], encoder: str | None) -> str | None:
+    """The name of a vocabulary at hand that gives these texts these content ids; None where none does."""
+    for name, load in _at_hand(None, encoder):
+        found = _by_vocabulary(load(), texts, ids, [True] * len(texts), all_texts=True)
+        if sum(words is None for words in found) <= (1 - _MADE) * len(texts):
+            return name
+    return None
+
+
+def fingerprint(name: str) -> str:
+    """A hash of what a vocabulary holds; UserError where it cannot be loaded."""
+    return hashlib.sha256(_named(name).to_json().encode()).hexdigest()
 
 
 def load_vocabulary(name: str) -> Tokenizer:
@@ -179,16 +199,24 @@ def _from_file(path: Path) -> Tokenizer:
 
 
 def _by_vocabulary(
-    tokenizer: Tokenizer, texts: Sequence[str], ids: Sequence[np.ndarray], cut: Sequence[bool]
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    ids: Sequence[np.ndarray],
+    cut: Sequence[bool],
+    *,
+    all_texts: bool,
 ) -> list[np.ndarray | None]:
-    """The words of each text's tokens, None where other ids come out; all None if they often do."""
+    """The words of each text's tokens, None where other ids come out.
+
+    Unless `all_texts`, a few are tried first: all are None if other ids often come out of these.
+    """
     sample = range(0, len(texts), max(1, len(texts) // _SAMPLE))
     some = [[part[k] for k in sample] for part in (texts, ids, cut)]
     for written in (str, str.lower):  # as it is, and in lower case where a cased vocabulary was given that
         tried = _matched(tokenizer, [written(text) for text in some[0]], *some[1:])
         if sum(found is not None for found in tried) >= _MADE * len(tried) - 1:
             return _matched(tokenizer, [written(text) for text in texts], ids, cut)
-    return [None] * len(texts)
+    return _matched(tokenizer, texts, ids, cut) if all_texts else [None] * len(texts)
 
 
 def _matched(

@@ -6,6 +6,7 @@ letters, so that few texts are enough to learn both, and with them where the wor
 """
 
 import functools
+import itertools
 from collections.abc import Sequence
 
 from tokenizers import normalizers, pre_tokenizers
@@ -79,6 +80,22 @@ class PieceVocabulary:
         else:
             self.letters[piece] = letters
         return True
+
+    def read(self, clip: Clip) -> None:
+        """Takes over a text of which each unit is one piece."""
+        for piece, unit, letters in zip(clip.ids, clip.units, clip.letters, strict=True):
+            self.begins[piece] = True
+            self.pieces[unit] = (piece,)
+            self.spell(piece, letters)
+
+    def counts(self, clip: Clip) -> list[int] | None:
+        """How many pieces each unit of a text has; None where not all are known, or they are not its ids."""
+        parts = [self.pieces.get(unit) for unit in clip.units]
+        if None in parts:
+            return None
+        ids = tuple(itertools.chain.from_iterable(parts))
+        same = ids[: len(clip.ids)] == clip.ids if clip.cut else ids == clip.ids
+        return [len(part) for part in parts] if same else None
 
     def fits(self, letters: str, ids: tuple[int, ...], cut: bool) -> bool:
         """Whether ids may be those of a new unit, or of its beginning where the text is cut after them."""

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -40,41 +40,44 @@ def learn_words(
     """
     clips = [Clip(*clip) for clip in zip(texts, ids, cut, strict=True)]
     known = PieceVocabulary()
+    words: list[np.ndarray | None] = [None] * len(clips)
     left = []
     for k, clip in enumerate(clips):
         if clip.ids:
             known.begins[clip.ids[0]] = True
-        if not clip.single:
+        if clip.single:
+            known.read(clip)
+            words[k] = np.array(clip.words, np.int32)
+        else:
             left.append(k)
-            continue
-        for piece, unit, letters in zip(clip.ids, clip.units, clip.letters, strict=True):
-            known.begins[piece] = True
-            known.pieces[unit] = (piece,)
-            known.spell(piece, letters)
-    solved: dict[int, Spans] = {}
+    several: dict[int, Spans] = {}
     news = True
     while news and left:
         news, waiting = False, []
         for k in left:
+            several.pop(k, None)
+            if (counts := known.counts(clips[k])) is not None:
+                words[k] = np.repeat(np.array(clips[k].words, np.int32), counts)[: len(clips[k].ids)]
+                continue
             if (ways := known.ways(clips[k])) is None:
                 continue
-            solved[k] = ways
             new, single = known.learn(clips[k], ways)
             news |= new
-            if not single:
+            if single:
+                words[k] = _likeliest(clips[k], ways, lambda letters, pieces: 0.0, None)
+            else:
+                several[k] = ways
                 waiting.append(k)
         left = waiting
-    open_ = set(left)
-    trust = repeats is not None and _rows_repeat(clips, solved, open_, repeats)
+    trusted = repeats is not None and _rows_repeat(words, repeats)
     likely = _likelihood(known)
-    words = []
-    for k, clip in enumerate(clips):
-        evidence = repeats(k) if trust and k in open_ else None
-        words.append(
-            np.array(clip.words, np.int32) if clip.single else _words(clip, solved.get(k), likely, evidence)
-        )
-    unsolved = sum(bool(len(found)) and found[0] == UNKNOWN for found in words)
-    return words, len(open_), unsolved
+    for k, ways in several.items():
+        words[k] = _likeliest(clips[k], ways, likely, repeats(k) if trusted else None)
+    found = [
+        np.full(len(c.ids), UNKNOWN, np.int32) if w is None else w for c, w in zip(clips, words, strict=True)
+    ]
+    unsolved = sum(w is None and len(c.ids) > 0 for c, w in zip(clips, words, strict=True))
+    return found, len(several), unsolved
 
 
 def _likelihood(known: PieceVocabulary) -> Callable[[int, int], float]:
@@ -88,44 +91,38 @@ def _likelihood(known: PieceVocabulary) -> Callable[[int, int], float]:
     return likely
 
 
-def _rows_repeat(
-    clips: Sequence[Clip], solved: Mapping[int, Spans], open_: set[int], repeats: Callable
-) -> bool:
-    """Whether, in the texts that are certain, continuing tokens repeat the row before and others do not."""
+def _rows_repeat(words: Sequence[np.ndarray | None], repeats: Callable[[int], np.ndarray]) -> bool:
+    """Whether, where the words are certain, tokens repeat the row before within a word and else do not."""
     hits = {True: [0, 0], False: [0, 0]}
-    certain = [k for k in solved if k not in open_]
+    certain = [k for k, found in enumerate(words) if found is not None and len(set(found)) < len(found)]
     for k in certain[:: max(1, len(certain) // _SAMPLE)]:
-        ways = solved[k]
-        begins = {i for ends in ways for i in ends}
-        for place, same in enumerate(repeats(k)):
-            if place:
-                hits[place not in begins][0] += bool(same) == (place not in begins)
-                hits[place not in begins][1] += 1
+        inside = np.diff(words[k]) == 0
+        agrees = repeats(k)[1:] == inside
+        for kind in hits:
+            hits[kind][0] += int(agrees[inside == kind].sum())
+            hits[kind][1] += int((inside == kind).sum())
     return all(total and right / total >= _REPEATED for right, total in hits.values())
 
 
-def _words(
-    clip: Clip,
-    ways: Spans | None,
-    likely: Callable[[int, int], float],
-    repeats: np.ndarray | None,
+def _likeliest(
+    clip: Clip, ways: Spans, likely: Callable[[int, int], float], repeats: np.ndarray | None
 ) -> np.ndarray:
-    """The word of each id by the best of the ways."""
+    """The word of each id by the likeliest of the ways, and by the rows where they are evidence."""
     n = len(clip.ids)
-    if ways is None:
-        return np.full(n, UNKNOWN, np.int32)
     best: list[dict[int, tuple[float, int]]] = [{} for _ in range(len(ways) + 1)]
     best[len(ways)] = {n: (0.0, n)}
     for k in range(len(ways) - 1, -1, -1):
         if clip.cut:
             best[k][n] = (0.0, n)
+        within = k > 0 and clip.words[k] == clip.words[k - 1]  # a mark beside its word
         for start, ends in ways[k].items():
             found = []
             for end in ends:
                 if end in best[k + 1]:
                     score = likely(len(clip.units[k]), end - start) + best[k + 1][end][0]
                     if repeats is not None:
-                        score -= _WEIGHT * (bool(repeats[start]) + np.sum(~repeats[start + 1 : end]))
+                        odd = int(repeats[start] != within) + int(np.sum(~repeats[start + 1 : end]))
+                        score -= _WEIGHT * odd
                     found.append((score, end))
             if found:
                 best[k][start] = max(found)

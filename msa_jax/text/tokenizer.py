@@ -97,13 +97,17 @@ class Tokenizer:
         The special tokens are written where that format has a place for them: the start and end token as the
         post-processor's template, the padding token in the padding section.
         """
+        Path(path).write_text(self.to_json(), encoding="utf-8")
+
+    def to_json(self) -> str:
+        """The content of that file."""
         backend = tokenizers.Tokenizer.from_str(self._backend.to_str())
         backend.post_processor = processors.TemplateProcessing(
             single=f"{self._cls} $A {self._sep}",
             special_tokens=[(self._cls, self.cls_id), (self._sep, self.sep_id)],
         )
         backend.enable_padding(pad_id=self.pad_id, pad_token=self._pad)
-        Path(path).write_text(backend.to_str(), encoding="utf-8")
+        return backend.to_str()
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":

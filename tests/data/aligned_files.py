@@ -60,7 +60,7 @@ def content(texts, splits, tokenizer: Tokenizer, form: Form, *, text_width: int 
         }
         bert = np.zeros((len(clips), 3, LIMIT), np.int64)
         for row, k in enumerate(clips):
-            ids, words = tokenizer.encode(texts[k], LIMIT - 2, chinese=True)
+            ids, words = tokens(texts[k], tokenizer)
             bert[row, 0, : len(ids)], bert[row, 1, : len(ids)] = ids, 1
             for m in WIDTHS:
                 values = _values(words, len(texts[k].split()), form)
@@ -77,6 +77,15 @@ def content(texts, splits, tokenizer: Tokenizer, form: Form, *, text_width: int 
         arrays["classification_labels"] = np.zeros(len(clips))
         whole[split] = arrays
     return whole
+
+
+def tokens(text: str, tokenizer: Tokenizer, limit: int = LIMIT) -> tuple[np.ndarray, np.ndarray]:
+    """(ids, the word of each, -1 on special tokens): each word, or Chinese character, by itself, then cut."""
+    words = [part for word in text.split() for part in (word if not word.isascii() else [word])]
+    parts = [tokenizer.encode(word)[0][1:-1] for word in words]
+    ids = [int(i) for part in parts for i in part][: limit - 2]
+    places = [k for k, part in enumerate(parts) for _ in part][: limit - 2]
+    return np.array([tokenizer.cls_id, *ids, tokenizer.sep_id]), np.array([-1, *places, -1])
 
 
 def _values(words: np.ndarray, count: int, form: Form) -> np.ndarray:

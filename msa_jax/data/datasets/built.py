@@ -38,6 +38,7 @@ class Built:
       report: what was repaired or is odd: the ids of the clips by problem.
       notes: how the source was understood, a line each.
       rows: what a row of audio and vision belongs to; "" where the format leaves no choice.
+      open_words: clips whose BERT tokens a vocabulary could give to words with more certainty.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Built:
     report: dict[str, list[str]]
     notes: list[str]
     rows: str
+    open_words: int
 
     def split(self, name: str) -> "Split":
         """Opens "train", "valid" or "test" for random access."""

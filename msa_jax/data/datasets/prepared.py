@@ -26,7 +26,7 @@ class Prepared:
       streams: those of audio and vision that some clip has.
       text_width: features per row of the text features; 0 where no clip has them.
       cut: the cut that made the splits, as a dict; None where the file has them all.
-      notes, rows: how the file was understood, as in `Reading`.
+      notes, rows, open_words: how the file was understood, as in `Reading`.
       nbytes: bytes of all features.
     """
 
@@ -39,6 +39,7 @@ class Prepared:
     nbytes: int
     notes: tuple[str, ...] = ()
     rows: str = ""
+    open_words: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -90,12 +91,18 @@ def prepare(
         text_width=widths[-1] if checks.has_text_features(clips) else 0,
         cut=None if given else dataclasses.asdict(cut),
         nbytes=sum(rows * width for clip in clips for rows, width in clip.shapes) * np.float32().itemsize,
-        notes=source.reading.notes if isinstance(source, readers.Source) else (),
-        rows=source.reading.rows if isinstance(source, readers.Source) else "",
+        **_understood(source),
     )
     if not other_counts:
         require_official(prepared.counts, prepared.cut, facts, where)
     return prepared
+
+
+def _understood(source: Iterable[Example]) -> dict[str, Any]:
+    """What the reader of a file says of it; nothing of clips that were made."""
+    if not isinstance(source, readers.Source):
+        return {}
+    return {name: getattr(source.reading, name) for name in ("notes", "rows", "open_words")}
 
 
 def is_official(counts: Mapping[str, int], cut: Mapping[str, Any] | None, facts: Corpus) -> bool:

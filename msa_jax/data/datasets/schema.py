@@ -37,6 +37,7 @@ def features(widths: Sequence[int | None], facts: Corpus) -> tfds.features.Featu
 
 
 def record(clip: Example, facts: Corpus) -> dict[str, Any]:
+    """A clip as `features` describes it."""
     return {
         "id": clip.id,
         "video": clip.video,

@@ -82,6 +82,7 @@ def read(
     rows: str | None = None,
     bert_vocab: str | None = None,
     encoder: str | None = None,
+    words: bool = True,
 ) -> Source:
     """Opens a feature file of any known format.
 
@@ -98,6 +99,7 @@ def read(
       bert_vocab: the BERT vocabulary that the file's tokens were made with (see
         `msa_jax.text.bert_vocab.load_vocabulary`); None = any that is at hand.
       encoder: the name of the run's text encoder, whose vocabulary may be that one.
+      words: whether to find the words of such tokens, by which their rows reach other tokenizers' tokens.
 
     Returns:
       The source: `for example in read(path)`.
@@ -108,9 +110,10 @@ def read(
     """
     path, format, content = _open(path)
     try:
-        options = _options(path, format, split_name, context, rows)
+        options = _options(path, format, split_name, context)
+        options |= _row_options(path, format, rows, bert_vocab)
         if format in _WITH_ROWS:
-            options |= {"bert_vocab": bert_vocab, "encoder": encoder}
+            options |= {"encoder": encoder, "words": words}
         if format not in _FEATURED:
             if text_features:
                 raise clean.NoTextFeatures(path)
@@ -128,9 +131,22 @@ def read(
             content.close()
 
 
-def _options(
-    path: Path, format: ModuleType, split_name: str | None, context: bool, rows: str | None
+def _row_options(
+    path: Path, format: ModuleType, rows: str | None, bert_vocab: str | None
 ) -> dict[str, object]:
+    """The options on rows, which only formats have that leave open what a row belongs to."""
+    given = {"rows": rows, "bert_vocab": bert_vocab}
+    if format in _WITH_ROWS:
+        return given
+    for name, value in given.items():
+        if value is not None:
+            raise UserError(
+                f"{path}: the rows of a {format.NAME} are of one kind; remove data.{name} ({value!r})"
+            )
+    return {}
+
+
+def _options(path: Path, format: ModuleType, split_name: str | None, context: bool) -> dict[str, object]:
     """Those of the reader's options that only some formats have."""
     if split_name is not None and format not in _DIVIDED:
         raise UserError(
@@ -138,11 +154,8 @@ def _options(
         )
     if context and format not in _WITH_CONTEXT:
         raise UserError(f"{path}: a {format.NAME} has no context of its clips; remove data.context")
-    if rows is not None and format not in _WITH_ROWS:
-        raise UserError(f"{path}: the rows of a {format.NAME} are of one kind; remove data.rows ({rows!r})")
     options: dict[str, object] = {"split_name": split_name} if format in _DIVIDED else {}
-    options |= {"context": context} if format in _WITH_CONTEXT else {}
-    return options | ({"rows": rows} if format in _WITH_ROWS else {})
+    return {**options, "context": context} if format in _WITH_CONTEXT else options
 
 
 def _source(path: Path, format: ModuleType, content: object, require_labels: bool, options: dict) -> Source:

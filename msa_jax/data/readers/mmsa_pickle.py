@@ -4,16 +4,24 @@ Follows MMSA's loader (`data_loader.py`) and what writes such files: MMSA-FET (`
 MMSA's older `data/getLengths.py`, which takes the first row whose sum is 0 for the length.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from msa_jax.data.example import SPECIAL, Example
-from msa_jax.data.readers import clean, mmsa_rows, mult_pickle
+from msa_jax.data.example import SPECIAL, UNKNOWN, Example
+from msa_jax.data.readers import clean, mmsa_rows, mmsa_split, mult_pickle
 from msa_jax.data.readers.mmsa_split import NAME, Split, checked, need
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from msa_jax.text.bert_vocab import TokenWords
+
+_USUAL = 0.5  # share of the clips that begin with [CLS], or end with [SEP]
+_SHOWN = 3  # ids named in a message
 
 
 def matches(content: object) -> bool:
@@ -34,6 +42,7 @@ def reader(
     rows: str | None = None,
     bert_vocab: str | None = None,
     encoder: str | None = None,
+    words: bool = True,
 ) -> Reading:
     """Prepares to read a loaded MMSA pickle.
 
@@ -50,6 +59,8 @@ def reader(
       require_labels: whether missing regression_labels are an error.
       text_features: whether to read the features of the text.
       rows: one of `mmsa_rows.KINDS`, where the user says what the rows are; None = decided by the counts.
+      words: whether to find the words of BERT's tokens, which lead to the tokens of other tokenizers; text
+        features need none.
       bert_vocab, encoder: where to look for the vocabulary that made text_bert; see
         `msa_jax.text.bert_vocab.find_words`.
 
@@ -73,9 +84,14 @@ def reader(
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
     how = _rows(list(splits.values()), rows, where)
-    notes = [note for split in splits.values() for note in split.notes(how)]
+    notes = _length_notes(list(splits.values()), where) if how.kind == "stream" else []
+    found = None
     if how.kind == "tokens":
-        notes.append(_find_words(list(splits.values()), how, bert_vocab, encoder, where))
+        content = _content(list(splits.values()))
+        if words and not text_features:
+            found = _find_words(content, how, bert_vocab, encoder, where)
+            notes.append(found.note)
+        _hand_out(content, found)
 
     def examples() -> Iterator[Example]:
         for name, split in splits.items():
@@ -86,7 +102,9 @@ def reader(
                     raise UserError(f"{split.where} clip {index}: not as in an {NAME}: {error}") from None
 
     streams = any(split.streams for split in splits.values())
-    return Reading(examples, tuple(notes), str(how) if streams else "")
+    return Reading(
+        examples, tuple(notes), str(how) if streams else "", open_words=0 if found is None else found.open
+    )
 
 
 def _by_split(content: dict) -> dict[object, dict]:
@@ -96,21 +114,46 @@ def _by_split(content: dict) -> dict[object, dict]:
     return {key: arrays for key, arrays in content.items() if clean.split_alias(key)}
 
 
+def _length_notes(splits: Sequence[Split], where: str) -> list[str]:
+    """What is odd about the lengths that the file gives."""
+    notes = []
+    for stream in mmsa_split.STREAMS:
+        long, odd = (
+            [name for split in splits for name in split.odd_lengths(stream)[kind]] for kind in (0, 1)
+        )
+        if long:
+            notes.append(f"{where}: {stream}_lengths exceed the rows of {_named(long)}; cut to them.")
+        if odd:
+            notes.append(
+                f"{where}: {stream}_lengths contradict the rows in use of {_named(odd)}; there the zeros at "
+                "both ends were cut off instead."
+            )
+    return notes
+
+
+def _named(clips: Sequence[str]) -> str:
+    more = ", ..." if len(clips) > _SHOWN else ""
+    return f"{len(clips)} clip{'s' * (len(clips) > 1)} ({', '.join(clips[:_SHOWN])}{more})"
+
+
 def _rows(splits: Sequence[Split], asked: str | None, where: str) -> mmsa_rows.Rows:
     """What the rows of audio and vision are, over all splits."""
-    lengths = set().union(*(split.row_counts() for split in splits))
+    limits = set().union(*(split.row_counts() for split in splits))
+    lacking = [split.where for split in splits if split.ids is None or not any(map(len, split.ids))]
+    room = {split.token_limit for split in splits}
+    # Either padded to a row for each token that there is room for, or not padded at all.
+    ragged = len(limits) > len(room) and max(limits) <= max(room)
+    beside = limits == room or ragged
     tokens = None
-    if all(split.ids is not None for split in splits):
+    if not lacking and (beside or asked):
         tokens = [len(ids) for split in splits for ids in split.ids]
-        fits = lengths == {split.token_limit for split in splits}
-        tokens = tokens if any(tokens) and (fits or asked) else None
-    if asked == "tokens" and tokens is None:
+    if asked == "tokens" and lacking:
         raise UserError(
-            f"{where}: --config.data.rows=tokens, but the file has no text_bert that says which tokens; "
+            f"{lacking[0]}: --config.data.rows=tokens, but there is no text_bert that says which tokens; "
             "leave it out, or say words or stream"
         )
     measured = any(split.lengths for split in splits)
-    if not lengths or (asked is None and (measured or len(lengths) > 1)):
+    if not limits or (asked is None and not beside and (measured or len(limits) > 1)):
         return mmsa_rows.STREAM
     # A stream that a split lacks is in use nowhere.
     streams = sorted({stream for split in splits for stream in split.streams})
@@ -118,41 +161,73 @@ def _rows(splits: Sequence[Split], asked: str | None, where: str) -> mmsa_rows.R
         np.stack([split.edges.get(m, np.zeros((len(split), 3), int)) for m in streams], 1) for split in splits
     ]
     words = [text.count(" ") + bool(text) for split in splits for text in split.texts]
-    return mmsa_rows.decide(np.concatenate(edges), tokens, words, asked=asked, where=where)
+    try:
+        return mmsa_rows.decide(np.concatenate(edges), tokens, words, asked=asked, where=where)
+    except mmsa_rows.UnclearRows:
+        if measured or ragged:  # the file says itself how long its streams are
+            return mmsa_rows.STREAM
+        raise
+
+
+def _usual(ids: Sequence[int]) -> int | None:
+    """[CLS] or [SEP]: what nearly all clips begin or end with; those that are cut may lack [SEP]."""
+    piece, count = Counter(ids).most_common(1)[0]
+    return piece if count >= _USUAL * len(ids) else None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Content:
+    """Where a clip's tokens lie, and which of them are no special tokens: those from `start` to `end`."""
+
+    split: Split
+    clip: int
+    start: int
+    end: int
+
+
+def _content(splits: Sequence[Split]) -> list[_Content]:
+    tokens = [ids for split in splits for ids in split.ids]
+    first, last = (_usual([ids.item(end) for ids in tokens if len(ids)]) for end in (0, -1))
+    found = []
+    for split in splits:
+        for clip, ids in enumerate(split.ids):
+            start = int(len(ids) > 0 and ids.item(0) == first)
+            found.append(_Content(split, clip, start, len(ids) - int(len(ids) > 1 and ids.item(-1) == last)))
+    return found
 
 
 def _find_words(
-    splits: Sequence[Split], how: mmsa_rows.Rows, bert_vocab: str | None, encoder: str | None, where: str
-) -> str:
-    """Gives every split the words of its tokens; returns how they were found."""
-    from msa_jax.text.bert_vocab import find_words  # late: needed by aligned files only
-
-    places = [(split, k) for split in splits for k in range(len(split))]
-    tokens = [split.ids[k] for split, k in places]
-    # [CLS] and [SEP] are what nearly all clips begin and end with; a clip that is cut may lack the latter.
-    outer = [(ids.item(0), ids.item(-1)) if len(ids) else (None, None) for ids in tokens]
-    first, last = (Counter(found).most_common(1)[0][0] for found in zip(*outer, strict=True))
-    starts = [int(begin == first and len(ids) > 0) for ids, (begin, _) in zip(tokens, outer, strict=True)]
-    ends = [len(ids) - int(end == last and len(ids) > 1) for ids, (_, end) in zip(tokens, outer, strict=True)]
+    content: Sequence[_Content],
+    how: mmsa_rows.Rows,
+    bert_vocab: str | None,
+    encoder: str | None,
+    where: str,
+) -> "TokenWords":
+    """The word of each token."""
+    from msa_jax.text.bert_vocab import find_words  # late: few files need it
 
     def repeats(clip: int) -> np.ndarray:
-        split, k = places[clip]
-        same = split.repeats(k, how)[starts[clip] : ends[clip]]
+        c = content[clip]
+        same = c.split.repeats(c.clip, how)[c.start : c.end]
         same[:1] = False
         return same
 
-    found = find_words(
-        [split.texts[k] for split, k in places],
-        [ids[start:end] for ids, start, end in zip(tokens, starts, ends, strict=True)],
-        [len(ids) == split.token_limit for ids, (split, _) in zip(tokens, places, strict=True)],
+    return find_words(
+        [c.split.texts[c.clip] for c in content],
+        [c.split.ids[c.clip][c.start : c.end] for c in content],
+        # What fills the room may be cut; scripts leave room for special tokens where they write none, too.
+        [len(c.split.ids[c.clip]) >= c.split.token_limit - 2 for c in content],
         bert_vocab=bert_vocab,
         encoder=encoder,
         repeats=repeats,
         where=where,
     )
-    every = np.full(sum(map(len, tokens)), SPECIAL, np.int32)
+
+
+def _hand_out(content: Sequence[_Content], found: "TokenWords | None") -> None:
+    """Gives every clip the words of its tokens: `SPECIAL` on special tokens, `UNKNOWN` if not known."""
+    every = np.full(sum(len(c.split.ids[c.clip]) for c in content), SPECIAL, np.int32)
     at = 0
-    for (split, k), ids, start, end, words in zip(places, tokens, starts, ends, found.words, strict=True):
-        every[at + start : at + end] = words
-        split.token_words[k] = every[at : (at := at + len(ids))]
-    return found.note
+    for k, c in enumerate(content):
+        every[at + c.start : at + c.end] = UNKNOWN if found is None else found.words[k]
+        c.split.token_words[c.clip] = every[at : (at := at + len(c.split.ids[c.clip]))]

@@ -18,6 +18,11 @@ _ENDING = (
     0.6  # share of the clips that must end exactly where a reading says; streams often fall silent before
 )
 _BEYOND = 0.01  # share of the clips that may go beyond it
+_NAMES = (
+    "BERT tokens with [CLS] and [SEP]",
+    "BERT tokens, [CLS] and [SEP] zero",
+    "BERT tokens without [CLS] and [SEP]",
+)
 _BLOCK = 1 << 26  # bytes of an array that are compared at once
 
 
@@ -30,6 +35,7 @@ class Rows:
       name: the same in a few words.
       front: whether the padding is in front.
       skip: rows that are missing in front of the first, where [CLS] has none.
+      asked: whether the user has said the kind.
       fitting, ending, clips: clips that do not go beyond the last token or word, clips that end exactly with
         it, and all that have rows; None where nothing was compared.
     """
@@ -38,6 +44,7 @@ class Rows:
     name: str
     front: bool = False
     skip: int = 0
+    asked: bool = False
     fitting: int | None = None
     ending: int | None = None
     clips: int | None = None
@@ -56,7 +63,7 @@ class Rows:
           stop: behind the last row that is not zero.
           count: tokens of the clip, special tokens included.
         """
-        count = min(count - 2 * self.skip, len(rows))
+        count = max(0, min(count - 2 * self.skip, len(rows)))
         start = len(rows) - count if self.front else 0
         part = rows[start : min(start + count, stop)]
         return np.concatenate([np.zeros_like(rows[:1]), part]) if self.skip and len(part) else part
@@ -68,8 +75,11 @@ class Rows:
         return rows[len(rows) - count :] if self.front else rows[:count]
 
     def holds_words(self, edges_S3: np.ndarray, count: int) -> bool:
-        """Whether some row of a clip is in use and none beyond its words, by the `edges` of its streams."""
-        return 0 < _lengths(edges_S3[None], self.front)[0] <= count
+        """Whether some row of a clip is in use and none beyond its words, by the `edges` of its streams.
+
+        Where the user says that rows are words, they are.
+        """
+        return self.asked or 0 < _lengths(edges_S3[None], self.front)[0] <= count
 
 
 STREAM = Rows("stream", "a stream of their own")
@@ -130,63 +140,90 @@ def decide(
       The reading; `STREAM` where the file has no text_bert and its rows are not words.
 
     Raises:
-      UserError: with text_bert, where no reading fits.
+      UnclearRows: with text_bert, where no reading fits.
     """
     if asked == "stream":
         return STREAM
     there = edges_NS3[..., 1].any(axis=1)
     used, words_N = edges_NS3[there], np.array(words, int)[there]
-    found: list[tuple[Rows, int, int, bool]] = []
+    found: list[_Candidate] = []
     for front in (False, True):
-        lengths = _lengths(used, front)
+        lengths_N = _lengths(used, front)
         if tokens is not None:
-            edge = (used[..., 1] == used[..., 2]) if front else (used[..., 0] == 0) & (used[..., 1] > 0)
-            found += _token_readings(lengths, np.array(tokens, int)[there], edge.any(axis=1), front)
-        expected = np.minimum(words_N, used[..., 2].max(axis=1))
-        found.append((Rows("words", "words", front), *_compare(lengths, expected), True))
-    clips = len(used)
+            starts_N = (used[..., 1] == used[..., 2]) if front else (used[..., 0] == 0) & (used[..., 1] > 0)
+            found += _token_candidates(lengths_N, np.array(tokens, int)[there], starts_N.any(axis=1), front)
+        expected_N = np.minimum(words_N, used[..., 2].max(axis=1))
+        found.append(_candidate(Rows("words", "words", front), lengths_N, expected_N))
     if asked:
-        fitting = [reading for reading in found if reading[0].kind == asked]
+        named = [candidate for candidate in found if candidate.rows.kind == asked]
+        fitting = [candidate for candidate in named if candidate.possible]
     else:
-        fitting = [r for r in found if r[3] and r[1] >= _ENDING * clips and r[2] <= _BEYOND * clips]
-    if fitting and clips:
-        rows, ending, beyond, _ = max(fitting, key=lambda reading: reading[1])
-        return dataclasses.replace(rows, fitting=clips - beyond, ending=ending, clips=clips)
-    if asked:
-        return fitting[0][0]
-    if tokens is None or not clips:
+        fitting = [candidate for candidate in found if candidate.fits(len(used))]
+    if fitting:
+        best = max(fitting, key=lambda candidate: candidate.ending)
+        counts = {"fitting": len(used) - best.beyond, "ending": best.ending, "clips": len(used)}
+        return dataclasses.replace(best.rows, asked=asked is not None, **counts)
+    if tokens is None or not len(used):
         return STREAM
-    seen = ", ".join(f"{ending} end as {rows} would" for rows, ending, _, _ in found if ending)
-    raise UserError(
-        f"{where}: it is not clear what the rows of audio and vision belong to (of {clips} clips "
+    seen = ", ".join(f"{found.ending} end as {found.rows} would" for found in found if found.ending)
+    raise UnclearRows(
+        f"{where}: it is not clear what the rows of audio and vision belong to (of {len(used)} clips "
         f"{seen or 'none end with the last token or word'}); say what they are by --config.data.rows=tokens, "
         "words or stream (in Python: rows=...)"
     )
 
 
-_NAMES = (
-    "BERT tokens with [CLS] and [SEP]",
-    "BERT tokens, [CLS] and [SEP] zero",
-    "BERT tokens without [CLS] and [SEP]",
-)
+class UnclearRows(UserError):
+    """What the rows of audio and vision belong to cannot be told by the counts."""
 
 
-def _token_readings(
-    lengths: np.ndarray, count: np.ndarray, edge: np.ndarray, front: bool
-) -> list[tuple[Rows, int, int, bool]]:
-    """(reading, clips that end with it, clips beyond it, whether it is possible at all)."""
-    whole, (less, _) = _compare(lengths, count), _compare(lengths, count - 1)
-    # In both readings row i is token i. Where some clips end with [SEP] and others just before, both count.
-    name = _NAMES[0] if whole[0] >= less else _NAMES[1]
-    least = np.sum(edge) >= _ENDING * len(edge)
+@dataclasses.dataclass(frozen=True)
+class _Candidate:
+    """A reading, the clips that end exactly with it and that go beyond it, and whether it is possible."""
+
+    rows: Rows
+    ending: int
+    beyond: int
+    possible: bool = True
+
+    def fits(self, clips: int) -> bool:
+        return (
+            clips > 0 and self.possible and self.ending >= _ENDING * clips and self.beyond <= _BEYOND * clips
+        )
+
+
+def _candidate(
+    rows: Rows, lengths_N: np.ndarray, expected_N: np.ndarray, possible: bool = True
+) -> _Candidate:
+    ending, beyond = int(np.sum(lengths_N == expected_N)), int(np.sum(lengths_N > expected_N))
+    return _Candidate(rows, ending, beyond, possible)
+
+
+def _token_candidates(
+    lengths_N: np.ndarray, tokens_N: np.ndarray, starts_N: np.ndarray, front: bool
+) -> list[_Candidate]:
+    """The readings by tokens, with and without rows for special tokens.
+
+    Args:
+      lengths_N: rows of each clip up to the last one in use.
+      tokens_N: its tokens, special tokens included.
+      starts_N: whether the row at the unpadded end is in use.
+      front: whether the padding is in front.
+    """
+    with_values = _candidate(Rows("tokens", _NAMES[0], front), lengths_N, tokens_N)
+    with_zeros = _candidate(Rows("tokens", _NAMES[1], front), lengths_N, tokens_N - 1)
+    without = _candidate(Rows("tokens", _NAMES[2], front, skip=1), lengths_N, tokens_N - 2)
+    starts = int(np.sum(starts_N))
+    # In the first two row i is token i. Where some clips end with [SEP] and others just before, both count;
+    # and, where [CLS] is zero, those whose last token, often a full stop, has no row either.
+    named = with_values if with_values.ending >= with_zeros.ending else with_zeros
+    ending = with_values.ending + with_zeros.ending
+    if starts <= (1 - _ENDING) * len(starts_N):
+        named, ending = with_zeros, ending + without.ending
     return [
-        (Rows("tokens", name, front), whole[0] + less, whole[1], True),
-        (Rows("tokens", _NAMES[2], front, skip=1), *_compare(lengths, count - 2), bool(least)),
+        _Candidate(named.rows, ending, with_values.beyond),
+        dataclasses.replace(without, possible=starts >= _ENDING * len(starts_N)),
     ]
-
-
-def _compare(lengths: np.ndarray, expected: np.ndarray) -> tuple[int, int]:
-    return int(np.sum(lengths == expected)), int(np.sum(lengths > expected))
 
 
 def _lengths(edges_NS3: np.ndarray, front: bool) -> np.ndarray:

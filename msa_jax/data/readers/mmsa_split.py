@@ -1,15 +1,13 @@
 """One split of an MMSA pickle: its checked arrays, and the clips that they hold."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from msa_jax.data.example import Example, no_features, no_tokens, no_unimodal_labels
 from msa_jax.data.readers import clean, mmsa_rows, padding
 from msa_jax.errors import UserError
+from msa_jax.modalities import STREAMS
 
 NAME = "MMSA pickle"
-_MODALITIES = ("audio", "vision")
 _UNIMODAL = tuple(f"regression_labels_{modality}" for modality in "TAV")  # of CH-SIMS
 _SHOWN = 3  # ids named in a message
 
@@ -31,7 +29,7 @@ class Split:
     def __init__(self, arrays: dict, where: str) -> None:
         """Takes over what `checked` gives."""
         self._arrays, self.where = arrays, where
-        self.streams = [m for m in _MODALITIES if m in arrays]
+        self.streams = [m for m in STREAMS if m in arrays]
         self.texts = [clean.text(text) for text in arrays["raw_text"]]
         self.edges = {m: mmsa_rows.edges(arrays[m]) for m in self.streams}
         self.lengths = {m: arrays[f"{m}_lengths"] for m in self.streams if f"{m}_lengths" in arrays}
@@ -65,22 +63,16 @@ class Split:
         first, stop, limit = self.edges[stream].T
         return (stop > np.array(self.lengths[stream], int)) | ((first > 0) & (stop == limit))
 
-    def notes(self, how: mmsa_rows.Rows) -> Iterator[str]:
-        """What is odd about the lengths that the file gives."""
-        for stream, lengths in self.lengths.items():
-            if long := list(np.flatnonzero(np.array(lengths, int) > self.edges[stream][:, 2])):
-                yield f"{self.where}: {stream}_lengths exceed the rows of {self._named(long)}; cut to them."
-            odd = list(np.flatnonzero(self._odd[stream]))
-            if odd and how.kind == "stream":
-                yield (
-                    f"{self.where}: {stream}_lengths contradict the rows in use of {self._named(odd)}; there "
-                    "the zeros at both ends were cut off instead."
-                )
-
-    def _named(self, clips: list[int]) -> str:
-        names = [clean.clip_name(self._arrays["id"][k])[0] for k in clips[:_SHOWN]]
-        plural = "s" if len(clips) > 1 else ""
-        return f"{len(clips)} clip{plural} ({', '.join(names)}{', ...' if len(clips) > _SHOWN else ''})"
+    def odd_lengths(self, stream: str) -> tuple[list[str], list[str]]:
+        """Names of the clips whose length exceeds their rows, and of those where the zeros contradict it."""
+        if stream not in self.lengths:
+            return [], []
+        long = np.array(self.lengths[stream], int) > self.edges[stream][:, 2]
+        names = [
+            [clean.clip_name(self._arrays["id"][k])[0] for k in np.flatnonzero(which)]
+            for which in (long, self._odd[stream])
+        ]
+        return names[0], names[1]
 
     def repeats(self, index: int, how: mmsa_rows.Rows) -> np.ndarray:
         """For each token of a clip, whether its rows are those of the token before."""
@@ -174,7 +166,7 @@ def checked(arrays: dict, where: str, require_labels: bool) -> dict:
     """
     count = len(arrays["id"])
     found = {"id": arrays["id"], "raw_text": need(arrays, "raw_text", where)}
-    for modality in (*_MODALITIES, "text"):
+    for modality in (*STREAMS, "text"):
         values = arrays.get(modality)
         if values is None:
             continue
@@ -223,10 +215,13 @@ def _text_bert(arrays: dict, count: int, where: str) -> np.ndarray | None:
     if values is None:
         return None
     shape = clean.shape(values)
-    if len(shape) == 3 and shape[1] == 3 and shape[0] == count:
-        bert = np.asarray(values)
-        if bert.dtype.kind in "biuf":
-            return bert
-    if arrays.get("text") is None and any(arrays.get(f"{m}_lengths") is not None for m in _MODALITIES):
+    try:
+        bert = np.asarray(values if shape[1:] else list(values))
+        bert = bert.astype(np.float64) if bert.dtype == object else bert
+    except (TypeError, ValueError):  # matrices of different sizes, or text
+        bert = np.zeros(0)
+    if bert.ndim == 3 and bert.shape[:2] == (count, 3) and bert.dtype.kind in "biuf":
+        return bert
+    if arrays.get("text") is None and any(arrays.get(f"{m}_lengths") is not None for m in STREAMS):
         return None
     raise UserError(f"{where}: text_bert must be ({count}, 3, tokens) numbers, found {shape}")

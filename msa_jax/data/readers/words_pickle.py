@@ -1,8 +1,8 @@
 """The words pickle of MISA, MMIM, MAG-BERT and BBFN: words as strings, and features of each clip.
 
-It follows what the scripts of those papers write: `create_dataset.py` of MISA and `src/create_dataset.py` of
-BBFN (a row of features for each word), `src/create_dataset.py` of MMIM (vision and audio have lengths of
-their own), and the pickles of MAG-BERT (no word indices).
+It follows what the scripts of those papers write: `create_dataset.py` of MISA (four parts a clip, a row of
+features for each word), the pickles of MAG-BERT (no word indices), and `src/create_dataset.py` of MMIM and
+what BBFN and UniMSE made of it (more parts a clip: vision and audio have lengths of their own).
 """
 
 import re
@@ -39,8 +39,7 @@ def members(folder: Path) -> list[Path]:
     for file in sorted(folder.iterdir()):
         if file.suffix == ".pkl" and not file.name.startswith(".") and file.is_file() and split_name(file):
             sets.setdefault(_common(file), []).append(file)
-    least = min(2, _count_splits(sets["*"])) if "*" in sets else 2
-    sets = {name: files for name, files in sets.items() if _count_splits(files) >= least}
+    sets = {name: files for name, files in sets.items() if name == "*" or _count_splits(files) > 1}
     if len(sets) > 1:
         named = " and ".join(f"({', '.join(file.name for file in files)})" for files in sets.values())
         raise UserError(

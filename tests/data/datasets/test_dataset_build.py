@@ -16,6 +16,8 @@ from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
+from msa_jax.text.bert_vocab import load_vocabulary
+from tests.data import aligned_files
 
 MOSI = Path(__file__).resolve().parents[4] / "shared" / "data" / "mosi"
 real = pytest.mark.skipif(not MOSI.exists(), reason="needs the real MOSI files in ../shared")
@@ -256,3 +258,74 @@ def test_real_utterances(cache):
     assert built.counts["train"] + built.counts["valid"] == 1447
     assert built.widths == {"audio": 73, "vision": 100}
     assert built.report == {}
+
+
+def _aligned_file(tmp_path, seed=0):
+    """An aligned file of 60 clips, and the vocabulary that made its tokens."""
+    rng = np.random.default_rng(seed)
+    # The two names always stand together: of their three pieces the middle one may be of either.
+    words = ["rob pattinson", "unfilmed", "good", "film", "a", "of", "goodness"]
+    texts = [" ".join(rng.choice(words, rng.integers(2, 6), replace=False)) for _ in range(60)]
+    vocabulary = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        "a",
+        "of",
+        "good",
+        "film",
+        "rob",
+        "patti",
+        "un",
+    ]
+    vocabulary += ["##nson", "##film", "##ed", "##ness"]
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join(vocabulary), "utf-8")
+    splits = [("train", "valid", "test")[k % 3] for k in range(60)]
+    whole = aligned_files.content(texts, splits, load_vocabulary(str(path)), aligned_files.Form("zero"))
+    for arrays in whole.values():
+        for stream in aligned_files.WIDTHS:  # rows that differ within a word tell nothing of words
+            noise = rng.uniform(0.1, 0.2, arrays[stream].shape)
+            arrays[stream] += noise * (arrays[stream] != 0)
+    return aligned_files.write(tmp_path / "aligned_50.pkl", whole), path
+
+
+def test_a_build_without_the_vocabulary_gives_way_once_there_is_one(tmp_path, cache):
+    path, vocabulary = _aligned_file(tmp_path)
+    first = _load(path, cache)
+    assert first.open_words > 0
+    assert any("the likeliest way was taken" in note for note in first.notes)
+    assert _load(path, cache).folder == first.folder
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    load_vocabulary(str(vocabulary)).save(folder / "tokenizer.json")
+    second = _load(path, cache, encoder=str(folder))
+    assert second.folder != first.folder
+    assert second.open_words == 0
+    assert _load(path, cache, encoder=str(folder)).folder == second.folder
+    assert _load(path, cache, bert_vocab=str(vocabulary)).folder == second.folder, (
+        "the same pieces, the same build"
+    )
+    vocabulary.write_text(vocabulary.read_text("utf-8") + "\nmore", "utf-8")
+    assert _load(path, cache, bert_vocab=str(vocabulary)).folder not in (first.folder, second.folder)
+
+
+def test_rows_that_are_named_are_a_build_of_their_own(tmp_path, cache):
+    path, _ = _aligned_file(tmp_path)
+    built, named = _load(path, cache), _load(path, cache, rows="stream")
+    assert built.folder != named.folder
+    assert named.rows == "a stream of their own"
+    assert named.split("train")[0]["tokens"].shape == (0,)
+    clip = built.split("train")[0]
+    assert len(clip["tokens"]) == len(clip["token_words"]) > 0
+    assert clip["tokens"].dtype == clip["token_words"].dtype == np.int32
+    assert built.rows.startswith("BERT tokens, [CLS] and [SEP] zero, 60 of 60 clips")
+
+
+def test_options_on_rows_are_refused_where_there_is_no_choice(source, cache):
+    _, vocabulary = _aligned_file(source.parent)
+    for option in ({"rows": "tokens"}, {"bert_vocab": str(vocabulary)}):
+        with pytest.raises(UserError, match="rows of a words pickle are of one kind; remove data"):
+            _load(source, cache, **option)

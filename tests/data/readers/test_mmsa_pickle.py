@@ -121,7 +121,12 @@ def test_rows_can_be_named(tmp_path, aligned):
     path = _write(tmp_path / "a.pkl", aligned)
     assert not any(clip.aligned for clip in readers.read(path, rows="stream"))
     assert all(clip.aligned for clip in readers.read(path, rows="words"))
-    with pytest.raises(UserError, match=r"data\.rows=tokens, but the file has no text_bert"):
+    for arrays in aligned.values():
+        arrays["raw_text"] = ["two words", *TEXTS[1:]]
+    forced = list(readers.read(_write(tmp_path / "b.pkl", aligned), rows="words"))
+    assert all(clip.aligned for clip in forced)
+    np.testing.assert_array_equal(forced[0].audio, aligned["train"]["audio"][0, :2])
+    with pytest.raises(UserError, match=r"data\.rows=tokens, but there is no text_bert"):
         readers.read(path, rows="tokens")
 
 
@@ -146,7 +151,7 @@ def test_lengths_that_the_zeros_contradict(tmp_path, unaligned):
     np.testing.assert_array_equal(clips[1].vision, train["vision"][1, :5])
     assert [len(clip.audio) for clip in clips[1:3]] == [6, 2]
     names = [clip.id for clip in clips]
-    assert [note.split(", train: ")[1] for note in source.reading.notes] == [
+    assert [note.split(": ", 1)[1] for note in source.reading.notes] == [
         f"{stream}_lengths contradict the rows in use of 1 clip ({name}); there the zeros at both ends were "
         "cut off instead."
         for stream, name in (("audio", names[0]), ("vision", names[1]))

@@ -63,10 +63,18 @@ def test_of_two_readings_that_fit_the_one_that_more_clips_end_with():
     assert _decide(_edges(words), words=words).name == "words"
 
 
-def test_without_rows_on_the_first_token_there_are_rows_for_special_tokens():
-    silent = _edges([n - 2 for n in TOKENS], first=1)  # [CLS] is zero, and so is the last token
-    with pytest.raises(UserError, match="not clear"):
-        _decide(silent)
+@pytest.mark.parametrize("front", [False, True])
+@pytest.mark.parametrize("asked", [None, "tokens"])
+def test_a_full_stop_without_a_row_is_no_lack_of_rows_for_special_tokens(front, asked):
+    """[CLS] and [SEP] are zero, and so is the last token: row i is token i."""
+    rows = _decide(_edges([n - 2 for n in TOKENS], front=front, first=1), asked=asked)
+    assert (rows.name, rows.skip, rows.ending) == ("BERT tokens, [CLS] and [SEP] zero", 0, 10)
+
+
+def test_whoever_asks_for_tokens_gets_a_possible_reading():
+    """Rows that end two before the last token, none on the first: not "no rows for special tokens"."""
+    lengths = [n - 2 - (k % 3) for k, n in enumerate(TOKENS)]
+    assert _decide(_edges(lengths, first=1), asked="tokens").skip == 0
 
 
 def test_one_clip_in_a_hundred_may_go_beyond():
@@ -132,6 +140,8 @@ ROWS = np.arange(1.0, 7)[:, None] * [1, 10]  # 1 to 6 in the first column
         (mmsa_rows.Rows("tokens", "", skip=1), 4, 6, [0, 1, 2, 3, 4]),
         (mmsa_rows.Rows("tokens", "", skip=1), 2, 6, [0, 1, 2]),
         (mmsa_rows.Rows("tokens", "", front=True, skip=1), 6, 6, [0, 3, 4, 5, 6]),
+        (mmsa_rows.Rows("tokens", "", skip=1), 6, 0, []),
+        (mmsa_rows.Rows("tokens", "", front=True, skip=1), 6, 1, []),
     ],
 )
 def test_rows_of_tokens(rows, stop, count, expected):

@@ -50,7 +50,6 @@ def test_names_that_belong_together(tmp_path, names):
     ("one", "other"),
     [
         (("train", "dev", "test"), ("train_align", "dev_align", "test_align")),
-        (("train",), ("train_align",)),
         (("mosi_train", "mosi_test"), ("mosei_train", "mosei_dev", "mosei_test")),
     ],
 )
