@@ -15,11 +15,12 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from msa_jax import settings
+from msa_jax import files, settings
 from msa_jax.errors import UserError
 from msa_jax.files import read_json
 
 MODES = ("train", "eval", "predict")
+NULLABLE = ("data.split_name", "data.rows", "data.bert_vocab")  # texts that None takes back
 # What may be overridden once a run is trained.
 EVAL_KEYS = (
     *("path", "cache", "corpus", "cut", "split_name", "other_counts", "context", "rows", "bert_vocab"),
@@ -208,7 +209,7 @@ def parse(argv: Sequence[str], *, instead: str | None = None) -> Command | None:
     config = _override(config, rest)
     if values.mode != "train":
         _refuse_fixed(overrides)
-        if config.data.path != trained_on:
+        if not _same_file(config.data.path, trained_on):
             _forget(config, ("data.rows", "data.bert_vocab"), overrides)
     settings.check(config, training=values.mode == "train")
     output = Path(values.output) if values.output else None
@@ -232,8 +233,8 @@ def _override(config: ConfigDict, rest: Sequence[str]) -> ConfigDict:
             same_leaf = [k for k in keys if k.rsplit(".", 1)[-1] == leaf]
             hint = f"did you mean {same_leaf[0]}?" if same_leaf else nearest(match[2], keys)
             raise UserError(f"--config.{match[2]}: the config has no such key; {hint}")
-        # ml_collections cannot replace a section by None, which is how a part of a model is left out.
-        if match and argument.endswith("=None") and isinstance(_get(config, match[2]), ConfigDict):
+        # ml_collections cannot replace a section, as when a part of a model is left out, or a text by None.
+        if match and argument.endswith("=None") and _may_be_none(config, match[2]):
             config.update_from_flattened_dict({match[2]: None})
     argv = ["main", *(a for a in rest if not (a.endswith("=None") and _is_none(config, a)))]
     values = flags.FlagValues()
@@ -271,6 +272,14 @@ def _refuse_fixed(overrides: Iterable[str]) -> None:
                 f"--config.{key} is fixed by the trained run; only eval_batch_size and, of data, "
                 f"{', '.join(EVAL_KEYS)} can change"
             )
+
+
+def _may_be_none(config: ConfigDict, key: str) -> bool:
+    return key in NULLABLE or isinstance(_get(config, key), ConfigDict)
+
+
+def _same_file(one: str | None, other: str | None) -> bool:
+    return one == other or (None not in (one, other) and files.resolved(one) == files.resolved(other))
 
 
 def _forget(config: ConfigDict, keys: Iterable[str], overrides: Sequence[str]) -> None:

@@ -39,6 +39,11 @@ def finite(data: Any) -> Any:
     return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
+def resolved(path: str | Path) -> Path:
+    """The file that a path means, whichever way it is written."""
+    return Path(path).expanduser().resolve()
+
+
 def read_json(path: Path, *, hint: str = "") -> dict[str, Any]:
     """Reads a JSON object.
 

@@ -197,6 +197,8 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     corpus = setup.open_corpus(config)
     say(banner(source_name(corpus)))
     say(f"trained on: {before['source']}")
+    if corpus.rows:
+        say(f"note: rows of audio and vision: {corpus.rows}")
     if run.how.text_width not in (0, corpus.text_width):
         raise UserError(
             f"{corpus.source}: its text features have {corpus.text_width} columns, the run was trained on "

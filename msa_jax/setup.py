@@ -80,6 +80,9 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
     if corpus in synthetic.PRESETS:
         made = synthetic_config(config)
         return datasets.build_examples(corpus, _generated(made), cache=cache, key=synthetic.corpus_key(made))
+    for key in ("rows", "bert_vocab"):
+        if config.data[key] is not None:
+            raise UserError(f"--config.data.{key} says how to read a file; name it by --config.data.path")
     built = find_built(config)
     if len(built) == 1:
         if not config.data.other_counts:
@@ -104,7 +107,12 @@ def reading(config: ConfigDict) -> dict[str, Any]:
 def find_built(config: ConfigDict) -> list[datasets.Built]:
     """What has been built of the config's corpus, in the form that its text needs."""
     wanted = config.text.encoder == FEATURES
-    return datasets.find_built(config.data.corpus, cache_folder(config), text_features=wanted)
+    found = datasets.find_built(config.data.corpus, cache_folder(config), text_features=wanted)
+    # Of one file read twice, without a vocabulary and with it, the surer build.
+    surest: dict[tuple[str, str], datasets.Built] = {}
+    for built in sorted(found, key=lambda built: built.open_words, reverse=True):
+        surest[built.content_hash, str(built.cut)] = built
+    return list(surest.values())
 
 
 def _generated(made: synthetic.SyntheticConfig) -> Iterator[Example]:

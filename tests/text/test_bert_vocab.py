@@ -88,7 +88,7 @@ def test_a_named_vocabulary_that_did_not_make_the_ids_is_refused(tmp_path, vocab
 
 
 def test_a_named_vocabulary_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match=r"--config\.data\.bert_vocab: .*no such folder"):
+    with pytest.raises(UserError, match=r"--config\.data\.bert_vocab: .*no such file or folder"):
         _found([np.array([5, 6], np.int32)] * 120, bert_vocab=str(tmp_path / "missing.txt"))
 
 

@@ -74,22 +74,22 @@ def load(
     """
     path = Path(path).expanduser()
     content = _content_hash(path)
-    reading = {"rows": rows, "bert_vocab": bert_vocab}
+    by = bert_vocab  # the vocabulary that the build depends on
     asked = {"text_features": text_features, "context": context}
-    folders = _folders(cache, corpus, content, split_name, cut, asked, reading)
+    folders = _folders(cache, corpus, content, split_name, cut, asked, rows, by)
     built = _open_one(folders, path, other_counts)
-    if built and built.open_words and bert_vocab is None:
-        # Built without a vocabulary; where there is one by now, the words of its tokens are certain.
-        reading["bert_vocab"] = _vocabulary(built, encoder)
-        if reading["bert_vocab"] is not None:
-            folders = _folders(cache, corpus, content, split_name, cut, asked, reading)
-            built = _open_one(folders, path, other_counts)
+    if built and built.open_words and bert_vocab is None and (by := _vocabulary(built, encoder)):
+        # Built without a vocabulary; there is one by now, and the words of the tokens are surer by it.
+        folders = _folders(cache, corpus, content, split_name, cut, asked, rows, by)
+        built = _open_one(folders, path, other_counts)
     if built:
         return built
     with place.workshop(folders[0]) as scratch:
         if built := _open_one(folders, path, other_counts):  # by the process that was waited for
             return built
-        source = readers.read(path, split_name=split_name, encoder=encoder, **asked, **reading)
+        source = readers.read(
+            path, split_name=split_name, rows=rows, bert_vocab=bert_vocab, encoder=encoder, **asked
+        )
         facts = BUILDERS[corpus].facts
         prepared = prepare(source, facts, where=str(path), cut=cut, other_counts=other_counts)
         folder = folders[0] if prepared.cut is None else folders[1]
@@ -105,16 +105,17 @@ def _folders(
     split_name: str | None,
     cut: Cut,
     asked: Mapping[str, bool],
-    reading: Mapping[str, str | None],
+    rows: str | None,
+    bert_vocab: str | None,
 ) -> list[Path]:
     """Where a build lies if the file has all its splits, and if it has to be cut."""
     key: list[object] = [content, split_name, *(name for name, wanted in asked.items() if wanted)]
-    if reading["rows"] is not None:
-        key.append(["rows", reading["rows"]])
-    if reading["bert_vocab"] is not None:
+    if rows is not None:
+        key.append(["rows", rows])
+    if bert_vocab is not None:
         from msa_jax.text.bert_vocab import fingerprint  # late: it brings JAX, which few builds need
 
-        key.append(["bert_vocab", fingerprint(reading["bert_vocab"])])
+        key.append(["bert_vocab", fingerprint(bert_vocab)])
     # A file that has all its splits is built once for every cut, so that seeds do not multiply builds.
     return [_folder(cache, corpus, [*key, *part]) for part in ([], [dataclasses.asdict(cut)])]
 

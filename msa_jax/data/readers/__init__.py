@@ -16,6 +16,7 @@ from msa_jax.data.readers import (
     csv_text,
     hdf5_arrays,
     mmsa_pickle,
+    mmsa_rows,
     mult_pickle,
     one_modality,
     ur_funny_sdk,
@@ -135,6 +136,8 @@ def _row_options(
     path: Path, format: ModuleType, rows: str | None, bert_vocab: str | None
 ) -> dict[str, object]:
     """The options on rows, which only formats have that leave open what a row belongs to."""
+    if rows is not None and rows not in mmsa_rows.KINDS:
+        raise UserError(f"data.rows: {rows!r} is not one of {', '.join(mmsa_rows.KINDS)}")
     given = {"rows": rows, "bert_vocab": bert_vocab}
     if format in _WITH_ROWS:
         return given

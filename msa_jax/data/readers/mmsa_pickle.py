@@ -20,7 +20,7 @@ from msa_jax.errors import UserError
 if TYPE_CHECKING:
     from msa_jax.text.bert_vocab import TokenWords
 
-_USUAL = 0.5  # share of the clips that begin with [CLS], or end with [SEP]
+_CLS, _SEP = 0.9, 0.5  # shares of the clips that begin with [CLS], and end with [SEP]: it may be cut off
 _SHOWN = 3  # ids named in a message
 
 
@@ -84,7 +84,8 @@ def reader(
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
     how = _rows(list(splits.values()), rows, where)
-    notes = _length_notes(list(splits.values()), where) if how.kind == "stream" else []
+    notes = _unused(list(splits.values()), how, bert_vocab)
+    notes += _length_notes(list(splits.values()), where) if how.kind == "stream" else []
     found = None
     if how.kind == "tokens":
         content = _content(list(splits.values()))
@@ -138,41 +139,59 @@ def _named(clips: Sequence[str]) -> str:
 
 def _rows(splits: Sequence[Split], asked: str | None, where: str) -> mmsa_rows.Rows:
     """What the rows of audio and vision are, over all splits."""
-    limits = set().union(*(split.row_counts() for split in splits))
-    lacking = [split.where for split in splits if split.ids is None or not any(map(len, split.ids))]
-    room = {split.token_limit for split in splits}
-    # Either padded to a row for each token that there is room for, or not padded at all.
-    ragged = len(limits) > len(room) and max(limits) <= max(room)
-    beside = limits == room or ragged
-    tokens = None
-    if not lacking and (beside or asked):
-        tokens = [len(ids) for split in splits for ids in split.ids]
-    if asked == "tokens" and lacking:
-        raise UserError(
-            f"{lacking[0]}: --config.data.rows=tokens, but there is no text_bert that says which tokens; "
-            "leave it out, or say words or stream"
-        )
-    measured = any(split.lengths for split in splits)
-    if not limits or (asked is None and not beside and (measured or len(limits) > 1)):
-        return mmsa_rows.STREAM
     # A stream that a split lacks is in use nowhere.
     streams = sorted({stream for split in splits for stream in split.streams})
-    edges = [
-        np.stack([split.edges.get(m, np.zeros((len(split), 3), int)) for m in streams], 1) for split in splits
-    ]
+    if not streams:
+        return mmsa_rows.STREAM
+    edges_NS3 = np.concatenate(
+        [np.stack([s.edges.get(m, np.zeros((len(s), 3), int)) for m in streams], axis=1) for s in splits]
+    )
+    limits_NS = edges_NS3[..., 2]
+    longest_N = limits_NS.max(axis=1)
+    together = bool(np.all((limits_NS == longest_N[:, None]) | (limits_NS == 0)))
+    if asked is None and not together:
+        return mmsa_rows.STREAM
+    tokens = None
+    if not _without_tokens(splits):
+        tokens = [len(ids) for split in splits for ids in split.ids]
+    elif asked == "tokens":
+        raise UserError(
+            f"{_without_tokens(splits)[0]}: --config.data.rows=tokens, but there is no text_bert that says "
+            "which tokens; leave it out, or say words or stream"
+        )
     words = [text.count(" ") + bool(text) for split in splits for text in split.texts]
     try:
-        return mmsa_rows.decide(np.concatenate(edges), tokens, words, asked=asked, where=where)
+        return mmsa_rows.decide(edges_NS3, tokens, words, asked=asked, where=where)
     except mmsa_rows.UnclearRows:
-        if measured or ragged:  # the file says itself how long its streams are
-            return mmsa_rows.STREAM
-        raise
+        room_N = np.repeat([split.token_limit for split in splits], list(map(len, splits)))
+        # Only rows that are padded as the tokens are, without a length, must be one of these.
+        if np.all(longest_N == room_N) and not any(split.lengths for split in splits):
+            raise
+        return mmsa_rows.STREAM
 
 
-def _usual(ids: Sequence[int]) -> int | None:
-    """[CLS] or [SEP]: what nearly all clips begin or end with; those that are cut may lack [SEP]."""
+def _without_tokens(splits: Sequence[Split]) -> list[str]:
+    """The splits that have no text_bert, or nothing under its mask."""
+    return [split.where for split in splits if split.ids is None or not any(map(len, split.ids))]
+
+
+def _unused(splits: Sequence[Split], how: mmsa_rows.Rows, bert_vocab: str | None) -> list[str]:
+    """Notes on what could have told more."""
+    notes = []
+    lacking = _without_tokens(splits)
+    if 0 < len(lacking) < len(splits):
+        notes.append(
+            f"{', '.join(lacking)}: without text_bert here, rows cannot be told to belong to tokens."
+        )
+    if bert_vocab is not None and how.kind != "tokens":
+        notes.append("The rows do not belong to BERT tokens: --config.data.bert_vocab makes no difference.")
+    return notes
+
+
+def _usual(ids: Sequence[int], least: float) -> int | None:
+    """The id that at least such a share of the clips have; None where there is none."""
     piece, count = Counter(ids).most_common(1)[0]
-    return piece if count >= _USUAL * len(ids) else None
+    return piece if count >= least * len(ids) else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +206,9 @@ class _Content:
 
 def _content(splits: Sequence[Split]) -> list[_Content]:
     tokens = [ids for split in splits for ids in split.ids]
-    first, last = (_usual([ids.item(end) for ids in tokens if len(ids)]) for end in (0, -1))
+    first = _usual([ids.item(0) for ids in tokens if len(ids)], _CLS)
+    # Scripts that write no [CLS] write no [SEP]: what many texts end with is a full stop then.
+    last = None if first is None else _usual([ids.item(-1) for ids in tokens if len(ids)], _SEP)
     found = []
     for split in splits:
         for clip, ids in enumerate(split.ids):

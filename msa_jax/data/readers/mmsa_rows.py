@@ -79,7 +79,8 @@ class Rows:
 
         Where the user says that rows are words, they are.
         """
-        return self.asked or 0 < _lengths(edges_S3[None], self.front)[0] <= count
+        length = int(_lengths(edges_S3[None], self.front)[0])
+        return length > 0 and (self.asked or length <= count)
 
 
 STREAM = Rows("stream", "a stream of their own")

@@ -42,10 +42,6 @@ class Split:
     def __len__(self) -> int:
         return len(self._arrays["id"])
 
-    def row_counts(self) -> set[int]:
-        """How many rows the padded arrays of audio and vision have."""
-        return {int(limit) for edges in self.edges.values() for limit in set(edges[:, 2])}
-
     def stretch(self, stream: str, index: int) -> slice:
         """The rows of a clip in a stream of its own: the first ones, as many as the file says.
 
@@ -89,7 +85,7 @@ class Split:
         identity, video = clean.clip_name(self._arrays["id"][index])
         text = self.texts[index]
         aligned, words = False, 0
-        if how.kind == "words":
+        if how.kind == "words" and self.streams:
             words = len(text.split())
             aligned = how.holds_words(np.stack([self.edges[m][index] for m in self.streams]), words)
         features = {}

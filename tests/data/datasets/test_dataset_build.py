@@ -283,6 +283,7 @@ def _aligned_file(tmp_path, seed=0):
     vocabulary += ["##nson", "##film", "##ed", "##ness"]
     path = tmp_path / "vocab.txt"
     path.write_text("\n".join(vocabulary), "utf-8")
+    load_vocabulary(str(path)).save(tmp_path / "tokenizer.json")
     splits = [("train", "valid", "test")[k % 3] for k in range(60)]
     whole = aligned_files.content(texts, splits, load_vocabulary(str(path)), aligned_files.Form("zero"))
     for arrays in whole.values():
@@ -298,18 +299,33 @@ def test_a_build_without_the_vocabulary_gives_way_once_there_is_one(tmp_path, ca
     assert first.open_words > 0
     assert any("the likeliest way was taken" in note for note in first.notes)
     assert _load(path, cache).folder == first.folder
-    folder = tmp_path / "encoder"
-    folder.mkdir()
-    load_vocabulary(str(vocabulary)).save(folder / "tokenizer.json")
-    second = _load(path, cache, encoder=str(folder))
+    encoder = str(vocabulary.parent)
+    second = _load(path, cache, encoder=encoder)
     assert second.folder != first.folder
     assert second.open_words == 0
-    assert _load(path, cache, encoder=str(folder)).folder == second.folder
+    assert _load(path, cache, encoder=encoder).folder == second.folder
     assert _load(path, cache, bert_vocab=str(vocabulary)).folder == second.folder, (
         "the same pieces, the same build"
     )
     vocabulary.write_text(vocabulary.read_text("utf-8") + "\nmore", "utf-8")
     assert _load(path, cache, bert_vocab=str(vocabulary)).folder not in (first.folder, second.folder)
+
+
+def test_a_vocabulary_that_explains_part_of_the_clips_is_used_for_these(tmp_path, cache):
+    path, vocabulary = _aligned_file(tmp_path)
+    whole = pickle.loads(path.read_bytes())
+    texts = whole["train"]["raw_text"]
+    whole["train"]["raw_text"] = np.array(
+        [f"{text} of" if k % 8 == 0 else text for k, text in enumerate(texts)]
+    )
+    aligned_files.write(path, whole)
+    first = _load(path, cache, encoder=str(vocabulary.parent))
+    (note,) = first.notes
+    assert note.endswith("; 3 clips have other ids, and 2 of these tokens of unknown words.")
+    for _ in range(2):
+        again = _load(path, cache, encoder=str(vocabulary.parent))
+        assert (again.notes, again.open_words) == (first.notes, 2)
+    assert len(datasets.find_built("mosi", cache)) <= 2
 
 
 def test_rows_that_are_named_are_a_build_of_their_own(tmp_path, cache):

@@ -158,6 +158,31 @@ def test_lengths_that_the_zeros_contradict(tmp_path, unaligned):
     ]
 
 
+def test_words_without_padding_are_words(tmp_path, aligned):
+    for arrays in aligned.values():
+        for stream in ("audio", "vision"):
+            rows = [clip[: len(text.split())] for clip, text in zip(arrays[stream], TEXTS, strict=True)]
+            arrays[stream] = np.array([*rows, None], object)[:-1]
+    clips = list(readers.read(_write(tmp_path / "a.pkl", aligned)))
+    assert [clip.audio.shape for clip in clips[:3]] == [(3, 5), (5, 5), (1, 5)]
+    assert all(clip.aligned is True for clip in clips)
+
+
+def test_a_split_without_audio_and_vision(tmp_path, aligned):
+    del aligned["valid"]["audio"], aligned["valid"]["vision"]
+    clips = list(readers.read(_write(tmp_path / "a.pkl", aligned)))
+    assert [clip.aligned for clip in clips] == [True] * 3 + [False] * 3 + [True] * 3
+    assert clips[3].audio.shape == (0, 0)
+
+
+def test_a_split_without_text_bert_is_said(tmp_path, aligned):
+    aligned["train"]["text_bert"] = np.ones((3, 3, 6))
+    source = readers.read(_write(tmp_path / "a.pkl", aligned))
+    (note,) = source.reading.notes
+    assert "valid" in note
+    assert "without text_bert here, rows cannot be told to belong to tokens" in note
+
+
 def test_the_same_rows_from_padding_at_either_end(tmp_path, unaligned):
     for arrays in unaligned.values():
         for stream in ("audio", "vision"):
