@@ -3,7 +3,7 @@
     python -m msa_jax.main --config=configs/crosssent_synthetic.py
 
 About 90 s on two CPU cores; test MAE 0.731 (`python experiments/benchmark.py --case=main_job`). For a first
-look, for tests, and for claims that need a known truth (msa_jax/data/synthetic.py). Its scores say nothing
+look, for tests, and for claims that need a known truth (msa_jax/data/synthetic). Its scores say nothing
 about real data; `results.json` says "data": "synthetic".
 """
 

@@ -18,10 +18,10 @@ import numpy as np
 from sklearn.metrics import cohen_kappa_score, confusion_matrix
 from table import show, train_all
 
+from msa_jax.corpora import MODALITIES
 from msa_jax.data import synthetic
-from msa_jax.data.oracle import least_uncertain
 from msa_jax.data.plan import BatchPlan
-from msa_jax.modalities import MODALITIES
+from msa_jax.data.synthetic.oracle import least_uncertain
 from msa_jax.predict import load
 
 CORPUS = "synthetic_dominance"

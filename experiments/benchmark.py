@@ -104,7 +104,7 @@ def config_step(name: str) -> dict[str, object]:
     import numpy as np
 
     from msa_jax import cli, setup, train
-    from msa_jax.data.corpora import CORPORA
+    from msa_jax.corpora import CORPORA
     from msa_jax.data.plan import BatchPlan
 
     argument = f"--config=configs/{name}.py"

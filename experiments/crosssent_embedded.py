@@ -17,9 +17,10 @@ import numpy as np
 from scipy import stats
 from table import show, show_pairs, train
 
-from msa_jax.data import floor, synthetic
+from msa_jax.data import synthetic
 from msa_jax.data.pipeline import Split
 from msa_jax.data.plan import BatchPlan
+from msa_jax.data.synthetic import floor
 from msa_jax.predict import Run, load
 
 KEYS = ("mae", "corr", "acc7", "acc2_non0")

@@ -5,8 +5,8 @@
 Cut so that everything takes about an hour on two CPU cores: clips of at most 12 words, 8 to 14 epochs.
 --full takes the uncut corpus, the epochs of the shipped configs and every subset of modalities besides, and
 adds tables of TeCaFN's two classes and MulG's four emotions. Each row has its difference from the full model,
-seed by seed; the best possible predictor of the same corpus (`python -m msa_jax.data.floor`) stands under
-each table. SYNTHETIC DATA: no score here says anything about a real corpus.
+seed by seed; the best possible predictor of the same corpus (`python -m msa_jax.data.synthetic.floor`) stands
+under each table. SYNTHETIC DATA: no score here says anything about a real corpus.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import numpy as np
 from table import pairs, show, train_all
 
 from msa_jax import cli
-from msa_jax.data import floor, synthetic
+from msa_jax.data import synthetic
+from msa_jax.data.synthetic import floor
 
 MODELS = ("tecafn", "mulg", "amsgfn")
 KEYS = ("mae", "corr", "acc7", "acc2_non0")

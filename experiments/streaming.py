@@ -123,7 +123,7 @@ def train(path: Path, scale: float, steps: int) -> dict[str, object]:
     from msa_jax import evaluate, setup
     from msa_jax import train as loop
     from msa_jax.data.pipeline import Split, batches
-    from msa_jax.process import prepare_process
+    from msa_jax.parallel import prepare_process
 
     config = config_of(path, scale)
     prepare_process(config)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from msa_jax import cli, run
-from msa_jax.process import prepare_process
+from msa_jax.parallel import prepare_process
 from msa_jax.progress import say
 
 

@@ -18,7 +18,7 @@ def _run(argv: list[str]) -> None:
         return
     # Imported late: --help and a typo are answered at once.
     from msa_jax import run
-    from msa_jax.process import prepare_process
+    from msa_jax.parallel import prepare_process
 
     prepare_process(command.config)
     if command.mode == "train":

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall_score
 
-EMOTIONS = ("happy", "sad", "angry", "neutral")
+from msa_jax.corpora import EMOTIONS
+
 # Of the metrics and of the task losses that an epoch may be chosen by.
 LOWER_IS_BETTER = frozenset({"mse", "l1", "cross_entropy", "mae", "jump2", "mean_abs_jump", "mean_abs_jump3"})
 

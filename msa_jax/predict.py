@@ -14,7 +14,7 @@ from scipy import special
 
 from msa_jax import setup
 from msa_jax.checkpoint import Checkpoints
-from msa_jax.data.corpora import CORPORA
+from msa_jax.corpora import CORPORA, MODALITIES, STREAMS
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.pipeline import Clips, Source, Split
@@ -23,7 +23,6 @@ from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.errors import UserError
 from msa_jax.evaluate import score
 from msa_jax.files import read_json, write_json
-from msa_jax.modalities import MODALITIES, STREAMS
 from msa_jax.progress import say
 from msa_jax.settings import to_config
 from msa_jax.text import Encoder, EncoderConfig, Tokenizer

@@ -11,15 +11,14 @@ from ml_collections import ConfigDict
 
 from msa_jax import metrics, optim, predict, setup
 from msa_jax.cli import Command, parse, shipped_configs
+from msa_jax.corpora import EMOTIONS, SPLITS, STREAMS
 from msa_jax.data import readers, synthetic
-from msa_jax.data.corpora import SPLITS
 from msa_jax.data.datasets import Built, checks
 from msa_jax.data.pipeline import Split
 from msa_jax.data.plan import choose_buckets
 from msa_jax.data.readers.clean import NoTextFeatures, NoWords
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, write_json
-from msa_jax.modalities import STREAMS
 from msa_jax.progress import say
 from msa_jax.settings import FEATURES
 from msa_jax.train import train
@@ -28,7 +27,7 @@ from msa_jax.workdir import claim, refuse_other_run, trained_on, write_predictio
 SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
 OTHER_SPLITS = "NOT THE OFFICIAL SPLITS (the scores compare with no published ones)"
 SHOWN = ("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1")
-SHOWN = (*SHOWN, *(f"{name}_{emotion}" for emotion in metrics.EMOTIONS for name in ("acc", "f1")))
+SHOWN = (*SHOWN, *(f"{name}_{emotion}" for emotion in EMOTIONS for name in ("acc", "f1")))
 
 
 def with_data(command: Command) -> Command:

@@ -8,11 +8,10 @@ from typing import Any
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from msa_jax.data.corpora import CORPORA, SPLITS
+from msa_jax.corpora import CORPORA, MODALITIES, SPLITS
 from msa_jax.data.synthetic import PRESETS
 from msa_jax.errors import UserError
 from msa_jax.metrics import keys
-from msa_jax.modalities import MODALITIES
 
 FEATURES = "features"  # as text.encoder: the text is features that the file brings
 # Models that lay audio and vision beside the text's tokens, step by step.

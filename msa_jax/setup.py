@@ -12,14 +12,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from msa_jax import models
+from msa_jax.corpora import CORPORA, MODALITIES, STREAMS
 from msa_jax.data import datasets, synthetic
-from msa_jax.data.corpora import CORPORA
 from msa_jax.data.example import Example
 from msa_jax.data.pipeline import SCAN_CLIPS
 from msa_jax.data.preprocessing import Preprocessing
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
-from msa_jax.modalities import MODALITIES, STREAMS
 from msa_jax.settings import FEATURES
 from msa_jax.text import (
     Encoder,

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from msa_jax.data.__main__ import main as inspect_main
+from msa_jax.inspect.command import main as inspect_main
 from msa_jax.main import main
 from msa_jax.text import train_tokenizer
 from tests.conftest import TINY, make_words_folder

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from msa_jax.data import synthetic
-from msa_jax.data.oracle import posterior
+from msa_jax.data.synthetic.oracle import posterior
 
 
 def test_crosssent_beats_the_best_possible_predictor_of_the_text_alone(tmp_path):

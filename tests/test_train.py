@@ -15,7 +15,7 @@ import optax
 import pytest
 
 from msa_jax import cli, metrics, predict, run, setup, train
-from msa_jax.data.corpora import CORPORA
+from msa_jax.corpora import CORPORA
 from msa_jax.data.datasets import Built
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError

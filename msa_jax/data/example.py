@@ -37,7 +37,7 @@ class Example:
       vision: float32 [V, d_v]; shape (0, 0) where the clip has no vision features.
       aligned: True where audio and vision have exactly one row per word of `text.split(" ")`.
       label: sentiment score in the corpus's own range or a class, 0 or 1; for IEMOCAP an array [4] of classes
-        in the order of `msa_jax.metrics.EMOTIONS`; NaN where the file gives none.
+        in the order of `msa_jax.corpora.EMOTIONS`; NaN where the file gives none.
       text_features: float32 [T, d_t], features of the text that the file brings, one row for each token of
         whoever made them; shape (0, 0) where there are none.
       unimodal_labels: float64 [3], what annotators gave who had the text, the audio or the vision alone, in

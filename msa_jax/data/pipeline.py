@@ -11,10 +11,10 @@ import grain
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
+from msa_jax.corpora import STREAMS
 from msa_jax.data import time_line
 from msa_jax.data.plan import BatchPlan, Lengths
 from msa_jax.data.preprocessing import Preprocessing, Statistics
-from msa_jax.modalities import STREAMS
 from msa_jax.text import Tokenizer
 
 SCAN_CLIPS = 32  # clips read at once while a split is scanned: bounds memory, amortises the reads

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 
-from msa_jax.data.corpora import SPLITS
+from msa_jax.corpora import SPLITS
 from msa_jax.errors import UserError
 
 

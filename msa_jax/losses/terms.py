@@ -7,12 +7,12 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from msa_jax.corpora import MODALITIES
 from msa_jax.losses.classification import cross_entropy
 from msa_jax.losses.contrastive import info_nce, nce, nt_xent
 from msa_jax.losses.objective import Arrays, Objective, Scalar, Term
 from msa_jax.losses.ranking import mpr
 from msa_jax.losses.regression import eioi, l1, masked_mean, mse
-from msa_jax.modalities import MODALITIES
 
 Section = Mapping[str, Any]
 Modalities = tuple[str, ...]

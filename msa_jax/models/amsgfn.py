@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from msa_jax.corpora import MODALITIES
 from msa_jax.layers.attention import MASKED, MultiHeadAttention
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
 from msa_jax.layers.pooling import masked_mean
-from msa_jax.layers.text_input import text_states
 from msa_jax.layers.transformer import Transformer, sinusoids
-from msa_jax.modalities import MODALITIES
 from msa_jax.text import Encoder
+from msa_jax.text.states import text_states
 
 
 class FusionLayer(nn.Module):

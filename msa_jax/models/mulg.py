@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from msa_jax.corpora import MODALITIES
 from msa_jax.layers.convolution import MaskedConv
 from msa_jax.layers.crossmodal import AttentionStack, Copies, CrossModal
 from msa_jax.layers.dropout import Dropout
@@ -19,9 +20,8 @@ from msa_jax.layers.head import Head
 from msa_jax.layers.pooling import last_valid
 from msa_jax.layers.recurrent import scan_time
 from msa_jax.layers.residual import add_residual, end_residual, start_residual
-from msa_jax.layers.text_input import text_states
-from msa_jax.modalities import MODALITIES
 from msa_jax.text import Encoder
+from msa_jax.text.states import text_states
 
 RECURRENTS = ("gru", "flax", "self_attention")
 

@@ -12,16 +12,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from msa_jax.corpora import MODALITIES
 from msa_jax.layers.convolution import MaskedConv
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
 from msa_jax.layers.pooling import masked_mean, unit
 from msa_jax.layers.recurrent import LSTM
-from msa_jax.layers.text_input import text_states
 from msa_jax.layers.transformer import Transformer, with_positions
-from msa_jax.modalities import MODALITIES
 from msa_jax.models.tecafn_sampling import allowed_pairs, draw_sources, nearest
 from msa_jax.text import Encoder
+from msa_jax.text.states import text_states
 
 
 class TeCaFN(nn.Module):

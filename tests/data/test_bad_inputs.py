@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from msa_jax.data import datasets
-from msa_jax.data.__main__ import main
+from msa_jax.inspect.command import main
 from tests.data import bad_inputs
 from tests.data.bad_inputs import BUILD, CASES, MARKER, TRAIN
 from tests.data.circumstances import full_disk
@@ -29,7 +29,7 @@ HEAD = """
 import os, signal, sys, time
 from pathlib import Path
 from msa_jax.data.datasets import checks
-from msa_jax.data.__main__ import main
+from msa_jax.inspect.command import main
 repair, seen = checks.repair, []
 def slow(*args):
     seen.append(1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from msa_jax import losses
-from msa_jax.modalities import MODALITIES
+from msa_jax.corpora import MODALITIES
 
 B, D = 6, 4
 TECAFN = {

@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
+from msa_jax.corpora import MODALITIES
 from msa_jax.losses.contrastive import nce, nt_xent
 from msa_jax.losses.regression import mse
-from msa_jax.modalities import MODALITIES
 from msa_jax.models.amsgfn import AMSGFN
 from msa_jax.text import Encoder, EncoderConfig
 

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from msa_jax.modalities import MODALITIES
+from msa_jax.corpora import MODALITIES
 from msa_jax.models.mulg import GRU, Copies, FlaxGRU, MulG
 from msa_jax.text import Encoder, EncoderConfig
 from tests.layers.test_crossmodal import dense_numpy, double, draw, norm_numpy, residual_numpy, stack_numpy

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from msa_jax.modalities import MODALITIES
+from msa_jax.corpora import MODALITIES
 from msa_jax.models.tecafn import TeCaFN
 from msa_jax.text import Encoder, EncoderConfig
 from tests.layers.test_attention import dense_numpy, float64

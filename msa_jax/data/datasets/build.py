@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from msa_jax.corpora import STREAMS
 from msa_jax.data import readers
 from msa_jax.data.datasets import place, synthetic
 from msa_jax.data.datasets.built import SIDECAR, Built, open_built
@@ -20,7 +21,6 @@ from msa_jax.data.datasets.prepared import Prepared, prepare
 from msa_jax.data.datasets.ur_funny import UrFunny
 from msa_jax.data.example import SPECIAL, Example
 from msa_jax.data.splits import Cut
-from msa_jax.modalities import STREAMS
 from msa_jax.progress import watched
 
 BUILDERS: dict[str, type[CorpusBuilder]] = {
@@ -54,7 +54,7 @@ def load(
     While another process builds the same file, waits for it and opens what it built.
 
     Args:
-      corpus: a key of `msa_jax.data.corpora.CORPORA`.
+      corpus: a key of `msa_jax.corpora.CORPORA`.
       path: the user's feature file or folder.
       cache: where builds are kept; made where it is missing.
       cut: how to cut what the file leaves undivided.

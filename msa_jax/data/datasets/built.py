@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from msa_jax.data.corpora import CORPORA, SPLITS
+from msa_jax.corpora import CORPORA, SPLITS
 from msa_jax.data.datasets import checks
 from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import require_official

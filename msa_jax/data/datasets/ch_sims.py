@@ -1,6 +1,6 @@
 """The corpus CH-SIMS."""
 
-from msa_jax.data.corpora import CORPORA
+from msa_jax.corpora import CORPORA
 from msa_jax.data.datasets.corpus import CorpusBuilder
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from msa_jax.data.corpora import SPLITS, Corpus
+from msa_jax.corpora import MODALITIES, SPLITS, STREAMS, Corpus
 from msa_jax.data.example import Example
 from msa_jax.errors import UserError
-from msa_jax.modalities import MODALITIES, STREAMS
 
 FEATURES = (*STREAMS, "text_features")
 _SHOWN = 3  # ids named in a message

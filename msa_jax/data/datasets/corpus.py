@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import constants
 
+from msa_jax.corpora import SPLITS, Corpus
 from msa_jax.data import readers
-from msa_jax.data.corpora import SPLITS, Corpus
 from msa_jax.data.datasets import checks, place, schema
 from msa_jax.data.datasets.prepared import Prepared, is_official, prepare, require_official
 from msa_jax.data.splits import Cut

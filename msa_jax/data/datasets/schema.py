@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from msa_jax.data.corpora import Corpus
+from msa_jax.corpora import Corpus
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
 

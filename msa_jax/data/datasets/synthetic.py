@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from msa_jax.data.corpora import CORPORA
+from msa_jax.corpora import CORPORA
 from msa_jax.data.datasets.corpus import CorpusBuilder
 from msa_jax.data.synthetic import PRESETS
 

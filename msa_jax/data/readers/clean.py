@@ -109,7 +109,7 @@ def labels(values: object, count: int) -> np.ndarray:
 
     Args:
       values: the labels of `count` clips. Four numbers a clip are IEMOCAP's, in the order of
-        `msa_jax.metrics.EMOTIONS`; seven are CMU-MOSEI's, of which the first is the sentiment (the others are
+        `msa_jax.corpora.EMOTIONS`; seven are CMU-MOSEI's, of which the first is the sentiment (the others are
         emotions).
       count: N.
 

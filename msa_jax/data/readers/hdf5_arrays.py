@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from msa_jax.data.corpora import SPLITS
+from msa_jax.corpora import SPLITS
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean, padding
 from msa_jax.data.readers.hdf5 import opened

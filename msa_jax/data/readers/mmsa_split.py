@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from msa_jax.corpora import STREAMS
 from msa_jax.data.example import Example, no_features, no_tokens, no_unimodal_labels
 from msa_jax.data.readers import clean, mmsa_rows, padding
 from msa_jax.errors import UserError
-from msa_jax.modalities import STREAMS
 
 NAME = "MMSA pickle"
 _UNIMODAL = tuple(f"regression_labels_{modality}" for modality in "TAV")  # of CH-SIMS

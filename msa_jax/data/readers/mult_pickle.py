@@ -17,7 +17,7 @@ NAME = "MulT pickle"
 _MODALITIES = ("text", "audio", "vision")
 _OTHERS = {"raw_text", "regression_labels"}  # what only an MMSA pickle has
 # The file's emotions are neutral, happy, sad, angry: the order that the format's own evaluation names them
-# in. This takes them to happy, sad, angry, neutral, the order of `msa_jax.metrics.EMOTIONS`.
+# in. This takes them to happy, sad, angry, neutral, the order of `msa_jax.corpora.EMOTIONS`.
 _EMOTIONS = [1, 2, 3, 0]
 _CLIP_FIRST = (
     "The first field of id is different in every clip, so it is read as <video>_<clip>, the form of MulT's "

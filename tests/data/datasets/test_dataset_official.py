@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from msa_jax.corpora import CORPORA
 from msa_jax.data import datasets, synthetic
-from msa_jax.data.corpora import CORPORA
 from msa_jax.data.datasets import build
 from msa_jax.data.datasets.prepared import is_official, require_official
 from msa_jax.data.splits import Cut

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from msa_jax.corpora import CORPORA
 from msa_jax.data import datasets
-from msa_jax.data.corpora import CORPORA
 from msa_jax.data.datasets import build, place
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.splits import Cut

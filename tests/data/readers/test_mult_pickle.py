@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from msa_jax.corpora import EMOTIONS
 from msa_jax.data.readers import mult_pickle, safe_pickle
 from msa_jax.errors import UserError
-from msa_jax.metrics import EMOTIONS
 
 ROWS = {"text": (2, 3), "audio": (4, 2), "vision": (3, 5)}  # used rows of the two clips
 LENGTHS = {"text": 5, "audio": 7, "vision": 6}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from msa_jax.data.inspection import Inspection
+from msa_jax.inspect.inspection import Inspection
 
 # A config for files with words, and one for files that bring features of the text in their place.
 _CONFIGS = {

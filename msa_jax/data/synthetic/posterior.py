@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from msa_jax.data.synthetic import ANNOTATORS, LIMIT
-from msa_jax.data.synthetic_tasks import labels
+from msa_jax.data.synthetic.tasks import labels
 
 GRID = np.linspace(-LIMIT, LIMIT, 61)
 LABELS = np.arange(-15, 16) / ANNOTATORS

@@ -1,6 +1,6 @@
 """The floor that a model's score on a synthetic corpus is to be read against: the scores of the oracle.
 
-    python -m msa_jax.data.floor [PRESET]
+    python -m msa_jax.data.synthetic.floor [PRESET]
 
 prints it for one of `msa_jax.data.synthetic.PRESETS`, the default one where none is named.
 """
@@ -10,11 +10,11 @@ import sys
 
 import numpy as np
 
+from msa_jax.corpora import EMOTIONS
 from msa_jax.data import synthetic
-from msa_jax.data.oracle import label_given_sentiment, posterior
-from msa_jax.data.posterior import GRID, LABELS, Posterior
 from msa_jax.data.synthetic import PRESETS, SyntheticConfig
-from msa_jax.metrics import EMOTIONS
+from msa_jax.data.synthetic.oracle import label_given_sentiment, posterior
+from msa_jax.data.synthetic.posterior import GRID, LABELS, Posterior
 
 MODALITIES = {  # use_text, use_audio, use_vision
     "text, audio, vision": (True, True, True),
@@ -88,7 +88,7 @@ def main(arguments: list[str]) -> None:
     """Prints the floor of a preset."""
     preset = arguments[0] if arguments else "synthetic"
     if preset not in PRESETS or len(arguments) > 1:
-        sys.exit(f"usage: python -m msa_jax.data.floor [{' | '.join(PRESETS)}]")
+        sys.exit(f"usage: python -m msa_jax.data.synthetic.floor [{' | '.join(PRESETS)}]")
     table = floor(PRESETS[preset])
     measures = [name for name in table["sentiment"] if not name.endswith("_se")]
     print(f"{'told':<20}" + "".join(f" {name:>14}" for name in measures))

@@ -10,10 +10,10 @@ from scipy import stats
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import Ridge
 
-from msa_jax.data import oracle, synthetic, synthetic_tasks
-from msa_jax.data.floor import MODALITIES, floor, main, scores
-from msa_jax.data.posterior import GRID, LABELS
-from msa_jax.data.synthetic import PRESETS, SyntheticConfig
+from msa_jax.data import synthetic
+from msa_jax.data.synthetic import PRESETS, SyntheticConfig, oracle, tasks
+from msa_jax.data.synthetic.floor import MODALITIES, floor, main, scores
+from msa_jax.data.synthetic.posterior import GRID, LABELS
 
 CONFIG = SyntheticConfig()
 CLIPS = 1000
@@ -162,7 +162,7 @@ def test_floor_of_classes(preset):
 
 @pytest.mark.parametrize("task", ["ur_funny", "iemocap"])
 def test_class_probabilities_are_calibrated(sample, labels, found, task):
-    truth = synthetic_tasks.labels(task, labels).reshape(CLIPS, -1)
+    truth = tasks.labels(task, labels).reshape(CLIPS, -1)
     for posterior in found.values():
         chance = posterior.classes(task).reshape(CLIPS, -1)
         gap = (chance - truth).mean(0)
@@ -201,7 +201,7 @@ def test_dominance_spreads_over_the_modalities():
 
 
 def test_floor_of_a_preset_is_printed(capsys, monkeypatch):
-    monkeypatch.setattr("msa_jax.data.floor.floor", lambda config: floor(config, n_clips=30))
+    monkeypatch.setattr("msa_jax.data.synthetic.floor.floor", lambda config: floor(config, n_clips=30))
     main(["synthetic_iemocap"])
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.split() == ["told", "acc", "acc_happy", "acc_sad", "acc_angry", "acc_neutral"]

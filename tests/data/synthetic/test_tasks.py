@@ -5,19 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from msa_jax.data import synthetic, synthetic_tasks
-from msa_jax.data.posterior import LABELS, Posterior
-from msa_jax.data.synthetic import PRESETS, SyntheticConfig
-from msa_jax.metrics import EMOTIONS
+from msa_jax.corpora import EMOTIONS
+from msa_jax.data import synthetic
+from msa_jax.data.synthetic import PRESETS, SyntheticConfig, tasks
+from msa_jax.data.synthetic.posterior import LABELS, Posterior
 
 RATINGS = np.array([-3.0, -1.8, -1.0, -0.8, 0.0, 0.2, 0.8, 3.0])
 SMALL = SyntheticConfig(counts=(30, 10, 20))
 
 
 def test_labels_by_rating():
-    np.testing.assert_array_equal(synthetic_tasks.labels("mosi", RATINGS), RATINGS)
-    np.testing.assert_array_equal(synthetic_tasks.labels("ur_funny", RATINGS), [0, 0, 0, 0, 0, 1, 1, 1])
-    happy, sad, angry, neutral = synthetic_tasks.labels("iemocap", RATINGS).T
+    np.testing.assert_array_equal(tasks.labels("mosi", RATINGS), RATINGS)
+    np.testing.assert_array_equal(tasks.labels("ur_funny", RATINGS), [0, 0, 0, 0, 0, 1, 1, 1])
+    happy, sad, angry, neutral = tasks.labels("iemocap", RATINGS).T
     np.testing.assert_array_equal(happy, [0, 0, 0, 0, 0, 0, 1, 1])
     np.testing.assert_array_equal(sad, [0, 1, 1, 1, 0, 0, 0, 0])
     np.testing.assert_array_equal(angry, [1, 1, 0, 0, 0, 0, 0, 0])
@@ -25,7 +25,7 @@ def test_labels_by_rating():
 
 
 def test_bands_end_between_ratings():
-    ends = np.array([synthetic_tasks.BANDS[emotion] for emotion in EMOTIONS])
+    ends = np.array([tasks.BANDS[emotion] for emotion in EMOTIONS])
     assert np.abs(LABELS - ends[..., None]).min() > 0.05
 
 
@@ -33,7 +33,7 @@ def test_bands_end_between_ratings():
 def test_a_task_changes_the_labels_and_nothing_else(task):
     rated, facts = synthetic.generate(SMALL)
     labelled, same = synthetic.generate(dataclasses.replace(SMALL, task=task))
-    expected = synthetic_tasks.labels(task, np.array([example.label for example in rated]))
+    expected = tasks.labels(task, np.array([example.label for example in rated]))
     np.testing.assert_array_equal([example.label for example in labelled], expected)
     assert [example.text for example in rated] == [example.text for example in labelled]
     assert [fact.sentiment for fact in facts] == [fact.sentiment for fact in same]
@@ -60,7 +60,7 @@ def test_corpus_key_follows_the_task_and_its_bands(monkeypatch):
     key = synthetic.corpus_key(SMALL)
     assert key != synthetic.corpus_key(dataclasses.replace(SMALL, task="iemocap"))
     assert key != synthetic.corpus_key(dataclasses.replace(SMALL, text_width=3))
-    monkeypatch.setitem(synthetic_tasks.BANDS, "sad", (-1.9, -0.7))
+    monkeypatch.setitem(tasks.BANDS, "sad", (-1.9, -0.7))
     assert key != synthetic.corpus_key(SMALL)
 
 

@@ -1,8 +1,11 @@
-"""Facts about the corpora that several modules need: labels and official split sizes."""
+"""Facts about the corpora that several rooms need: modalities, splits, labels and official split sizes."""
 
 import dataclasses
 
+MODALITIES = ("text", "audio", "vision")  # in the order that everything here keeps
+STREAMS = MODALITIES[1:]  # those that come as rows of features, whatever the text comes as
 SPLITS = ("train", "valid", "test")
+EMOTIONS = ("happy", "sad", "angry", "neutral")  # of IEMOCAP, in the order of its labels
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from msa_jax.metrics import EMOTIONS
+from msa_jax.corpora import EMOTIONS
 
 TASKS = ("mosi", "ur_funny", "iemocap")
 # Each emotion's band of the mean rating; the ends lie between points of its grid.

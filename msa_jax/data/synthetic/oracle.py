@@ -1,6 +1,6 @@
 """The best possible predictor of the synthetic corpus: exact Bayesian inference on a grid of sentiments.
 
-It knows how the corpus is made, but of a clip only what a model sees. `msa_jax.data.floor` scores it.
+It knows how the corpus is made, but of a clip only what a model sees; `synthetic.floor` scores it.
 """
 
 import dataclasses
@@ -12,8 +12,8 @@ from scipy import special
 
 from msa_jax.data import synthetic
 from msa_jax.data.example import Example
-from msa_jax.data.posterior import GRID, Posterior
 from msa_jax.data.synthetic import LIMIT, POLARITIES, STEP, SyntheticConfig
+from msa_jax.data.synthetic.posterior import GRID, Posterior
 
 _BATCH = 64
 

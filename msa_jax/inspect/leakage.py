@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Sequence
 
 from msa_jax.data.datasets.checks import Clip
-from msa_jax.data.scan import KEPT, LONG, REFUSED, SHOWN, Finding
+from msa_jax.inspect.scan import KEPT, LONG, REFUSED, SHOWN, Finding
 
 
 def leaks(

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from msa_jax import cli
-from msa_jax.data import advice, readers
-from msa_jax.data.corpora import CORPORA, SPLITS
+from msa_jax.corpora import CORPORA, SPLITS
+from msa_jax.data import readers
 from msa_jax.data.datasets import load
 from msa_jax.data.example import Example
-from msa_jax.data.guess import Evidence, guess
-from msa_jax.data.inspection import inspect
 from msa_jax.data.readers.reading import Reading
-from msa_jax.data.scan import PERCENTILES
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
+from msa_jax.inspect import advice
+from msa_jax.inspect.guess import Evidence, guess
+from msa_jax.inspect.inspection import inspect
+from msa_jax.inspect.scan import PERCENTILES
 
 MOSI = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "mosi"
 WORDS = "the film was really not as good as they all had said".split()  # noqa: SIM905

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from msa_jax.corpora import CORPORA, EMOTIONS, SPLITS, Corpus
 from msa_jax.data import readers
-from msa_jax.data.corpora import CORPORA, SPLITS, Corpus
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
-from msa_jax.data.guess import Evidence, fits, guess
-from msa_jax.data.leakage import leaks
-from msa_jax.data.scan import REFUSED, SHOWN, Finding, Modality, Scan
 from msa_jax.data.splits import Cut, assign
 from msa_jax.errors import UserError
-from msa_jax.metrics import EMOTIONS
+from msa_jax.inspect.guess import Evidence, fits, guess
+from msa_jax.inspect.leakage import leaks
+from msa_jax.inspect.scan import REFUSED, SHOWN, Finding, Modality, Scan
 
 BATCH = 32  # clips of the batch whose memory is told
 _BARS = 12  # different labels that each get a line of the histogram

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from msa_jax.data.corpora import CORPORA, SPLITS, Corpus
+from msa_jax.corpora import CORPORA, SPLITS, Corpus
 
 _NEAR = 0.01  # share by which a split may miss its official count: some versions of a corpus lack a few clips
 _FITS = 0.95  # share of the labels that must be possible; the others are dirt

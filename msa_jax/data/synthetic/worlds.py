@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from msa_jax.data.corpora import SPLITS
+from msa_jax.corpora import SPLITS
 
 LIMIT = 3.0  # sentiments and labels lie in [-LIMIT, LIMIT]
 STEP = 0.5  # words come in polarities that are STEP apart

@@ -6,9 +6,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from msa_jax.data import synthetic, synthetic_world
-from msa_jax.data.corpora import CORPORA, SPLITS
-from msa_jax.data.synthetic import MARKER, PRESETS, VALENCE, SyntheticConfig
+from msa_jax.corpora import CORPORA, SPLITS
+from msa_jax.data import synthetic
+from msa_jax.data.synthetic import MARKER, PRESETS, VALENCE, SyntheticConfig, generation, worlds
 
 SMALL = SyntheticConfig(counts=(60, 20, 30))
 
@@ -169,15 +169,15 @@ def _constants(module):
     return {name for name in vars(module) if name.isupper()} - {"PRESETS"}  # configs, not constants
 
 
-@pytest.mark.parametrize("name", sorted(_constants(synthetic)))
+@pytest.mark.parametrize("name", sorted(_constants(generation)))
 def test_corpus_key_follows_the_constants(monkeypatch, name):
-    key, value = synthetic.corpus_key(SMALL), getattr(synthetic, name)
-    monkeypatch.setattr(synthetic, name, (*value, "more") if isinstance(value, tuple) else value + 1)
+    key, value = synthetic.corpus_key(SMALL), getattr(generation, name)
+    monkeypatch.setattr(generation, name, (*value, "more") if isinstance(value, tuple) else value + 1)
     assert key != synthetic.corpus_key(SMALL)
 
 
 def test_corpus_key_knows_every_constant_of_the_world():
-    assert _constants(synthetic_world) <= _constants(synthetic)
+    assert _constants(worlds) <= _constants(generation)
 
 
 def test_impossible_configs_are_refused():

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from msa_jax import cli
+from msa_jax.corpora import CORPORA, SPLITS
 from msa_jax.data import datasets
-from msa_jax.data.__main__ import main
-from msa_jax.data.corpora import CORPORA, SPLITS
+from msa_jax.inspect.command import main
 from tests.conftest import make_words_folder
 from tests.data.small_files import ur_funny_folder
 

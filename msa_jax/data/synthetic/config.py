@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from msa_jax.data.corpora import SPLITS
-from msa_jax.data.synthetic_tasks import TASKS
-from msa_jax.data.synthetic_world import CHANNELS
+from msa_jax.corpora import SPLITS
+from msa_jax.data.synthetic.tasks import TASKS
+from msa_jax.data.synthetic.worlds import CHANNELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SyntheticConfig:
       audio_noise, vision_noise: noise levels of a stream, one drawn per clip.
       valence_noise, marker_noise: noise of the two channels at level 1; the marker itself is -1 or 1.
       annotator_sd: of one annotator's impression, before it is rounded to a whole number.
-      task: what the labels are, one of `msa_jax.data.synthetic_tasks.TASKS`.
+      task: what the labels are, one of `msa_jax.data.synthetic.tasks.TASKS`.
       text_width: width of the text features, a fixed random vector for each word; 0 for none.
     """
 

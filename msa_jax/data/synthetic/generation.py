@@ -1,27 +1,4 @@
-"""A seeded corpus of the shape of CMU-MOSI whose hidden truth is known.
-
-A clip has a hidden sentiment, and its words mean something near it. A word of the made-up language shows
-what is meant or, in ironic spans, the opposite. A row of audio or vision shows what its word means, faintly,
-and whether the word is ironic, plainly; it may come some words late, or be dead (silent, occluded). So words
-must be bound to their own rows: neither text alone nor a clip's averages tell the sentiment. Annotators add
-noise to it.
-
-The best possible predictor, told all but the hidden facts, scores on 2000 clips of the default config (± one
-standard error; "sentiment" errs by the annotators' noise alone; each measure gets the prediction that is best
-for it; Acc-2 leaves out neutral clips) as `python -m msa_jax.data.floor` prints:
-
-    told                            mae            mse           corr           acc7      acc2_non0
-    text, audio, vision   0.426 ± 0.008          0.306          0.939           58.9           92.0
-    text, audio           0.456 ± 0.010          0.398          0.920           57.8           91.1
-    text, vision          0.437 ± 0.009          0.348          0.931           58.7           90.9
-    text                  0.946 ± 0.025          1.872          0.528           45.7           71.1
-    audio, vision         1.010 ± 0.017          1.589          0.623           30.8           74.0
-    audio                 1.161 ± 0.018          1.993          0.482           26.7           66.5
-    vision                1.132 ± 0.018          1.910          0.513           26.2           68.0
-    sentiment             0.258 ± 0.005          0.107          0.979           72.9           96.1
-
-The generative constants were chosen on the corpus of seed 0; the default is another seed.
-"""
+"""Generation of the clips of a synthetic corpus, with their hidden truth."""
 
 import dataclasses
 import hashlib
@@ -31,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from msa_jax.data import synthetic_tasks, synthetic_world
-from msa_jax.data.corpora import SPLITS
+from msa_jax.corpora import SPLITS
 from msa_jax.data.example import Example, no_features
-from msa_jax.data.synthetic_config import PRESETS, SyntheticConfig
-from msa_jax.data.synthetic_world import (
+from msa_jax.data.synthetic import tasks, worlds
+from msa_jax.data.synthetic.config import SyntheticConfig
+from msa_jax.data.synthetic.worlds import (
     CHANNELS,
     COLUMN_NOISE,
     ENERGY,
@@ -49,8 +26,6 @@ from msa_jax.data.synthetic_world import (
     VALENCE,
     World,
 )
-
-__all__ = ["PRESETS", "Facts", "SyntheticConfig", "corpus_key", "generate", "transition", "world"]
 
 VERSION = 1  # goes into `corpus_key`: raise it when other code makes other clips of the same config
 ANNOTATORS = 5  # their mean lies on a grid of 0.2, as MOSI's labels do
@@ -104,7 +79,7 @@ def _shown(dead_rows: np.ndarray, lag: int) -> np.ndarray:
 
 def world(config: SyntheticConfig) -> World:
     """The lexicon and the feature columns of `config`."""
-    return synthetic_world.draw(config.seed, config.audio_width, config.vision_width, config.text_width)
+    return worlds.draw(config.seed, config.audio_width, config.vision_width, config.text_width)
 
 
 def transition(rate: float, length: float) -> tuple[float, float]:
@@ -184,7 +159,7 @@ def _split(config: SyntheticConfig, index: int, first_video: int) -> tuple[list[
     audio = _stream(config, here.audio, config.audio_noise, *shared)
     vision = _stream(config, here.vision, config.vision_noise, *shared)
     ratings = sentiment[:, None] + config.annotator_sd * rng.standard_normal((count, ANNOTATORS))
-    label = synthetic_tasks.labels(config.task, np.clip(np.rint(ratings), -LIMIT, LIMIT).sum(1) / ANNOTATORS)
+    label = tasks.labels(config.task, np.clip(np.rint(ratings), -LIMIT, LIMIT).sum(1) / ANNOTATORS)
 
     examples, facts = [], []
     for i, n in enumerate(lengths):
@@ -236,5 +211,5 @@ def corpus_key(config: SyntheticConfig) -> str:
     """Names the corpus of `config`: 16 hexadecimal digits that change with it and every module constant."""
     words = (LIMIT, STEP, POLARITIES.tolist(), FILLERS, SYNONYMS)
     rows = (VALENCE, MARKER, ENERGY, SPEAKER, CHANNELS, ENERGY_ON, COLUMN_NOISE)
-    content = [VERSION, SPLITS, ANNOTATORS, words, rows, synthetic_tasks.BANDS, dataclasses.asdict(config)]
+    content = [VERSION, SPLITS, ANNOTATORS, words, rows, tasks.BANDS, dataclasses.asdict(config)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -11,10 +11,10 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
-from msa_jax.data.corpora import CORPORA, SPLITS
-from msa_jax.data.inspection import BATCH, Inspection
-from msa_jax.data.scan import KEPT, PERCENTILES, Finding
+from msa_jax.corpora import CORPORA, SPLITS
 from msa_jax.files import finite
+from msa_jax.inspect.inspection import BATCH, Inspection
+from msa_jax.inspect.scan import KEPT, PERCENTILES, Finding
 
 _BAR = 24  # characters of the longest bar
 _NAME = 40  # characters of the longest id shown

@@ -1,0 +1,150 @@
+"""The command that tells what a feature file is: `python -m msa_jax.data --help`."""
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msa_jax.corpora import CORPORA
+from msa_jax.errors import UserError, exit_code
+
+if TYPE_CHECKING:
+    from msa_jax.inspect.inspection import Inspection
+
+_DESCRIPTION = """\
+Tells what a feature file holds, without training: its format, which corpus it
+seems to be, clips, lengths, labels, what is wrong with it, what its splits
+share, and the command that trains on it. The file is never changed.
+"""
+_EXAMPLES = """\
+examples:
+  python -m msa_jax.data aligned_50.pkl               what is in this file?
+  python -m msa_jax.data FOLDER/                      train.pkl, dev.pkl, ...
+  python -m msa_jax.data features.npz --split_name=A  one of several divisions
+  python -m msa_jax.data aligned_50.pkl --json        the same for a program
+  python -m msa_jax.data aligned_50.pkl --build       convert it now; training
+                                                      does so when it needs to
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command line; returns the exit code: 0, or 2 for what the user can mend."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return exit_code(lambda: _run(arguments), interrupted="interrupted", worded=_in_own_options)
+    except BrokenPipeError:  # of `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _in_own_options(message: str) -> str:
+    """The messages speak of the training command's keys."""
+    return re.sub(
+        r"(--config\.)?\bdata\.(split_name|other_counts|context|cache|rows|bert_vocab)(=True)?",
+        r"--\2",
+        message,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m msa_jax.data",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("path", metavar="PATH", help="a feature file, or a folder of them")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument(
+        "--split_name", metavar="NAME", help="which division into splits to use, where the file has several"
+    )
+    parser.add_argument(
+        "--corpus",
+        choices=CORPORA,
+        metavar="NAME",
+        help=f"the corpus ({', '.join(CORPORA)}); default: a guess",
+    )
+    parser.add_argument(
+        "--context", action="store_true", help="UR-FUNNY: with the sentences before the punchline"
+    )
+    parser.add_argument(
+        "--rows",
+        choices=("tokens", "words", "stream"),
+        help="MMSA: what a row of audio and vision is; default: told by the counts of all clips",
+    )
+    parser.add_argument(
+        "--bert_vocab",
+        metavar="NAME",
+        help="MMSA: the vocabulary that made the BERT tokens; default: any at hand",
+    )
+    build = parser.add_argument_group("converting")
+    build.add_argument(
+        "--build", action="store_true", help="convert the file into the form that training reads"
+    )
+    build.add_argument(
+        "--cache", metavar="DIR", help="where to keep that; default: where training looks for it"
+    )
+    build.add_argument(
+        "--other_counts", action="store_true", help="convert even where the splits are not the official ones"
+    )
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    # Imported late: --help and a typo are answered at once.
+    from msa_jax import cli
+    from msa_jax.data.splits import Cut
+    from msa_jax.inspect import advice, report
+    from msa_jax.inspect.inspection import inspect
+    from msa_jax.progress import watched
+
+    options = {
+        name: value
+        for name in ("split_name", "context", "rows", "bert_vocab")
+        if (value := getattr(arguments, name))
+    }
+    reading = [f"--config.data.{name}={value}" for name, value in options.items()]
+    caching = [f"--config.data.cache={arguments.cache}"] if arguments.cache else []
+    cut = Cut(**cli.load_config("configs/crosssent_mosi.py")[0].data.cut)
+    found = inspect(
+        arguments.path,
+        cut=cut,
+        corpus=arguments.corpus,
+        watch=lambda clips: watched(clips, "reading", "clip"),
+        **options,
+    )
+    found = dataclasses.replace(found, notes=[_in_own_options(note) for note in found.notes])
+    train, predict = advice.training(found, [*reading, *caching]), advice.prediction(found, reading)
+    if not arguments.json:
+        report.show(found, train, predict)
+    folder = None
+    if arguments.build:
+        with contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext():
+            folder = str(_build(found, [*reading, *caching], arguments.other_counts))
+        if not arguments.json:
+            print(f"\nBuilt\n  {folder}")
+    if arguments.json:
+        following = report.command(train or predict) if train or predict else None
+        print(report.as_json(found, next=following, built=folder))
+    sys.stdout.flush()
+
+
+def _build(found: "Inspection", overrides: list[str], other_counts: bool) -> Path:
+    """Converts as the training command would, so that it finds the build; returns where it lies."""
+    from msa_jax import cli, setup
+    from msa_jax.inspect import advice
+
+    if found.corpus is None:
+        raise UserError(f"{found.path}: {found.refusal}; name its corpus with --corpus")
+    # What is refused is tried as well: it is the build that says what to do about it.
+    train = advice.training(dataclasses.replace(found, refusal=""), overrides)
+    if not train:
+        raise UserError(f"{found.path}: has neither words nor features of the text, and cannot be trained on")
+    # That the suggested command accepts other counts does not mean that the user has.
+    config = cli.parse([*train, f"--config.data.other_counts={other_counts}"]).config
+    return setup.open_corpus(config).folder
