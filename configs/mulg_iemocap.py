@@ -2,8 +2,8 @@
 
     python -m msa_jax.main --config=configs/mulg_iemocap.py --config.data.path=FILE
 
-Takes a file in MMSA's form with text features and four labels a clip, in the order of corpora.EMOTIONS
-(MulT's iemocap_data.pkl is not read yet). The paper reports accuracies of 90.6, 86.2, 87.0 and 72.5; nobody
+Takes MulT's iemocap_data.pkl, or a file in MMSA's form with text features and four labels a clip, in the
+order of `msa_jax.corpora.EMOTIONS`. The paper reports accuracies of 90.6, 86.2, 87.0 and 72.5; nobody
 has measured this implementation on this corpus yet. Without a data path it runs `mulg_synthetic_iemocap.py`
 instead and says so.
 """

@@ -66,12 +66,11 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
             "name the file's corpus, as in --config.data.corpus=mosi"
         )
     if path:
-        cut = Cut(**config.data.cut)
         return datasets.load(
             corpus,
             path,
             cache=cache,
-            cut=cut,
+            cut=Cut(**config.data.cut),
             text_features=config.text.encoder == FEATURES,
             **reading(config),
             other_counts=config.data.other_counts,
