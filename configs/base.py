@@ -62,6 +62,9 @@ def common() -> ConfigDict:
     c.data.lowercase = False  # lower the case of the text before it is tokenised
     c.data.buckets = 4  # lengths of text, audio and vision that batches are padded to; each is compiled once
     c.data.threads = 2  # that make batches ahead of time
+    c.data.seed = placeholder(
+        int
+    )  # of the order of batches, for several seeds that share it; None: that of the run
     c.data.cut = ConfigDict()  # how a file without (all) splits is cut, by video
     c.data.cut.seed = 0
     c.data.cut.folds = 5  # groups of videos; one is the test split

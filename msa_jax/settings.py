@@ -34,6 +34,7 @@ CHOICES: dict[str, Sequence[Any]] = {
 AT_LEAST = {
     "seed": 0,
     "data.cut.seed": 0,
+    "data.seed": 0,
     "text.scratch.vocab_size": 30,
     "text.scratch.hidden_size": 1,
     "text.scratch.num_layers": 1,
@@ -128,7 +129,7 @@ def _check(flat: dict[str, Any]) -> None:
             hint = f"; did you mean {close[0]}?" if close else ""
             raise UserError(f"--config.{key}: {flat[key]!r} is not one of {', '.join(names)}{hint}")
     for key, least in AT_LEAST.items():
-        if key in flat and not flat[key] >= least:
+        if flat.get(key) is not None and not flat[key] >= least:
             raise UserError(f"--config.{key}: {flat[key]} is less than {least}")
     modalities = flat["data.modalities"]
     if not modalities or not set(modalities) <= set(MODALITIES):
@@ -245,6 +246,8 @@ def to_config(stored: dict) -> ConfigDict:
             if config.data.get(key) is None:  # of before there was such a key, too
                 config.data[key] = placeholder(str)
         config.data.special_rows = config.data.get("special_rows", False)
+        if config.data.get("seed") is None:
+            config.data.seed = placeholder(int)
         check(config)
     except (KeyError, AttributeError, TypeError):
         raise UserError("the stored config.json is no config of this library") from None

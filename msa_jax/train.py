@@ -144,7 +144,8 @@ def train(
       UserError: when the loss or its gradient is not finite; names the step and the last good checkpoint.
     """
     train_split, valid_split = splits["train"], splits["valid"]
-    plan = BatchPlan(train_split.lengths, buckets, config.batch_size, epochs=config.epochs, seed=config.seed)
+    seed = config.seed if config.data.seed is None else config.data.seed
+    plan = BatchPlan(train_split.lengths, buckets, config.batch_size, epochs=config.epochs, seed=seed)
     state, rate = make_state(config, model, params, plan, modalities)
     data = batches(train_split, plan, train_split.statistics, threads=config.data.threads)
     progress = {"best_epoch": -1, "best_value": None, "seconds": 0.0, "data": None}

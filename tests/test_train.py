@@ -303,3 +303,21 @@ def test_golden_first_step(tiny_overrides, tmp_path):
     first = lines(tmp_path / "run")[0]
     assert first["loss"] == pytest.approx(1.21586, rel=1e-3)
     assert first["grad_norm"] == pytest.approx(38.7657, rel=1e-3)
+
+
+@pytest.mark.parametrize(("overrides", "expected"), [([], 3), (["--config.data.seed=11"], 11)])
+def test_the_order_of_batches_can_have_a_seed_of_its_own(
+    tiny_overrides, tmp_path, monkeypatch, overrides, expected
+):
+    """Runs of several seeds can share a plan, and with it shapes and clips of each step."""
+
+    class Planned(Exception):
+        pass
+
+    def plan(*args, seed, **kwargs):
+        raise Planned(seed)
+
+    monkeypatch.setattr(train, "BatchPlan", plan)
+    with pytest.raises(Planned) as planned:
+        run.train_and_evaluate(config_with([*tiny_overrides, *overrides]), tmp_path / "run")
+    assert planned.value.args == (expected,)

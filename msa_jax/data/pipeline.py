@@ -11,7 +11,7 @@ import grain
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from msa_jax.corpora import STREAMS
+from msa_jax.corpora import MODALITIES, STREAMS
 from msa_jax.data import time_line
 from msa_jax.data.plan import BatchPlan, Lengths
 from msa_jax.data.preprocessing import Preprocessing, Statistics
@@ -50,6 +50,7 @@ class Split:
       words: per clip and step of the text, the word that it came from; -1 on special tokens. For text
         features the step itself.
       labels: [N], or [N, K], float32, NaN where the source has none.
+      unimodal_labels: [N, 3] float32, those by text, audio and vision alone, NaN where the source has none.
       lengths: [N, 3] steps of each clip's text, audio and vision, after the text's cut.
       routes: per clip, how the rows of audio and vision reach the tokens; see `time_line.route`.
     """
@@ -71,7 +72,7 @@ class Split:
         self.words: list[np.ndarray] = []
         self.tokens: list[np.ndarray] = []
         self.routes: list[str] = []
-        labels, lengths = [], []
+        labels, unimodal, lengths = [], [], []
         for start in range(0, len(source), SCAN_CLIPS):
             clips = source.__getitems__(range(start, min(start + SCAN_CLIPS, len(source))))
             for clip in clips:
@@ -80,6 +81,8 @@ class Split:
                 self.words.append(words)
                 self.ids.append(clip["id"])
                 labels.append(clip["label"])
+                given = clip["unimodal_labels"]
+                unimodal.append(given if len(given) else np.full(len(MODALITIES), np.nan))
                 lengths.append(self._lengths(clip, len(self._cut(words))))
                 self.routes.append(time_line.route(clip, tokens, how))
             for m in STREAMS if measure else ():
@@ -87,6 +90,7 @@ class Split:
                 if rows:
                     scalers[m].partial_fit(np.concatenate(rows).astype(np.float64))
         self.labels = np.array(labels, np.float32)
+        self.unimodal_labels = np.array(unimodal, np.float32).reshape(-1, len(MODALITIES))
         self.lengths = np.array(lengths, int).reshape(-1, 3)
         self.statistics = Statistics.identity(how.widths)
         for m, scaler in scalers.items():
@@ -146,7 +150,9 @@ class Split:
         Returns:
           `text` [B, T] int32 ids or [B, T, d_t] float32 features, `audio` [B, A, d_a] and `vision`
           [B, V, d_v] float32, `text_mask` [B, T], `audio_mask` [B, A], `vision_mask` [B, V] bool, `label`
-          [B] or [B, K] float32, `mask` [B] bool, `index` [B] int32 (-1 on padding).
+          [B] or [B, K] float32, `mask` [B] bool, `index` [B] int32 (-1 on padding); where the split has
+          labels by modality also `label_text`, `label_audio` and `label_vision` [B] float32, NaN where a
+          clip has none.
         """
         how, B = self._how, batch_size
         out: dict[str, np.ndarray] = {
@@ -160,6 +166,10 @@ class Split:
             out[m] = np.zeros((B, length, how.widths[m]), np.float32)
             out[f"{m}_mask"] = np.zeros((B, length), bool)
         out["label"][: len(rows)] = self.labels[rows]
+        if not np.isnan(self.unimodal_labels).all():
+            for m, values in zip(MODALITIES, self.unimodal_labels[rows].T, strict=True):
+                out[f"label_{m}"] = np.full(B, np.nan, np.float32)
+                out[f"label_{m}"][: len(rows)] = values
         out["index"][: len(rows)] = rows
         streams = [m for m in STREAMS if m in how.modalities]
         fetch = streams or (how.text_width and "text" in how.modalities)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from msa_jax.data import align
-from msa_jax.data.example import no_tokens
+from msa_jax.data.example import no_tokens, no_unimodal_labels
 from msa_jax.data.pipeline import Clips, Share, Split, batches
 from msa_jax.data.plan import BatchPlan, choose_buckets
 from msa_jax.data.preprocessing import Preprocessing, Statistics
@@ -35,6 +35,7 @@ def clip(i, text, *, aligned=True, audio=True, seed=0, features=0):
         "aligned": aligned,
         "tokens": no_tokens(),
         "token_words": no_tokens(),
+        "unimodal_labels": no_unimodal_labels(),
         "label": float(i),
     }
 
@@ -255,3 +256,22 @@ def test_memory_does_not_grow_with_the_features(tokenizer):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.2 * 2000 * 500 * 100 * 4
+
+
+def test_labels_by_modality_reach_the_batch(tokenizer):
+    clips = [clip(i, text) for i, text in enumerate(TEXTS)]
+    clips[0]["unimodal_labels"] = np.array([0.2, -0.4, 0.6])
+    clips[2]["unimodal_labels"] = np.array([1.0, np.nan, -1.0])
+    split = Split(Clips(clips), tokenizer, HOW)
+    batch = split.batch(np.array([2, 1, 0]), (12, 12, 12), 4, split.statistics)
+    for m, values in {
+        "text": [1, np.nan, 0.2],
+        "audio": [np.nan, np.nan, -0.4],
+        "vision": [-1, np.nan, 0.6],
+    }.items():
+        assert batch[f"label_{m}"].dtype == np.float32
+        np.testing.assert_allclose(batch[f"label_{m}"], [*values, np.nan], rtol=1e-6)
+    without = Split(Clips([clip(0, TEXTS[0])]), tokenizer, HOW)
+    assert not any(
+        key.startswith("label_") for key in without.batch(np.array([0]), (12, 12, 12), 1, split.statistics)
+    )
