@@ -7,11 +7,9 @@ letters, so that few texts are enough to learn both, and with them where the wor
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tokenizers import normalizers, pre_tokenizers
-
-from msa_jax.text.tokenizer import words_of
 
 
 class Clip:
@@ -21,22 +19,20 @@ class Clip:
       ids: of its tokens, without special tokens.
       cut: whether the ids may end before the text does.
       units, letters, words: the units as written, their letters in lower case and without accents, and the
-        word that each is of, an index into `words_of`.
-      single: whether each unit is one piece.
+        word that each is of, an index into the words.
     """
 
-    def __init__(self, text: str, ids: Sequence[int], cut: bool) -> None:
-        self.ids = tuple(int(i) for i in ids)
-        self.cut = cut  # the ids may end before the text
-        self.units: list[str] = []  # as written
-        self.letters: list[str] = []  # in lower case and without accents
-        self.words: list[int] = []  # the word of each unit
-        for place, word in enumerate(words_of(text)):
+    def __init__(self, words: Sequence[str], ids: Sequence[int], cut: bool) -> None:
+        """Cuts the words of a text into units."""
+        self.ids, self.cut = tuple(ids), cut
+        self.units: list[str] = []
+        self.letters: list[str] = []
+        self.words: list[int] = []
+        for place, word in enumerate(words):
             units, letters = _units(word)
             self.units += units
             self.letters += letters
             self.words += [place] * len(units)
-        self.single = len(self.ids) == len(self.units) and not cut  # a piece a unit
 
 
 _normalise = normalizers.BertNormalizer(lowercase=False, strip_accents=False).normalize_str
@@ -62,40 +58,64 @@ class PieceVocabulary:
       letters: of an id, its letters.
       pieces: of a unit, its ids.
       wild: ids that stand for more than one unit ([UNK]).
+      sizes: of a word, how many units it has.
+      news: ids of which something has become known; whoever looks at it empties it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, words: Iterable[str]) -> None:
+        """Knows nothing yet but the units of all words that will come."""
+        self.sizes = {word: len(_units(word)[0]) for word in words}
+        self.news: set[int] = set()
+        self._read: set[str] = set()  # words of which each unit is one piece
+        self._spelt: dict[str, tuple[int, ...]] = {}  # the ids of words of which all units are known
         self.begins: dict[int, bool] = {}
         self.letters: dict[int, str] = {}
         self.pieces: dict[str, tuple[int, ...]] = {}
         self.wild: set[int] = set()
 
-    def spell(self, piece: int, letters: str) -> bool:
-        """Takes note of an id's letters; True where that is news."""
+    def spell(self, piece: int, letters: str) -> None:
+        """Takes note of an id's letters."""
         if piece in self.wild or self.letters.get(piece) == letters:
-            return False
+            return
         if piece in self.letters:
             self.wild.add(piece)
             del self.letters[piece]
         else:
             self.letters[piece] = letters
-        return True
+        self.news.add(piece)
 
-    def read(self, clip: Clip) -> None:
+    def read(self, words: Sequence[str], ids: Sequence[int]) -> None:
         """Takes over a text of which each unit is one piece."""
-        for piece, unit, letters in zip(clip.ids, clip.units, clip.letters, strict=True):
-            self.begins[piece] = True
-            self.pieces[unit] = (piece,)
-            self.spell(piece, letters)
+        if self._read.issuperset(words):
+            return
+        at = 0
+        for word in words:
+            for unit, letters in zip(*_units(word), strict=True):
+                self.begins[ids[at]] = True
+                self.pieces[unit] = (ids[at],)
+                self.spell(ids[at], letters)
+                at += 1
+        self._read.update(words)
 
-    def counts(self, clip: Clip) -> list[int] | None:
-        """How many pieces each unit of a text has; None where not all are known, or they are not its ids."""
-        parts = [self.pieces.get(unit) for unit in clip.units]
+    def counts(self, words: Sequence[str], ids: Sequence[int], *, cut: bool) -> list[int] | None:
+        """How many pieces each word of a text has; None where not all are known, or they are not its ids.
+
+        Args:
+          words, ids: the text and its content ids.
+          cut: whether the ids may end before the text does.
+        """
+        parts = [self._spelt.get(word) or self._spelling(word) for word in words]
         if None in parts:
             return None
-        ids = tuple(itertools.chain.from_iterable(parts))
-        same = ids[: len(clip.ids)] == clip.ids if clip.cut else ids == clip.ids
-        return [len(part) for part in parts] if same else None
+        made = list(itertools.chain.from_iterable(parts))
+        return [len(part) for part in parts] if (made[: len(ids)] if cut else made) == ids else None
+
+    def _spelling(self, word: str) -> tuple[int, ...] | None:
+        parts = [self.pieces.get(unit) for unit in _units(word)[0]]
+        if None in parts:
+            return None
+        self._spelt[word] = tuple(itertools.chain.from_iterable(parts))
+        return self._spelt[word]
 
     def fits(self, letters: str, ids: tuple[int, ...], cut: bool) -> bool:
         """Whether ids may be those of a new unit, or of its beginning where the text is cut after them."""
@@ -134,6 +154,7 @@ class PieceVocabulary:
         ((piece, found),) = possible
         self.wild = {piece}
         del self.letters[piece]
+        self.news.add(piece)
         return found
 
     def _ways(self, clip: Clip) -> Spans | None:
@@ -161,9 +182,9 @@ class PieceVocabulary:
             if self.fits(letters, clip.ids[start:end], clip.cut and end == n)
         ]
 
-    def learn(self, clip: Clip, ways: Spans) -> tuple[bool, bool]:
-        """Takes over what all ways agree on; (whether that is news, whether there is only one way)."""
-        news, single = False, True
+    def learn(self, clip: Clip, ways: Spans) -> bool:
+        """Takes over what all ways agree on; whether there is only one way."""
+        single = True
         begins: set[int] = set()
         continues: set[int] = set()
         for k, ends in enumerate(ways):
@@ -174,18 +195,19 @@ class PieceVocabulary:
             elif ends:
                 ((start, (end,)),) = ends.items()
                 if not (clip.cut and end == len(clip.ids)):
-                    news |= self._take(clip.units[k], clip.letters[k], clip.ids[start:end])
+                    self._take(clip.units[k], clip.letters[k], clip.ids[start:end])
         for places, kind in ((begins - continues, True), (continues - begins, False)):
             for place in places:
                 if clip.ids[place] not in self.begins and clip.ids[place] not in self.wild:
                     self.begins[clip.ids[place]] = kind
-                    news = True
-        return news, single
+                    self.news.add(clip.ids[place])
+        return single
 
-    def _take(self, unit: str, letters: str, ids: tuple[int, ...]) -> bool:
+    def _take(self, unit: str, letters: str, ids: tuple[int, ...]) -> None:
         if unit in self.pieces or (len(ids) == 1 and ids[0] in self.wild):
-            return False
+            return
         self.pieces[unit] = ids
+        self.news.update(ids)
         unknown = [place for place, i in enumerate(ids) if i not in self.letters]
         if len(unknown) == 1:
             before, after = (
@@ -193,4 +215,3 @@ class PieceVocabulary:
             )
             if letters.startswith(before) and letters.endswith(after):
                 self.spell(ids[unknown[0]], letters[len(before) : len(letters) - len(after)])
-        return True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from msa_jax.text.piece_vocabulary import Clip, PieceVocabulary, Spans
+from msa_jax.text.tokenizer import words_of
 
 _REPEATED = 0.9  # share of continuing tokens that must repeat the row before them for rows to be evidence
 _SAMPLE = 256  # texts that tell whether rows are repeated
@@ -38,46 +39,55 @@ def learn_words(
       word, `UNKNOWN` throughout where no way leads through the text; the number of texts of which the
       likeliest way was taken; and of those that are unsolved.
     """
-    clips = [Clip(*clip) for clip in zip(texts, ids, cut, strict=True)]
-    known = PieceVocabulary()
-    words: list[np.ndarray | None] = [None] * len(clips)
+    spoken = [words_of(text) for text in texts]
+    wanted = [part.tolist() for part in ids]
+    known = PieceVocabulary(set().union(*spoken))
+    words: list[np.ndarray | None] = [None] * len(texts)
     left = []
-    for k, clip in enumerate(clips):
-        if clip.ids:
-            known.begins[clip.ids[0]] = True
-        if clip.single:
-            known.read(clip)
-            words[k] = np.array(clip.words, np.int32)
-        else:
+    for k, (said, content) in enumerate(zip(spoken, wanted, strict=True)):
+        if content:
+            known.begins[content[0]] = True
+        counts = [known.sizes[word] for word in said]
+        if cut[k] or sum(counts) != len(content):
             left.append(k)
-    several: dict[int, Spans] = {}
-    news = True
-    while news and left:
-        news, waiting = False, []
+            continue
+        known.read(said, content)
+        words[k] = _places(counts)
+    several: dict[int, tuple[Clip, Spans]] = {}
+    news: set[int] | None = None  # ids; at first everything is new
+    while left and news != set():
+        known.news, waiting = set(), []
         for k in left:
-            several.pop(k, None)
-            if (counts := known.counts(clips[k])) is not None:
-                words[k] = np.repeat(np.array(clips[k].words, np.int32), counts)[: len(clips[k].ids)]
-                continue
-            if (ways := known.ways(clips[k])) is None:
-                continue
-            new, single = known.learn(clips[k], ways)
-            news |= new
-            if single:
-                words[k] = _likeliest(clips[k], ways, lambda letters, pieces: 0.0, None)
-            else:
-                several[k] = ways
+            if k in several and news.isdisjoint(wanted[k]):
                 waiting.append(k)
-        left = waiting
+                continue
+            several.pop(k, None)
+            if (counts := known.counts(spoken[k], wanted[k], cut=cut[k])) is not None:
+                words[k] = _places(counts)[: len(wanted[k])]
+                continue
+            clip = Clip(spoken[k], wanted[k], cut[k])
+            if (ways := known.ways(clip)) is None:
+                continue
+            if known.learn(clip, ways):
+                words[k] = _likeliest(clip, ways, lambda letters, pieces: 0.0, None)
+            else:
+                several[k] = clip, ways
+                waiting.append(k)
+        left, news = waiting, known.news
     trusted = repeats is not None and _rows_repeat(words, repeats)
     likely = _likelihood(known)
-    for k, ways in several.items():
-        words[k] = _likeliest(clips[k], ways, likely, repeats(k) if trusted else None)
+    for k, (clip, ways) in several.items():
+        words[k] = _likeliest(clip, ways, likely, repeats(k) if trusted else None)
     found = [
-        np.full(len(c.ids), UNKNOWN, np.int32) if w is None else w for c, w in zip(clips, words, strict=True)
+        np.full(len(i), UNKNOWN, np.int32) if w is None else w for i, w in zip(wanted, words, strict=True)
     ]
-    unsolved = sum(w is None and len(c.ids) > 0 for c, w in zip(clips, words, strict=True))
+    unsolved = sum(w is None and len(i) > 0 for i, w in zip(wanted, words, strict=True))
     return found, len(several), unsolved
+
+
+def _places(counts: Sequence[int]) -> np.ndarray:
+    """The word of each piece, where the words have so many."""
+    return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
 
 def _likelihood(known: PieceVocabulary) -> Callable[[int, int], float]:
