@@ -142,7 +142,12 @@ def open_built(folder: str | Path) -> Built:
         raise UserError(f"{folder}: not a complete build of a corpus; delete it and build it again") from None
     if version != VERSION:
         raise UserError(f"{folder}: built by version {version} of the builder, not {VERSION}; build it again")
-    return Built(folder=folder, **facts)
+    try:
+        return Built(folder=folder, **facts)
+    except TypeError:
+        raise UserError(
+            f"{folder}: not a complete build of this version; delete it and build it again"
+        ) from None
 
 
 def find_built(corpus: str, cache: str | Path, *, text_features: bool = False) -> list[Built]:

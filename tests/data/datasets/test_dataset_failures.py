@@ -86,3 +86,13 @@ def test_builds_of_another_version_are_ignored(source, cache):
     assert datasets.find_built("mosi", cache) == []
     with pytest.raises(UserError, match=r"built by version 0\.0\.1"):
         datasets.open_built(folder)
+
+
+def test_builds_that_lack_a_fact_are_ignored(source, cache):
+    folder = _load(source, cache).folder
+    facts = json.loads((folder / "source.json").read_text())
+    del facts["rows"]
+    (folder / "source.json").write_text(json.dumps(facts))
+    assert datasets.find_built("mosi", cache) == []
+    with pytest.raises(UserError, match="not a complete build of this version"):
+        datasets.open_built(folder)
