@@ -1,11 +1,15 @@
 """The same clips as MMSA's token rows and as word rows: what the program says, and equal training."""
 
+import dataclasses
 import json
 import pickle
 
 import numpy as np
 import pytest
 
+from msa_jax.data import readers, synthetic
+from msa_jax.data.pipeline import Clips, Split
+from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.inspect.command import main as inspect_main
 from msa_jax.main import main
 from msa_jax.text import train_tokenizer
@@ -71,6 +75,46 @@ def test_token_rows_and_word_rows_train_the_same_model(both, tmp_path, capsys):
     assert json.loads((tmp_path / "by_word/results.json").read_text())["rows"] is None
     (sidecar,) = (s for s in (tmp_path / "cache").glob("mosi-*/source.json") if "aligned_50" in s.read_text())
     assert json.loads(sidecar.read_text())["rows"] == READ
+
+
+def test_embedded_clips_as_token_rows_and_word_rows_make_equal_batches(tmp_path):
+    """All 2199 clips of the short embedded corpus; before standardisation, to the bit."""
+    clips = synthetic.generate(synthetic.PRESETS["synthetic_short"])[0]
+    tokenizer = train_tokenizer([clip.text for clip in clips if clip.split == "train"], 150)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    widths = {"audio": clips[0].audio.shape[1], "vision": clips[0].vision.shape[1]}
+    read = {}
+    for form in ("words", "tokens"):
+        whole = {}
+        for split in ("train", "valid", "test"):
+            part = [clip for clip in clips if clip.split == split]
+            arrays = {m: np.zeros((len(part), 50, d)) for m, d in widths.items()}
+            arrays["raw_text"] = np.array([clip.text for clip in part])
+            arrays["id"] = np.array([f"{clip.video}$_${k}" for k, clip in enumerate(part)])
+            arrays["regression_labels"] = np.array([clip.label for clip in part])
+            bert = np.zeros((len(part), 3, 50), np.int64)
+            for k, clip in enumerate(part):
+                ids, words = tokenizer.encode(clip.text)
+                bert[k, 0, : len(ids)], bert[k, 1, : len(ids)] = ids, 1
+                for m in widths:
+                    rows = getattr(clip, m)
+                    spread = np.where((words < 0)[:, None], 0, rows[words])
+                    values = rows if form == "words" else spread
+                    arrays[m][k, : len(values)] = values
+            whole[split] = arrays | ({"text_bert": bert} if form == "tokens" else {})
+        path = tmp_path / f"{form}.pkl"
+        path.write_bytes(pickle.dumps(whole, protocol=4))
+        source = readers.read(path)
+        assert source.reading.rows.startswith(
+            "words" if form == "words" else "BERT tokens, [CLS] and [SEP] zero"
+        )
+        how = Preprocessing(48, False, ("text", "audio", "vision"), widths)
+        split = Split(Clips([dataclasses.asdict(clip) for clip in source]), tokenizer, how)
+        read[form] = split.batch(np.arange(len(split)), (50, 50, 50), len(split), Statistics.identity(widths))
+    assert len(read["words"]["index"]) == len(clips) == 2199
+    assert (read["words"]["text_mask"].sum(1) - 2 > [len(c.text.split()) for c in clips]).any()
+    for name, values in read["words"].items():
+        np.testing.assert_array_equal(read["tokens"][name], values, err_msg=name)
 
 
 def test_another_tokenizer_gets_the_rows_through_words(both, tmp_path):

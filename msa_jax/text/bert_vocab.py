@@ -81,7 +81,7 @@ def find_words(
                     words[k] = learnt[k]
                 unsolved = sum(UNKNOWN in learnt[k] for k in missing)
                 note += f"; {len(missing)} clips have other ids"
-                note += f", and {unsolved} of these tokens of unknown words" if unsolved else ""
+                note += f", and {unsolved} of these have tokens of unknown words" if unsolved else ""
             return TokenWords(words, f"{note}.", unsolved)
         if name == bert_vocab:
             raise UserError(

@@ -166,7 +166,7 @@ def decide(
         return dataclasses.replace(best.rows, asked=asked is not None, **counts)
     if tokens is None or not len(used):
         return STREAM
-    seen = ", ".join(f"{found.ending} end as {found.rows} would" for found in found if found.ending)
+    seen = ", ".join(f"{other.ending} end as {other.rows} would" for other in found if other.ending)
     raise UnclearRows(
         f"{where}: it is not clear what the rows of audio and vision belong to (of {len(used)} clips "
         f"{seen or 'none end with the last token or word'}); say what they are by --config.data.rows=tokens, "

@@ -321,7 +321,7 @@ def test_a_vocabulary_that_explains_part_of_the_clips_is_used_for_these(tmp_path
     aligned_files.write(path, whole)
     first = _load(path, cache, encoder=str(vocabulary.parent))
     (note,) = first.notes
-    assert note.endswith("; 3 clips have other ids, and 2 of these tokens of unknown words.")
+    assert note.endswith("; 3 clips have other ids, and 2 of these have tokens of unknown words.")
     for _ in range(2):
         again = _load(path, cache, encoder=str(vocabulary.parent))
         assert (again.notes, again.open_words) == (first.notes, 2)
