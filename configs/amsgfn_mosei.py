@@ -6,14 +6,12 @@ Needs bert-base-uncased, from the Hugging Face hub or a local folder. The paper 
 Acc-7 54.32, Acc-2 84.36 (NN/N) and 86.52 (P/N); nobody has measured this implementation on this corpus yet.
 """
 
-from configs import amsgfn, base
-
-VARIANTS = amsgfn.VARIANTS
+from msa_jax.config import base
 
 
-def get_config(variant: str = ""):
+def get_config():
     """Settings that are all ours; the paper gives none."""
-    config = amsgfn.amsgfn()
+    config = base.config("amsgfn")
     config.data.corpus = "mosei"
     config.epochs = 20
-    return base.with_variant(config, variant, VARIANTS)
+    return config

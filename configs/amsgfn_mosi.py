@@ -4,16 +4,14 @@
 
 Needs bert-base-uncased, from the Hugging Face hub or a local folder. The paper reports MAE 0.699, Corr 0.803,
 Acc-7 48.02, Acc-2 84.35 (NN/N) and 86.27 (P/N); nobody has measured this implementation with it yet.
-Without a data path, and with no corpus built, the command runs `amsgfn_synthetic.py` instead and says so.
+Without a data path, and with no corpus built, the command runs `:synthetic` of this config and says so.
 """
 
-from configs import amsgfn, base
-
-VARIANTS = amsgfn.VARIANTS
+from msa_jax.config import base
 
 
-def get_config(variant: str = ""):
+def get_config():
     """Settings that are all ours; the paper gives none."""
-    config = amsgfn.amsgfn()
+    config = base.config("amsgfn")
     config.data.lowercase = True
-    return base.with_variant(config, variant, VARIANTS)
+    return config

@@ -6,14 +6,12 @@ Needs bert-base-chinese, from the Hugging Face hub or a local folder. The paper 
 Acc-5 43.15, Acc-2 80.46; nobody has measured this implementation on this corpus yet.
 """
 
-from configs import amsgfn, base
-
-VARIANTS = amsgfn.VARIANTS
+from msa_jax.config import base
 
 
-def get_config(variant: str = ""):
+def get_config():
     """Settings that are all ours; the paper gives none."""
-    config = amsgfn.amsgfn()
+    config = base.config("amsgfn")
     config.data.corpus = "sims"
     config.text.encoder = "bert-base-chinese"
-    return base.with_variant(config, variant, VARIANTS)
+    return config

@@ -1,6 +1,8 @@
-"""The keys that every config has, with what they mean. A model's own are in the file named after it.
+"""Common keys of every config, with what they mean, and the variants that every config has.
 
-A config file has `get_config(variant="")`, and `VARIANTS`: what each `:name` after its path changes.
+A config file has `get_config()`, which starts from `base.config("<model>")`: the common keys below, and the
+sections `model` and `loss`, made of the fields of that model's file. It may have `VARIANTS`: what each
+`:name` after its path changes, on top of what the model's file and this one say of that name.
 """
 
 from collections.abc import Mapping
@@ -9,15 +11,108 @@ from typing import Any
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-# What may be left out of any model; the others of its variants are its own ablations.
-SUBSETS: Mapping[str, Mapping[str, Any]] = {
+from msa_jax import models
+from msa_jax.data.synthetic import PRESETS
+from msa_jax.models import fields
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "text_only": {"data.modalities": ("text",)},
     "audio_only": {"data.modalities": ("audio",)},
     "vision_only": {"data.modalities": ("vision",)},
     "no_vision": {"data.modalities": ("text", "audio")},
     "no_audio": {"data.modalities": ("text", "vision")},
     "no_text": {"data.modalities": ("audio", "vision")},
+    # The embedded corpus in the shape of the config's own (see `apply`), and a small encoder from scratch,
+    # with one learning rate for all.
+    "synthetic": {
+        "epochs": 30,
+        "patience": 0,
+        "batch_size": 32,
+        "eval_batch_size": 128,
+        "data.buckets": 2,
+        "text.encoder": "scratch",
+        "optim.groups": ((".*", 1.0),),
+    },
+    # Widths and layers as small as they go, in the encoder from scratch and in the model: for tests, and for
+    # a first try in seconds.
+    "tiny": {
+        "epochs": 2,
+        "patience": 0,
+        "batch_size": 8,
+        "eval_batch_size": 32,
+        "data.buckets": 1,
+        "text.encoder": "scratch",
+        "text.scratch.vocab_size": 60,
+        "text.scratch.hidden_size": 16,
+        "text.scratch.num_layers": 2,
+        "text.scratch.num_heads": 2,
+        "text.scratch.intermediate_size": 16,
+        "optim.groups": ((".*", 1.0),),
+    },
 }
+
+
+def config(model: str) -> ConfigDict:
+    """A config of a model with every key at its default.
+
+    Args:
+      model: name of a file in `msa_jax.models`, or the dotted path of a module elsewhere.
+
+    Returns:
+      A config whose keys are fixed: one that is not there cannot be set by mistake.
+
+    Raises:
+      UserError: when there is no such model.
+    """
+    paper = models.find(model)
+    c = common()
+    c.model = paper.section()
+    c.loss = fields.section(paper.loss)
+    for key, value in paper.defaults.items():
+        set_key(c, key, value)
+    return c.lock()
+
+
+def apply(config: ConfigDict, name: str, own: Mapping[str, Mapping[str, Any]] | None = None) -> ConfigDict:
+    """Changes a config as a variant says: what is said here first, then the model's file, then the config's.
+
+    Args:
+      config: changed in place.
+      name: of the variant.
+      own: VARIANTS of the config's file.
+
+    Raises:
+      KeyError: when none of the three has a variant of that name.
+    """
+    sources = (VARIANTS, models.find(config.model.name).variants, own or {})
+    found = [source[name] for source in sources if name in source]
+    if not found:
+        raise KeyError(name)
+    if name == "synthetic" and config.data.corpus not in PRESETS:
+        made = f"synthetic_{config.data.corpus}"
+        config.data.corpus = made if made in PRESETS else "synthetic"
+    for changes in found:
+        for key, value in changes.items():
+            set_key(config, key, value)
+    return config
+
+
+def set_key(config: ConfigDict, key: str, value: Any) -> None:
+    """Sets a dotted key; a section may become None, and a key that is None may take a value.
+
+    Raises:
+      KeyError: when the config has no such key.
+    """
+    *path, leaf = key.split(".")
+    for part in path:
+        config = config[part]
+    if leaf not in config:
+        raise KeyError(key)
+    if isinstance(config[leaf], ConfigDict) and value is None:
+        with config.ignore_type():
+            config[leaf] = None
+    else:
+        config[leaf] = value
 
 
 def common() -> ConfigDict:
@@ -97,24 +192,3 @@ def common() -> ConfigDict:
     # (pattern, factor of the learning rate): of the first pattern found in a parameter's path.
     c.optim.groups = ((".*", 1.0),)
     return c
-
-
-def on_scratch(config: ConfigDict, corpus: str) -> ConfigDict:
-    """The config on an embedded corpus, with a small encoder from scratch and one rate for all."""
-    config.data.corpus = corpus
-    config.text.encoder = "scratch"
-    config.eval_batch_size = 128
-    config.data.buckets = 2
-    config.optim.groups = ((".*", 1.0),)
-    return config
-
-
-def with_variant(config: ConfigDict, variant: str, variants: Mapping[str, Mapping[str, Any]]) -> ConfigDict:
-    """The config, changed as `variants[variant]` says; "" changes nothing.
-
-    Raises:
-      KeyError: for a variant that is not there.
-    """
-    if variant:
-        config.update_from_flattened_dict(variants[variant])
-    return config

@@ -6,17 +6,15 @@ Needs roberta-base, from the Hugging Face hub or a local folder. The paper repor
 Acc-7 54.7, Acc-2 (P/N) 87.72; nobody has measured this implementation on this corpus yet.
 """
 
-from configs import base, crosssent
-
-VARIANTS = crosssent.VARIANTS
+from msa_jax.config import base
 
 
-def get_config(variant: str = ""):
+def get_config():
     """The paper's Tables 2 and 3, column MOSEI."""
-    config = crosssent.crosssent()
+    config = base.config("crosssent")
     config.data.corpus = "mosei"
     config.data.lowercase = True  # some releases shout; roberta-base is cased
     config.optim.learning_rate = 9.0e-6
     config.loss.mpr_weight = 0.40
     config.loss.eioi_weight = 0.05
-    return base.with_variant(config, variant, VARIANTS)
+    return config

@@ -6,14 +6,12 @@ Needs bert-base-chinese, from the Hugging Face hub or a local folder. The paper 
 Acc-5 43.54, Acc-3 62.36, Acc-2 80.41; nobody has measured this implementation on this corpus yet.
 """
 
-from configs import base, crosssent
-
-VARIANTS = crosssent.VARIANTS
+from msa_jax.config import base
 
 
-def get_config(variant: str = ""):
+def get_config():
     """The paper's Tables 2 and 3, column CH-SIMS."""
-    config = crosssent.crosssent()
+    config = base.config("crosssent")
     config.data.corpus = "sims"
     config.text.encoder = "bert-base-chinese"
     config.epochs = 35
@@ -21,4 +19,4 @@ def get_config(variant: str = ""):
     config.optim.learning_rate = 1.25e-5
     config.loss.mpr_weight = 0.70
     config.loss.eioi_weight = 0.07
-    return base.with_variant(config, variant, VARIANTS)
+    return config

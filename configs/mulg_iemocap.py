@@ -8,18 +8,16 @@ has measured this implementation on this corpus yet. Without a data path it runs
 instead and says so.
 """
 
-from configs import base, mulg
-
-VARIANTS = mulg.VARIANTS
+from msa_jax.config import base
 
 
-def get_config(variant: str = ""):
+def get_config():
     """The paper's Table 1, column IEMOCAP."""
-    config = mulg.mulg()
+    config = base.config("mulg")
     config.data.corpus = "iemocap"
     config.epochs = 50
     config.batch_size = 32
     config.model.text_dropout = 0.3
     config.model.attention_dropout = 0.2
     config.loss.task = "cross_entropy"
-    return base.with_variant(config, variant, VARIANTS)
+    return config

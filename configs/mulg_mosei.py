@@ -7,16 +7,14 @@ reports Acc-2 82.1, Acc-7 51.4, F1 82.4, Corr 0.704; nobody has measured this im
 yet.
 """
 
-from configs import base, mulg
-
-VARIANTS = mulg.VARIANTS
+from msa_jax.config import base
 
 
-def get_config(variant: str = ""):
+def get_config():
     """The paper's Table 1, column MOSEI."""
-    config = mulg.mulg()
+    config = base.config("mulg")
     config.data.corpus = "mosei"
     config.epochs = 50
     config.batch_size = 16
     config.model.text_dropout = 0.3
-    return base.with_variant(config, variant, VARIANTS)
+    return config

@@ -6,15 +6,13 @@ Needs bert-base-uncased, from the Hugging Face hub or a local folder. The paper 
 Acc-7 55.39, Acc-2 85.04 (NN/N) and 86.27 (P/N); nobody has measured this implementation on this corpus yet.
 """
 
-from configs import base, tecafn
-
-VARIANTS = tecafn.VARIANTS
+from msa_jax.config import base
 
 
-def get_config(variant: str = ""):
+def get_config():
     """The paper's settings, column MOSEI."""
-    config = tecafn.tecafn()
+    config = base.config("tecafn")
     config.data.corpus = "mosei"
     config.batch_size = 64
     config.model.p = 0.4
-    return base.with_variant(config, variant, VARIANTS)
+    return config

@@ -4,17 +4,15 @@
 
 Needs bert-base-uncased, from the Hugging Face hub or a local folder. The paper reports MAE 0.684, Corr 0.800,
 Acc-7 47.81, Acc-2 84.99 (NN/N) and 86.89 (P/N); nobody has measured this implementation with it yet.
-Without a data path, and with no corpus built, the command runs `tecafn_synthetic.py` instead and says so.
+Without a data path, and with no corpus built, the command runs `:synthetic` of this config and says so.
 """
 
-from configs import base, tecafn
-
-VARIANTS = tecafn.VARIANTS
+from msa_jax.config import base
 
 
-def get_config(variant: str = ""):
+def get_config():
     """The paper's settings, column MOSI."""
-    config = tecafn.tecafn()
+    config = base.config("tecafn")
     config.data.lowercase = True
     config.model.p = 0.7
-    return base.with_variant(config, variant, VARIANTS)
+    return config

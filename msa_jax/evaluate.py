@@ -10,12 +10,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
-from scipy import special
 
 from msa_jax import metrics
 from msa_jax.data.pipeline import Split, batches
 from msa_jax.data.plan import BatchPlan, Lengths
 from msa_jax.data.preprocessing import Statistics
+from msa_jax.losses import TASKS
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -96,19 +96,12 @@ def validation(
         with warnings.catch_warnings():  # the correlation of a constant is no news in the first epochs
             warnings.simplefilter("ignore")
             return config.select, metrics.evaluate(corpus, predictions, labels)[config.select]
-    p, y = predictions.astype(np.float64), labels
-    if config.loss.task == "mse":
-        value = np.mean((p - y) ** 2)
-    elif config.loss.task == "l1":
-        value = np.mean(np.abs(p - y))
-    else:
-        chosen = np.take_along_axis(special.log_softmax(p, -1), y.astype(int)[..., None], -1)
-        value = -np.mean(chosen)
-    return config.loss.task, float(value)
+    task = TASKS[config.loss.task]
+    return config.loss.task, float(task.validation(predictions.astype(np.float64), labels))
 
 
 def better(name: str, value: float, before: float | None) -> bool:
     """Whether a value of a metric, or of a task loss, beats the best before; NaN and infinity beat none."""
     if not math.isfinite(value) or before is None:
         return math.isfinite(value)
-    return value < before if name in metrics.LOWER_IS_BETTER else value > before
+    return value < before if name in TASKS or name in metrics.LOWER_IS_BETTER else value > before

@@ -12,7 +12,9 @@ import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
 
+from msa_jax import config as configs
 from msa_jax import setup
+from msa_jax.bounds import metric_set
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.corpora import CORPORA, MODALITIES, STREAMS
 from msa_jax.data.datasets import checks
@@ -24,7 +26,6 @@ from msa_jax.errors import UserError
 from msa_jax.evaluate import score
 from msa_jax.files import read_json, write_json
 from msa_jax.progress import say
-from msa_jax.settings import to_config
 from msa_jax.text import Encoder, EncoderConfig, Tokenizer
 
 _MOST_SPREAD = 0.01  # share of a split's clips whose rows may be spread for want of words
@@ -217,9 +218,9 @@ def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
     """
     workdir = Path(workdir)
     hint = f"{workdir} holds no trained run"
-    trained = to_config(read_json(workdir / "config.json", hint=hint))
+    trained = configs.stored(workdir / "config.json", hint=hint)
     config = trained if config is None else config
-    was, now = (setup.metric_set(c) for c in (trained, config))
+    was, now = (metric_set(c.data.corpus) for c in (trained, config))
     if CORPORA[was].outputs != CORPORA[now].outputs:
         raise UserError(f"{workdir} was trained on labels of {was}, which are not of the kind of {now}'s")
     stored = read_json(workdir / "preparation.json", hint=hint)

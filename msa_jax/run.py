@@ -10,7 +10,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from msa_jax import metrics, optim, predict, setup
-from msa_jax.cli import Command, parse, shipped_configs
+from msa_jax.bounds import FEATURES, metric_set
+from msa_jax.cli import Command
 from msa_jax.corpora import EMOTIONS, SPLITS, STREAMS
 from msa_jax.data import readers, synthetic
 from msa_jax.data.datasets import Built, checks
@@ -20,7 +21,6 @@ from msa_jax.data.readers.clean import NoTextFeatures, NoWords
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, write_json
 from msa_jax.progress import say
-from msa_jax.settings import FEATURES
 from msa_jax.train import train
 from msa_jax.workdir import claim, refuse_other_run, trained_on, write_predictions
 
@@ -33,26 +33,20 @@ SHOWN = (*SHOWN, *(f"{name}_{emotion}" for emotion in EMOTIONS for name in ("acc
 def with_data(command: Command) -> Command:
     """The command itself, or, without any data for it, the same on the embedded corpus.
 
-    `configs/<model>_<corpus>.py` becomes `configs/<model>_synthetic_<corpus>.py` where that is there (for
-    corpora with classes), else `configs/<model>_synthetic.py`, with its variant and every override. A data
-    path that is given is never replaced.
+    A data path that is given is never replaced.
     """
     config = command.config
     if config.data.path is not None or config.data.corpus in synthetic.PRESETS:
         return command
     if setup.find_built(config):
         return command
-    name, _, variant = command.config_name.partition("-")
-    model, _, corpus = name.partition("_")
-    files = [f"{model}_synthetic_{corpus}.py", f"{model}_synthetic.py"]
-    file = next((f for f in files if (shipped_configs() / f).is_file()), files[-1])
-    instead = f"configs/{file}" + (f":{variant}" if variant else "")
+    made = command.on_made_data()
     kind = " with text features" if config.text.encoder == FEATURES else ""
     say(
         f"{SYNTHETIC}: --config.data.path is not set and no {config.data.corpus} corpus{kind} has been "
-        f"built, so this runs {instead}"
+        f"built, so this runs {made.spec}"
     )
-    return parse(command.argv, instead=instead)
+    return made
 
 
 def source_name(corpus: Built) -> str:
@@ -107,11 +101,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         f"{len(split['train'])} clips to train on, {len(split['valid'])} to validate; "
         f"{jax.devices()[0].device_kind}"
     )
-    if config.batch_size <= config.model.get("num", 0):
-        say(
-            f"note: a batch of {config.batch_size} has fewer than the {config.model.num} hard negatives that "
-            "model.num asks for; all others of the batch are drawn from (candidates_* in metrics.jsonl)"
-        )
+    for line in model.notes(config.batch_size) if hasattr(model, "notes") else ():
+        say(f"note: {line}")
     optim.group_factors(params, config.optim.groups)  # refused before anything is written
     workdir.mkdir(parents=True, exist_ok=True)
     data = {"source": source_name(corpus), "hash": corpus.content_hash, "cut": corpus.cut}
@@ -125,8 +116,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         params,
         split,
         buckets=buckets,
-        modalities=how.modalities,
-        corpus=setup.metric_set(config),
+        corpus=metric_set(config.data.corpus),
         started=started,
     )
     trained = time.monotonic()
@@ -140,7 +130,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     }
     for name in ("valid", "test"):
         scanned = split.get(name) or best.scan(corpus.split(name))
-        results[name] = _evaluate(best, [scanned], setup.metric_set(config), workdir, name)
+        results[name] = _evaluate(best, [scanned], metric_set(config.data.corpus), workdir, name)
     results |= {
         "best_epoch": progress["best_epoch"],
         "seed": config.seed,
@@ -230,7 +220,7 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         "seed": config.seed,
     }
     splits = [run.scan(corpus.split(name)) for name in (SPLITS if wanted == "all" else (wanted,))]
-    results[wanted] = _evaluate(run, splits, setup.metric_set(config), folder, wanted)
+    results[wanted] = _evaluate(run, splits, metric_set(config.data.corpus), folder, wanted)
     write_json(folder / "results.json", results)
     show(results, folder)
     return results

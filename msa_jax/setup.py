@@ -12,6 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from msa_jax import models
+from msa_jax.bounds import FEATURES, metric_set
 from msa_jax.corpora import CORPORA, MODALITIES, STREAMS
 from msa_jax.data import datasets, synthetic
 from msa_jax.data.example import Example
@@ -19,7 +20,6 @@ from msa_jax.data.pipeline import SCAN_CLIPS
 from msa_jax.data.preprocessing import Preprocessing
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
-from msa_jax.settings import FEATURES
 from msa_jax.text import (
     Encoder,
     EncoderConfig,
@@ -42,12 +42,6 @@ def synthetic_config(config: ConfigDict) -> synthetic.SyntheticConfig:
     made = synthetic.PRESETS[config.data.corpus]
     wanted = SYNTHETIC_TEXT_WIDTH if config.text.encoder == FEATURES else 0
     return dataclasses.replace(made, text_width=wanted)
-
-
-def metric_set(config: ConfigDict) -> str:
-    """The corpus whose labels and metrics apply: the config's own, or that in whose shape it is made."""
-    made = synthetic.PRESETS.get(config.data.corpus)
-    return config.data.corpus if made is None else made.task
 
 
 def open_corpus(config: ConfigDict) -> datasets.Built:
@@ -168,15 +162,16 @@ def make_encoder(
 ) -> tuple[Encoder | None, Any | None]:
     """(encoder, its pretrained parameters); the latter None where it is trained from scratch.
 
-    A model whose text is features, or that has no text, has no encoder; CrossSent, which lives inside one,
-    gets one from scratch that takes features in place of words.
+    A model whose text is features, or that has no text, has no encoder; one that lives inside an encoder gets
+    one from scratch that takes features in place of words.
 
     Args:
       config: its `text` section and `model.name`.
       tokenizer: of the encoder, for its vocabulary's size.
       how: the preprocessing.
     """
-    if config.model.name != "crosssent" and (how.text_width or "text" not in how.modalities):
+    no_tokens = how.text_width or "text" not in how.modalities
+    if no_tokens and not models.find(config.model.name).needs_encoder:
         return None, None
     dtype = jnp.dtype(config.text.dtype)
     if config.text.encoder not in ("scratch", FEATURES):
@@ -223,29 +218,14 @@ def make_model(config: ConfigDict, encoder: Encoder | None, how: Preprocessing) 
             f"--config.text.max_length: {config.text.max_length}, but the encoder takes at most "
             f"{encoder.config.max_tokens} tokens"
         )
-    dominant, used = config.model.get("dominant"), ", ".join(how.modalities)
-    if dominant is not None and dominant not in how.modalities:
-        raise UserError(f"--config.model.dominant: {dominant} is not in use, only {used}")
-    if config.model.name == "crosssent":
-        _check_adapter(config, encoder)
-    return models.build(
+    return models.find(config.model.name).build(
         config.model.to_dict(),
+        max_length=config.text.max_length,
         encoder=encoder,
         modalities=how.modalities,
-        outputs=CORPORA[metric_set(config)].outputs,
+        outputs=CORPORA[metric_set(config.data.corpus)].outputs,
         frozen=config.text.frozen,
     )
-
-
-def _check_adapter(config: ConfigDict, encoder: Encoder) -> None:
-    layers, width = encoder.config.num_layers, encoder.config.hidden_size
-    if config.model.layer > layers:
-        raise UserError(f"--config.model.layer: {config.model.layer}, but the encoder has {layers} layers")
-    gmra = config.model.gmra
-    if gmra is not None and width % gmra.heads:
-        raise UserError(
-            f"--config.model.gmra.heads: {gmra.heads} does not divide the encoder's width {width}"
-        )
 
 
 def blank_batch(how: Preprocessing, *, rows: int = 1, length: int = 4) -> dict[str, np.ndarray]:

@@ -15,13 +15,14 @@ import optax
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from msa_jax import optim
+from msa_jax import models, optim
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.pipeline import Split, batches
 from msa_jax.data.plan import BatchPlan, Lengths
 from msa_jax.errors import UserError
 from msa_jax.evaluate import better, score, validation
-from msa_jax.losses import Objective, make_objective
+from msa_jax.losses import Objective
+from msa_jax.models import fields
 from msa_jax.progress import bar, say
 from msa_jax.workdir import MetricLog
 
@@ -78,7 +79,7 @@ def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, 
 
 
 def make_state(
-    config: ConfigDict, model: Any, params: Any, plan: BatchPlan, modalities: tuple[str, ...]
+    config: ConfigDict, model: Any, params: Any, plan: BatchPlan
 ) -> tuple[TrainState, optax.Schedule]:
     """(state, learning-rate schedule) at the start of a run.
 
@@ -87,17 +88,11 @@ def make_state(
       model: the module.
       params: its parameters.
       plan: the batches of the whole run.
-      modalities: those that the model has branches for.
     """
     frozen = ("encoder",) if config.text.frozen else ()
     tx, rate = optim.make_optimizer(config.optim, params, total_steps=len(plan), frozen=frozen)
-    objective = make_objective(
-        config.model.to_dict(),
-        config.loss.to_dict(),
-        modalities,
-        epochs=config.epochs,
-        steps_per_epoch=plan.steps_per_epoch,
-    )
+    loss = fields.build(models.find(config.model.name).loss, config.loss.to_dict())
+    objective = loss.objective(model, epochs=config.epochs, steps_per_epoch=plan.steps_per_epoch)
     state = TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -119,7 +114,6 @@ def train(
     splits: dict[str, Split],
     *,
     buckets: tuple[Lengths, ...],
-    modalities: tuple[str, ...],
     corpus: str,
     started: float,
 ) -> dict[str, Any]:
@@ -133,7 +127,6 @@ def train(
       model, params: the module and its parameters at the start.
       splits: "train" (with statistics) and "valid".
       buckets: lengths that batches are padded to.
-      modalities: those that the model has branches for.
       corpus: whose metrics apply.
       started: `time.monotonic()` when this start of the run began.
 
@@ -146,7 +139,7 @@ def train(
     train_split, valid_split = splits["train"], splits["valid"]
     seed = config.seed if config.data.seed is None else config.data.seed
     plan = BatchPlan(train_split.lengths, buckets, config.batch_size, epochs=config.epochs, seed=seed)
-    state, rate = make_state(config, model, params, plan, modalities)
+    state, rate = make_state(config, model, params, plan)
     data = batches(train_split, plan, train_split.statistics, threads=config.data.threads)
     progress = {"best_epoch": -1, "best_value": None, "seconds": 0.0, "data": None}
     checkpoints = Checkpoints(workdir)

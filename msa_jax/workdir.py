@@ -18,10 +18,10 @@ from ml_collections import ConfigDict
 from scipy import special
 from tensorboardX import SummaryWriter
 
+from msa_jax.config import flatten
 from msa_jax.corpora import EMOTIONS
 from msa_jax.errors import UserError
 from msa_jax.files import finite, read_json, whole_file, write_json
-from msa_jax.settings import flatten
 
 # What may change between two starts of the same run: where things lie and how they are shown.
 FREE_KEYS = ("data.cache", "data.threads", "data.eval_split", "log_every", "eval_batch_size")

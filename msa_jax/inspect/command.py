@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> None:
     # Imported late: --help and a typo are answered at once.
-    from msa_jax import cli
+    from msa_jax.config import base
     from msa_jax.data.splits import Cut
     from msa_jax.inspect import advice, report
     from msa_jax.inspect.inspection import inspect
@@ -110,7 +110,7 @@ def _run(arguments: argparse.Namespace) -> None:
     }
     reading = [f"--config.data.{name}={value}" for name, value in options.items()]
     caching = [f"--config.data.cache={arguments.cache}"] if arguments.cache else []
-    cut = Cut(**cli.load_config("configs/crosssent_mosi.py")[0].data.cut)
+    cut = Cut(**base.common().data.cut)
     found = inspect(
         arguments.path,
         cut=cut,

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 
-def masked_mean(x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B D"]:
+def mean_over_time(x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B D"]:
     """Mean over the valid steps; 0 where there is none."""
     kept_BTD = jnp.where(mask_BT[..., None], x_BTD, 0.0)
     return kept_BTD.sum(1) / jnp.maximum(mask_BT.sum(1), 1)[:, None].astype(x_BTD.dtype)
@@ -16,9 +16,3 @@ def last_valid(x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Flo
     last_B = T - 1 - jnp.argmax(mask_BT[:, ::-1], axis=1)
     x_BD = jnp.take_along_axis(x_BTD, last_B[:, None, None], axis=1)[:, 0]
     return jnp.where(mask_BT.any(1)[:, None], x_BD, 0.0)
-
-
-def unit(x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
-    """x divided by its length, in float32; a vector of zeros stays one, with a finite gradient."""
-    x = x.astype(jnp.float32)
-    return x / jnp.sqrt(jnp.sum(x * x, axis=-1, keepdims=True) + 1e-12)

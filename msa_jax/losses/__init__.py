@@ -1,13 +1,14 @@
-"""Pure loss functions of named arrays; `objective` weighs them, `terms` says which a model has."""
+"""Pure loss functions of named arrays; `Objective` weighs them, a model's own `Loss` says which it has."""
 
 from msa_jax.losses.classification import cross_entropy
 from msa_jax.losses.contrastive import info_nce, nce, nt_xent
-from msa_jax.losses.objective import Objective, Term
+from msa_jax.losses.masked import masked_mean, present
+from msa_jax.losses.objective import Arrays, CosineRamp, Monitor, Objective, Term, ramped
 from msa_jax.losses.ranking import mpr
 from msa_jax.losses.regression import eioi, l1, mse
-from msa_jax.losses.terms import make_objective
+from msa_jax.losses.tasks import TASKS, Loss
 
 __all__ = [
-    "Objective", "Term", "cross_entropy", "eioi", "info_nce", "l1", "make_objective", "mpr", "mse", "nce",
-    "nt_xent",
+    "TASKS", "Arrays", "CosineRamp", "Loss", "Monitor", "Objective", "Term", "cross_entropy", "eioi",
+    "info_nce", "l1", "masked_mean", "mpr", "mse", "nce", "nt_xent", "present", "ramped",
 ]  # fmt: skip

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from msa_jax.layers.pooling import unit
-from msa_jax.losses.regression import masked_mean
+from msa_jax.losses.masked import masked_mean
 
 LOWEST = float(jnp.finfo(jnp.float32).min)  # finite, so that a row without any valid candidate has no NaN
 
@@ -23,8 +22,14 @@ def valid_pairs(
     return jnp.where(m[:, None], x, 0.0), jnp.where(m[:, None], y, 0.0), m
 
 
+def unit(x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
+    """x divided by its length, in float32; a zero vector stays zero, with a finite gradient."""
+    x = x.astype(jnp.float32)
+    return x / jnp.sqrt(jnp.sum(x * x, axis=-1, keepdims=True) + 1e-12)
+
+
 def direction(x: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """Unit vectors, however long or short the rows are; a row of zeros stays one, with a gradient of 0."""
+    """Unit vectors, however long or short the rows are; a zero row stays zero, with a gradient of 0."""
     # A square of 1e20 is no float32: divide by the largest entry first. Scaling leaves a unit vector as it
     # is, so no gradient is lost by holding the scale fixed.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True))

@@ -9,6 +9,51 @@ from jaxtyping import Array, Float, Key
 
 Arrays = Mapping[str, Array]
 Scalar = Float[Array, ""]
+Monitor = tuple[str, Callable[[Arrays, Arrays], Scalar]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Clock:
+    """How far a run has come.
+
+    Attributes:
+      step: optimiser steps done.
+      steps_per_epoch: optimiser steps in an epoch.
+      epochs: of the whole run.
+    """
+
+    step: Array | int
+    steps_per_epoch: int
+    epochs: int
+
+
+Schedule = Callable[[Clock], Scalar]
+
+
+@dataclasses.dataclass(frozen=True)
+class CosineRamp:
+    """A weight that rises from 0 along a cosine, over whole epochs.
+
+    Source: CrossSent (Liu et al. 2026), section 3.4 and Table 3: weight (1 - cos(pi min(1, e / E))) / 2.
+
+    Attributes:
+      weight: the value at the end.
+      share: E as a share of the run's epochs, above 0.
+    """
+
+    weight: float
+    share: float
+
+    def __call__(self, clock: Clock) -> Scalar:
+        """The weight at this point of the run."""
+        epoch = jnp.asarray(clock.step) // clock.steps_per_epoch
+        progress = jnp.minimum(epoch / (self.share * clock.epochs), 1.0)
+        return self.weight * 0.5 * (1.0 - jnp.cos(jnp.pi * progress))
+
+
+def ramped(weight: float, share: float) -> float | CosineRamp:
+    """The weight itself where there is nothing to ramp: it is 0, or the ramp has no length."""
+    return CosineRamp(weight, share) if weight and share else weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,42 +62,33 @@ class Term:
 
     Attributes:
       name: in the log.
-      weight: of the term in the total.
-      value: (outputs of the model, batch, key) to an unweighted scalar.
+      weight: of the term in the total, or its schedule; a term of weight 0 is not computed, and not logged.
+      value: (outputs of the model, batch, key) to an unweighted scalar; the key is for a term that draws.
     """
 
     name: str
-    weight: float
+    weight: float | Schedule
     value: Callable[[Arrays, Arrays, Key[Array, ""]], Scalar]
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """task + r(e) * (sum of weight * term), r a cosine ramp over epochs.
-
-    Source of the ramp: CrossSent (Liu et al. 2026), section 3.4 and Table 3.
+    """The task's loss plus the sum of weight * term.
 
     Attributes:
       task_name: of the task loss in the log.
       task: (outputs of the model, batch) to the task loss.
-      terms: the auxiliary losses; one whose weight is 0 is not computed, and not logged.
+      terms: the auxiliary losses.
       monitors: numbers that are logged beside the loss, by name, from (outputs, batch).
-      ramp_epochs: epochs over which r rises from 0 to 1; 0 = full weight from the start.
-      steps_per_epoch: optimiser steps in an epoch; the epoch e is step // steps_per_epoch.
+      epochs, steps_per_epoch: of the run, for weights that follow a schedule.
     """
 
     task_name: str
     task: Callable[[Arrays, Arrays], Scalar]
     terms: tuple[Term, ...] = ()
-    monitors: tuple[tuple[str, Callable[[Arrays, Arrays], Scalar]], ...] = ()
-    ramp_epochs: float = 0.0
+    monitors: tuple[Monitor, ...] = ()
+    epochs: int = 1
     steps_per_epoch: int = 1
-
-    def ramp(self, step: Array | int) -> Scalar:
-        """r(e) = (1 - cos(pi min(1, e / ramp_epochs))) / 2, a value in [0, 1]."""
-        epoch = jnp.asarray(step) // self.steps_per_epoch
-        progress = jnp.minimum(epoch / self.ramp_epochs, 1.0) if self.ramp_epochs else jnp.ones(())
-        return 0.5 * (1.0 - jnp.cos(jnp.pi * progress))
 
     def __call__(
         self, outputs: Arrays, batch: Arrays, *, step: Array, key: Key[Array, ""]
@@ -66,19 +102,21 @@ class Objective:
           key: for the terms that draw.
 
         Returns:
-          (total, values by name): a scalar; the task loss, each term unweighted, `ramp` where there is one,
-          and the monitors.
+          (total, values by name): a scalar; the task loss, each term unweighted, `<term>_weight` where a
+          schedule gives it, and the monitors.
         """
         total = self.task(outputs, batch)
         values = {self.task_name: total}
         weighted = jnp.zeros(())
+        clock = Clock(step, self.steps_per_epoch, self.epochs)
         for k, term in enumerate(self.terms):
-            if term.weight:
-                values[term.name] = term.value(outputs, batch, jax.random.fold_in(key, k))
-                weighted += term.weight * values[term.name]
-        if self.ramp_epochs:
-            values["ramp"] = self.ramp(step)
-            weighted = values["ramp"] * weighted
+            weight = term.weight
+            if callable(weight):
+                weight = values[f"{term.name}_weight"] = weight(clock)
+            elif not weight:
+                continue
+            values[term.name] = term.value(outputs, batch, jax.random.fold_in(key, k))
+            weighted += weight * values[term.name]
         for name, monitor in self.monitors:
             values[name] = monitor(outputs, batch)
         return total + weighted, values

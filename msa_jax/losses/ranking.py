@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from msa_jax.losses.regression import masked_mean, valid_rows
+from msa_jax.losses.masked import masked_mean, valid_rows
 
 
 def mpr(

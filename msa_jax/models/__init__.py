@@ -1,46 +1,137 @@
-"""One paper, one file; `build` finds a model by its name in the config."""
+"""One paper, one file. `find` takes a model's file by its name; no table lists them.
 
-from collections.abc import Callable, Mapping
+A model's file, here or in a package of its own, holds
+
+    Model     a Linen module whose typed fields (see `fields`) are the config's `model` section
+    Loss      a frozen dataclass that extends `msa_jax.losses.Loss`; its fields are the `loss` section
+    DEFAULTS  common keys that the paper sets for every corpus: dotted keys and their values (optional)
+    VARIANTS  what each `:name` after a config file changes, likewise (optional)
+
+and on the class, where they are so: TIME_LINE = "text" (audio and vision lie beside the text's tokens),
+NEEDS_ENCODER = True (the model lives in a text encoder), SCORES_ONLY = True (it has no output for classes). A
+method `check(max_length)` may raise `fields.Misfit` for fields that do not fit together, and a method
+`notes(batch_size)` may yield lines that are printed before a run.
+"""
+
+import dataclasses
+import difflib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
-
-from msa_jax.models import crosssent
-from msa_jax.models.amsgfn import AMSGFN
-from msa_jax.models.mulg import MulG
-from msa_jax.models.tecafn import TeCaFN
-from msa_jax.text import Encoder
-
-BUILDERS: dict[str, Callable[..., nn.Module]] = {
-    "crosssent": crosssent.build,
-    "tecafn": TeCaFN,
-    "mulg": MulG,
-    "amsgfn": AMSGFN,
-}
+from msa_jax.errors import UserError
+from msa_jax.models import fields
 
 
-def build(
-    model: Mapping[str, Any],
-    *,
-    encoder: Encoder | None,
-    modalities: tuple[str, ...],
-    outputs: tuple[int, ...],
-    frozen: bool,
-) -> nn.Module:
-    """The module that a config's `model` section describes.
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """What a model's file declares.
+
+    Attributes:
+      name: as in the config.
+      model: class of the module.
+      loss: class of the `loss` section.
+      defaults: of common keys, by dotted key.
+      variants: by name, what each changes.
+    """
+
+    name: str
+    model: type
+    loss: type
+    defaults: Mapping[str, Any]
+    variants: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def time_line(self) -> str | None:
+        """The only `data.time_line` that the model takes; None: it takes each."""
+        return getattr(self.model, "TIME_LINE", None)
+
+    @property
+    def needs_encoder(self) -> bool:
+        """Whether the model lives in a text encoder, even where there is no text."""
+        return getattr(self.model, "NEEDS_ENCODER", False)
+
+    @property
+    def scores_only(self) -> bool:
+        """Whether the model has no output for classes."""
+        return getattr(self.model, "SCORES_ONLY", False)
+
+    @property
+    def _not_in_config(self) -> tuple[str, ...]:
+        return (*fields.GIVEN, "name", "parent")
+
+    def section(self) -> Any:
+        """The config's `model` section at its defaults, `name` first."""
+        section = fields.section(self.model, skip=self._not_in_config)
+        section.name = self.name
+        return section
+
+    def check(self, section: Mapping[str, Any]) -> None:
+        """Refuses a `model` section that the class does not allow.
+
+        Raises:
+          UserError: names the key, the value, and what is possible.
+        """
+        values = {k: v for k, v in section.items() if k != "name"}
+        fields.check(self.model, values, "model", skip=self._not_in_config)
+
+    def build(self, section: Mapping[str, Any], *, max_length: int, **given: Any) -> Any:
+        """The module that a `model` section describes.
+
+        Args:
+          section: the section, with `name`, as a dict.
+          max_length: of a text, in tokens.
+          **given: the fields that the run fills, of `fields.GIVEN`; those that the class lacks are left out.
+
+        Raises:
+          UserError: when the fields do not fit together, or not the run.
+        """
+        values = {k: v for k, v in section.items() if k != "name"}
+        has = {f.name for f in dataclasses.fields(self.model)}
+        model = fields.build(self.model, values, **{k: v for k, v in given.items() if k in has})
+        if hasattr(model, "check"):
+            try:
+                model.check(max_length=max_length)
+            except fields.Misfit as e:
+                raise UserError(f"--config.model.{e}") from None
+        return model
+
+
+def names() -> list[str]:
+    """The models of this package, by the names of their files."""
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(n for n in found if n != "fields" and not n.startswith("_"))
+
+
+def find(name: str) -> Paper:
+    """The model of a file.
 
     Args:
-      model: the section, with `name`.
-      encoder: of the text; None where the text is features, or is left out.
-      modalities: those that the model gets branches for.
-      outputs: shape of the output per clip: () a score, (2,) two classes, (4, 2) four two-way tasks.
-      frozen: the encoder is not trained.
+      name: of a file in `msa_jax.models`, or the dotted path of a module elsewhere.
 
     Raises:
-      ValueError: for a name that is not in `BUILDERS`.
+      UserError: when there is no such module, or it is not a model's file.
     """
-    fields = dict(model)
-    name = fields.pop("name")
-    if name not in BUILDERS:
-        raise ValueError(f"unknown model {name!r}; known: {', '.join(BUILDERS)}")
-    return BUILDERS[name](**fields, encoder=encoder, modalities=modalities, outputs=outputs, frozen=frozen)
+    shipped = isinstance(name, str) and name in names()
+    path = f"msa_jax.models.{name}" if shipped else name
+    try:
+        module = importlib.import_module(path)
+    except Exception as e:  # a user's file may do anything
+        missing = getattr(e, "name", None) if isinstance(e, ModuleNotFoundError) else None
+        if not (missing and f"{path}.".startswith(f"{missing}.")):
+            reason = f"{type(e).__name__}: {e}".splitlines()[0]
+            raise UserError(f"--config.model.name: {path} cannot be imported: {reason}") from e
+        close = difflib.get_close_matches(str(name), names(), 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names())}"
+        raise UserError(
+            f"--config.model.name: there is no model {name!r}; {hint} (a model of your own is named by the "
+            "dotted path of its file, as in my_package.my_model)"
+        ) from None
+    for part in ("Model", "Loss"):
+        if not inspect.isclass(getattr(module, part, None)):
+            raise UserError(f"--config.model.name: {path} is not a model's file: it has no class {part}")
+    defaults, variants = (dict(getattr(module, table, {})) for table in ("DEFAULTS", "VARIANTS"))
+    return Paper(name, module.Model, module.Loss, defaults, variants)

@@ -4,7 +4,10 @@ Source: He, "Multimodal sentiment analysis based on dynamic mode selection and c
 alignment", 2026, section 2. Where the paper is silent, the choice made here is marked "ours".
 """
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -12,78 +15,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from msa_jax import losses
 from msa_jax.corpora import MODALITIES
 from msa_jax.layers.attention import MASKED, MultiHeadAttention
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
-from msa_jax.layers.pooling import masked_mean
+from msa_jax.layers.pooling import mean_over_time
 from msa_jax.layers.transformer import Transformer, sinusoids
+from msa_jax.losses import Monitor, Term, masked_mean, nce, nt_xent, present
+from msa_jax.models._amsgfn_fusion import FusionLayer
+from msa_jax.models.fields import AboveZero, Misfit, Modality, NonNegative, Positive, Rate
 from msa_jax.text import Encoder
 from msa_jax.text.states import text_states
-
-
-class FusionLayer(nn.Module):
-    """One layer of dominant-guided fusion (eqs. 6-13).
-
-    Attributes:
-      heads: attention heads.
-      ffn_width: width inside the feed-forward network.
-      dropout: rate on what attention and the feed-forward network add (ours).
-      attention_dropout: rate on the attention weights (ours).
-      train: whether dropout is active (rng "dropout").
-    """
-
-    heads: int
-    ffn_width: int
-    dropout: float
-    attention_dropout: float
-    train: bool
-
-    @nn.compact
-    def __call__(
-        self,
-        x_BLD: Float[Array, "B L D"],
-        mask_BL: Bool[Array, "B L"],
-        aux_BALD: Float[Array, "B A L D"] | None,
-        aux_mask_BAL: Bool[Array, "B A L"] | None,
-    ) -> tuple[Float[Array, "B L D"], None]:
-        """Takes from the auxiliary modalities what the gate lets through.
-
-        Args:
-          x_BLD: the dominant modality's representation X_p.
-          mask_BL: its valid steps.
-          aux_BALD: the weighted auxiliary streams, the same in every layer; None where there is none.
-          aux_mask_BAL: their valid steps; a stream without one adds exactly 0.
-
-        Returns:
-          (the next X_p, None): in this order it is the body of a scan.
-        """
-        B, L, D = x_BLD.shape
-
-        def drop(x: Array) -> Array:
-            return Dropout(self.dropout)(x, train=self.train)
-
-        def attend(name: str, query_BLD: Array, source_BLD: Array, source_mask_BL: Array) -> Array:
-            attention = MultiHeadAttention(self.heads, self.attention_dropout, name=name)
-            return drop(attention(query_BLD, source_BLD, source_mask_BL, train=self.train)[0])
-
-        y_BLD = x_BLD + attend("self_attention", x_BLD, x_BLD, mask_BL)  # eq. 8
-        if aux_BALD is not None:
-            # Both auxiliaries pass through the same weights (ours), so in one product, side by side.
-            query_BALD = jnp.broadcast_to(x_BLD[:, None], aux_BALD.shape)
-            query_FLD, aux_FLD = (a.reshape(-1, L, D) for a in (query_BALD, aux_BALD))
-            mixed_FLD = attend("cross_attention", query_FLD, aux_FLD, aux_mask_BAL.reshape(-1, L))
-            aux_BLD = mixed_FLD.reshape(B, -1, L, D).sum(1)  # eqs. 6, 7, 9
-            gate_BLD = nn.sigmoid(nn.Dense(D, name="gate")(jnp.concatenate([y_BLD, aux_BLD], axis=-1)))
-            y_BLD = y_BLD + gate_BLD * aux_BLD  # eqs. 10-12
-        hidden_BLF = nn.relu(nn.Dense(self.ffn_width, name="ffn_in")(nn.LayerNorm(name="norm")(y_BLD)))
-        return y_BLD + drop(nn.Dense(D, name="ffn_out")(hidden_BLF)), None  # eq. 13
 
 
 class AMSGFN(nn.Module):
     """Scores the modalities of each clip, lets the highest lead, and reads the fusion out with it.
 
-    The modalities share one time line, the text's; a step may be valid in one and not in another.
+    The modalities share one time line, the text's; a step may be valid in one and not in another. The paper
+    gives no hyperparameter at all: every number here is ours.
 
     Attributes:
       encoder: the text encoder; None where `text` holds features.
@@ -91,51 +41,48 @@ class AMSGFN(nn.Module):
       modalities: those that the model has branches for. One alone is always dominant and has no auxiliary:
         there is nothing to score, to align or to gate then.
       outputs: () for one score, (2,) for two classes.
-      width: width d of the streams (ours).
-      heads: of every attention; must divide the width (ours).
-      layers: N, of the fusion (ours).
-      ffn_factor: width inside the feed-forward networks, in units of d (ours).
-      dropout: rate on what attention and feed-forward networks add, and before the head (ours).
-      attention_dropout: rate on the attention weights (ours).
-      modality_embedding: add a learned vector of the modality to its weighted stream, since the fusion's
-        weights are the same whichever modality leads (ours). It comes after the weighting: before it, it
-        would be no more than the bias of the modality's own projection.
-      positions: add sinusoidal positions to the weighted streams (ours: as printed, permuting the rows of
-        audio or vision in time would change nothing).
-      score_scale: weigh by s_m times the number of modalities, which keeps magnitudes (ours); False is the
-        printed s_m (eq. 5).
-      align: project the pooled streams for the alignment loss; False is the ablation "w/o CCAM".
-      align_width: width of that shared space (ours).
-      cor: predict the pooled streams from the fusion for the correlation loss; False is "w/o Cor".
-      dominant: the modality that leads in every clip, whatever the scores, which still weigh: "text",
-        "vision" and "audio" are the ablations "t-", "v-", "a-oriented". Where it is missing, the highest
-        score leads.
-      gumbel: scale of Gumbel noise on the logits of the scores in training (rng "sample"), so that a modality
-        that has fallen behind still leads now and then (ours); 0 is none.
-      fusion: False is "w/o DMGF": at each step the mean of the weighted streams stands in for the layers.
-      transformer_block: False is "w/o TB": the weighted dominant stream itself is the query of the readout.
     """
+
+    TIME_LINE = "text"
 
     encoder: Encoder | None = None
     frozen: bool = False
     modalities: tuple[str, ...] = MODALITIES
     outputs: tuple[int, ...] = ()
-    width: int = 64
-    heads: int = 4
-    layers: int = 2
-    ffn_factor: int = 4
-    dropout: float = 0.1
-    attention_dropout: float = 0.1
+    width: Positive = 64  # d of the streams
+    heads: Positive = 4  # of every attention; must divide the width
+    layers: Positive = 2  # N, of the fusion
+    ffn_factor: Positive = 4  # width inside the feed-forward networks, in units of d
+    dropout: Rate = 0.1  # on what attention and feed-forward networks add, and before the head
+    attention_dropout: Rate = 0.1  # on the attention weights
+    # Add a learned vector of the modality to its weighted stream, since the fusion's weights are the same
+    # whichever modality leads. It comes after the weighting: before it, it would be no more than the bias of
+    # the modality's own projection.
     modality_embedding: bool = True
+    # Add sinusoidal positions to the weighted streams: as printed, permuting the rows of audio or vision in
+    # time would change nothing.
     positions: bool = True
+    # Weigh by s_m times the number of modalities, which keeps magnitudes; False is the printed s_m (eq. 5).
     score_scale: bool = True
-    align: bool = True
-    align_width: int = 64
-    cor: bool = True
-    dominant: str | None = None
-    gumbel: float = 0.0
-    fusion: bool = True
-    transformer_block: bool = True
+    align: bool = True  # project the pooled streams for the alignment loss; False is "w/o CCAM"
+    align_width: Positive = 64  # of that shared space
+    cor: bool = True  # predict the pooled streams from the fusion for the correlation loss; False: "w/o Cor"
+    # The modality that leads in every clip, whatever the scores, which still weigh: "text", "vision" and
+    # "audio" are the ablations "t-", "v-", "a-oriented". Where it is missing, the highest score leads.
+    dominant: Modality | None = None
+    # Scale of Gumbel noise on the logits of the scores in training (rng "sample"), so that a modality that
+    # has fallen behind still leads now and then; 0 is none.
+    gumbel: NonNegative = 0.0
+    fusion: bool = True  # False is "w/o DMGF": at each step the mean of the weighted streams
+    transformer_block: bool = True  # False is "w/o TB": the weighted dominant stream itself is the query
+
+    def check(self, max_length: int) -> None:
+        """Refuses heads that do not divide the width, and a dominant modality that is not in use."""
+        del max_length
+        if self.width % self.heads:
+            raise Misfit(f"heads: {self.heads} does not divide model.width {self.width}")
+        if self.dominant is not None and self.dominant not in self.modalities:
+            raise Misfit(f"dominant: {self.dominant} is not in use, only {', '.join(self.modalities)}")
 
     @nn.compact
     def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:
@@ -154,17 +101,15 @@ class AMSGFN(nn.Module):
           with `cor`.
 
         Raises:
-          ValueError: when the modalities' time lines differ, or `dominant` is not one of the modalities.
+          ValueError: when the modalities' time lines differ.
         """
         names = tuple(m for m in MODALITIES if m in self.modalities)
-        if self.dominant is not None and self.dominant not in names:
-            raise ValueError(f"dominant must be None or one of {', '.join(names)}, got {self.dominant!r}")
         M, lengths = len(names), {m: batch[f"{m}_mask"].shape[1] for m in names}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"the modalities must share one time line, got steps {lengths}")
         mask_BML = jnp.stack([batch[f"{m}_mask"] for m in names], axis=1)
         x_BMLD = jnp.stack([self._stream(m, batch, train) for m in names], axis=1)
-        pooled = {m: masked_mean(x_BMLD[:, k], mask_BML[:, k]) for k, m in enumerate(names)}
+        pooled = {m: mean_over_time(x_BMLD[:, k], mask_BML[:, k]) for k, m in enumerate(names)}
         scores_BM, first_B = self._select(pooled, mask_BML.any(2), train)
 
         weight_BM = M * scores_BM if self.score_scale else scores_BM
@@ -193,7 +138,7 @@ class AMSGFN(nn.Module):
             query_BLD, _ = block(query_BLD, None, mask_BL, train=train)
         readout = MultiHeadAttention(self.heads, self.attention_dropout, name="readout")
         read_BLD, attention_BHLL = readout(query_BLD, fused_BLD, fused_mask_BL, train=train)  # eq. 15
-        read_BD = masked_mean(read_BLD, mask_BL)
+        read_BD = mean_over_time(read_BLD, mask_BL)
         hidden_BD = nn.relu(nn.Dense(self.width, name="hidden_dense")(read_BD))  # eq. 16
         hidden_BD = Dropout(self.dropout)(hidden_BD, train=train)
 
@@ -208,7 +153,7 @@ class AMSGFN(nn.Module):
         if self.align and M > 1:
             out |= {f"align_{m}": nn.Dense(self.align_width, name=f"align_{m}")(pooled[m]) for m in names}
         if self.cor:
-            reference_BD = masked_mean(fused_BLD, fused_mask_BL)
+            reference_BD = mean_over_time(fused_BLD, fused_mask_BL)
             for m in names:
                 out[f"cor_prediction_{m}"] = nn.Dense(self.width, name=f"cor_{m}")(reference_BD)
                 out[f"cor_target_{m}"] = pooled[m]
@@ -266,3 +211,95 @@ class AMSGFN(nn.Module):
         alone = x_BMLD.shape[1] == 1
         aux = (None, None) if alone else (x_BMLD[:, 1:], mask_BML[:, 1:])
         return stack(x_BMLD[:, 0], mask_BML[:, 0], *aux)[0], mask_BML[:, 0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss(losses.Loss):
+    """Eqs. 1-2 (alignment), 18 (correlation), 19; the balance term is ours."""
+
+    align_weight: NonNegative = 0.1  # alpha
+    temperature: AboveZero = 0.07  # of L_align
+    cor_weight: NonNegative = 0.1  # beta
+    cor_temperature: AboveZero = 0.1  # of L_cor
+    balance_weight: NonNegative = 0.0  # of the divergence of the mean scores from equal shares
+
+    def terms(self, model: AMSGFN) -> Iterator[Term]:
+        """`align` over the pairs of modalities, `cor` over the modalities, and `balance`."""
+        used = model.modalities
+        pairs = [(m, n) for i, m in enumerate(used) for n in used[i + 1 :]]
+
+        def align(out: losses.Arrays, batch: losses.Arrays, key: Array) -> Array:
+            return sum(
+                nt_xent(
+                    out[f"align_{m}"],
+                    out[f"align_{n}"],
+                    temperature=self.temperature,
+                    mask=present(batch, m, n),
+                )
+                for m, n in pairs
+            )
+
+        def correlation(out: losses.Arrays, batch: losses.Arrays, key: Array) -> Array:
+            return sum(
+                nce(
+                    out[f"cor_prediction_{m}"],
+                    out[f"cor_target_{m}"],
+                    temperature=self.cor_temperature,
+                    mask=present(batch, m),
+                )
+                for m in used
+            )
+
+        def balance(out: losses.Arrays, batch: losses.Arrays, key: Array) -> Array:
+            """Divergence of the mean scores from equal shares: 0 when each modality weighs the same."""
+            rows = present(batch, *used)
+            share = jnp.stack([masked_mean(out["scores"][:, MODALITIES.index(m)], rows) for m in used])
+            divergence = jnp.sum(share * jnp.log(jnp.maximum(share, 1e-9) * len(used)))
+            return jnp.where(rows.any(), divergence, 0.0)
+
+        if pairs and model.align:
+            yield Term("align", self.align_weight, align)
+        if model.cor:
+            yield Term("cor", self.cor_weight, correlation)
+        if len(used) > 1:
+            yield Term("balance", self.balance_weight, balance)
+
+    def monitors(self, model: AMSGFN) -> Iterator[Monitor]:
+        """The share of clips in which each modality leads, `share_<m>`."""
+
+        def share(out: losses.Arrays, batch: losses.Arrays, m: str) -> Array:
+            chosen = out["dominant"] == MODALITIES.index(m)
+            return masked_mean(chosen.astype(jnp.float32), jnp.asarray(batch["mask"], bool))
+
+        for m in model.modalities:
+            yield f"share_{m}", partial(share, m=m)
+
+
+Model = AMSGFN
+
+# The paper gives none: all ours.
+DEFAULTS: Mapping[str, Any] = {
+    "epochs": 40,
+    "patience": 10,
+    "optim.learning_rate": 1e-3,
+    "optim.warmup": 0.1,
+    "optim.weight_decay": 1e-4,
+    "optim.groups": (("^encoder/", 0.02), (".*", 1.0)),  # BERT at 2e-5
+}
+
+# Table 6, "w/o Cor" of its text, Table 5 (modalities), the two fields against a collapse of the choice, and
+# the streams without positions.
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "no_ccam": {"model.align": False},
+    "t_oriented": {"model.dominant": "text"},
+    "v_oriented": {"model.dominant": "vision"},
+    "a_oriented": {"model.dominant": "audio"},
+    "no_dmgf": {"model.fusion": False},
+    "no_tb": {"model.transformer_block": False},
+    "no_cor": {"model.cor": False},
+    "no_positions": {"model.positions": False},
+    "balance": {"loss.balance_weight": 0.1},
+    "gumbel": {"model.gumbel": 1.0},
+    "balance_gumbel": {"loss.balance_weight": 0.1, "model.gumbel": 1.0},
+    "tiny": {"model.width": 8, "model.heads": 2, "model.layers": 1, "model.align_width": 8},
+}

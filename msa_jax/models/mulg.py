@@ -4,130 +4,26 @@ Source: Qin et al., "Multimodal GRU with directed pairwise cross-modal attention
 Scientific Reports 2025. Where the paper is silent, the choice made here is a field or is marked "ours".
 """
 
+import dataclasses
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array
 
+from msa_jax import losses
 from msa_jax.corpora import MODALITIES
 from msa_jax.layers.convolution import MaskedConv
-from msa_jax.layers.crossmodal import AttentionStack, Copies, CrossModal
+from msa_jax.layers.crossmodal import Copies, CrossModal
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
-from msa_jax.layers.pooling import last_valid
-from msa_jax.layers.recurrent import scan_time
 from msa_jax.layers.residual import add_residual, end_residual, start_residual
+from msa_jax.models._mulg_recurrent import GRU, FlaxGRU, SelfAttention
+from msa_jax.models.fields import Misfit, Positive, Rate
 from msa_jax.text import Encoder
 from msa_jax.text.states import text_states
-
-RECURRENTS = ("gru", "flax", "self_attention")
-
-
-class GRU(nn.Module):
-    """A stack of GRU layers over the valid steps, as the paper prints it (eqs. 1-4, no biases).
-
-    Attributes:
-      features: width of the state.
-      layers: number of layers.
-    """
-
-    features: int = 40
-    layers: int = 2
-
-    @nn.compact
-    def __call__(
-        self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"], *, train: bool
-    ) -> Float[Array, "B F"]:
-        """State of the last layer after the last valid step; 0 where there is none."""
-        del train
-        H = self.features
-        h_BH = jnp.zeros((len(x_BTD), H), x_BTD.dtype)
-        for layer in range(self.layers):
-            # What the inputs give is one product for all steps, outside the recurrence.
-            inputs_BTG = nn.Dense(3 * H, use_bias=False, name=f"input_{layer}")(x_BTD)
-            orthogonal = nn.initializers.orthogonal()
-            gates_HG = self.param(f"gates_{layer}", orthogonal, (H, 2 * H))
-            candidate_HH = self.param(f"candidate_{layer}", orthogonal, (H, H))
-
-            def step(h_BH: Array, inputs_BG: Array, gates_HG=gates_HG, candidate_HH=candidate_HH) -> Array:
-                H = h_BH.shape[-1]
-                r_BH, z_BH = jnp.split(nn.sigmoid(inputs_BG[:, : 2 * H] + h_BH @ gates_HG), 2, axis=-1)
-                candidate_BH = jnp.tanh(inputs_BG[:, 2 * H :] + (r_BH * h_BH) @ candidate_HH)
-                # Eq. 4; the prose has the two the other way round.
-                return (1 - z_BH) * h_BH + z_BH * candidate_BH
-
-            last_BH, x_BTD = scan_time(step, h_BH, inputs_BTG, mask_BT)
-        return last_BH
-
-
-class FlaxGRU(nn.Module):
-    """The same stack of `nn.GRUCell`: r comes after its product, z swaps its parts, there are biases.
-
-    Attributes:
-      features, layers: as in `GRU`.
-    """
-
-    features: int = 40
-    layers: int = 2
-
-    @nn.compact
-    def __call__(
-        self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"], *, train: bool
-    ) -> Float[Array, "B F"]:
-        """State of the last layer after the last valid step; 0 where there is none."""
-        del train
-        cell = nn.GRUCell(self.features, parent=None)
-        h_BH = jnp.zeros((len(x_BTD), self.features), x_BTD.dtype)
-        for layer in range(self.layers):
-            # Outside Linen's bookkeeping: a bound cell cannot be called inside the scan.
-            params = self.param(
-                f"cell_{layer}", lambda key, x_BTD=x_BTD: cell.init(key, h_BH, x_BTD[:, 0])["params"]
-            )
-            last_BH, x_BTD = scan_time(
-                lambda h_BH, x_BD, params=params: cell.apply({"params": params}, h_BH, x_BD)[1],
-                h_BH,
-                x_BTD,
-                mask_BT,
-            )
-        return last_BH
-
-
-class SelfAttention(nn.Module):
-    """Self-attention in the GRU's place: its output on the last valid step.
-
-    Attributes:
-      features: width, which the input is projected to (ours: so that the states are as wide as a GRU's).
-      layers, heads, residual, dropout, attention_dropout, positions: as in `AttentionStack`.
-    """
-
-    features: int
-    layers: int
-    heads: int
-    residual: str
-    dropout: float
-    attention_dropout: float
-    positions: bool
-
-    @nn.compact
-    def __call__(
-        self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"], *, train: bool
-    ) -> Float[Array, "B F"]:
-        """[B, T, D] to [B, features]; 0 where no step is valid."""
-        stack = AttentionStack(
-            layers=self.layers,
-            heads=self.heads,
-            ffn_width=4 * self.features,
-            residual=self.residual,
-            dropout=self.dropout,
-            attention_dropout=self.attention_dropout,
-            positions=self.positions,
-            name="stack",
-        )
-        x_BTF, _ = stack(nn.Dense(self.features, name="input")(x_BTD), None, mask_BT, train=train)
-        return last_valid(x_BTF, mask_BT)
 
 
 class MulG(nn.Module):
@@ -139,46 +35,41 @@ class MulG(nn.Module):
       modalities: those that the model has branches for. One alone has no attention: its stream goes
         straight to its GRU.
       outputs: () for one score, (4, 2) for four emotions of two classes each.
-      width: width d of the streams (Table 1).
-      kernel: steps that a convolution sees (ours).
-      layers, heads: of each directed attention (Table 7).
-      scoring: "multihead" (ours, as Table 7 has heads) or "bilinear" (eqs. 5-7).
-      residual: "post_ln" (ours: the one named first), "pre_ln" or "residual_dual", in the attention layers
-        and in the output block.
-      positions: sinusoidal positions on what goes into attention (ours; the paper has none).
-      cross_modal: False is the ablation "no cross-modal attention".
-      recurrent: "gru" (eqs. 1-4), "flax" (nn.GRUCell) or "self_attention". The paper compares self-attention
-        and GRU, with and without cross-modal attention, and says no more: all these are combinations of
-        this field and `cross_modal`.
-      hidden: width of the GRUs' states.
-      recurrent_layers: layers of a GRU, or of self-attention in its place.
-      reduced: width of the fused vector (ours: as wide as the states).
-      text_dropout: rate on the text's states (Table 1: 0.2 for MOSI, 0.3 elsewhere).
-      attention_dropout: rate on attention weights (Table 1: 0.1, 0.2 for IEMOCAP).
-      dropout: rate in feed-forward networks and on what they and the attentions add (Table 7).
-      output_dropout: rate before the head (Table 1).
     """
 
     encoder: Encoder | None = None
     frozen: bool = False
     modalities: tuple[str, ...] = MODALITIES
     outputs: tuple[int, ...] = ()
-    width: int = 40
-    kernel: int = 3
-    layers: int = 2
-    heads: int = 4
-    scoring: str = "multihead"
-    residual: str = "post_ln"
-    positions: bool = True
-    cross_modal: bool = True
-    recurrent: str = "gru"
-    hidden: int = 40
-    recurrent_layers: int = 2
-    reduced: int = 40
-    text_dropout: float = 0.2
-    attention_dropout: float = 0.1
-    dropout: float = 0.1
-    output_dropout: float = 0.1
+    width: Positive = 40  # d of the streams; Table 1
+    kernel: Positive = 3  # steps that a convolution sees; ours
+    layers: Positive = 2  # of each directed attention; Table 7
+    heads: Positive = 4  # of each directed attention; Table 7
+    scoring: Literal["multihead", "bilinear"] = "multihead"  # ours, as Table 7 has heads; bilinear: eqs. 5-7
+    # In the attention layers and in the output block (ours: the one that the paper names first).
+    residual: Literal["post_ln", "pre_ln", "residual_dual"] = "post_ln"
+    positions: bool = True  # sinusoids on what goes into attention (ours; the paper has none)
+    cross_modal: bool = True  # False is the ablation "no cross-modal attention": each modality to its GRU
+    # Eqs. 1-4, nn.GRUCell, or self-attention. The paper compares self-attention and GRU, with and without
+    # cross-modal attention, and says no more: all these are combinations of this field and `cross_modal`.
+    recurrent: Literal["gru", "flax", "self_attention"] = "gru"
+    hidden: Positive = 40  # width of the GRUs' states
+    recurrent_layers: Positive = 2  # of a GRU, or of self-attention in its place
+    reduced: Positive = 40  # width of the fused vector (ours: as wide as the states)
+    text_dropout: Rate = 0.2  # on the text's states; Table 1: 0.2 for MOSI, 0.3 elsewhere
+    attention_dropout: Rate = 0.1  # on attention weights; Table 1: 0.1, 0.2 for IEMOCAP
+    dropout: Rate = 0.1  # in feed-forward networks and on what they and the attentions add; Table 7
+    output_dropout: Rate = 0.1  # before the head; Table 1
+
+    def check(self, max_length: int) -> None:
+        """Refuses heads that do not divide the width that they work at."""
+        del max_length
+        widths = {"width": self.width} if self.scoring == "multihead" else {}
+        if self.recurrent == "self_attention":
+            widths["hidden"] = self.hidden
+        for name, width in widths.items():
+            if width % self.heads:
+                raise Misfit(f"heads: {self.heads} does not divide model.{name} {width}")
 
     @nn.compact
     def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:
@@ -252,15 +143,55 @@ class MulG(nn.Module):
             return partial(GRU, self.hidden, self.recurrent_layers)
         if self.recurrent == "flax":
             return partial(FlaxGRU, self.hidden, self.recurrent_layers)
-        if self.recurrent == "self_attention":
-            return partial(
-                SelfAttention,
-                self.hidden,
-                self.recurrent_layers,
-                self.heads,
-                self.residual,
-                self.dropout,
-                self.attention_dropout,
-                self.positions,
-            )
-        raise ValueError(f"recurrent must be one of {', '.join(RECURRENTS)}, got {self.recurrent!r}")
+        return partial(
+            SelfAttention,
+            self.hidden,
+            self.recurrent_layers,
+            self.heads,
+            self.residual,
+            self.dropout,
+            self.attention_dropout,
+            self.positions,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss(losses.Loss):
+    """The task's loss alone."""
+
+    task: Literal["mse", "l1", "cross_entropy"] = "l1"  # ours: the paper has cross entropy for scores too
+
+
+Model = MulG
+
+# Table 1, column MOSI.
+DEFAULTS: Mapping[str, Any] = {
+    "epochs": 100,
+    "batch_size": 128,
+    "data.time_line": "own",
+    "text.encoder": "features",  # the paper's text is word vectors; any encoder works
+    "optim.learning_rate": 1e-3,
+    "optim.groups": (("^encoder/", 0.05), (".*", 1.0)),  # where there is one; ours
+}
+
+# Tables 5-7 (one modality, no cross-modal attention, self-attention and GRU in each other's place), the
+# residual variants, and the scoring and the GRU in their other readings.
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "no_cross_modal": {"model.cross_modal": False},
+    "self_attention": {"model.recurrent": "self_attention"},
+    "no_cross_modal_self_attention": {"model.cross_modal": False, "model.recurrent": "self_attention"},
+    "pre_ln": {"model.residual": "pre_ln"},
+    "residual_dual": {"model.residual": "residual_dual"},
+    "bilinear": {"model.scoring": "bilinear"},
+    "flax_gru": {"model.recurrent": "flax"},
+    "no_positions": {"model.positions": False},
+    "tiny": {
+        "model.width": 8,
+        "model.heads": 2,
+        "model.layers": 1,
+        "model.hidden": 8,
+        "model.recurrent_layers": 1,
+        "model.reduced": 8,
+    },
+    "synthetic": {"model.text_dropout": 0.2, "model.attention_dropout": 0.1},
+}

@@ -5,21 +5,28 @@ Multimedia Systems 2024, 30, 228, section 3. Where the paper is silent, the choi
 "code" is what the authors' own program does).
 """
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from msa_jax import losses
 from msa_jax.corpora import MODALITIES
 from msa_jax.layers.convolution import MaskedConv
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
-from msa_jax.layers.pooling import masked_mean, unit
+from msa_jax.layers.pooling import mean_over_time
 from msa_jax.layers.recurrent import LSTM
 from msa_jax.layers.transformer import Transformer, with_positions
-from msa_jax.models.tecafn_sampling import allowed_pairs, draw_sources, nearest
+from msa_jax.losses import Monitor, Term, cross_entropy, info_nce, masked_mean, present
+from msa_jax.losses.contrastive import unit
+from msa_jax.models._tecafn_sampling import allowed_pairs, draw_sources, nearest
+from msa_jax.models.fields import AboveZero, Misfit, Modality, NonNegative, Positive, Rate, Share
 from msa_jax.text import Encoder
 from msa_jax.text.states import text_states
 
@@ -38,59 +45,58 @@ class TeCaFN(nn.Module):
       frozen: the encoder is not trained.
       modalities: those that the model has branches for.
       outputs: () for a score, else the shape of the logits; see `Head`.
-      core: the modality that asks (Figure 3: "audio" is AeCaFN, "vision" VeCaFN); when it is not among
-        `modalities`, the first of text, audio, vision that is.
-      width: d, the common width (30 in the code; 16, 32 or 64 in the paper).
-      heads: attention heads (code); must divide the width.
-      encoder_layers: Transformer layers over audio and over vision (code).
-      cross_layers: layers of each cross-sample attention (code).
-      ffn_factor: width inside the feed-forward networks, in multiples of d (code).
-      kernel: of the convolution that brings each modality to d (code). It stands before the Transformer and
-        the LSTM, at whose width, in the paper, raw features are (eqs. 2-5): heads need not divide those
-        (ours).
-      lstm: an LSTM after the Transformer (eq. 4; not in the code).
-      residual_on_norm: the residuals of eqs. 2-3 and 11-12 as printed; see `TransformerLayer`. Off in the
-        code.
-      dropout: rate on what each half of a Transformer layer adds (code).
-      attention_dropout: rate on attention weights (ours).
-      embedding_dropout: rate on the inputs (code).
-      contrast: modalities with a stage-1 projection, for L_{core,m}. Without it the similarity of a modality
-        to the core is the cosine of their mean states (ours).
-      replace: modalities that go through the replacement gate and its pair prediction, L_{core,m,p}.
-      hard_negatives: those of them that are replaced by one of the `num` most similar clips; the others by
-        any other clip of the batch (the ablation of Table 5).
-      bicon: the stage-2 projections, for L_bicon.
-      p: probability of a replacement, for each modality on its own (code; the paper: 0.7 on MOSI, 0.4 on
-        MOSEI). 0 leaves out the gate and the pair prediction.
-      num: hard negatives to draw from (Table 7).
-      head_hidden: width inside the MLP of the head (ours).
-      head_dropout: rate before its last Dense (ours).
     """
 
     encoder: Encoder | None = None
     frozen: bool = False
     modalities: tuple[str, ...] = MODALITIES
     outputs: tuple[int, ...] = ()
-    core: str = "text"
-    width: int = 30
-    heads: int = 5
-    encoder_layers: int = 6
-    cross_layers: int = 6
-    ffn_factor: int = 4
-    kernel: int = 1
-    lstm: bool = True
-    residual_on_norm: bool = False
-    dropout: float = 0.1
-    attention_dropout: float = 0.1
-    embedding_dropout: float = 0.25
-    contrast: tuple[str, ...] = MODALITIES
-    replace: tuple[str, ...] = MODALITIES
-    hard_negatives: tuple[str, ...] = MODALITIES
-    bicon: bool = True
-    p: float = 0.5
-    num: int = 3
-    head_hidden: int = 30
-    head_dropout: float = 0.1
+    # The modality that asks (Figure 3: "audio" is AeCaFN, "vision" VeCaFN); when it is not among
+    # `modalities`, the first of text, audio, vision that is.
+    core: Modality = "text"
+    width: Positive = 30  # d, the common width (30 in the code; 16, 32 or 64 in the paper)
+    heads: Positive = 5  # of every attention; must divide the width; code
+    encoder_layers: Positive = 6  # of the Transformers over audio and over vision; code
+    cross_layers: Positive = 6  # of each cross-sample attention; code
+    ffn_factor: Positive = 4  # width inside the feed-forward networks, in multiples of d; code
+    # Of the convolution that brings each modality to d (code). It stands before the Transformer and the LSTM,
+    # at whose width, in the paper, raw features are (eqs. 2-5): heads need not divide those (ours).
+    kernel: Positive = 1
+    lstm: bool = True  # an LSTM after the Transformer (eq. 4; not in the code)
+    residual_on_norm: bool = False  # True: eqs. 2-3 and 11-12 as printed; see `TransformerLayer`
+    dropout: Rate = 0.1  # on what each half of a Transformer layer adds; code
+    attention_dropout: Rate = 0.1  # on attention weights; ours
+    embedding_dropout: Rate = 0.25  # on the inputs; code
+    # Modalities with a stage-1 projection, for L_{core,m}. Without it the similarity of a modality to the
+    # core is the cosine of their mean states (ours).
+    contrast: tuple[Modality, ...] = MODALITIES
+    replace: tuple[Modality, ...] = (
+        MODALITIES  # those with a replacement gate and its pair prediction, L_{core,m,p}
+    )
+    # Those of them that are replaced by one of the `num` most similar clips; the others by any other clip of
+    # the batch (the ablation of Table 5).
+    hard_negatives: tuple[Modality, ...] = MODALITIES
+    bicon: bool = True  # the stage-2 projections, for L_bicon
+    # Probability of a replacement, for each modality on its own (code; the paper: 0.7 on MOSI, 0.4 on MOSEI).
+    # 0 leaves out the gate and the pair prediction.
+    p: Share = 0.5
+    num: Positive = 3  # hard negatives to draw from; Table 7
+    head_hidden: Positive = 30  # width inside the MLP of the head; ours
+    head_dropout: Rate = 0.1  # before its last Dense; ours
+
+    def check(self, max_length: int) -> None:
+        """Refuses heads that do not divide the width."""
+        del max_length
+        if self.width % self.heads:
+            raise Misfit(f"heads: {self.heads} does not divide model.width {self.width}")
+
+    def notes(self, batch_size: int) -> Iterator[str]:
+        """What a user should know before a run with batches of this size."""
+        if batch_size <= self.num:
+            yield (
+                f"a batch of {batch_size} has fewer than the {self.num} hard negatives that model.num asks "
+                "for; all others of the batch are drawn from (candidates_* in metrics.jsonl)"
+            )
 
     @nn.compact
     def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:
@@ -110,7 +116,7 @@ class TeCaFN(nn.Module):
           (1 = its own, 0 = another's), `source_<m>` [B] the clip whose modality was used, `candidates_<m>`
           [B] how many there were to draw from.
         """
-        core, others = self._roles()
+        core, others = self.roles()
         masks = {m: jnp.asarray(batch[f"{m}_mask"]) for m in (core, *others)}
         states = {m: self._states(m, batch, train=train) for m in (core, *others)}
         has = {m: mask_BT.any(1) for m, mask_BT in masks.items()}
@@ -123,7 +129,7 @@ class TeCaFN(nn.Module):
         hidden = {}
         for m in others:
             pair_BD = [
-                out[f"stage1_{n}"] if m in contrasted else unit(masked_mean(states[n], masks[n]))
+                out[f"stage1_{n}"] if m in contrasted else unit(mean_over_time(states[n], masks[n]))
                 for n in (core, m)
             ]
             similarity_BB = jax.lax.stop_gradient(pair_BD[0] @ pair_BD[1].T)
@@ -149,7 +155,7 @@ class TeCaFN(nn.Module):
                 train=train,
             )
             if gated:
-                logits_B2 = nn.Dense(2, name=f"pair_{m}")(masked_mean(hidden[m], masks[core]))
+                logits_B2 = nn.Dense(2, name=f"pair_{m}")(mean_over_time(hidden[m], masks[core]))
                 if train:
                     out[f"pair_logits_{m}"] = logits_B2
 
@@ -158,27 +164,20 @@ class TeCaFN(nn.Module):
                 z_BD = self._vector(f"stage2_{m}_projection", hidden[m], masks[core])
                 out[f"stage2_{m}"] = jnp.where(has[m][:, None], z_BD, 0.0)
 
-        means = [masked_mean(x_BCD, masks[core]) for x_BCD in (hidden or {core: states[core]}).values()]
+        means = [mean_over_time(x_BCD, masks[core]) for x_BCD in (hidden or {core: states[core]}).values()]
         out["fused"] = sum(means[1:], start=means[0])
         # Eq. 17 has tanh around the score, which labels from -3 to 3 do not fit into: it goes inside.
         x_BH = nn.tanh(nn.Dense(self.head_hidden, name="head_dense")(out["fused"]))
         x_BH = Dropout(self.head_dropout)(x_BH, train=train)
         return {**Head(self.outputs, name="head")(x_BH), **out}
 
-    def _roles(self) -> tuple[str, list[str]]:
-        """(the core, the other modalities in order), after a check of the fields."""
-        named = {"modalities": self.modalities, "core": (self.core,), "contrast": self.contrast}
-        named |= {"replace": self.replace, "hard_negatives": self.hard_negatives}
-        for field, names in named.items():
-            if unknown := sorted(set(names) - set(MODALITIES)):
-                raise ValueError(f"{field} holds {unknown}; known: {', '.join(MODALITIES)}")
-        if not 0 <= self.p <= 1 or self.num < 1:
-            raise ValueError(f"p must lie in 0 .. 1 and num be at least 1, got {self.p} and {self.num}")
-        present = [m for m in MODALITIES if m in self.modalities]
-        if not present:
+    def roles(self) -> tuple[str, list[str]]:
+        """(the core, the other modalities in order)."""
+        used = [m for m in MODALITIES if m in self.modalities]
+        if not used:
             raise ValueError("modalities is empty")
-        core = self.core if self.core in present else present[0]
-        return core, [m for m in present if m != core]
+        core = self.core if self.core in used else used[0]
+        return core, [m for m in used if m != core]
 
     def _states(self, m: str, batch: Mapping[str, Array], *, train: bool) -> Float[Array, "B T d"]:
         """X_m, the states of one modality (eqs. 1 to 5); what stands on invalid steps has no meaning."""
@@ -207,4 +206,103 @@ class TeCaFN(nn.Module):
         self, name: str, x_BTD: Float[Array, "B T d"], mask_BT: Bool[Array, "B T"]
     ) -> Float[Array, "B d"]:
         """f or g: dense at every step (a depth-wise kernel of 1 would only rescale), mean, length 1."""
-        return unit(masked_mean(MaskedConv(self.width, name=name)(x_BTD, mask_BT), mask_BT))
+        return unit(mean_over_time(MaskedConv(self.width, name=name)(x_BTD, mask_BT), mask_BT))
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss(losses.Loss):
+    """Eqs. 5-8 (stage 1), 13 (pairs), 14-16 (stage 2), 18."""
+
+    task: Literal["mse", "l1", "cross_entropy"] = "l1"
+    contrast_weight: NonNegative = 0.1  # lambda1, of both stages; the paper: 0.1, 0.2 or 0.4
+    pair_weight: NonNegative = 0.1  # lambda2; the paper: 0.1, 0.2 or 0.4
+    temperature: AboveZero = 0.1  # code
+
+    def terms(self, model: TeCaFN) -> Iterator[Term]:
+        """`contrast_<m>` and `pair_<m>` for each modality but the core, and `bicon`."""
+        core, others = model.roles()
+
+        def stage1(out: losses.Arrays, batch: losses.Arrays, key: Array, m: str) -> Array:
+            rows = present(batch, core, m)
+            return info_nce(
+                out[f"stage1_{core}"], out[f"stage1_{m}"], temperature=self.temperature, mask=rows
+            )
+
+        def pair(out: losses.Arrays, batch: losses.Arrays, key: Array, m: str) -> Array:
+            rows = present(batch, core, m)
+            return cross_entropy(out[f"pair_logits_{m}"], out[f"pair_label_{m}"], mask=rows)
+
+        def stage2(out: losses.Arrays, batch: losses.Arrays, key: Array) -> Array:
+            first, second = (out[f"stage2_{m}"] for m in others)
+            rows = present(batch, core, *others)
+            return info_nce(first, second, temperature=self.temperature, mask=rows, symmetric=True)
+
+        for m in others:
+            if m in model.contrast:
+                yield Term(f"contrast_{m}", self.contrast_weight, partial(stage1, m=m))
+            if m in model.replace and model.p:
+                yield Term(f"pair_{m}", self.pair_weight, partial(pair, m=m))
+        if len(others) == 2 and model.bicon:
+            yield Term("bicon", self.contrast_weight, stage2)
+
+    def monitors(self, model: TeCaFN) -> Iterator[Monitor]:
+        """The share of clips `replaced_<m>`, and how many `candidates_<m>` there were to draw from."""
+        core, others = model.roles()
+
+        def replaced(out: losses.Arrays, batch: losses.Arrays, m: str) -> Array:
+            return masked_mean(1.0 - out[f"pair_label_{m}"], present(batch, core, m))
+
+        def candidates(out: losses.Arrays, batch: losses.Arrays, m: str) -> Array:
+            return masked_mean(out[f"candidates_{m}"].astype(jnp.float32), present(batch, core, m))
+
+        for m in others:
+            if m in model.replace and model.p:
+                yield f"replaced_{m}", partial(replaced, m=m)
+                yield f"candidates_{m}", partial(candidates, m=m)
+
+
+Model = TeCaFN
+
+# Section 4.3 and, where that gives ranges, the authors' code.
+DEFAULTS: Mapping[str, Any] = {
+    "epochs": 60,  # ours: the patience ends it
+    "patience": 10,
+    "select": "acc2_non0",  # the paper says accuracy, and not which
+    "data.time_line": "own",
+    "optim.learning_rate": 1e-3,  # the paper: 1e-3, 2e-3 or 3e-3
+    "optim.clip": 1.0,  # the paper: 1, 2, 4 or 8
+    "optim.weight_decay": 1e-4,  # code
+    "optim.groups": (("^encoder/", 0.05), (".*", 1.0)),  # BERT at 5e-5; code
+}
+
+# Table 5 (what is removed, the gate with its pair prediction), Figure 3 (the core), and forms that the paper
+# prints but its code has not.
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "no_ta": {"model.contrast": ("vision",)},
+    "no_tv": {"model.contrast": ("audio",)},
+    "no_tccon": {"model.contrast": ()},
+    "no_bicon": {"model.bicon": False},
+    "no_tap": {"model.replace": ("vision",)},
+    "no_tvp": {"model.replace": ("audio",)},
+    "no_ap": {"model.replace": ()},
+    "no_hard_ta": {"model.hard_negatives": ("vision",)},
+    "no_hard_tv": {"model.hard_negatives": ("audio",)},
+    "no_hard": {"model.hard_negatives": ()},
+    "audio_centred": {"model.core": "audio"},
+    "vision_centred": {"model.core": "vision"},
+    "printed_residual": {"model.residual_on_norm": True},
+    "no_lstm": {"model.lstm": False},
+    "tiny": {
+        "model.width": 8,
+        "model.heads": 2,
+        "model.encoder_layers": 1,
+        "model.cross_layers": 1,
+        "model.head_hidden": 8,
+    },
+    "synthetic": {
+        "select": "loss",
+        "model.encoder_layers": 2,
+        "model.cross_layers": 2,
+        "model.p": 0.3,
+    },
+}

@@ -1,0 +1,154 @@
+"""Bounds of the config's values: one line for the first that no run can use."""
+
+import difflib
+import re
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from msa_jax import models
+from msa_jax.config import flatten
+from msa_jax.corpora import CORPORA, MODALITIES, SPLITS
+from msa_jax.data.synthetic import PRESETS
+from msa_jax.errors import UserError
+from msa_jax.losses import TASKS
+from msa_jax.metrics import keys
+from msa_jax.models import fields
+
+FEATURES = "features"  # as text.encoder: the text is features that the file brings
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "data.corpus": (*CORPORA, *PRESETS),
+    "data.eval_split": ("auto", *SPLITS, "all"),
+    "data.time_line": ("text", "own"),
+    "data.rows": (None, "tokens", "words", "stream"),
+    "text.dtype": ("float32", "bfloat16"),
+}
+AT_LEAST = {
+    "seed": 0,
+    "epochs": 1,
+    "patience": 0,
+    "batch_size": 1,
+    "eval_batch_size": 1,
+    "log_every": 1,
+    "checkpoint_every": 1,
+    "data.buckets": 1,
+    "data.threads": 0,
+    "data.max_frames": 1,
+    "data.seed": 0,
+    "data.cut.seed": 0,
+    "data.cut.folds": 2,
+    "data.cut.fold": 0,
+    "text.max_content": 1,
+    "text.scratch.vocab_size": 30,
+    "text.scratch.hidden_size": 1,
+    "text.scratch.num_layers": 1,
+    "text.scratch.num_heads": 1,
+    "text.scratch.intermediate_size": 1,
+    "optim.learning_rate": 0,
+    "optim.weight_decay": 0,
+}
+RATES = ("data.cut.valid_fraction", "text.scratch.dropout", "optim.warmup")
+
+
+def metric_set(corpus: str) -> str:
+    """The corpus whose labels and metrics apply: that of the name, or that in whose shape it is made."""
+    made = PRESETS.get(corpus)
+    return corpus if made is None else made.task
+
+
+def check(config: ConfigDict, *, training: bool = True) -> None:
+    """Refuses values that no run can use.
+
+    Args:
+      config: a whole config.
+      training: whether it is to be trained, so that what an epoch is chosen by matters.
+
+    Raises:
+      UserError: names the key, the value, and what is possible.
+    """
+    flat = flatten(config)
+    for section in ("data", "text", "model", "loss", "optim"):
+        if section in flat:
+            raise UserError(f"--config.{section}: {flat[section]!r} is not a section")
+    try:
+        _check_common(flat)
+        _check_model(config, flat)
+        if training:
+            _check_selection(flat)
+    except KeyError as e:
+        raise UserError(
+            f"the config has no key {e.args[0]}; configs/base.py lists what there must be"
+        ) from None
+
+
+def _check_common(flat: dict[str, Any]) -> None:
+    for key, choices in CHOICES.items():
+        if flat[key] not in choices:
+            raise UserError(f"--config.{key}: {fields.one_of(flat[key], [str(c) for c in choices])}")
+    for key, least in AT_LEAST.items():
+        if flat[key] is not None and not flat[key] >= least:
+            raise UserError(f"--config.{key}: {flat[key]} is less than {least}")
+    for key in RATES:
+        if not 0 <= flat[key] < 1:
+            raise UserError(f"--config.{key}: {flat[key]} does not lie in [0, 1)")
+    modalities = flat["data.modalities"]
+    if not modalities or not set(modalities) <= set(MODALITIES):
+        raise UserError(
+            f"--config.data.modalities: {modalities!r} must hold at least one of text, audio and vision, "
+            "as in --config.data.modalities=\"('text', 'audio')\""
+        )
+    if not flat["optim.clip"] > 0:
+        raise UserError(f"--config.optim.clip: {flat['optim.clip']} must be above 0")
+    if flat["data.path"] == "":
+        raise UserError("--config.data.path is empty; name a file or folder, or leave the argument out")
+    _check_groups(flat["optim.groups"])
+    if flat["data.cut.fold"] >= flat["data.cut.folds"]:
+        raise UserError(f"--config.data.cut.fold: {flat['data.cut.fold']} must be below data.cut.folds")
+    if flat["text.max_content"] + 2 > flat["text.max_length"]:
+        raise UserError(
+            "--config.text.max_content: two special tokens must fit into text.max_length beside it"
+        )
+
+
+def _check_model(config: ConfigDict, flat: dict[str, Any]) -> None:
+    name, corpus = flat["model.name"], flat["data.corpus"]
+    paper, outputs = models.find(name), CORPORA[metric_set(corpus)].outputs
+    section = config.model.to_dict()
+    paper.check(section)
+    fields.check(paper.loss, config.loss.to_dict(), "loss")
+    modalities = tuple(m for m in MODALITIES if m in flat["data.modalities"])
+    paper.build(section, max_length=flat["text.max_length"], modalities=modalities, outputs=outputs)
+    if paper.time_line not in (None, flat["data.time_line"]):
+        raise UserError(
+            f"--config.data.time_line: {name} lays audio and vision beside the text's tokens; it must be "
+            f"{paper.time_line}"
+        )
+    fitting = [task for task, kind in TASKS.items() if kind.classes == bool(outputs)]
+    if flat["loss.task"] not in fitting:
+        raise UserError(
+            f"--config.loss.task: {flat['loss.task']} does not fit the labels of {corpus}; "
+            f"say {' or '.join(fitting)}"
+        )
+    if paper.scores_only and outputs:
+        raise UserError(f"--config.data.corpus: {name} predicts scores, and {corpus} has classes")
+
+
+def _check_selection(flat: dict[str, Any]) -> None:
+    corpus = metric_set(flat["data.corpus"])
+    known = ("loss", *keys(corpus))
+    if flat["select"] not in known:
+        close = difflib.get_close_matches(flat["select"], known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+        raise UserError(f"--config.select: {flat['select']!r} is not a metric of {corpus}; {hint}")
+
+
+def _check_groups(groups: Any) -> None:
+    try:
+        for pattern, factor in groups:
+            re.compile(pattern)
+            float(factor)
+    except (TypeError, ValueError, re.error):
+        raise UserError(
+            f"--config.optim.groups: {groups!r} is not a list of (regular expression, factor), as in "
+            "--config.optim.groups=\"(('^encoder/', 1.0), ('.*', 10.0))\""
+        ) from None

@@ -1,0 +1,270 @@
+"""Configs: found, imported, changed by variants and overrides, and read back from a run's folder.
+
+`from msa_jax.config import base` is how a config file, shipped or a user's own, gets at the common keys.
+"""
+
+import difflib
+import importlib.util
+import re
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from msa_jax.errors import UserError
+from msa_jax.files import read_json
+
+TEXTS = ("data.path", "data.split_name", "data.rows", "data.bert_vocab")  # that None takes back
+OLDER = "was written by another version of msa_jax"
+
+
+def shipped() -> Path:
+    """The folder of the configs that come with the package."""
+    here = Path(__file__).parent
+    return here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
+
+
+def shipped_files() -> list[Path]:
+    """The configs that come with the package; base.py is not one."""
+    return sorted(p for p in shipped().glob("*_*.py") if not p.name.startswith("_"))
+
+
+def _run_file(path: Path, name: str) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+base = _run_file(shipped() / "base.py", "msa_jax.config.base")
+
+
+def load(spec: str) -> tuple[ConfigDict, str]:
+    """Reads a config file and applies its variants from left to right.
+
+    Args:
+      spec: FILE, FILE:VARIANT, FILE:VARIANT:VARIANT, ...; a file that is not there is looked for among the
+        shipped ones.
+
+    Returns:
+      (config, name): the locked config, and its name with the variants, for folders.
+
+    Raises:
+      UserError: when there is no such file or variant; names the nearest.
+    """
+    file, *variants = split_spec(spec)
+    path = _find(file, variants)
+    module = _import(path)
+    try:
+        config = module.get_config()
+    except UserError:
+        raise
+    except Exception as e:  # a user's file may do anything
+        raise UserError(f"--config: get_config of {file} failed: {_reason(e)}") from e
+    if not isinstance(config, ConfigDict):
+        raise UserError(
+            f"--config: get_config of {file} returned a {type(config).__name__}, not a ConfigDict"
+        )
+    if "name" not in (config.get("model") or ()):
+        raise UserError(f"--config: {file}: the config has no model.name; start it from base.config(NAME)")
+    own = getattr(module, "VARIANTS", {})
+    config.lock()
+    for name in variants:
+        try:
+            base.apply(config, name, own)
+        except KeyError as e:
+            if e.args[0] != name:
+                raise UserError(
+                    f"--config: {file}: the variant {name} sets {e.args[0]}, which is not there"
+                ) from None
+            known = list(variants_of(config.model.name, own))
+            raise UserError(f"--config: {file} has no variant {name!r}; {nearest(name, known)}") from None
+        except TypeError as e:
+            raise UserError(
+                f"--config: {file}: the variant {name} sets a wrong value: {_reason(e)}"
+            ) from None
+    return config, "-".join((path.stem, *variants))
+
+
+def split_spec(spec: str) -> list[str]:
+    """FILE and the variants that follow it; a drive letter such as C: belongs to the file."""
+    return re.split(r":(?![\\/])", spec)
+
+
+def variants_of(model: str, own: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What each variant changes: those of all models, of the model's file, and of the config's own."""
+    out: dict[str, dict[str, Any]] = {}
+    for source in (base.models.find(model).variants, own, base.VARIANTS):
+        for name, changes in source.items():
+            out[name] = {**changes, **out.get(name, {})}
+    return out
+
+
+def variants(path: Path) -> dict[str, Mapping[str, Any]]:
+    """The variants of a config file."""
+    module = _import(path)
+    return variants_of(module.get_config().model.name, getattr(module, "VARIANTS", {}))
+
+
+def _find(file: str, variants: Sequence[str]) -> Path:
+    path = Path(file)
+    if path.is_file():
+        return path
+    found = next((p for p in shipped_files() if path == Path("configs", p.name)), None)
+    if found is not None:
+        return found
+    known = [f"configs/{p.name}" for p in shipped_files()]
+    # 0.1.0 had files of their own for the embedded corpora.
+    old = re.fullmatch(r"(\w+?)_synthetic(_\w+)?", path.stem)
+    now = old and next((k for k in known if k == f"configs/{old[1]}{old[2] or '_mosi'}.py"), None)
+    if now:
+        raise UserError(
+            f"--config: {file} is now a variant; say --config={':'.join((now, 'synthetic', *variants))}"
+        )
+    raise UserError(f"--config: there is no file {file}; {nearest(file, known)}")
+
+
+def _import(path: Path) -> types.ModuleType:
+    try:
+        module = _run_file(path, f"msa_jax_config_{path.stem}")
+    except ModuleNotFoundError as e:
+        if str(e.name).split(".")[0] != "configs":
+            raise UserError(f"--config: {path} is not a config file: {_reason(e)}") from e
+        raise UserError(
+            f"--config: {path} imports from `configs`, which is no package any more; say "
+            "`from msa_jax.config import base` and start from base.config(MODEL)"
+        ) from e
+    except Exception as e:
+        raise UserError(f"--config: {path} is not a config file: {_reason(e)}") from e
+    if not callable(getattr(module, "get_config", None)):
+        raise UserError(f"--config: {path} is not a config file: it has no function get_config")
+    return module
+
+
+def nearest(wrong: str, known: Sequence[str]) -> str:
+    """ "did you mean ...?", or the known names where none is near."""
+    close = difflib.get_close_matches(wrong, known, 1, 0.6)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """The values of a config by dotted path; a section that is None is one value."""
+    return dict(_flat(config, prefix))
+
+
+def _flat(config: ConfigDict, prefix: str) -> Iterator[tuple[str, Any]]:
+    for key in config:
+        value = config[key]
+        if isinstance(value, ConfigDict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def keys(config: ConfigDict, prefix: str = "") -> list[str]:
+    """Every key of a config by its dotted path, sections included."""
+    out = []
+    for key in config:
+        out.append(prefix + key)
+        if isinstance(config[key], ConfigDict):
+            out += keys(config[key], f"{prefix}{key}.")
+    return out
+
+
+def get(config: ConfigDict, key: str) -> Any:
+    """The value at a dotted path."""
+    for part in key.split("."):
+        config = config[part]
+    return config
+
+
+def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
+    """Applies --config.key=value arguments, with ml_collections' own parsing and type checks.
+
+    Raises:
+      UserError: names the key, and what it takes or the nearest there is.
+    """
+    known = keys(config)
+    for argument in arguments:
+        match = re.match(r"--?(no)?config\.([^=]+)", argument)
+        if match and match[2] not in known:
+            raise UserError(f"--config.{match[2]}: the config has no such key; {_near_key(match[2], known)}")
+        # ml_collections cannot replace a section, as when a part of a model is left out, or a text by None.
+        if match and argument.endswith("=None") and _may_be_none(config, match[2]):
+            base.set_key(config, match[2], None)
+    argv = ["main", *(a for a in arguments if not (a.endswith("=None") and _is_none(config, a)))]
+    values = flags.FlagValues()
+    try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+        values(argv)
+    except flags.IllegalFlagValueError as e:
+        key, given = re.match(r"flag --config\.([^=]+)=(.*?): ", str(e), re.S).groups()
+        valid = get(config, key)
+        kinds = {int: "an int", float: "a float", bool: "a bool", tuple: "a tuple", ConfigDict: "a section"}
+        kind = kinds.get(type(valid), f"a {type(valid).__name__}")
+        example = "" if isinstance(valid, ConfigDict) else f", as in --config.{key}={valid}"
+        raise UserError(f"--config.{key}: {given!r} is not {kind}{example}") from None
+    except (flags.Error, TypeError, ValueError) as e:
+        raise UserError(str(e).splitlines()[0] if str(e) else type(e).__name__) from None
+    return values.config
+
+
+def _near_key(wrong: str, known: Sequence[str]) -> str:
+    leaf = wrong.rsplit(".", 1)[-1]
+    same_leaf = [k for k in known if k.rsplit(".", 1)[-1] == leaf]
+    if same_leaf:
+        return f"did you mean {same_leaf[0]}?"
+    section = wrong.rpartition(".")[0]
+    inside = [k for k in known if k.rpartition(".")[0] == section] or [k for k in known if "." not in k]
+    close = difflib.get_close_matches(wrong, known, 1, 0.6)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(inside)}"
+
+
+def _is_none(config: ConfigDict, argument: str) -> bool:
+    match = re.match(r"--?config\.([^=]+)", argument)
+    return bool(match) and get(config, match[1]) is None
+
+
+def _may_be_none(config: ConfigDict, key: str) -> bool:
+    return key in TEXTS or isinstance(get(config, key), ConfigDict)
+
+
+def stored(file: Path, *, hint: str) -> ConfigDict:
+    """The config of a run's config.json, locked, with the types that its keys have.
+
+    Args:
+      file: the config.json.
+      hint: what to say where it is not there.
+
+    Raises:
+      UserError: when it is not there, or not a config of this version.
+    """
+    content = read_json(file, hint=hint)
+    try:
+        config = base.config(content["model"]["name"])
+    except (KeyError, TypeError):
+        raise UserError(f"{file} is not a config of this library") from None
+    flat = dict(_flat(ConfigDict(content), ""))
+    for key in (k for k in keys(config) if k in flat and flat[k] is None):
+        base.set_key(config, key, None)
+    wanted = flatten(config)
+    if odd := sorted(wanted.keys() ^ flat.keys()):
+        what = "has no" if odd[0] in wanted else "has an unknown"
+        raise UserError(f"{file} {OLDER} (it {what} key {odd[0]}); train again in another folder")
+    try:
+        for key, value in flat.items():
+            base.set_key(config, key, _tuples(value))
+    except TypeError:
+        raise UserError(f"{file} is not a config of this library: {key} is {flat[key]!r}") from None
+    return config
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

@@ -1,0 +1,93 @@
+"""Task losses by name, and what a model's own `Loss` adds to one."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+from scipy import special
+
+from msa_jax.losses.classification import cross_entropy
+from msa_jax.losses.objective import Arrays, Monitor, Objective, Scalar, Term
+from msa_jax.losses.regression import l1, mse
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One task loss.
+
+    Attributes:
+      classes: whether the labels are classes, and not scores.
+      loss: (outputs of the model, batch) to the loss of a step.
+      validation: ([N] scores or [N, ..., classes] logits, labels) to its value over a whole split, on the
+        host in float64.
+    """
+
+    classes: bool
+    loss: Callable[[Arrays, Arrays], Scalar]
+    validation: Callable[[np.ndarray, np.ndarray], float]
+
+
+def _negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
+    chosen = np.take_along_axis(special.log_softmax(logits, -1), labels.astype(int)[..., None], -1)
+    return -np.mean(chosen)
+
+
+TASKS: dict[str, Task] = {
+    "mse": Task(
+        False,
+        lambda outputs, batch: mse(outputs["prediction"], batch["label"], mask=batch["mask"]),
+        lambda scores, labels: np.mean((scores - labels) ** 2),
+    ),
+    "l1": Task(
+        False,
+        lambda outputs, batch: l1(outputs["prediction"], batch["label"], mask=batch["mask"]),
+        lambda scores, labels: np.mean(np.abs(scores - labels)),
+    ),
+    "cross_entropy": Task(
+        True,
+        lambda outputs, batch: cross_entropy(outputs["logits"], batch["label"], mask=batch["mask"]),
+        _negative_log_likelihood,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """The `loss` section of a config: its fields are the section's keys.
+
+    A model's file extends it by the fields and the terms of its own.
+    """
+
+    task: Literal["mse", "l1", "cross_entropy"] = "mse"
+
+    def terms(self, model: Any) -> Iterator[Term]:
+        """The auxiliary terms, always in the same order.
+
+        Args:
+          model: the module, whose fields say what it computes: what it lacks has no term.
+        """
+        del model
+        yield from ()
+
+    def monitors(self, model: Any) -> Iterator[Monitor]:
+        """Numbers to log beside the loss, likewise."""
+        del model
+        yield from ()
+
+    def objective(self, model: Any, *, epochs: int, steps_per_epoch: int) -> Objective:
+        """The whole loss of a run.
+
+        Args:
+          model: the module.
+          epochs: of the run.
+          steps_per_epoch: optimiser steps in an epoch.
+        """
+        return Objective(
+            task_name=self.task,
+            task=TASKS[self.task].loss,
+            terms=tuple(self.terms(model)),
+            monitors=tuple(self.monitors(model)),
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+        )

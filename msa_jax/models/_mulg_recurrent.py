@@ -1,0 +1,113 @@
+"""Recurrences of MulG, and the self-attention that may stand in their place."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from msa_jax.layers.crossmodal import AttentionStack
+from msa_jax.layers.pooling import last_valid
+from msa_jax.layers.recurrent import scan_time
+
+
+class GRU(nn.Module):
+    """A stack of GRU layers over the valid steps, as the paper prints it (eqs. 1-4, no biases).
+
+    Attributes:
+      features: width of the state.
+      layers: number of layers.
+    """
+
+    features: int = 40
+    layers: int = 2
+
+    @nn.compact
+    def __call__(
+        self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"], *, train: bool
+    ) -> Float[Array, "B F"]:
+        """State of the last layer after the last valid step; 0 where there is none."""
+        del train
+        H = self.features
+        h_BH = jnp.zeros((len(x_BTD), H), x_BTD.dtype)
+        for layer in range(self.layers):
+            # What the inputs give is one product for all steps, outside the recurrence.
+            inputs_BTG = nn.Dense(3 * H, use_bias=False, name=f"input_{layer}")(x_BTD)
+            orthogonal = nn.initializers.orthogonal()
+            gates_HG = self.param(f"gates_{layer}", orthogonal, (H, 2 * H))
+            candidate_HH = self.param(f"candidate_{layer}", orthogonal, (H, H))
+
+            def step(h_BH: Array, inputs_BG: Array, gates_HG=gates_HG, candidate_HH=candidate_HH) -> Array:
+                H = h_BH.shape[-1]
+                r_BH, z_BH = jnp.split(nn.sigmoid(inputs_BG[:, : 2 * H] + h_BH @ gates_HG), 2, axis=-1)
+                candidate_BH = jnp.tanh(inputs_BG[:, 2 * H :] + (r_BH * h_BH) @ candidate_HH)
+                # Eq. 4; the prose has the two the other way round.
+                return (1 - z_BH) * h_BH + z_BH * candidate_BH
+
+            last_BH, x_BTD = scan_time(step, h_BH, inputs_BTG, mask_BT)
+        return last_BH
+
+
+class FlaxGRU(nn.Module):
+    """The same stack of `nn.GRUCell`: r comes after its product, z swaps its parts, there are biases.
+
+    Attributes:
+      features, layers: as in `GRU`.
+    """
+
+    features: int = 40
+    layers: int = 2
+
+    @nn.compact
+    def __call__(
+        self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"], *, train: bool
+    ) -> Float[Array, "B F"]:
+        """State of the last layer after the last valid step; 0 where there is none."""
+        del train
+        cell = nn.GRUCell(self.features, parent=None)
+        h_BH = jnp.zeros((len(x_BTD), self.features), x_BTD.dtype)
+        for layer in range(self.layers):
+            # Outside Linen's bookkeeping: a bound cell cannot be called inside the scan.
+            params = self.param(
+                f"cell_{layer}", lambda key, x_BTD=x_BTD: cell.init(key, h_BH, x_BTD[:, 0])["params"]
+            )
+            last_BH, x_BTD = scan_time(
+                lambda h_BH, x_BD, params=params: cell.apply({"params": params}, h_BH, x_BD)[1],
+                h_BH,
+                x_BTD,
+                mask_BT,
+            )
+        return last_BH
+
+
+class SelfAttention(nn.Module):
+    """Self-attention in the GRU's place: its output on the last valid step.
+
+    Attributes:
+      features: width, which the input is projected to (ours: so that the states are as wide as a GRU's).
+      layers, heads, residual, dropout, attention_dropout, positions: as in `AttentionStack`.
+    """
+
+    features: int
+    layers: int
+    heads: int
+    residual: str
+    dropout: float
+    attention_dropout: float
+    positions: bool
+
+    @nn.compact
+    def __call__(
+        self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"], *, train: bool
+    ) -> Float[Array, "B F"]:
+        """[B, T, D] to [B, features]; 0 where no step is valid."""
+        stack = AttentionStack(
+            layers=self.layers,
+            heads=self.heads,
+            ffn_width=4 * self.features,
+            residual=self.residual,
+            dropout=self.dropout,
+            attention_dropout=self.attention_dropout,
+            positions=self.positions,
+            name="stack",
+        )
+        x_BTF, _ = stack(nn.Dense(self.features, name="input")(x_BTD), None, mask_BT, train=train)
+        return last_valid(x_BTF, mask_BT)

@@ -1,0 +1,185 @@
+"""Types of the fields of models and losses, and the one check of a config's section against them.
+
+A field is stated once, on its line in the model's file: its type with its bounds, its default, its source.
+The section `model` or `loss` of a config is made of these fields, and what a user puts there is checked here.
+"""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from msa_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """A condition on a number.
+
+    Attributes:
+      holds: the condition.
+      otherwise: the end of the sentence "VALUE ..." where it does not hold.
+    """
+
+    holds: Callable[[float], bool]
+    otherwise: str
+
+
+Positive = Annotated[int, Bound(lambda v: v >= 1, "is less than 1")]
+Count = Annotated[int, Bound(lambda v: v >= 0, "is less than 0")]
+NonNegative = Annotated[float, Bound(lambda v: v >= 0, "is less than 0")]
+AboveZero = Annotated[float, Bound(lambda v: v > 0, "must be above 0")]
+Rate = Annotated[float, Bound(lambda v: 0 <= v < 1, "does not lie in [0, 1)")]
+Share = Annotated[float, Bound(lambda v: 0 <= v <= 1, "does not lie in [0, 1]")]
+Modality = Literal["text", "audio", "vision"]
+
+GIVEN = ("encoder", "frozen", "modalities", "outputs", "clips")  # fields that the run fills, not the config
+
+
+class Misfit(ValueError):
+    """Fields that do not fit together, or not the run; its text reads "FIELD: what is wrong"."""
+
+
+def section(cls: type, *, skip: tuple[str, ...] = ()) -> ConfigDict:
+    """The config section that holds the fields of a class at their defaults.
+
+    Args:
+      cls: a dataclass; a field whose default is a dataclass becomes a section of its own.
+      skip: fields to leave out.
+    """
+    out = ConfigDict()
+    for name, kind in _kinds(cls, skip).items():
+        value = _default(cls, name)
+        if _is_fields(value):
+            out[name] = section(type(value), skip=("name", "parent"))
+        elif value is None:
+            out[name] = placeholder(_alternatives(kind)[0][1])
+        else:
+            out[name] = value
+    return out
+
+
+def build(cls: type, values: Mapping[str, Any], **given: Any) -> Any:
+    """An instance of a class from a section that was checked.
+
+    Args:
+      cls: the dataclass that the section was made of.
+      values: the section as a dict, without keys that are not fields.
+      **given: the fields that the section does not hold.
+    """
+    inner = {}
+    for name, value in values.items():
+        nested = _default(cls, name)
+        inner[name] = build(type(nested), value) if isinstance(value, Mapping) else value
+    return cls(**inner, **given)
+
+
+def check(cls: type, values: Mapping[str, Any], path: str, *, skip: tuple[str, ...] = ()) -> None:
+    """Refuses a section that is not what its class says.
+
+    Args:
+      cls: the dataclass whose fields the section holds.
+      values: the section, as a dict.
+      path: its place in the config, such as "model".
+      skip: fields that the section does not hold.
+
+    Raises:
+      UserError: names the key, the value, and what is possible.
+    """
+    kinds = _kinds(cls, skip)
+    for name in values:
+        if name not in kinds:
+            close = difflib.get_close_matches(name, kinds, 1)
+            hint = f"did you mean {path}.{close[0]}?" if close else f"there are: {', '.join(kinds) or 'none'}"
+            raise UserError(f"--config.{path}.{name}: the section {path} has no such key; {hint}")
+    for name, kind in kinds.items():
+        if name not in values:
+            raise UserError(f"--config.{path}.{name} is missing; its default is {_default(cls, name)!r}")
+        _check_value(f"--config.{path}.{name}", values[name], kind, _default(cls, name), f"{path}.{name}")
+
+
+def _check_value(key: str, value: Any, kind: Any, default: Any, path: str) -> None:
+    alternatives = _alternatives(kind)
+    if value is None and any(plain is types.NoneType for _, plain in alternatives):
+        return
+    (full, plain), *_ = alternatives
+    if dataclasses.is_dataclass(plain):
+        if not isinstance(value, Mapping):
+            raise UserError(
+                f"{key}: {value!r} is not a section; set a key of it, such as {_example(plain, path)}"
+            )
+        check(plain, value, path, skip=("name", "parent"))
+    elif typing.get_origin(plain) is Literal:
+        _check_choice(key, value, full, alternatives)
+    elif typing.get_origin(plain) is tuple:
+        allowed = typing.get_args(typing.get_args(plain)[0])
+        if not isinstance(value, tuple | list) or (allowed and not set(value) <= set(allowed)):
+            raise UserError(
+                f"{key}: {value!r} may hold only {', '.join(map(str, allowed))}, as in {default!r}"
+            )
+    else:
+        wanted = (int, float) if plain is float else plain
+        if not isinstance(value, wanted) or (isinstance(value, bool) and plain is not bool):
+            raise UserError(f"{key}: {value!r} is not {_article(plain)}, as in {key}={default}")
+        if plain is float and not math.isfinite(value):
+            raise UserError(f"{key}: {value} is not finite")
+        for bound in getattr(full, "__metadata__", ()):
+            if isinstance(bound, Bound) and not bound.holds(value):
+                raise UserError(f"{key}: {value} {bound.otherwise}")
+
+
+def _check_choice(key: str, value: Any, full: Any, alternatives: list) -> None:
+    choices = [str(c) for c in typing.get_args(full)]
+    choices += ["None" for _, plain in alternatives if plain is types.NoneType]
+    if value not in typing.get_args(full):
+        raise UserError(f"{key}: {one_of(value, choices)}")
+
+
+def one_of(value: Any, choices: list[str]) -> str:
+    """The sentence that a value is none of the choices, with the nearest."""
+    close = difflib.get_close_matches(str(value), choices, 1)
+    return f"{value!r} is not one of {', '.join(choices)}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _kinds(cls: type, skip: tuple[str, ...]) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init and f.name not in skip}
+
+
+def _default(cls: type, name: str) -> Any:
+    field = next(f for f in dataclasses.fields(cls) if f.name == name)
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    if field.default is dataclasses.MISSING:
+        raise TypeError(f"{cls.__name__}.{name} has no default; every field of a config's section needs one")
+    return field.default
+
+
+def _is_fields(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _alternatives(kind: Any) -> list[tuple[Any, Any]]:
+    """(the type as written, without `Annotated`) of each alternative of a union, None last."""
+    parts = (
+        typing.get_args(kind)
+        if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union
+        else (kind,)
+    )
+    pairs = [(p, typing.get_args(p)[0] if typing.get_origin(p) is Annotated else p) for p in parts]
+    return sorted(pairs, key=lambda pair: pair[1] is types.NoneType)
+
+
+def _article(kind: type) -> str:
+    return {int: "an int", float: "a number", bool: "True or False", str: "a text"}[kind]
+
+
+def _example(cls: type, path: str) -> str:
+    name, *_ = _kinds(cls, ("name", "parent"))
+    return f"--config.{path}.{name}={_default(cls, name)}"
