@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from msa_jax.predict import Run
+    from msa_jax.run import Run
 
 __version__ = "0.1.0"
 
@@ -17,7 +17,7 @@ def load(workdir: Any) -> "Run":
     Raises:
       UserError: when the folder holds no trained run.
     """
-    from msa_jax.predict import load as load_run  # late: importing msa_jax alone stays light
+    from msa_jax.run import load as load_run  # late: importing msa_jax alone stays light
 
     return load_run(workdir)
 

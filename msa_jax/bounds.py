@@ -15,7 +15,6 @@ from msa_jax.losses import TASKS
 from msa_jax.metrics import keys
 from msa_jax.models import fields
 
-FEATURES = "features"  # as text.encoder: the text is features that the file brings
 CHOICES: dict[str, tuple[Any, ...]] = {
     "data.corpus": (*CORPORA, *PRESETS),
     "data.eval_split": ("auto", *SPLITS, "all"),

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from msa_jax import config as configs
 from msa_jax import files
 from msa_jax.errors import UserError
+from msa_jax.progress import say
 
 MODES = ("train", "eval", "predict")
 # What may be overridden once a run is trained.
@@ -55,13 +56,21 @@ class Command:
     overrides: tuple[str, ...]
 
     def on_made_data(self) -> "Command":
-        """The same on the embedded corpus: the variant `synthetic` before the others, every override kept."""
+        """The same on the embedded corpus: the variant `synthetic` before the others, every override kept.
+
+        Says so: it is for a command without any data; a data path that is given is never replaced.
+        """
         from msa_jax import bounds
+        from msa_jax.workdir import SYNTHETIC
 
         file, *variants = configs.split_spec(self.spec)
         spec = ":".join((file, "synthetic", *variants))
         config = configs.override(configs.load(spec)[0], self.overrides)
         bounds.check(config)
+        corpus = f"{self.config.data.corpus} corpus"
+        if self.config.text.encoder == "features":
+            corpus += " with text features"
+        say(f"{SYNTHETIC}: --config.data.path is not set and no {corpus} has been built, so this runs {spec}")
         return dataclasses.replace(self, config=config, spec=spec)
 
 

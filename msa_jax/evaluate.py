@@ -1,55 +1,49 @@
-"""Scoring clips with a trained model: the compiled step, a whole split, and how good an epoch is."""
+"""Scoring clips with a trained model: the compiled pass, a whole split, and how good an epoch is."""
 
 import functools
 import math
 import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from msa_jax import metrics
-from msa_jax.data.pipeline import Split, batches
-from msa_jax.data.plan import BatchPlan, Lengths
-from msa_jax.data.preprocessing import Statistics
+from msa_jax.errors import UserError
 from msa_jax.losses import TASKS
 
+SCORES = ("prediction", "logits")  # a model has one of them
 
-@functools.partial(jax.jit, static_argnums=0)
-def predict_step(model: nn.Module, params: Any, batch: dict[str, Array]) -> Float[Array, "B ..."]:
-    """Scores of one batch, [B], or its logits, [B, ..., classes].
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def forward(
+    model: nn.Module, variables: Any, batch: Mapping[str, Array], names: tuple[str, ...] | None = SCORES
+) -> dict[str, Array]:
+    """Outputs of one batch, without dropout.
 
     Args:
       model: the module; it is part of what is compiled.
-      params: its parameters.
+      variables: its parameters and other collections.
       batch: as `Split.batch` makes it.
+      names: of the outputs to compute, where the model has them; None: all.
     """
-    outputs = model.apply({"params": params}, batch, train=False)
-    return outputs["prediction"] if "prediction" in outputs else outputs["logits"]
+    outputs = model.apply(variables, batch, train=False)
+    return {k: v for k, v in outputs.items() if names is None or k in names}
 
 
 def score(
-    model: nn.Module,
-    params: Any,
-    split: Split,
-    statistics: Statistics,
-    *,
-    buckets: tuple[Lengths, ...],
-    batch_size: int,
-    threads: int,
+    model: nn.Module, variables: Any, batches: Iterable[Mapping[str, np.ndarray]], clips: int
 ) -> np.ndarray:
     """Scores every clip of a split.
 
     Args:
-      model, params: the trained model.
-      split: the clips.
-      statistics: of the training split.
-      buckets: lengths that batches are padded to.
-      batch_size: clips in a batch.
-      threads: background threads that make batches.
+      model, variables: the trained model.
+      batches: of the split, as `Preparation.in_order` makes them.
+      clips: N, number of clips in the split.
 
     Returns:
       [N] scores or [N, ..., classes] logits, float32, in the order of the split.
@@ -57,24 +51,81 @@ def score(
     out: np.ndarray | None = None
     # One batch is computed while the one before is fetched.
     waiting: list[tuple[np.ndarray, np.ndarray, Array]] = []
-    longest = np.maximum(split.lengths.max(0, initial=1), buckets[-1])
-    if (longest > buckets[-1]).any():  # longer than any training clip
-        buckets = (*buckets, tuple(longest.tolist()))
-    plan = BatchPlan(split.lengths, buckets, batch_size)
 
     def collect(index: np.ndarray, mask: np.ndarray, predictions: Array) -> None:
         nonlocal out
         if out is None:
-            out = np.full((len(split), *predictions.shape[1:]), np.nan, np.float32)
+            out = np.full((clips, *predictions.shape[1:]), np.nan, np.float32)
         out[index[mask]] = np.asarray(predictions)[mask]
 
-    for batch in batches(split, plan, statistics, threads=threads):
-        waiting.append((batch["index"], batch["mask"], predict_step(model, params, batch)))
+    for batch in batches:
+        (predictions,) = forward(model, variables, batch).values()
+        waiting.append((batch["index"], batch["mask"], predictions))
         if len(waiting) > 1:
             collect(*waiting.pop(0))
     for item in waiting:
         collect(*item)
     return np.zeros(0, np.float32) if out is None else out
+
+
+def outputs(
+    model: nn.Module,
+    variables: Any,
+    batches: Iterable[Mapping[str, np.ndarray]],
+    clips: int,
+    names: tuple[str, ...] | None = None,
+) -> dict[str, list[np.ndarray]]:
+    """What a model computes for every clip of a split.
+
+    Args:
+      model, variables, batches, clips: as for `score`.
+      names: of outputs of the model, or of arrays of the batch; None: every output that belongs to clips.
+
+    Returns:
+      For each name N arrays, in the order of the split, each without the axis of the clips.
+
+    Raises:
+      UserError: when there is no such output, or it does not belong to single clips.
+    """
+    out: dict[str, list[Any]] = {}
+    axes: dict[str, int | None] = {}
+    for batch in batches:
+        if not out:
+            axes = _clip_axes(model, variables, batch, names)
+            out = {name: [None] * clips for name in axes}
+        wanted = tuple(name for name in axes if name not in batch)
+        made = {**batch, **forward(model, variables, batch, wanted)} if wanted else batch
+        for name, rows in out.items():
+            array = np.moveaxis(np.asarray(made[name]), axes[name], 0)
+            for b in np.flatnonzero(batch["mask"]):
+                rows[batch["index"][b]] = array[b]
+    return out
+
+
+def _clip_axes(
+    model: nn.Module, variables: Any, batch: Mapping[str, np.ndarray], names: tuple[str, ...] | None
+) -> dict[str, int]:
+    """The axis of each array that counts the clips, told by the shapes that batches of two sizes give."""
+
+    def shapes(rows: int) -> dict[str, tuple[int, ...]]:
+        sized = {k: jax.ShapeDtypeStruct((rows, *v.shape[1:]), v.dtype) for k, v in batch.items()}
+        found = jax.eval_shape(lambda v, b: forward(model, v, b, None), variables, sized)
+        return {k: v.shape for k, v in found.items()}
+
+    rows = len(batch["mask"])
+    first, second = shapes(rows), shapes(rows + 1)
+    axes: dict[str, int] = dict.fromkeys(batch, 0) if names is not None else {}
+    for name, shape in first.items():
+        differs = [i for i, (a, b) in enumerate(zip(shape, second[name], strict=True)) if a != b]
+        if len(differs) == 1:
+            axes[name] = differs[0]
+    if names is None:
+        return axes
+    for name in names:
+        if name not in axes:
+            why = "does not belong to single clips" if name in first else "is not there"
+            raise UserError(f"the output {name!r} {why}; there are: {', '.join(axes)}")
+    return {name: axes[name] for name in names}
 
 
 def validation(
@@ -93,7 +144,7 @@ def validation(
     if config.select != "loss":
         if not np.isfinite(predictions).all():  # a broken step, which the next one's loss will stop
             return config.select, math.nan
-        with warnings.catch_warnings():  # the correlation of a constant is no news in the first epochs
+        with warnings.catch_warnings():  # constant predictions are expected in the first epochs
             warnings.simplefilter("ignore")
             return config.select, metrics.evaluate(corpus, predictions, labels)[config.select]
     task = TASKS[config.loss.task]
@@ -104,4 +155,5 @@ def better(name: str, value: float, before: float | None) -> bool:
     """Whether a value of a metric, or of a task loss, beats the best before; NaN and infinity beat none."""
     if not math.isfinite(value) or before is None:
         return math.isfinite(value)
-    return value < before if name in TASKS or name in metrics.LOWER_IS_BETTER else value > before
+    lower = name in TASKS or name in metrics.LOWER_IS_BETTER
+    return value < before if lower else value > before

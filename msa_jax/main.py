@@ -17,13 +17,15 @@ def _run(argv: list[str]) -> None:
         print(cli.help_text())
         return
     # Imported late: --help and a typo are answered at once.
-    from msa_jax import run
+    from msa_jax import run, train
+    from msa_jax.data import opening
     from msa_jax.parallel import prepare_process
 
-    prepare_process(command.config)
+    prepare_process(opening.cache_folder(command.config))
     if command.mode == "train":
-        command = run.with_data(command)
-        run.train_and_evaluate(command.config, command.workdir)
+        if not opening.has_data(command.config):
+            command = command.on_made_data()
+        train.train_and_evaluate(command.config, command.workdir)
     elif command.mode == "eval":
         run.evaluate_run(command.config, command.workdir)
     else:

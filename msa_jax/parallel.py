@@ -1,26 +1,24 @@
-"""What is set once for a process that compiles: where programs are kept, and what compiling leaves behind."""
+"""Per-process JAX settings: the compilation cache, and freeing memory after compiling."""
 
 import ctypes
 import functools
 import sys
+from pathlib import Path
 
 import jax
-from ml_collections import ConfigDict
-
-from msa_jax import setup
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 _LONG = 1.0  # seconds; shorter compilations leave little behind
 
 
-def prepare_process(config: ConfigDict) -> None:
+def prepare_process(cache: Path) -> None:
     """Keeps compiled programs on disk, so that the next start of the same shapes need not compile.
 
     Args:
-      config: its `data.cache`.
+      cache: the folder that `data.cache` names.
     """
     if jax.config.jax_compilation_cache_dir is None:  # JAX_COMPILATION_CACHE_DIR says otherwise
-        jax.config.update("jax_compilation_cache_dir", str(setup.cache_folder(config) / "xla"))
+        jax.config.update("jax_compilation_cache_dir", str(cache / "xla"))
     _give_memory_back()
 
 

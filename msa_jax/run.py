@@ -1,175 +1,182 @@
-"""The three jobs of the command line: train (and test once), eval, predict."""
+"""A finished run: loaded, scored on any corpus, asked for predictions and for what the model computes."""
 
-import time
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
+from scipy import special
 
-from msa_jax import metrics, optim, predict, setup
-from msa_jax.bounds import FEATURES, metric_set
-from msa_jax.cli import Command
-from msa_jax.corpora import EMOTIONS, SPLITS, STREAMS
-from msa_jax.data import readers, synthetic
-from msa_jax.data.datasets import Built, checks
+from msa_jax import assemble, evaluate, metrics
+from msa_jax import config as configs
+from msa_jax.bounds import metric_set
+from msa_jax.checkpoint import Checkpoints
+from msa_jax.corpora import CORPORA, MODALITIES, SPLITS, STREAMS
+from msa_jax.data import opening, readers
+from msa_jax.data.datasets import checks
+from msa_jax.data.example import Example, no_features
 from msa_jax.data.pipeline import Split
-from msa_jax.data.plan import choose_buckets
+from msa_jax.data.preparation import Preparation
 from msa_jax.data.readers.clean import NoTextFeatures, NoWords
 from msa_jax.errors import UserError
-from msa_jax.files import read_json, write_json
+from msa_jax.files import write_json
 from msa_jax.progress import say
-from msa_jax.train import train
-from msa_jax.workdir import claim, refuse_other_run, trained_on, write_predictions
-
-SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
-OTHER_SPLITS = "NOT THE OFFICIAL SPLITS (the scores compare with no published ones)"
-SHOWN = ("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1")
-SHOWN = (*SHOWN, *(f"{name}_{emotion}" for emotion in EMOTIONS for name in ("acc", "f1")))
+from msa_jax.text import Encoder
+from msa_jax.workdir import SYNTHETIC, banner, show, trained_on, write_predictions
 
 
-def with_data(command: Command) -> Command:
-    """The command itself, or, without any data for it, the same on the embedded corpus.
+@dataclasses.dataclass
+class Run:
+    """A trained model with everything that it needs to score new clips.
 
-    A data path that is given is never replaced.
+    Attributes:
+      workdir: the run's folder.
+      config: its settings.
+      model, variables: the module, and its parameters and other collections at the best epoch.
+      preparation: what turns clips into arrays, as in training.
     """
-    config = command.config
-    if config.data.path is not None or config.data.corpus in synthetic.PRESETS:
-        return command
-    if setup.find_built(config):
-        return command
-    made = command.on_made_data()
-    kind = " with text features" if config.text.encoder == FEATURES else ""
-    say(
-        f"{SYNTHETIC}: --config.data.path is not set and no {config.data.corpus} corpus{kind} has been "
-        f"built, so this runs {made.spec}"
-    )
-    return made
+
+    workdir: Path
+    config: ConfigDict
+    model: nn.Module
+    variables: dict[str, Any]
+    preparation: Preparation
+
+    @property
+    def params(self) -> Any:
+        """The parameters."""
+        return self.variables["params"]
+
+    def _batches(self, split: Split) -> Iterable[Mapping[str, np.ndarray]]:
+        size, threads = self.config.eval_batch_size, self.config.data.threads
+        return self.preparation.in_order(split, batch_size=size, threads=threads)
+
+    def score(self, split: Split) -> np.ndarray:
+        """[N] scores, or [N, ..., classes] logits, of a scanned split, float32, in its order."""
+        return evaluate.score(self.model, self.variables, self._batches(split), len(split))
+
+    def outputs(self, split: Split, names: Sequence[str] | None = None) -> dict[str, list[np.ndarray]]:
+        """What the model computes for every clip of a split, such as `gate`, `scores` or `attention`.
+
+        Args:
+          split: the clips, as `preparation.scan` gives them.
+          names: of the model's outputs, and of the batch's arrays (such as "text_mask"); None: every output.
+
+        Returns:
+          For each name N arrays, in the order of the split, each without the axis of the clips. Steps are
+          padded to the length of the batch that the clip was in; the masks say which are valid.
+
+        Raises:
+          UserError: when there is no such output, or it has no single axis of clips (as [B, B] has).
+        """
+        names = None if names is None else tuple(names)
+        return evaluate.outputs(self.model, self.variables, self._batches(split), len(split), names)
+
+    def predict(
+        self,
+        texts: Sequence[str],
+        audio: Sequence[np.ndarray | None] | None = None,
+        vision: Sequence[np.ndarray | None] | None = None,
+        *,
+        text_features: Sequence[np.ndarray] | None = None,
+        aligned: bool = False,
+    ) -> np.ndarray:
+        """Scores clips that are at hand.
+
+        Args:
+          texts: N transcripts.
+          audio: N arrays [frames, d_a] with the columns of the training data, unstandardised; None, for all
+            or for one clip, where there is none.
+          vision: likewise.
+          text_features: N arrays [tokens, d_t], for a run whose text is features; texts are not read then.
+          aligned: whether the arrays have one row per word of the text (words are what spaces separate);
+            otherwise they are streams, resampled to the text.
+
+        Returns:
+          [N] float32 scores, on the scale of the training labels; of a run on classes, their probabilities,
+          [N, 2] (UR-FUNNY) or [N, 4, 2] (IEMOCAP).
+
+        Raises:
+          UserError: when the numbers of clips, rows or columns do not match.
+        """
+        how = self.preparation.preprocessing
+        if how.text_width and "text" in how.modalities and text_features is None:
+            raise UserError(f"the run reads text features of {how.text_width} columns, not texts")
+        examples = []
+        for i, text in enumerate(texts):
+            arrays = {}
+            given_by_name = {"audio": audio, "vision": vision, "text_features": text_features}
+            for name, given in given_by_name.items():
+                if given is not None and len(given) != len(texts):
+                    raise UserError(f"{name} has {len(given)} clips, texts has {len(texts)}")
+                rows = None if given is None else given[i]
+                arrays[name] = no_features() if rows is None else np.asarray(rows, np.float32)
+            words = " ".join(str(text).split())
+            examples.append(Example(str(i), str(i), "", words, **arrays, aligned=aligned, label=np.nan))
+        scores = self.score(self.preparation.scan(self.preparation.check(examples)))
+        return scores if scores.ndim == 1 else special.softmax(scores, -1)
 
 
-def source_name(corpus: Built) -> str:
-    """What results.json says of the data: "synthetic", or the user's file."""
-    return "synthetic" if corpus.corpus in synthetic.PRESETS else corpus.source
-
-
-def banner(data: str) -> str:
-    """The first line printed: what the scores are scores of."""
-    return SYNTHETIC if data == "synthetic" else f"data: {data}"
-
-
-def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
-    """The main job: train, keep the best epoch on the validation split, then read the test split once.
-
-    A folder with the same run in it is resumed, or, when finished, only read.
+def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
+    """Loads the best checkpoint of a run.
 
     Args:
-      config: the settings.
-      workdir: the run's folder; made where it is not there.
-
-    Returns:
-      What results.json holds.
+      workdir: the run's folder.
+      config: its config with changes to `data` and `eval_batch_size`; None takes it as it is stored.
 
     Raises:
-      UserError: bad data or settings, or another run in the folder.
+      UserError: when the folder holds no run, or one without a best checkpoint yet.
     """
-    started = time.monotonic()
-    refuse_other_run(config, workdir)
-    if (workdir / "results.json").exists():
-        results = read_json(workdir / "results.json")
-        say(banner(results["data"]))
-        say(f"{workdir} is finished; its results:")
-        show(results, workdir)
-        return results
-    corpus = setup.open_corpus(config)
-    say(banner(source_name(corpus)))
-    for line in corpus.messages():
-        say(f"note: {line}")
-    if not (corpus.official or source_name(corpus) == "synthetic"):
-        say(OTHER_SPLITS)
-    how = setup.preprocessing(config, corpus.widths, corpus.streams, corpus.text_width)
-    texts = setup.training_texts(corpus)
-    tokenizer = setup.make_tokenizer(config, texts)
-    encoder, pretrained = setup.make_encoder(config, tokenizer, how)
-    model = setup.make_model(config, encoder, how)
-    split = {name: _scan(corpus, name, tokenizer, how, config) for name in ("train", "valid")}
-    params = setup.init_params(model, how, jax.random.key(config.seed), pretrained)
-    parts = ", ".join(f"{name} {setup.count_parameters(part):,}" for name, part in params.items())
-    say(
-        f"{config.model.name}: {setup.count_parameters(params):,} parameters ({parts}); "
-        f"{len(split['train'])} clips to train on, {len(split['valid'])} to validate; "
-        f"{jax.devices()[0].device_kind}"
+    workdir = Path(workdir)
+    hint = f"{workdir} holds no trained run"
+    trained = configs.stored(workdir / "config.json", hint=hint)
+    config = trained if config is None else config
+    was, now = (metric_set(c.data.corpus) for c in (trained, config))
+    if CORPORA[was].outputs != CORPORA[now].outputs:
+        raise UserError(f"{workdir} was trained on labels of {was}, which are not of the kind of {now}'s")
+    preparation = Preparation.load(workdir)
+    sizes, dtype = preparation.encoder, jnp.dtype(config.text.dtype)
+    encoder = None if sizes is None else Encoder(sizes, dtype=dtype)
+    model = assemble.make_model(config, encoder, preparation)
+    # What the run never saw stays masked, whatever the data or the config bring.
+    preparation = preparation.without(*(m for m in MODALITIES if m not in config.data.modalities))
+    shapes = jax.eval_shape(
+        lambda key: assemble.init_variables(model, preparation, key, None), jax.random.key(0)
     )
-    for line in model.notes(config.batch_size) if hasattr(model, "notes") else ():
-        say(f"note: {line}")
-    optim.group_factors(params, config.optim.groups)  # refused before anything is written
-    workdir.mkdir(parents=True, exist_ok=True)
-    data = {"source": source_name(corpus), "hash": corpus.content_hash, "cut": corpus.cut}
-    claim(config, workdir, data)
-    buckets = choose_buckets(split["train"].lengths, config.data.buckets)
-    predict.save_preparation(workdir, tokenizer, encoder, how, split["train"].statistics, buckets)
-    progress = train(
-        config,
-        workdir,
-        model,
-        params,
-        split,
-        buckets=buckets,
-        corpus=metric_set(config.data.corpus),
-        started=started,
-    )
-    trained = time.monotonic()
-
-    best = predict.load(workdir)
-    results: dict[str, Any] = {
-        "data": source_name(corpus),
-        "data_hash": corpus.content_hash,
-        "official_splits": corpus.official,
-        "rows": corpus.rows or None,
-    }
-    for name in ("valid", "test"):
-        scanned = split.get(name) or best.scan(corpus.split(name))
-        results[name] = _evaluate(best, [scanned], metric_set(config.data.corpus), workdir, name)
-    results |= {
-        "best_epoch": progress["best_epoch"],
-        "seed": config.seed,
-        "parameters": setup.count_parameters(params),
-        "wall_seconds": progress["seconds"] + time.monotonic() - trained,
-    }
-    write_json(workdir / "results.json", results)
-    show(results, workdir)
-    return results
+    checkpoints = Checkpoints(workdir)
+    try:
+        variables = checkpoints.restore_best(shapes)
+    except FileNotFoundError:
+        raise UserError(
+            f"{workdir} has no best checkpoint yet; let the training pass its first epoch"
+        ) from None
+    finally:
+        checkpoints.close()
+    return Run(workdir, config, model, variables, preparation)
 
 
-def _scan(corpus: Built, name: str, tokenizer: Any, how: Any, config: ConfigDict) -> Split:
-    measure = name == "train" and config.data.standardise
-    split = Split(corpus.split(name), tokenizer, how, measure=measure)
-    predict.check_spread(split)
-    return split
-
-
-def _evaluate(
-    run: predict.Run, splits: Sequence[Split], corpus: str, folder: Path, name: str
+def evaluate_splits(
+    run: Run, splits: Sequence[Split], corpus: str, folder: Path, name: str
 ) -> dict[str, float]:
-    """Scores splits, taken together; writes their predictions and returns their metrics."""
+    """Scores splits, taken together; writes their predictions and returns their metrics.
+
+    Args:
+      run: the run that scores.
+      splits: scanned by it.
+      corpus: whose metrics apply.
+      folder: of the predictions.
+      name: of the splits, in the name of the file.
+    """
     ids = [clip for split in splits for clip in split.ids]
     predictions = np.concatenate([run.score(split) for split in splits])
     labels = np.concatenate([split.labels for split in splits])
     write_predictions(folder / f"predictions_{name}.csv", ids, predictions, labels)
     return {"clips": len(ids), **metrics.evaluate(corpus, predictions, labels)}
-
-
-def show(results: dict[str, Any], workdir: Path) -> None:
-    """Prints the main numbers, and where they are of made data or of other splits, that they are."""
-    for name in (n for n in (*SPLITS, "all") if n in results):
-        values = [f"{k} {results[name][k]:.4f}" for k in SHOWN if results[name].get(k) is not None]
-        say(f"{name:5s} ({results[name]['clips']} clips): {'  '.join(values)}")
-    say(f"everything is in {workdir}")
-    if results["data"] == "synthetic":
-        say(SYNTHETIC)
-    elif results.get("official_splits") is False:
-        say(OTHER_SPLITS)
 
 
 def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -182,20 +189,22 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     Returns:
       What that folder's results.json holds.
     """
-    run, before = predict.load(workdir, config), trained_on(workdir)
-    corpus = setup.open_corpus(config)
-    say(banner(source_name(corpus)))
+    run, before = load(workdir, config), trained_on(workdir)
+    how = run.preparation.preprocessing
+    corpus = opening.open_corpus(config)
+    source = opening.source_name(corpus)
+    say(banner(source))
     say(f"trained on: {before['source']}")
     if corpus.rows:
         say(f"note: rows of audio and vision: {corpus.rows}")
-    if run.how.text_width not in (0, corpus.text_width):
+    if how.text_width not in (0, corpus.text_width):
         raise UserError(
             f"{corpus.source}: its text features have {corpus.text_width} columns, the run was trained on "
-            f"{run.how.text_width}"
+            f"{how.text_width}"
         )
     for m in corpus.streams:
-        if m in run.how.modalities:
-            run.check_width(m, corpus.widths[m], corpus.source)
+        if m in how.modalities:
+            run.preparation.check_width(m, corpus.widths[m], corpus.source)
         elif m in config.data.modalities:
             say(f"note: {m} is left out: the run was trained without it")
     own = before["hash"] == corpus.content_hash
@@ -207,20 +216,20 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     wanted = config.data.eval_split
     if wanted == "auto":
         wanted = "all" if corpus.cut and not own else "test"
-    folder = workdir / f"eval_{Path(source_name(corpus)).stem}_{corpus.content_hash[:8]}"
+    folder = workdir / f"eval_{Path(source).stem}_{corpus.content_hash[:8]}"
     folder.mkdir(exist_ok=True)
     results: dict[str, Any] = {
-        "data": source_name(corpus),
+        "data": source,
         "data_hash": corpus.content_hash,
         "official_splits": corpus.official,
         "rows": corpus.rows or None,
         "trained_on": before["source"],
-        "modalities": list(run.how.modalities),
+        "modalities": list(how.modalities),
         "cut": corpus.cut,
         "seed": config.seed,
     }
-    splits = [run.scan(corpus.split(name)) for name in (SPLITS if wanted == "all" else (wanted,))]
-    results[wanted] = _evaluate(run, splits, metric_set(config.data.corpus), folder, wanted)
+    splits = [run.preparation.scan(corpus.split(name)) for name in (SPLITS if wanted == "all" else (wanted,))]
+    results[wanted] = evaluate_splits(run, splits, metric_set(config.data.corpus), folder, wanted)
     write_json(folder / "results.json", results)
     show(results, folder)
     return results
@@ -244,18 +253,19 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     if output.is_dir() or not output.parent.is_dir():
         wrong = "is a folder" if output.is_dir() else f"there is no folder {output.parent}"
         raise UserError(f"--output: {output}: {wrong}")
-    run = predict.load(workdir, config)
+    run = load(workdir, config)
+    how = run.preparation.preprocessing
     if trained_on(workdir).get("source") == "synthetic":
         say(f"{SYNTHETIC}: that is what this run was trained on")
     report = checks.Report()
-    text_width = run.how.text_width
-    widths = (*(run.how.widths[m] for m in STREAMS), max(text_width, 1))
+    text_width = how.text_width
+    widths = (*(how.widths[m] for m in STREAMS), max(text_width, 1))
     try:
         source = readers.read(
             path,
             require_labels=False,
             text_features=bool(text_width),
-            **setup.reading(config),
+            **opening.reading(config),
         )
     except (NoTextFeatures, NoWords):  # what they advise is fixed by the run
         reads = f"text features of {text_width} columns" if text_width else "words"
@@ -267,7 +277,7 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     examples = [checks.repair(example, widths, report) for example in source]
     for problem, ids in report.problems().items():
         say(f"note: {checks.named(f'clips with {problem}', ids)}")
-    split = run.scan(run.clips(examples))
+    split = run.preparation.scan(run.preparation.check(examples))
     write_predictions(output, split.ids, run.score(split))
     say(f"{len(split)} scores are in {output}")
     return output

@@ -5,10 +5,12 @@ import csv
 import datetime
 import importlib.metadata
 import json
+import math
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,21 @@ import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
 from tensorboardX import SummaryWriter
+from tqdm import tqdm
 
+from msa_jax.checkpoint import Checkpoints
 from msa_jax.config import flatten
-from msa_jax.corpora import EMOTIONS
+from msa_jax.corpora import EMOTIONS, SPLITS
 from msa_jax.errors import UserError
 from msa_jax.files import finite, read_json, whole_file, write_json
+from msa_jax.progress import say
 
+SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
+OTHER_SPLITS = "NOT THE OFFICIAL SPLITS (the scores compare with no published ones)"
+SHOWN = (
+    *("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1"),
+    *(f"{name}_{emotion}" for emotion in EMOTIONS for name in ("acc", "f1")),
+)
 # What may change between two starts of the same run: where things lie and how they are shown.
 FREE_KEYS = ("data.cache", "data.threads", "data.eval_split", "log_every", "eval_batch_size")
 PACKAGES = (
@@ -119,6 +130,23 @@ def write_predictions(
         writer.writerows(zip(*named.values(), strict=True))
 
 
+def banner(data: str) -> str:
+    """The first line printed: what the scores are scores of."""
+    return SYNTHETIC if data == "synthetic" else f"data: {data}"
+
+
+def show(results: dict[str, Any], workdir: Path) -> None:
+    """Prints the main numbers, and where they are of made data or of other splits, that they are."""
+    for name in (n for n in (*SPLITS, "all") if n in results):
+        values = [f"{k} {results[name][k]:.4f}" for k in SHOWN if results[name].get(k) is not None]
+        say(f"{name:5s} ({results[name]['clips']} clips): {'  '.join(values)}")
+    say(f"everything is in {workdir}")
+    if results["data"] == "synthetic":
+        say(SYNTHETIC)
+    elif results.get("official_splits") is False:
+        say(OTHER_SPLITS)
+
+
 def environment() -> dict[str, Any]:
     """What a run was made with: versions, device, git commit of the code, the command."""
     versions = {}
@@ -191,3 +219,78 @@ class MetricLog:
         """Flushes both."""
         self._file.close()
         self._events.close()
+
+
+class StepLog:
+    """The steps of a run on their way into its log; each is looked at while the next one runs."""
+
+    def __init__(
+        self,
+        log: MetricLog,
+        checkpoints: Checkpoints,
+        shown: tqdm,
+        *,
+        every: int,
+        per_epoch: int,
+        rate: Callable[[int], Any],
+    ) -> None:
+        """Starts the clock.
+
+        Args:
+          log: where the lines go.
+          checkpoints: of the run, to name the last good one when a loss is not finite.
+          shown: the progress bar.
+          every: steps from one line to the next.
+          per_epoch: steps in an epoch.
+          rate: learning rate after a number of steps.
+        """
+        self._log, self._checkpoints, self._shown = log, checkpoints, shown
+        self._every, self._per_epoch, self._rate = every, per_epoch, rate
+        self._pending: tuple[int, Mapping[str, Any]] | None = None
+        self._clips, self._since = 0, time.monotonic()
+
+    def add(self, step: int, terms: Mapping[str, Any], clips: int) -> None:
+        """Takes a step that may still be running, and logs the one before.
+
+        Args:
+          step: optimiser steps done with it.
+          terms: its losses, scalars.
+          clips: in its batch.
+
+        Raises:
+          UserError: as `flush`.
+        """
+        before, self._pending = self._pending, (step, terms)
+        self._clips += clips
+        if before:
+            self._record(*before)
+
+    def flush(self) -> float:
+        """Logs the last step and returns its loss.
+
+        Raises:
+          UserError: when the loss or its gradient is not finite; names the last good checkpoint.
+        """
+        (step, terms), self._pending = self._pending, None
+        return self._record(step, terms)
+
+    def restart_clock(self) -> None:
+        """Leaves out of clips_per_second what was done since the last line."""
+        self._clips, self._since = 0, time.monotonic()
+
+    def _record(self, step: int, terms: Mapping[str, Any]) -> float:
+        values = {name: float(value) for name, value in terms.items()}
+        if not (math.isfinite(values["loss"]) and math.isfinite(values["grad_norm"])):
+            good, folder = self._checkpoints.latest_step, self._checkpoints.folder / "latest"
+            where = "none yet" if good is None else f"step {good} in {folder}"
+            raise UserError(
+                f"the loss or its gradient is not finite at step {step} (loss {values['loss']}, gradient "
+                f"norm {values['grad_norm']}); last good checkpoint: {where}; try a lower optim.learning_rate"
+            )
+        if step % self._every == 0:
+            values["learning_rate"] = float(self._rate(step - 1))
+            values["clips_per_second"] = self._clips / (time.monotonic() - self._since)
+            self.restart_clock()
+            self._log.write(step, (step - 1) // self._per_epoch, values, prefix="train")
+            self._shown.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
+        return values["loss"]

@@ -53,6 +53,7 @@ class Split:
       unimodal_labels: [N, 3] float32, those by text, audio and vision alone, NaN where the source has none.
       lengths: [N, 3] steps of each clip's text, audio and vision, after the text's cut.
       routes: per clip, how the rows of audio and vision reach the tokens; see `time_line.route`.
+      measured: mean and scale of its audio and vision columns; None where nobody asked.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Split:
           source: the clips.
           tokenizer: of the text encoder; None where the text is features.
           how: the preprocessing.
-          measure: whether to gather the feature statistics (`statistics`) on the way.
+          measure: whether to gather the statistics of the features (`measured`) on the way.
         """
         self._source, self._tokenizer, self._how = source, tokenizer, how
         scalers = {m: StandardScaler() for m in STREAMS}
@@ -92,10 +93,10 @@ class Split:
         self.labels = np.array(labels, np.float32)
         self.unimodal_labels = np.array(unimodal, np.float32).reshape(-1, len(MODALITIES))
         self.lengths = np.array(lengths, int).reshape(-1, 3)
-        self.statistics = Statistics.identity(how.widths)
+        self.measured = Statistics.identity(how.widths) if measure else None
         for m, scaler in scalers.items():
             if hasattr(scaler, "mean_"):
-                self.statistics.mean[m], self.statistics.scale[m] = scaler.mean_, scaler.scale_
+                self.measured.mean[m], self.measured.scale[m] = scaler.mean_, scaler.scale_
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -217,6 +218,9 @@ class Share:
         return rows[self.process * size : (self.process + 1) * size], size
 
 
+ALONE = Share()
+
+
 class _Batches:
     """The batches of a plan as a Grain source."""
 
@@ -233,7 +237,7 @@ class _Batches:
 
 
 def batches(
-    split: Split, plan: BatchPlan, statistics: Statistics, *, threads: int, share: Share = Share()
+    split: Split, plan: BatchPlan, statistics: Statistics, *, threads: int, share: Share = ALONE
 ) -> grain.DatasetIterator:
     """An iterator over the batches of a plan, made ahead of time by background threads.
 

@@ -136,7 +136,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _build(found: "Inspection", overrides: list[str], other_counts: bool) -> Path:
     """Converts as the training command would, so that it finds the build; returns where it lies."""
-    from msa_jax import cli, setup
+    from msa_jax import cli
+    from msa_jax.data import opening
     from msa_jax.inspect import advice
 
     if found.corpus is None:
@@ -147,4 +148,4 @@ def _build(found: "Inspection", overrides: list[str], other_counts: bool) -> Pat
         raise UserError(f"{found.path}: has neither words nor features of the text, and cannot be trained on")
     # That the suggested command accepts other counts does not mean that the user has.
     config = cli.parse([*train, f"--config.data.other_counts={other_counts}"]).config
-    return setup.open_corpus(config).folder
+    return opening.open_corpus(config).folder

@@ -59,7 +59,9 @@ def section(cls: type, *, skip: tuple[str, ...] = ()) -> ConfigDict:
         if _is_fields(value):
             out[name] = section(type(value), skip=("name", "parent"))
         elif value is None:
-            out[name] = placeholder(_alternatives(kind)[0][1])
+            plain = _alternatives(kind)[0][1]
+            literal = typing.get_origin(plain) is Literal
+            out[name] = placeholder(type(typing.get_args(plain)[0]) if literal else plain)
         else:
             out[name] = value
     return out

@@ -1,0 +1,264 @@
+"""From a config to the typed pieces of a run: preparation, model, variables, loss."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from msa_jax import losses, models
+from msa_jax.bounds import metric_set
+from msa_jax.corpora import CORPORA, MODALITIES, STREAMS
+from msa_jax.data import datasets
+from msa_jax.data.opening import FEATURES, training_texts
+from msa_jax.data.pipeline import Split
+from msa_jax.data.preparation import Preparation
+from msa_jax.data.preprocessing import Preprocessing, Statistics
+from msa_jax.errors import UserError
+from msa_jax.models import fields
+from msa_jax.text import (
+    Encoder,
+    EncoderConfig,
+    Tokenizer,
+    load_encoder,
+    load_tokenizer,
+    train_tokenizer,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """A run before its first step.
+
+    Attributes:
+      preparation: what turns clips into arrays.
+      model: the module.
+      variables: `params` and the model's other collections, at the start.
+      loss: the config's `loss` section.
+      metrics: name of the corpus whose metrics apply.
+      splits: "train" and "valid", scanned; empty without data.
+    """
+
+    preparation: Preparation
+    model: nn.Module
+    variables: dict[str, Any]
+    loss: losses.Loss
+    metrics: str
+    splits: Mapping[str, Split] = dataclasses.field(default_factory=dict)
+
+
+def assemble(config: ConfigDict, corpus: datasets.Built) -> Pieces:
+    """The pieces of a run on a corpus.
+
+    Args:
+      config: a checked config.
+      corpus: what it is trained on.
+
+    Raises:
+      UserError: when the config does not fit the data or the encoder.
+    """
+    how = make_preprocessing(config, corpus.widths, corpus.streams, corpus.text_width)
+    tokenizer = make_tokenizer(config, training_texts(corpus))
+    encoder, pretrained = make_encoder(config, tokenizer, how)
+    preparation, training = Preparation.fit(
+        corpus.split("train"),
+        tokenizer,
+        how,
+        buckets=config.data.buckets,
+        standardise=config.data.standardise,
+        encoder=None if encoder is None else encoder.config,
+    )
+    splits = {"train": training, "valid": preparation.scan(corpus.split("valid"))}
+    return _pieces(config, preparation, encoder, pretrained, splits)
+
+
+def without_data(
+    config: ConfigDict, widths: Mapping[str, int], *, text_width: int = 0, length: int = 50
+) -> Pieces:
+    """The pieces of a run on clips of given widths that are not there, to compile and time a step.
+
+    Args:
+      config: a checked config whose encoder is at hand.
+      widths: columns of "audio" and "vision".
+      text_width: columns of text features, where the text is features.
+      length: steps of each modality in a batch.
+    """
+    how = make_preprocessing(config, widths, text_width=text_width)
+    tokenizer = make_tokenizer(config, ["words to learn a vocabulary from"])
+    encoder, pretrained = make_encoder(config, tokenizer, how)
+    sizes = None if encoder is None else encoder.config
+    buckets = ((length, length, length),)
+    preparation = Preparation(
+        tokenizer, how, Statistics.identity(how.widths), buckets, config.batch_size, sizes
+    )
+    return _pieces(config, preparation, encoder, pretrained, {})
+
+
+def _pieces(
+    config: ConfigDict,
+    preparation: Preparation,
+    encoder: Encoder | None,
+    pretrained: Any | None,
+    splits: Mapping[str, Split],
+) -> Pieces:
+    model = make_model(config, encoder, preparation)
+    return Pieces(
+        preparation=preparation,
+        model=model,
+        variables=init_variables(model, preparation, jax.random.key(config.seed), pretrained),
+        loss=fields.build(models.find(config.model.name).loss, config.loss.to_dict()),
+        metrics=metric_set(config.data.corpus),
+        splits=splits,
+    )
+
+
+def make_preprocessing(
+    config: ConfigDict, widths: Mapping[str, int], streams: Sequence[str] = STREAMS, text_width: int = 0
+) -> Preprocessing:
+    """How a run with this config turns clips into arrays.
+
+    Args:
+      config: its `text` and `data` sections.
+      widths: features per row of "audio" and "vision", from the data.
+      streams: those of the two that the data have; what is not there to be learned stays out for good.
+      text_width: features per row of the text, where the data bring them.
+
+    Raises:
+      UserError: when nothing is left to learn from.
+    """
+    there = ("text", *streams)
+    used = tuple(m for m in MODALITIES if m in config.data.modalities and m in there)
+    if not used:
+        raise UserError(
+            f"--config.data.modalities: {config.data.modalities!r}, but the data have only {', '.join(there)}"
+        )
+    return Preprocessing(
+        max_content=config.text.max_content,
+        lowercase=config.data.lowercase,
+        modalities=used,
+        widths={m: int(widths[m]) for m in STREAMS},
+        time_line=config.data.time_line,
+        max_frames=config.data.max_frames,
+        text_width=text_width if config.text.encoder == FEATURES else 0,
+        keep_end=config.data.context,
+        special_rows=config.data.special_rows,
+    )
+
+
+def make_tokenizer(config: ConfigDict, training_texts: Iterable[str]) -> Tokenizer | None:
+    """The tokenizer of the config's encoder; that of "scratch" learns from the training texts alone.
+
+    None where the text is features, and needs none.
+    """
+    if config.text.encoder == FEATURES:
+        return None
+    if config.text.encoder != "scratch":
+        return load_tokenizer(config.text.encoder)
+    texts = (t.lower() if config.data.lowercase else t for t in training_texts)
+    return train_tokenizer(texts, config.text.scratch.vocab_size)
+
+
+def make_encoder(
+    config: ConfigDict, tokenizer: Tokenizer | None, how: Preprocessing
+) -> tuple[Encoder | None, Any | None]:
+    """(encoder, its pretrained parameters); the latter None where it is trained from scratch.
+
+    A model whose text is features, or that has no text, has no encoder; one that lives inside an encoder gets
+    one from scratch that takes features in place of words.
+
+    Args:
+      config: its `text` section and `model.name`.
+      tokenizer: of the encoder, for its vocabulary's size.
+      how: the preprocessing.
+    """
+    no_tokens = how.text_width or "text" not in how.modalities
+    if no_tokens and not models.find(config.model.name).needs_encoder:
+        return None, None
+    dtype = jnp.dtype(config.text.dtype)
+    if config.text.encoder not in ("scratch", FEATURES):
+        encoder, variables = load_encoder(config.text.encoder, dtype=dtype)
+        if tokenizer.vocab_size > encoder.config.vocab_size:
+            raise UserError(
+                f"--config.text.encoder: the tokenizer of {config.text.encoder} has {tokenizer.vocab_size} "
+                f"tokens, its weights {encoder.config.vocab_size}"
+            )
+        return encoder, variables["params"]
+    s = config.text.scratch
+    sizes = EncoderConfig(
+        family="bert",
+        vocab_size=0 if tokenizer is None else tokenizer.vocab_size,
+        input_width=how.text_width,
+        hidden_size=s.hidden_size,
+        num_layers=s.num_layers,
+        num_heads=s.num_heads,
+        intermediate_size=s.intermediate_size,
+        max_positions=config.text.max_length,
+        type_vocab_size=1,
+        activation="gelu",
+        layer_norm_eps=1e-12,
+        hidden_dropout=s.dropout,
+        attention_dropout=s.dropout,
+        pad_id=0 if tokenizer is None else tokenizer.pad_id,
+    )
+    return Encoder(sizes, dtype=dtype), None
+
+
+def make_model(config: ConfigDict, encoder: Encoder | None, preparation: Preparation) -> nn.Module:
+    """The module of the config's `model` section around the encoder.
+
+    Args:
+      config: its `model`, `text` and `data` sections.
+      encoder: of the text; None where there is none.
+      preparation: what the model was, or will be, trained with.
+
+    Raises:
+      UserError: when the section does not fit the encoder.
+    """
+    if encoder is not None and encoder.config.max_tokens < config.text.max_length:
+        raise UserError(
+            f"--config.text.max_length: {config.text.max_length}, but the encoder takes at most "
+            f"{encoder.config.max_tokens} tokens"
+        )
+    return models.find(config.model.name).build(
+        config.model.to_dict(),
+        max_length=config.text.max_length,
+        encoder=encoder,
+        modalities=preparation.preprocessing.modalities,
+        clips=preparation.clips,
+        outputs=CORPORA[metric_set(config.data.corpus)].outputs,
+        frozen=config.text.frozen,
+    )
+
+
+def init_variables(
+    model: nn.Module, preparation: Preparation, key: jax.Array, pretrained: Any | None
+) -> dict[str, Any]:
+    """The parameters and other collections at the start of a run.
+
+    Args:
+      model: the module.
+      preparation: for the shapes of the data.
+      key: of the initialisation.
+      pretrained: the encoder's parameters, or None.
+    """
+
+    def fresh(key: jax.Array) -> dict[str, Any]:
+        variables = dict(model.init(key, preparation.blank_batch(), train=False))
+        if pretrained is not None:
+            # Never computed then: XLA drops what nobody asks for.
+            variables["params"] = {k: v for k, v in variables["params"].items() if k != "encoder"}
+        return variables
+
+    variables = jax.jit(fresh)(key)
+    if pretrained is not None:
+        variables["params"] = {**variables["params"], "encoder": jax.tree.map(jnp.array, pretrained)}
+    return variables
+
+
+def count_parameters(params: Any) -> int:
+    """Numbers in a tree of arrays."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))

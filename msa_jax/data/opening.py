@@ -1,0 +1,115 @@
+"""Opening of the corpus that a config names: built where it is not built yet, or made on the spot."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from msa_jax.data import datasets, synthetic
+from msa_jax.data.example import Example
+from msa_jax.data.pipeline import SCAN_CLIPS
+from msa_jax.data.splits import Cut
+from msa_jax.errors import UserError
+
+FEATURES = "features"  # as text.encoder: the text is features that the file brings
+SYNTHETIC_TEXT_WIDTH = 300  # as wide as the word vectors that the field's files bring
+
+
+def cache_folder(config: ConfigDict) -> Path:
+    """Where corpora are built and compiled programs kept."""
+    return Path(config.data.cache).expanduser()
+
+
+def synthetic_config(config: ConfigDict) -> synthetic.SyntheticConfig:
+    """The embedded corpus that `data.corpus` names, with text features where the text is features."""
+    made = synthetic.PRESETS[config.data.corpus]
+    wanted = SYNTHETIC_TEXT_WIDTH if config.text.encoder == FEATURES else 0
+    return dataclasses.replace(made, text_width=wanted)
+
+
+def open_corpus(config: ConfigDict) -> datasets.Built:
+    """The corpus that a config names, built where it is not built yet.
+
+    Args:
+      config: its `data` section.
+
+    Raises:
+      UserError: when there is nothing to build from, several builds to choose from, or bad data.
+    """
+    cache, corpus, path = cache_folder(config), config.data.corpus, config.data.path
+    if path and corpus in synthetic.PRESETS:
+        raise UserError(
+            f"--config.data.path: {path} is given, but data.corpus is {corpus}, which is made on the spot; "
+            "name the file's corpus, as in --config.data.corpus=mosi"
+        )
+    if path:
+        return datasets.load(
+            corpus,
+            path,
+            cache=cache,
+            cut=Cut(**config.data.cut),
+            text_features=config.text.encoder == FEATURES,
+            **reading(config),
+            other_counts=config.data.other_counts,
+        )
+    if corpus in synthetic.PRESETS:
+        made = synthetic_config(config)
+        return datasets.build_examples(corpus, _generated(made), cache=cache, key=synthetic.corpus_key(made))
+    for key in ("rows", "bert_vocab"):
+        if config.data[key] is not None:
+            raise UserError(f"--config.data.{key} says how to read a file; name it by --config.data.path")
+    built = find_built(config)
+    if len(built) == 1:
+        if not config.data.other_counts:
+            built[0].require_official()
+        return built[0]
+    if not built:
+        raise UserError(f"--config.data.path is not set, and no {corpus} corpus has been built in {cache}")
+    sources = ", ".join(sorted(f"{b.source} ({sum(b.counts.values())} clips, cut {b.cut})" for b in built))
+    raise UserError(
+        f"--config.data.path is not set, and several {corpus} corpora are built: {sources}; name one"
+    )
+
+
+def reading(config: ConfigDict) -> dict[str, Any]:
+    """The options of `readers.read` that the config's sections `data` and `text` hold."""
+    return {
+        **{name: config.data[name] for name in ("split_name", "context", "rows", "bert_vocab")},
+        "encoder": config.text.encoder if config.text.encoder not in ("scratch", FEATURES) else None,
+    }
+
+
+def find_built(config: ConfigDict) -> list[datasets.Built]:
+    """What has been built of the config's corpus, in the form that its text needs."""
+    wanted = config.text.encoder == FEATURES
+    found = datasets.find_built(config.data.corpus, cache_folder(config), text_features=wanted)
+    # Of one file read twice, without a vocabulary and with it, the surer build.
+    surest: dict[tuple[str, str], datasets.Built] = {}
+    for built in sorted(found, key=lambda built: built.open_words, reverse=True):
+        surest[built.content_hash, str(built.cut)] = built
+    return list(surest.values())
+
+
+def _generated(made: synthetic.SyntheticConfig) -> Iterator[Example]:
+    yield from synthetic.generate(made)[0]  # a generator: nothing is made where the corpus is built
+
+
+def has_data(config: ConfigDict) -> bool:
+    """Whether there is a corpus to open: a path, a build of an earlier run, or one that is made."""
+    named = config.data.path is not None or config.data.corpus in synthetic.PRESETS
+    return named or bool(find_built(config))
+
+
+def source_name(corpus: datasets.Built) -> str:
+    """What results.json says of the data: "synthetic", or the user's file."""
+    return "synthetic" if corpus.corpus in synthetic.PRESETS else corpus.source
+
+
+def training_texts(corpus: datasets.Built) -> Iterable[str]:
+    """The texts of the training split, read a few clips at a time."""
+    source = corpus.split("train")
+    for start in range(0, len(source), SCAN_CLIPS):
+        rows = range(start, min(start + SCAN_CLIPS, len(source)))
+        yield from (clip["text"] for clip in source.__getitems__(rows))

@@ -1,0 +1,221 @@
+"""Preparation: all that turns clips into the arrays that a model was trained on, as one thing."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from msa_jax.corpora import STREAMS
+from msa_jax.data.datasets import checks
+from msa_jax.data.example import Example
+from msa_jax.data.pipeline import ALONE, Clips, Share, Source, Split, batches
+from msa_jax.data.plan import BatchPlan, Lengths, choose_buckets
+from msa_jax.data.preprocessing import Preprocessing, Statistics
+from msa_jax.errors import UserError
+from msa_jax.files import read_json, write_json
+from msa_jax.progress import say
+from msa_jax.text import EncoderConfig, Tokenizer
+
+_MOST_SPREAD = 0.01  # share of a split's clips whose rows may be spread for want of words
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """Tokenizer, preprocessing, statistics and batch lengths of a run; new clips are treated the same.
+
+    Attributes:
+      tokenizer: of the text; None where the text is features.
+      preprocessing: its settings.
+      statistics: of the training split's audio and vision.
+      buckets: lengths that batches are padded to.
+      clips: number of clips in the training split.
+      encoder: sizes of the text encoder; None where there is none.
+    """
+
+    tokenizer: Tokenizer | None
+    preprocessing: Preprocessing
+    statistics: Statistics
+    buckets: tuple[Lengths, ...]
+    clips: int
+    encoder: EncoderConfig | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        source: Source,
+        tokenizer: Tokenizer | None,
+        preprocessing: Preprocessing,
+        *,
+        buckets: int,
+        standardise: bool = True,
+        encoder: EncoderConfig | None = None,
+    ) -> tuple["Preparation", Split]:
+        """Measures the training split.
+
+        Args:
+          source: its clips.
+          tokenizer, preprocessing, encoder: as the attributes.
+          buckets: at most so many lengths of batches.
+          standardise: whether audio and vision get the split's mean and deviation; False: 0 and 1.
+
+        Returns:
+          (the preparation, the scanned split).
+
+        Raises:
+          UserError: the rows of many clips belong to tokens whose words are not known.
+        """
+        split = Split(source, tokenizer, preprocessing, measure=standardise)
+        _check_spread(split)
+        statistics = split.measured or Statistics.identity(preprocessing.widths)
+        chosen = choose_buckets(split.lengths, buckets)
+        return cls(tokenizer, preprocessing, statistics, chosen, len(split), encoder), split
+
+    def without(self, *modalities: str) -> "Preparation":
+        """The same with some modalities masked out."""
+        return dataclasses.replace(self, preprocessing=self.preprocessing.without(*modalities))
+
+    def scan(self, source: Source) -> Split:
+        """Tokenises the clips of a source.
+
+        Raises:
+          UserError: the rows of many clips belong to tokens whose words are not known.
+        """
+        split = Split(source, self.tokenizer, self.preprocessing)
+        _check_spread(split)
+        return split
+
+    def batches(self, split: Split, plan: BatchPlan, *, threads: int, share: Share = ALONE) -> Any:
+        """The batches of a plan, standardised, made ahead of time; see `pipeline.batches`."""
+        return batches(split, plan, self.statistics, threads=threads, share=share)
+
+    def in_order(self, split: Split, *, batch_size: int, threads: int) -> Iterator[dict[str, np.ndarray]]:
+        """Every clip of a split once, in batches of similar length, for scoring.
+
+        Args:
+          split: the clips; one that is longer than any training clip gets a length of its own.
+          batch_size: clips in a batch.
+          threads: background threads that make batches.
+        """
+        buckets = self.buckets
+        longest = np.maximum(split.lengths.max(0, initial=1), buckets[-1])
+        if (longest > buckets[-1]).any():
+            buckets = (*buckets, tuple(longest.tolist()))
+        return self.batches(split, BatchPlan(split.lengths, buckets, batch_size), threads=threads)
+
+    def blank_batch(self, *, rows: int = 1, length: int = 4) -> dict[str, np.ndarray]:
+        """A batch of zeros with the shapes of the data, to initialise a model with.
+
+        Args:
+          rows, length: B and T, A and V.
+        """
+        how = self.preprocessing
+        text = (rows, length, how.text_width) if how.text_width else (rows, length)
+        batch = {
+            "text": np.zeros(text, np.float32 if how.text_width else np.int32),
+            "text_mask": np.ones((rows, length), bool),
+            "mask": np.ones(rows, bool),
+            "index": np.zeros(rows, np.int32),
+        }
+        for m in STREAMS:
+            batch[m] = np.zeros((rows, length, how.widths[m]), np.float32)
+            batch[f"{m}_mask"] = np.zeros((rows, length), bool)
+        return batch
+
+    def check(self, examples: Sequence[Example]) -> Clips:
+        """Checks new clips against the training data, and makes a source of them.
+
+        Raises:
+          UserError: names the clip and what does not match.
+        """
+        how = self.preprocessing
+        for e in examples:
+            self._check_text(e)
+            for m in STREAMS:
+                rows = getattr(e, m)
+                if rows.ndim != 2:
+                    raise UserError(f"clip {e.id}: {m} must be [rows, columns], got shape {rows.shape}")
+                if m in how.modalities and len(rows):
+                    self.check_width(m, rows.shape[1], f"clip {e.id}")
+                    words = len(e.text.split()) or len(e.text_features)
+                    if e.aligned and len(rows) != words:
+                        raise UserError(f"clip {e.id}: {m} has {len(rows)} rows for {words} words")
+                    if not np.isfinite(rows).all():
+                        raise UserError(f"clip {e.id}: {m} holds NaN or infinity")
+        return Clips([dataclasses.asdict(e) for e in examples])
+
+    def _check_text(self, e: Example) -> None:
+        given, wanted = e.text_features, self.preprocessing.text_width
+        if "text" not in self.preprocessing.modalities:
+            return
+        if not wanted:
+            if len(given):
+                raise UserError(f"clip {e.id}: the run reads texts, and takes no text features")
+        elif given.ndim != 2 or (len(given) and given.shape[1] != wanted):
+            raise UserError(
+                f"clip {e.id}: the run was trained on text features of {wanted} columns, "
+                f"got shape {given.shape}"
+            )
+        elif not np.isfinite(given).all():
+            raise UserError(f"clip {e.id}: the text features hold NaN or infinity")
+
+    def check_width(self, modality: str, width: int, where: str) -> None:
+        """UserError unless `width` is that of the training data; `where` names the clip or the file."""
+        wanted = self.preprocessing.widths[modality]
+        if width != wanted:
+            rest = tuple(m for m in self.preprocessing.modalities if m != modality)
+            raise UserError(
+                f"{where}: {modality} has {width} columns, the run was trained on {wanted}; "
+                f'bring the same features, or leave it out with --config.data.modalities="{rest}"'
+            )
+
+    def save(self, workdir: Path) -> None:
+        """Writes it into a run's folder: preparation.json, and tokenizer.json where there is one."""
+        if self.tokenizer is not None:
+            self.tokenizer.save(workdir / "tokenizer.json")
+        data = {
+            "encoder": None if self.encoder is None else dataclasses.asdict(self.encoder),
+            "preprocessing": dataclasses.asdict(self.preprocessing),
+            "statistics": self.statistics.to_json(),
+            "buckets": list(self.buckets),
+            "clips": self.clips,
+        }
+        write_json(workdir / "preparation.json", data)
+
+    @classmethod
+    def load(cls, workdir: Path) -> "Preparation":
+        """Reads what `save` wrote.
+
+        Raises:
+          UserError: when it is not there, or of another version.
+        """
+        file = workdir / "preparation.json"
+        stored = read_json(file, hint=f"{workdir} holds no trained run")
+        try:
+            sizes, how = stored["encoder"], Preprocessing(**stored["preprocessing"])
+            how = dataclasses.replace(how, modalities=tuple(how.modalities))
+            encoder = None if sizes is None else EncoderConfig(**sizes)
+            statistics = Statistics.from_json(stored["statistics"])
+            buckets = tuple(tuple(lengths) for lengths in stored["buckets"])
+            clips = stored["clips"]
+        except (KeyError, TypeError):
+            raise UserError(f"{file} was written by another version of msa_jax; train again") from None
+        tokenizer = None if how.text_width else Tokenizer.load(workdir / "tokenizer.json")
+        return cls(tokenizer, how, statistics, buckets, clips, encoder)
+
+
+def _check_spread(split: Split) -> None:
+    """Says of which clips the rows are spread over the text, as the words of their tokens are not known.
+
+    Raises:
+      UserError: of more than one clip in a hundred.
+    """
+    clips = checks.named("clips have BERT tokens of unknown words", split.spread)
+    if len(split.spread) > _MOST_SPREAD * len(split):
+        raise UserError(
+            f"{clips}, and the run's encoder has other tokens; name the vocabulary that made them by "
+            "--config.data.bert_vocab"
+        )
+    if split.spread:
+        say(f"note: {clips}; their rows are spread over the text")
