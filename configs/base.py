@@ -157,9 +157,8 @@ def common() -> ConfigDict:
     c.data.lowercase = False  # lower the case of the text before it is tokenised
     c.data.buckets = 4  # lengths of text, audio and vision that batches are padded to; each is compiled once
     c.data.threads = 2  # that make batches ahead of time
-    c.data.seed = placeholder(
-        int
-    )  # of the order of batches, for several seeds that share it; None: that of the run
+    # Of the order of batches, so that runs of several seeds can share it; None: that of the run.
+    c.data.seed = placeholder(int)
     c.data.cut = ConfigDict()  # how a file without (all) splits is cut, by video
     c.data.cut.seed = 0
     c.data.cut.folds = 5  # groups of videos; one is the test split
@@ -185,10 +184,18 @@ def common() -> ConfigDict:
     c.optim = ConfigDict()
     c.optim.learning_rate = 1e-3
     c.optim.warmup = 0.0  # share of the steps over which the rate rises
-    c.optim.decay = False  # whether it then falls linearly to 0
+    c.optim.warmup_steps = 0  # the same as a number of steps; only one of the two
+    # What the rate does then: "constant", "linear" or "cosine" (down to 0 at the last step), "plateau"
+    # (lowered when the validation loss has stopped falling).
+    c.optim.schedule = "constant"
+    c.optim.plateau = ConfigDict()
+    c.optim.plateau.factor = 0.5  # on the rate, each time
+    c.optim.plateau.patience = 20  # epochs without a lower validation loss before that
     c.optim.clip = 1.0  # global norm
     c.optim.eps = 1e-8
-    c.optim.weight_decay = 0.0  # decoupled (AdamW)
-    # (pattern, factor of the learning rate): of the first pattern found in a parameter's path.
+    c.optim.weight_decay = 0.0
+    c.optim.coupled = False  # False: decoupled weight decay (AdamW); True: L2 in the gradient (Adam)
+    # (pattern, factor of the learning rate) or (pattern, factor, weight decay): that of the first pattern
+    # found in a parameter's path.
     c.optim.groups = ((".*", 1.0),)
     return c

@@ -14,6 +14,7 @@ from msa_jax.errors import UserError
 from msa_jax.losses import TASKS
 from msa_jax.metrics import keys
 from msa_jax.models import fields
+from msa_jax.optim import SCHEDULES
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "data.corpus": (*CORPORA, *PRESETS),
@@ -21,6 +22,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "data.time_line": ("text", "own"),
     "data.rows": (None, "tokens", "words", "stream"),
     "text.dtype": ("float32", "bfloat16"),
+    "optim.schedule": SCHEDULES,
 }
 AT_LEAST = {
     "seed": 0,
@@ -45,8 +47,10 @@ AT_LEAST = {
     "text.scratch.intermediate_size": 1,
     "optim.learning_rate": 0,
     "optim.weight_decay": 0,
+    "optim.warmup_steps": 0,
+    "optim.plateau.patience": 0,
 }
-RATES = ("data.cut.valid_fraction", "text.scratch.dropout", "optim.warmup")
+RATES = ("data.cut.valid_fraction", "text.scratch.dropout", "optim.warmup", "optim.plateau.factor")
 
 
 def metric_set(corpus: str) -> str:
@@ -96,6 +100,8 @@ def _check_common(flat: dict[str, Any]) -> None:
             f"--config.data.modalities: {modalities!r} must hold at least one of text, audio and vision, "
             "as in --config.data.modalities=\"('text', 'audio')\""
         )
+    if flat["optim.warmup"] and flat["optim.warmup_steps"]:
+        raise UserError("--config.optim.warmup_steps: optim.warmup is set too; set one of them to 0")
     if not flat["optim.clip"] > 0:
         raise UserError(f"--config.optim.clip: {flat['optim.clip']} must be above 0")
     if flat["data.path"] == "":
@@ -143,11 +149,13 @@ def _check_selection(flat: dict[str, Any]) -> None:
 
 def _check_groups(groups: Any) -> None:
     try:
-        for pattern, factor in groups:
+        for pattern, factor, *decay in groups:
             re.compile(pattern)
-            float(factor)
+            if len(decay) > 1 or min(float(v) for v in (factor, *decay)) < 0:
+                raise ValueError
     except (TypeError, ValueError, re.error):
         raise UserError(
-            f"--config.optim.groups: {groups!r} is not a list of (regular expression, factor), as in "
+            f"--config.optim.groups: {groups!r} is not a list of (regular expression, factor) or (regular "
+            "expression, factor, weight decay), as in "
             "--config.optim.groups=\"(('^encoder/', 1.0), ('.*', 10.0))\""
         ) from None

@@ -147,8 +147,12 @@ def validation(
         with warnings.catch_warnings():  # constant predictions are expected in the first epochs
             warnings.simplefilter("ignore")
             return config.select, metrics.evaluate(corpus, predictions, labels)[config.select]
-    task = TASKS[config.loss.task]
-    return config.loss.task, float(task.validation(predictions.astype(np.float64), labels))
+    return config.loss.task, task_loss(config, predictions, labels)
+
+
+def task_loss(config: ConfigDict, predictions: np.ndarray, labels: np.ndarray) -> float:
+    """The task loss over a split, in float64; arguments as for `validation`."""
+    return float(TASKS[config.loss.task].validation(predictions.astype(np.float64), labels))
 
 
 def better(name: str, value: float, before: float | None) -> bool:

@@ -1,68 +1,130 @@
-"""AdamW with a warm-up, a clip, and parameter groups by regular expression."""
+"""Adam with a clip, a schedule with a warm-up, and parameter groups by regular expression."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array
 
 from msa_jax.errors import UserError
 
+SCHEDULES = ("constant", "linear", "cosine", "plateau")
+_THRESHOLD = 1e-4  # a loss that is lower by less than this share is no progress (that of PyTorch's scheduler)
 
-def schedule(peak: float, *, total_steps: int, warmup: float, decay: bool) -> optax.Schedule:
-    """Linear warm-up to `peak`, then linear decay to 0 at the last step, or none.
+
+def schedule(kind: str, peak: float, *, total_steps: int, warmup_steps: int) -> optax.Schedule:
+    """Linear warm-up to `peak`; then constant, or falling to 0 at the last step on a line or a cosine.
 
     Source: CrossSent (Liu et al. 2026), Table 3, names the warm-up; the decay is ours.
 
     Args:
+      kind: one of `SCHEDULES`; "plateau" is constant here, and lowered by `PlateauState`.
       peak: highest learning rate.
       total_steps: optimiser steps of the whole run.
-      warmup: share of the steps that the warm-up takes, in [0, 1].
-      decay: whether the rate falls after the warm-up.
+      warmup_steps: steps that the rate rises.
     """
-    rising = round(warmup * total_steps)
+    falling = max(total_steps - warmup_steps, 1)
+    after = {
+        "linear": optax.linear_schedule(peak, 0.0, falling),
+        "cosine": optax.cosine_decay_schedule(peak, falling),
+    }
     return optax.join_schedules(
         [
-            optax.linear_schedule(0.0, peak, rising) if rising else optax.constant_schedule(peak),
-            optax.linear_schedule(peak, 0.0 if decay else peak, max(total_steps - rising, 1)),
+            optax.linear_schedule(0.0, peak, warmup_steps) if warmup_steps else optax.constant_schedule(peak),
+            after.get(kind, optax.constant_schedule(peak)),
         ],
-        [rising],
+        [warmup_steps],
     )
 
 
-def group_factors(params: Any, groups: Sequence[tuple[str, float]]) -> Any:
-    """The learning rate's factor for each parameter: of the first pattern found in its path.
+def group_values(
+    params: Any, groups: Sequence[tuple], *, weight_decay: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The learning rate's factor and the weight decay of each parameter.
 
     Args:
       params: a tree of parameters; a path reads "encoder/layers/attention/query/kernel".
-      groups: (regular expression, factor) in order of precedence.
+      groups: (regular expression, factor) or (regular expression, factor, weight decay), in order of
+        precedence: a parameter belongs to the first whose expression is found in its path.
+      weight_decay: of groups without their own.
 
     Returns:
-      A tree of floats like `params`.
+      (factors, decays): trees of floats like `params`.
 
     Raises:
       UserError: when a pattern is the first match of no parameter, or a parameter matches no pattern.
     """
     used = set()
 
-    def factor(path: Any, _: Any) -> float:
+    def values(path: Any, _: Any) -> tuple[float, float]:
         name = "/".join(str(getattr(k, "key", k)) for k in path)
-        for pattern, value in groups:
+        for pattern, factor, *decay in groups:
             if re.search(pattern, name):
                 used.add(pattern)
-                return float(value)
+                return float(factor), float(*decay or (weight_decay,))
         raise UserError(f"--config.optim.groups: no pattern matches the parameter {name}")
 
-    factors = jax.tree_util.tree_map_with_path(factor, params)
-    # Without a text encoder (the text is features, or left out) its pattern has nothing to match: no mistake.
+    both = jax.tree_util.tree_map_with_path(values, params)
+    # Without a text encoder (the text is features, or left out) an `encoder/` pattern may match nothing.
     forgiven = () if "encoder" in params else ("encoder/",)
-    for pattern, _ in groups:
+    for pattern, *_ in groups:
         if pattern not in used and not any(re.search(pattern, path) for path in forgiven):
             raise UserError(
-                f"--config.optim.groups: the pattern {pattern!r} is the first to match no parameter"
+                f"--config.optim.groups: the pattern {pattern!r} is never the first match for any parameter"
             )
-    return factors
+    factors, decays = (
+        jax.tree.map(lambda pair, i=i: pair[i], both, is_leaf=lambda x: isinstance(x, tuple)) for i in (0, 1)
+    )
+    return factors, decays
+
+
+class PlateauState(NamedTuple):
+    """What the learning rate is multiplied by, []; `lower_rate` changes it between steps."""
+
+    rate_factor: Array
+
+
+def _scale_by_plateau() -> optax.GradientTransformation:
+    def init(params: Any) -> PlateauState:
+        del params
+        return PlateauState(jnp.ones(()))
+
+    def update(updates: Any, state: PlateauState, params: Any = None) -> tuple[Any, PlateauState]:
+        del params
+        return jax.tree.map(lambda u: u * state.rate_factor, updates), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def lower_rate(opt_state: Any, factor: float) -> Any:
+    """The optimiser's state with another factor on the learning rate; only for the schedule "plateau"."""
+    return optax.tree_utils.tree_set(opt_state, rate_factor=jnp.asarray(factor))
+
+
+def watch_plateau(seen: Mapping[str, Any], loss: float, *, factor: float, patience: int) -> dict[str, Any]:
+    """Halves the rate, or so, when the validation loss has stopped falling.
+
+    Source: the rule of PyTorch's ReduceLROnPlateau, which TeCaFN's and MulT's programs use.
+
+    Args:
+      seen: what this returned after the epoch before; {} at first.
+      loss: on the validation split after this epoch.
+      factor: on the rate, each time.
+      patience: epochs without a lower loss that are borne; one more lowers the rate.
+
+    Returns:
+      `best` loss so far, `waited` epochs without a lower one, `rate_factor`.
+    """
+    best, waited = seen.get("best"), seen.get("waited", 0)
+    rate_factor = seen.get("rate_factor", 1.0)
+    if best is None or loss < best * (1 - _THRESHOLD):
+        return {"best": loss, "waited": 0, "rate_factor": rate_factor}
+    if waited + 1 > patience:
+        return {"best": best, "waited": 0, "rate_factor": rate_factor * factor}
+    return {"best": best, "waited": waited + 1, "rate_factor": rate_factor}
 
 
 def make_optimizer(
@@ -71,7 +133,8 @@ def make_optimizer(
     """The optimiser that a config's `optim` section describes.
 
     Args:
-      optim: `learning_rate`, `warmup`, `decay`, `clip` (global norm), `eps`, `weight_decay`, `groups`.
+      optim: `learning_rate`, `schedule`, `warmup` or `warmup_steps`, `clip` (global norm), `eps`,
+        `weight_decay`, `coupled`, `groups`.
       params: the parameters, for the groups.
       total_steps: optimiser steps of the whole run.
       frozen: top-level parts of the parameters that stay as they are, whatever their group.
@@ -79,15 +142,21 @@ def make_optimizer(
     Returns:
       (transformation, schedule); the schedule is that of a group with the factor 1.
     """
+    warmup_steps = optim["warmup_steps"] or round(optim["warmup"] * total_steps)
     rate = schedule(
-        optim["learning_rate"], total_steps=total_steps, warmup=optim["warmup"], decay=optim["decay"]
+        optim["schedule"], optim["learning_rate"], total_steps=total_steps, warmup_steps=warmup_steps
     )
-    factors = dict(group_factors(params, optim["groups"]))
+    factors, decays = group_values(params, optim["groups"], weight_decay=optim["weight_decay"])
     for part in factors.keys() & set(frozen):
         factors[part] = jax.tree.map(lambda _: 0.0, factors[part])
     scale = optax.stateless(lambda updates, _: jax.tree.map(lambda u, f: u * f, updates, factors))
-    return optax.chain(
-        optax.clip_by_global_norm(optim["clip"]),
-        optax.adamw(rate, eps=optim["eps"], weight_decay=optim["weight_decay"]),
-        scale,
-    ), rate
+    decay = optax.stateless(
+        lambda updates, params: jax.tree.map(lambda u, p, d: u + d * p, updates, params, decays)
+    )
+    adam = optax.scale_by_adam(eps=optim["eps"])
+    # Coupled: L2 in the gradient, which Adam then divides by its size; decoupled: AdamW.
+    inner = (decay, adam) if optim["coupled"] else (adam, decay)
+    steps = [optax.clip_by_global_norm(optim["clip"]), *inner, optax.scale_by_learning_rate(rate), scale]
+    if optim["schedule"] == "plateau":
+        steps.append(_scale_by_plateau())
+    return optax.chain(*steps), rate

@@ -137,7 +137,7 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
     plan = BatchPlan(split.lengths, buckets, config.batch_size, epochs=config.epochs, seed=seed)
     state, rate = make_state(config, pieces, plan)
     data = pieces.preparation.batches(split, plan, threads=config.data.threads)
-    progress: dict[str, Any] = {"best_epoch": -1, "best_value": None, "seconds": 0.0, "data": None}
+    progress: dict[str, Any] = {"best_epoch": -1, "best_value": None, "seconds": 0.0, "plateau": {}}
     checkpoints = Checkpoints(workdir)
     if checkpoints.latest_step is not None:
         state, progress = checkpoints.restore_latest(state)
@@ -150,7 +150,14 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
         contextlib.closing(MetricLog(workdir, resume_step=done)) as log,
         bar(len(plan), done) as shown,
     ):
-        steps = StepLog(log, checkpoints, shown, every=config.log_every, per_epoch=per_epoch, rate=rate)
+        steps = StepLog(
+            log,
+            checkpoints,
+            shown,
+            every=config.log_every,
+            per_epoch=per_epoch,
+            rate=lambda step: rate(step) * progress["plateau"].get("rate_factor", 1.0),
+        )
         for step in range(done + 1, len(plan) + 1):
             epoch, left = divmod(step - 1, per_epoch)
             if not left and config.patience and epoch - 1 - progress["best_epoch"] >= config.patience:
@@ -167,7 +174,7 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
             # Looked at first: a broken state must never become the last good checkpoint.
             loss = steps.flush()
             if epoch_ends:
-                validate(config, pieces, state, checkpoints, log, progress, epoch=epoch, loss=loss)
+                state = validate(config, pieces, state, checkpoints, log, progress, epoch=epoch, loss=loss)
             progress |= {"data": data.get_state(), "seconds": before + time.monotonic() - started}
             checkpoints.save_latest(step, state, progress)
             steps.restart_clock()  # validation and checkpoints are not training time
@@ -188,7 +195,7 @@ def validate(
     *,
     epoch: int,
     loss: float,
-) -> None:
+) -> TrainState:
     """Judges an epoch on the validation split, and keeps its parameters where it is the best so far.
 
     Args:
@@ -198,6 +205,9 @@ def validate(
       progress: what the run knows of itself; changed in place.
       epoch: from 0.
       loss: of the epoch's last step, to be shown.
+
+    Returns:
+      The state, with a lower learning rate where the schedule "plateau" asks for it.
     """
     split, step = pieces.splits["valid"], int(state.step)
     variables = {"params": state.params, **state.collections}
@@ -205,6 +215,14 @@ def validate(
     batches = pieces.preparation.in_order(split, batch_size=size, threads=threads)
     predictions = evaluate.score(pieces.model, variables, batches, len(split))
     name, value = evaluate.validation(config, pieces.metrics, predictions, split.labels)
+    if config.optim.schedule == "plateau":
+        progress["plateau"] = optim.watch_plateau(
+            progress["plateau"],
+            evaluate.task_loss(config, predictions, split.labels),
+            **config.optim.plateau,
+        )
+        factor = progress["plateau"]["rate_factor"]
+        state = state.replace(opt_state=optim.lower_rate(state.opt_state, factor))
     log.write(step, epoch, {f"valid_{name}": value}, prefix="valid")
     best = evaluate.better(name, value, progress["best_value"])
     if best:
@@ -212,6 +230,7 @@ def validate(
         checkpoints.save_best(step, variables)
     note = " (best so far)" if best else ""
     say(f"epoch {epoch + 1}/{config.epochs}  loss {loss:.4f}  valid {name} {value:.4f}{note}")
+    return state
 
 
 def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -242,7 +261,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     _introduce(corpus, source)
     pieces = assemble(config, corpus)
     _describe(config, pieces)
-    optim.group_factors(pieces.variables["params"], config.optim.groups)  # refused before anything is written
+    optim.make_optimizer(config.optim, pieces.variables["params"], total_steps=1)  # refused before writing
     workdir.mkdir(parents=True, exist_ok=True)
     claim(config, workdir, {"source": source, "hash": corpus.content_hash, "cut": corpus.cut})
     pieces.preparation.save(workdir)

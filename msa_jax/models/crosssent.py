@@ -252,8 +252,8 @@ DEFAULTS: Mapping[str, Any] = {
     "text.encoder": "roberta-base",
     "text.max_content": 47,  # T - 3
     "optim.learning_rate": 7.5e-6,
-    "optim.warmup": 0.4,  # share of the steps; then linear decay
-    "optim.decay": True,
+    "optim.warmup": 0.4,  # share of the steps
+    "optim.schedule": "linear",
     "optim.clip": 2.0,
     # A fresh matrix needs more than a pretrained one. W_T starts as the identity on pretrained states, so it
     # goes with them. Ours.
