@@ -31,6 +31,13 @@ class Bound:
     otherwise: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Divides:
+    """The condition that a number divides another field of the same section."""
+
+    field: str
+
+
 Positive = Annotated[int, Bound(lambda v: v >= 1, "is less than 1")]
 Count = Annotated[int, Bound(lambda v: v >= 0, "is less than 0")]
 NonNegative = Annotated[float, Bound(lambda v: v >= 0, "is less than 0")]
@@ -104,6 +111,11 @@ def check(cls: type, values: Mapping[str, Any], path: str, *, skip: tuple[str, .
         if name not in values:
             raise UserError(f"--config.{path}.{name} is missing; its default is {_default(cls, name)!r}")
         _check_value(f"--config.{path}.{name}", values[name], kind, _default(cls, name), f"{path}.{name}")
+    for name, kind in kinds.items():
+        for bound in getattr(kind, "__metadata__", ()):
+            if isinstance(bound, Divides) and values[bound.field] % values[name]:
+                other = f"{path}.{bound.field} {values[bound.field]}"
+                raise UserError(f"--config.{path}.{name}: {values[name]} does not divide {other}")
 
 
 def _check_value(key: str, value: Any, kind: Any, default: Any, path: str) -> None:
