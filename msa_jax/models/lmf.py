@@ -60,8 +60,8 @@ class LMF(nn.Module):
           train: whether dropout is active (rng "dropout").
 
         Returns:
-          `prediction` [B] or `logits` [B, *outputs]; `fused` [B, rank, Y], Y the size of the output, the product of the modalities for
-          each rank; `vector_<m>` [B, width of m].
+          `prediction` [B] or `logits` [B, *outputs]; `fused` [B, rank, Y], the product of the modalities for
+          each rank and each of the Y outputs; `vector_<m>` [B, width of m].
         """
         Y = math.prod(self.outputs)
         vectors = {m: self._vector(m, batch, train) for m in MODALITIES if m in self.modalities}
