@@ -46,20 +46,22 @@ class Misfit(ValueError):
     """Fields that do not fit together, or not the run; its text reads "FIELD: what is wrong"."""
 
 
-def section(cls: type, *, skip: tuple[str, ...] = ()) -> ConfigDict:
+def section(cls: Any, *, skip: tuple[str, ...] = ()) -> ConfigDict:
     """The config section that holds the fields of a class at their defaults.
 
     Args:
-      cls: a dataclass; a field whose default is a dataclass becomes a section of its own.
+      cls: a dataclass, or an instance, whose values then stand for the defaults; a field that holds a
+        dataclass becomes a section of its own.
       skip: fields to leave out.
     """
     out = ConfigDict()
-    for name, kind in _kinds(cls, skip).items():
-        value = _default(cls, name)
+    of, values = (cls, None) if isinstance(cls, type) else (type(cls), cls)
+    for name, kind in _kinds(of, skip).items():
+        value = _default(of, name) if values is None else getattr(values, name)
         if _is_fields(value):
-            out[name] = section(type(value), skip=("name", "parent"))
+            out[name] = section(value, skip=("name", "parent"))
         elif value is None:
-            out[name] = placeholder(_alternatives(kind)[0][1])
+            out[name] = placeholder(_class_of(_alternatives(kind)[0][1]))
         else:
             out[name] = value
     return out
@@ -159,6 +161,13 @@ def _default(cls: type, name: str) -> Any:
     if field.default is dataclasses.MISSING:
         raise TypeError(f"{cls.__name__}.{name} has no default; every field of a config's section needs one")
     return field.default
+
+
+def _class_of(plain: Any) -> type:
+    """What the values of a type are instances of."""
+    if typing.get_origin(plain) is Literal:
+        return type(typing.get_args(plain)[0])
+    return typing.get_origin(plain) or plain
 
 
 def _is_fields(value: Any) -> bool:
