@@ -95,11 +95,10 @@ def split_spec(spec: str) -> list[str]:
 
 def variants_of(model: str, own: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """What each variant changes: those of all models, of the model's file, and of the config's own."""
-    out: dict[str, dict[str, Any]] = {}
-    for source in (base.models.find(model).variants, own, base.VARIANTS):
-        for name, changes in source.items():
-            out[name] = {**changes, **out.get(name, {})}
-    return out
+    of_model = base.models.find(model).variants
+    names = dict.fromkeys((*of_model, *own, *base.VARIANTS))
+    sources = (base.VARIANTS, of_model, own)  # the last one has the last word, as in `base.apply`
+    return {n: {k: v for source in sources for k, v in source.get(n, {}).items()} for n in names}
 
 
 def variants(path: Path) -> dict[str, Mapping[str, Any]]:
