@@ -105,8 +105,8 @@ def set_key(config: ConfigDict, key: str, value: Any) -> None:
     """
     *path, leaf = key.split(".")
     for part in path:
-        config = config[part]
-    if leaf not in config:
+        config = config[part] if isinstance(config, ConfigDict) and part in config else None
+    if not isinstance(config, ConfigDict) or leaf not in config:
         raise KeyError(key)
     if isinstance(config[leaf], ConfigDict) and value is None:
         with config.ignore_type():

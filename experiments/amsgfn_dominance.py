@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes that train at the same time")
     parser.add_argument("--runs", type=Path, default=Path("runs/amsgfn_dominance"))
     args = parser.parse_args()
-    config = "configs/amsgfn_synthetic.py"
+    config = "configs/amsgfn_mosi.py:synthetic"
     jobs = {v or "full": (config + (f":{v}" if v else ""), SETTINGS) for v in VARIANTS}
     runs = train_all(args.runs, jobs, args.seeds, workers=args.jobs)
     rows = {v: [r["test"] for r in results] for v, results in runs.items()}

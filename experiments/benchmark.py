@@ -63,7 +63,7 @@ def epoch(arguments: list[str], *, padded: bool) -> dict[str, object]:
     longest = (config.text.max_length,) * 3
     buckets = (longest,) if padded else choose_buckets(split.lengths, config.data.buckets)
     plan = BatchPlan(split.lengths, buckets, config.batch_size, seed=0)
-    state, _ = train.make_state(config, model, params, plan, how.modalities)
+    state, _ = train.make_state(config, model, params, plan)
     step = jax.jit(train.train_step, donate_argnums=0)
 
     compiled, compile_seconds = {}, []
@@ -104,6 +104,7 @@ def config_step(name: str) -> dict[str, object]:
     import numpy as np
 
     from msa_jax import cli, setup, train
+    from msa_jax.bounds import metric_set
     from msa_jax.corpora import CORPORA
     from msa_jax.data.plan import BatchPlan
 
@@ -118,10 +119,10 @@ def config_step(name: str) -> dict[str, object]:
     params = setup.init_params(model, how, jax.random.key(0), None)
     lengths, rows = (STEPS,) * 3, config.batch_size
     plan = BatchPlan(np.full((rows, 3), STEPS), (lengths,), rows, epochs=config.epochs, seed=0)
-    state, _ = train.make_state(config, model, params, plan, how.modalities)
+    state, _ = train.make_state(config, model, params, plan)
     batch = setup.blank_batch(how, rows=rows, length=STEPS)
     batch |= {f"{m}_mask": np.ones((rows, STEPS), bool) for m in ("text", "audio", "vision")}
-    tasks = CORPORA[setup.metric_set(config)].outputs[:-1]
+    tasks = CORPORA[metric_set(config.data.corpus)].outputs[:-1]
     batch |= {"label": np.zeros((rows, *tasks), np.float32), "index": np.arange(rows, dtype=np.int32)}
     started = time.perf_counter()
     lowered = jax.jit(train.train_step, donate_argnums=0).lower(state, batch)
@@ -148,7 +149,7 @@ def main_job() -> dict[str, object]:
     """The main command on the embedded corpus with nothing built and nothing compiled before."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = [
-            "--config=configs/crosssent_synthetic.py",
+            "--config=configs/crosssent_mosi.py:synthetic",
             f"--workdir={folder}/run",
             f"--config.data.cache={folder}/cache",
             "--config.log_every=1",
@@ -182,7 +183,7 @@ def run_case(name: str, mosi: Path) -> dict[str, object]:
         elif name.startswith(CONFIG):
             result = config_step(name.removeprefix(CONFIG))
         elif name == "synthetic":
-            result = epoch(["--config=configs/crosssent_synthetic.py", *common], padded=False)
+            result = epoch(["--config=configs/crosssent_mosi.py:synthetic", *common], padded=False)
         else:
             arguments = [*MINILM, f"--config.data.path={mosi}", *common]
             result = epoch(arguments, padded=name == "mosi_padded")
@@ -203,9 +204,8 @@ def main() -> None:
     if args.here:
         print(json.dumps(run_case(args.case[0], args.mosi)))
         return
-    configs = (
-        sorted(p.stem for p in Path("configs").glob("*_*.py")) if args.config == ["all"] else args.config
-    )
+    shipped = sorted(p.stem for p in Path("configs").glob("*_*.py"))
+    configs = shipped if args.config == ["all"] else args.config
     cases = args.case or (() if configs else CASES)
     if unknown := set(cases) - set(CASES):
         parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")

@@ -112,7 +112,8 @@ def main() -> None:
     for seed in args.seeds:
         for name, variant in VARIANTS.items():
             folder = args.runs / f"synthetic{variant.replace(':', '-')}-seed{seed}"
-            folder, results = train(folder, f"configs/crosssent_synthetic.py{variant}", {"seed": seed})
+            config = f"configs/crosssent_mosi.py:synthetic{variant}"
+            folder, results = train(folder, config, {"seed": seed})
             rows[name].append(results["test"])
             folders[name].append(folder)
     show(f"Embedded corpus (SYNTHETIC), test split, {len(args.seeds)} seeds", rows, KEYS)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from table import pairs, show, train_all
 
-from msa_jax import cli
+from msa_jax import config as configs
 from msa_jax.data import synthetic
 from msa_jax.data.synthetic import floor
 
@@ -25,24 +25,30 @@ SHORT = {"data.corpus": "synthetic_short", "data.buckets": 1, "eval_batch_size":
 EPOCHS = {"tecafn": 10, "mulg": 8, "amsgfn": 14}
 # Subsets that only --full trains.
 REST = ("audio_only", "vision_only", "no_text")
+OTHER = ("synthetic", "tiny")  # variants that are no ablation
 CLASSES = {
-    "tecafn_synthetic_urfunny": ("synthetic_ur_funny", ("acc2", "f1")),
-    "mulg_synthetic_iemocap": ("synthetic_iemocap", ("acc_happy", "acc_sad", "acc_angry", "acc_neutral")),
+    "tecafn_urfunny": ("synthetic_ur_funny", ("acc2", "f1")),
+    "mulg_iemocap": ("synthetic_iemocap", ("acc_happy", "acc_sad", "acc_angry", "acc_neutral")),
 }
 
 
 def variants(model: str, *, full: bool) -> list[str]:
-    """Names of the shipped variants of a model, "" (the full model) first, then text alone."""
-    shipped = cli.variants(cli.shipped_configs() / f"{model}_synthetic.py")
-    rest = [v for v in shipped if v != "text_only" and (full or v not in REST)]
+    """Names of the ablations of a model, "" (the full model) first, then text alone."""
+    shipped = configs.variants(configs.shipped() / f"{model}_mosi.py")
+    rest = [v for v in shipped if v not in ("text_only", *OTHER) and (full or v not in REST)]
     return ["", "text_only", *rest]
+
+
+def made(config: str, variant: str) -> str:
+    """A shipped config on the embedded corpus of its form, with a variant or, where that is "", without."""
+    return ":".join(filter(None, (f"configs/{config}.py:synthetic", variant)))
 
 
 def scores_table(model: str, args: argparse.Namespace) -> None:
     """Trains and prints one model's table."""
     overrides = {} if args.full else {**SHORT, "epochs": EPOCHS[model]}
     names = variants(model, full=args.full)
-    jobs = {v: (f"configs/{model}_synthetic.py" + (f":{v}" if v else ""), overrides) for v in names}
+    jobs = {v: (made(f"{model}_mosi", v), overrides) for v in names}
     runs = train_all(args.runs / model, jobs, args.seeds, workers=args.jobs)
     rows = {v or "full": [results["test"] for results in runs[v]] for v in names}
     corpus = overrides.get("data.corpus", "synthetic")
@@ -61,7 +67,7 @@ def scores_table(model: str, args: argparse.Namespace) -> None:
 def classes_table(config: str, args: argparse.Namespace) -> None:
     """Trains and prints a table of a model whose labels are classes."""
     corpus, keys = CLASSES[config]
-    jobs = {v: (f"configs/{config}.py" + (f":{v}" if v else ""), {}) for v in ("", "text_only")}
+    jobs = {v: (made(config, v), {}) for v in ("", "text_only")}
     runs = train_all(args.runs / config, jobs, args.seeds, workers=args.jobs)
     rows = {v or "full": [results["test"] for results in runs[v]] for v in jobs}
     show(f"{config} on {corpus} (SYNTHETIC), test split, {len(args.seeds)} seeds", rows, keys)

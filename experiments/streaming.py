@@ -132,7 +132,7 @@ def train(path: Path, scale: float, steps: int) -> dict[str, object]:
     encoder, _ = setup.make_encoder(config, tokenizer, how)
     model = setup.make_model(config, encoder, how)
     params = setup.init_params(model, how, jax.random.key(0), None)
-    state, _ = loop.make_state(config, model, params, plan, how.modalities)
+    state, _ = loop.make_state(config, model, params, plan)
     step = jax.jit(loop.train_step, donate_argnums=0)
     compiled, seconds = {}, []
     for lengths in plan.buckets:

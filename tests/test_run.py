@@ -239,7 +239,7 @@ def test_without_data_the_embedded_corpus_is_used_and_said_loudly(tmp_path, monk
     more = [*sizes, f"--config.data.cache={tmp_path / 'cache'}", f"--workdir={tmp_path / 'run'}"]
     assert main([CONFIG + ":no_mpr", *more]) == 0
     out = capsys.readouterr().out.strip().splitlines()
-    assert "configs/crosssent_synthetic.py:no_mpr" in out[0]
+    assert out[0].endswith("so this runs configs/crosssent_mosi.py:synthetic:no_mpr")
     assert "SYNTHETIC" in out[0]
     assert "SYNTHETIC" in out[-1]
     results = json.loads((tmp_path / "run" / "results.json").read_text())

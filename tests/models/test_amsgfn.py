@@ -8,11 +8,14 @@ import numpy as np
 import optax
 import pytest
 
+from msa_jax import models
 from msa_jax.corpora import MODALITIES
+from msa_jax.errors import UserError
 from msa_jax.losses.contrastive import nce, nt_xent
 from msa_jax.losses.regression import mse
 from msa_jax.models.amsgfn import AMSGFN
 from msa_jax.text import Encoder, EncoderConfig
+from tests.models.tracing import config_of, traced
 
 ENCODER = EncoderConfig(
     family="bert", vocab_size=50, hidden_size=16, num_layers=1, num_heads=4, intermediate_size=32,
@@ -480,17 +483,42 @@ def test_the_encoder_learns_unless_it_is_frozen(frozen):
     assert "encoder" not in init(silent, batch)
 
 
-def test_bad_settings_are_refused_and_a_section_builds():
-    batch = make_batch()
-    for fields, change, message in (
-        ({"dominant": "video"}, {}, "dominant"),
-        ({"dominant": "text", "modalities": ("audio", "vision")}, {}, "dominant"),
-        ({"heads": 3}, {}, "do not divide"),
-        ({}, {"audio_mask": np.ones((B, L + 1), bool)}, "one time line"),
+@pytest.mark.parametrize(
+    ("variant", "parameters", "terms"),
+    [
+        ("no_ccam", {f"align_{m}" for m in MODALITIES}, {"align"}),
+        ("no_cor", {f"cor_{m}" for m in MODALITIES}, {"cor"}),
+        ("no_dmgf", {"fusion_layers"}, set()),
+        ("no_tb", {"transformer_block"}, set()),
+        ("no_vision", {"vision_projection", "align_vision", "cor_vision"}, {"share_vision"}),
+        *((f"{letter}_oriented", set(), set()) for letter in "tva"),
+        *((name, set(), set()) for name in ("no_positions", "balance", "gumbel", "balance_gumbel")),
+    ],
+)
+def test_what_a_variant_takes_away(variant, parameters, terms):
+    full, changed = (traced(config_of("amsgfn", "tiny", *v)) for v in ((), (variant,)))
+    assert set(full.shapes) - set(changed.shapes) == parameters
+    assert full.terms - changed.terms == terms
+    added = {"balance"} if variant.startswith("balance") else set()
+    assert changed.terms - full.terms == added
+
+
+def test_modalities_on_time_lines_of_their_own_are_refused():
+    batch = {**make_batch(), "audio_mask": np.ones((B, L + 1), bool)}
+    with pytest.raises(ValueError, match="one time line"):
+        jax.eval_shape(lambda: make_model().init(jax.random.key(0), batch, train=False))
+
+
+def test_bad_settings_are_refused():
+    paper = models.find("amsgfn")
+    section = {**paper.section().to_dict(), **TINY}
+    with pytest.raises(
+        UserError, match=r"^--config\.model\.dominant: 'video' is not one of text, audio, vis"
     ):
-        with pytest.raises(ValueError, match=message):
-            jax.eval_shape(
-                lambda f=fields, c=change: make_model(**f).init(
-                    jax.random.key(0), {**batch, **c}, train=False
-                )
-            )
+        paper.check({**section, "dominant": "video"})
+    for fields, modalities, message in (
+        ({"dominant": "text"}, ("audio", "vision"), "dominant: text is not in use, only audio, vision"),
+        ({"heads": 3}, MODALITIES, "heads: 3 does not divide model.width 8"),
+    ):
+        with pytest.raises(UserError, match=rf"^--config\.model\.{message}"):
+            paper.build({**section, **fields}, max_length=50, modalities=modalities, outputs=())
