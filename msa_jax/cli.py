@@ -60,8 +60,8 @@ class Command:
     def on_made_data(self) -> "Command":
         """The same on the embedded corpus: the variant `synthetic` before the others, every override kept.
 
-        Says so: it is for a command without any data; a data path that is given is never replaced. Its default
-        folder is another one, so that the same command can run once there are data.
+        Says so: it is for a command without any data; a data path that is given is never replaced. Its
+        default folder is another one, so that the same command can run once there are data.
         """
         from msa_jax import bounds
         from msa_jax.workdir import SYNTHETIC

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import cli, models, run
+from msa_jax import cli, models, train
 from msa_jax import config as configs
 from msa_jax.data import readers, synthetic
 
@@ -51,12 +51,14 @@ def test_injected_sizes_are_of_the_content_tokens_of_each_clip(embedded, trained
     _, workdir, words = trained
     run = msa_jax.load(workdir)
     examples = list(readers.read(words / "test.pkl"))
-    split = run.scan(run.clips(examples))
+    split = run.preparation.scan(run.preparation.check(examples))
     sizes = embedded.injected_sizes(run, split)
     assert [len(s) for s in sizes] == (split.lengths[:, 0] - 2).tolist()
     assert all((s > 0).all() for s in sizes)
-    run.how = run.how.without("audio", "vision")
-    assert not np.concatenate(embedded.injected_sizes(run, run.scan(run.clips(examples)))).any()
+    run.preparation = run.preparation.without("audio", "vision")
+    assert not np.concatenate(
+        embedded.injected_sizes(run, run.preparation.scan(run.preparation.check(examples)))
+    ).any()
 
 
 def test_the_table_of_the_models_holds_every_shipped_variant(script):
@@ -89,7 +91,7 @@ def test_the_chosen_modality_is_read_clip_by_clip(script, tmp_path, monkeypatch)
     values |= {"model.width": 8, "text.scratch.num_layers": 1, "text.scratch.hidden_size": 16}
     values |= {"model.layers": 1, "data.buckets": 1, "model.dominant": "vision"}
     argv = ["--config=configs/amsgfn_mosi.py:synthetic", *(f"--config.{k}={v}" for k, v in values.items())]
-    run.train_and_evaluate(cli.parse(argv).config, tmp_path / "run")
+    train.train_and_evaluate(cli.parse(argv).config, tmp_path / "run")
     test = [e for e in synthetic.generate(few)[0] if e.split == "test"]
     test[3].vision = test[3].vision[:0]
     chosen, scores = dominance.chosen(tmp_path / "run", test)

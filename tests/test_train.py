@@ -1,5 +1,6 @@
 """The loop: resume, selection, compilation, broken losses, what is logged and left."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import numpy as np
 import optax
 import pytest
 
-from msa_jax import cli, metrics, predict, run, setup, train
+from msa_jax import assemble, cli, metrics, run, train
 from msa_jax.data.datasets import Built
 from msa_jax.errors import UserError
 from tests.models.tracing import config_of, make_state, prepared
@@ -32,14 +33,14 @@ def lines(workdir, *, timed=False):
 
 
 def leaves(workdir):
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(predict.load(workdir).params)]
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(run.load(workdir).variables)]
 
 
 def test_resume_after_a_kill_equals_the_unbroken_run_bit_for_bit(tiny_overrides, tmp_path):
     more = ["--config.epochs=16", "--config.checkpoint_every=2"]  # three steps an epoch: also inside epochs
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     config = config_with(tiny_overrides, *more)
-    run.train_and_evaluate(config, whole)
+    train.train_and_evaluate(config, whole)
 
     command = [sys.executable, "-m", "msa_jax.main", CONFIG, *tiny_overrides, *more, f"--workdir={broken}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -57,7 +58,7 @@ def test_resume_after_a_kill_equals_the_unbroken_run_bit_for_bit(tiny_overrides,
     killed_after = (broken / "metrics.jsonl").read_text().count("\n")
     assert killed_after < len(lines(whole))
 
-    resumed = run.train_and_evaluate(config, broken)
+    resumed = train.train_and_evaluate(config, broken)
     assert resumed["best_epoch"] == json.loads((whole / "results.json").read_text())["best_epoch"]
     for name in ("predictions_valid.csv", "predictions_test.csv", "preparation.json"):
         assert (broken / name).read_bytes() == (whole / name).read_bytes()
@@ -68,7 +69,7 @@ def test_resume_after_a_kill_equals_the_unbroken_run_bit_for_bit(tiny_overrides,
 
 def test_the_best_epoch_by_validation_is_what_is_tested(tiny_overrides, tmp_path):
     config = config_with(tiny_overrides, "--config.epochs=8", "--config.optim.learning_rate=0.02")
-    results = run.train_and_evaluate(config, tmp_path / "run")
+    results = train.train_and_evaluate(config, tmp_path / "run")
     by_epoch = {line["epoch"]: line["valid_mse"] for line in lines(tmp_path / "run") if "valid_mse" in line}
     assert len(by_epoch) == 8
     assert results["best_epoch"] == min(by_epoch, key=by_epoch.get)
@@ -81,8 +82,8 @@ def test_the_test_split_is_read_once_after_training(tiny_overrides, tmp_path, mo
     events = []
     opened, trained = Built.split, train.train
     monkeypatch.setattr(Built, "split", lambda self, name: (events.append(name), opened(self, name))[1])
-    monkeypatch.setattr(run, "train", lambda *a, **k: (trained(*a, **k), events.append("trained"))[0])
-    run.train_and_evaluate(config_with(tiny_overrides), tmp_path / "run")
+    monkeypatch.setattr(train, "train", lambda *a, **k: (trained(*a, **k), events.append("trained"))[0])
+    train.train_and_evaluate(config_with(tiny_overrides), tmp_path / "run")
     assert events.count("test") == 1
     assert events.index("test") > events.index("trained")
 
@@ -96,7 +97,7 @@ def test_one_compilation_per_bucket(tiny_overrides, tmp_path, monkeypatch):
         return step(state, batch)
 
     monkeypatch.setattr(train, "train_step", counting)
-    run.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=6"), tmp_path / "run")
+    train.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=6"), tmp_path / "run")
     buckets = json.loads((tmp_path / "run" / "preparation.json").read_text())["buckets"]
     assert len(buckets) == 2
     assert sorted(shapes) == [(4, text) for text, _, _ in buckets]
@@ -113,17 +114,17 @@ def test_a_broken_loss_stops_the_run_and_names_the_last_good_checkpoint(
 
     monkeypatch.setattr(train, "train_step", breaks)
     with pytest.raises(UserError, match=r"not finite at step 8 .*last good checkpoint: step 6 in .*latest"):
-        run.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=9"), tmp_path / "run")
+        train.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=9"), tmp_path / "run")
     assert [p.name for p in (tmp_path / "run" / "checkpoints" / "latest").glob("[0-9]*")] == ["6"]
     assert lines(tmp_path / "run")[-1]["step"] == 7
     # The run is not lost: with the cause gone, the same command carries on.
     monkeypatch.setattr(train, "train_step", step)
-    run.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=9"), tmp_path / "run")
+    train.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=9"), tmp_path / "run")
     assert lines(tmp_path / "run")[-1]["step"] == 27
 
 
 def test_metrics_jsonl_names_every_term(tiny_overrides, tmp_path):
-    run.train_and_evaluate(config_with(tiny_overrides), tmp_path / "run")
+    train.train_and_evaluate(config_with(tiny_overrides), tmp_path / "run")
     first = lines(tmp_path / "run", timed=True)[0]
     wanted = {"step", "epoch", "loss", "mse", "mpr", "eioi", "grad_norm", "learning_rate"}
     assert set(first) == {*wanted, "mpr_weight", "eioi_weight", "clips_per_second"}
@@ -140,8 +141,9 @@ def test_metrics_jsonl_names_every_term(tiny_overrides, tmp_path):
 
 def test_a_frozen_encoder_does_not_count_in_the_norm_that_gradients_are_clipped_by():
     config = config_of("crosssent", text__scratch__num_layers=2, text__frozen=True)
-    model, how, batch = prepared(config)
-    state = make_state(config, model, setup.init_params(model, how, jax.random.key(0), None))
+    pieces, batch = prepared(config)
+    variables = assemble.init_variables(pieces.model, pieces.preparation, jax.random.key(0), None)
+    state = make_state(config, dataclasses.replace(pieces, variables=variables))
     after, terms = jax.jit(train.train_step)(state, batch)
     moments = optax.tree_utils.tree_get(after.opt_state, "mu")
     assert all(not np.asarray(m).any() for m in jax.tree.leaves(moments["encoder"]))
@@ -152,7 +154,7 @@ def test_a_frozen_encoder_does_not_count_in_the_norm_that_gradients_are_clipped_
 
 def test_results_hold_every_metric_of_the_corpus(tiny_overrides, tmp_path):
     workdir = tmp_path / "run"
-    results = run.train_and_evaluate(config_with(tiny_overrides), workdir)
+    results = train.train_and_evaluate(config_with(tiny_overrides), workdir)
     on_disk = json.loads((workdir / "results.json").read_text())
     rng = np.random.default_rng(0)
     keys = {"clips", *metrics.evaluate("mosi", rng.normal(size=20), rng.normal(size=20))}
@@ -172,7 +174,7 @@ def test_results_hold_every_metric_of_the_corpus(tiny_overrides, tmp_path):
 
 def test_golden_first_step(tiny_overrides, tmp_path):
     """The very first loss and gradient: data order, tokens, alignment, initialisation and dropout in one."""
-    run.train_and_evaluate(config_with(tiny_overrides), tmp_path / "run")
+    train.train_and_evaluate(config_with(tiny_overrides), tmp_path / "run")
     first = lines(tmp_path / "run")[0]
     assert first["loss"] == pytest.approx(1.21586, rel=1e-3)
     assert first["grad_norm"] == pytest.approx(38.7657, rel=1e-3)
@@ -192,5 +194,5 @@ def test_the_order_of_batches_can_have_a_seed_of_its_own(
 
     monkeypatch.setattr(train, "BatchPlan", plan)
     with pytest.raises(Planned) as planned:
-        run.train_and_evaluate(config_with([*tiny_overrides, *overrides]), tmp_path / "run")
+        train.train_and_evaluate(config_with([*tiny_overrides, *overrides]), tmp_path / "run")
     assert planned.value.args == (expected,)

@@ -1,12 +1,13 @@
 """What is asked of every model's file, and of every variant that it declares."""
 
+import dataclasses
 import functools
 
 import jax
 import pytest
 
 from msa_jax import config as configs
-from msa_jax import models, setup, train
+from msa_jax import models, train
 from tests.models.tracing import config_of, make_state, prepared, traced, without_weights
 
 BASE = configs.base.VARIANTS
@@ -52,12 +53,12 @@ def test_a_model_without_text_has_an_encoder_only_where_it_lives_in_one(name):
 @pytest.mark.parametrize("path", configs.shipped_files(), ids=lambda path: path.stem)
 def test_one_step_of_each_shipped_config_traces(path):
     config = without_weights(configs.load(str(path))[0])
-    model, how, batch = prepared(config)
+    pieces, batch = prepared(config)
 
-    def first():
-        return make_state(config, model, setup.init_params(model, how, jax.random.key(0), None))
+    def first(variables):
+        return make_state(config, dataclasses.replace(pieces, variables=variables))
 
-    state = jax.eval_shape(first)
+    state = jax.eval_shape(first, pieces.variables)
     after, terms = jax.eval_shape(train.train_step, state, batch)
     assert config.loss.task in terms
     assert after == state  # shapes and types: a second step compiles nothing

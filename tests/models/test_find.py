@@ -4,7 +4,7 @@ import jax
 import jax.extend
 import pytest
 
-from msa_jax import cli, models, setup
+from msa_jax import cli, models
 from msa_jax.errors import UserError
 from msa_jax.models import fields
 from msa_jax.models.crosssent import GMRA
@@ -18,6 +18,7 @@ import dataclasses
 import flax.linen as nn
 from msa_jax import losses
 from msa_jax.models.fields import Positive
+from tests.models.tracing import without_numbers
 
 class Model(nn.Module):
     width: Positive = 3
@@ -180,11 +181,9 @@ def _equations(jaxpr):
 def test_no_start_needs_several_orthogonal_matrices_at_a_time(name):
     """Batched QR factorisations share XLA's thread pool with what waits for them, and can wait for ever."""
     config = cli.parse([f"--config=configs/{name}.py", "--config.text.encoder=features"]).config
-    how = setup.preprocessing(config, {"audio": 3, "vision": 2}, text_width=4)
-    model = setup.make_model(config, None, how)
-    program = jax.make_jaxpr(lambda key: model.init(key, setup.blank_batch(how), train=False))(
-        jax.random.key(0)
-    )
+    pieces = without_numbers(config)
+    batch = pieces.preparation.blank_batch()
+    program = jax.make_jaxpr(lambda key: pieces.model.init(key, batch, train=False))(jax.random.key(0))
     ranks = [e.invars[0].aval.ndim for e in _equations(program.jaxpr) if e.primitive.name == "qr"]
     assert ranks
     assert set(ranks) == {2}

@@ -7,12 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from msa_jax import assemble, train
 from msa_jax import config as configs
-from msa_jax import models, setup, train
 from msa_jax.bounds import metric_set
 from msa_jax.corpora import CORPORA, MODALITIES
 from msa_jax.data.plan import BatchPlan
-from msa_jax.models import fields
 
 ROWS, STEPS, TEXT_WIDTH, WIDTHS = 8, 12, 5, {"audio": 3, "vision": 2}
 
@@ -38,29 +37,39 @@ def without_weights(config, **values):
     return config
 
 
+def without_numbers(config):
+    """The pieces of a run, with shapes in place of its parameters: nothing is compiled."""
+    made = []
+
+    def variables():
+        made.append(assemble.without_data(config, WIDTHS, text_width=TEXT_WIDTH, length=STEPS))
+        return made[0].variables
+
+    shapes = jax.eval_shape(variables)
+    return dataclasses.replace(made[0], variables=shapes)
+
+
 def prepared(config):
-    """(model, preprocessing, batch): every clip has the modalities that the config uses, on every step."""
-    how = setup.preprocessing(config, WIDTHS, text_width=TEXT_WIDTH)
-    tokenizer = setup.make_tokenizer(config, ["some words to learn a vocabulary from"])
-    encoder, _ = setup.make_encoder(config, tokenizer, how)
-    model = setup.make_model(config, encoder, how)
+    """(pieces, batch): every clip has the modalities that the config uses, on every step."""
+    pieces = without_numbers(config)
+    used = pieces.preparation.preprocessing.modalities
     B, rng = config.batch_size, np.random.default_rng(0)
-    batch = setup.blank_batch(how, rows=B, length=STEPS)
+    batch = pieces.preparation.blank_batch(rows=B, length=STEPS)
     for m in MODALITIES:  # the same clips whatever is used of them
         drawn = rng.normal(size=batch[m].shape) if batch[m].ndim > 2 else rng.integers(5, 20, batch[m].shape)
-        batch[m] = (drawn if m in how.modalities else 0 * drawn).astype(batch[m].dtype)
-        batch[f"{m}_mask"] = np.full((B, STEPS), m in how.modalities)
+        batch[m] = (drawn if m in used else 0 * drawn).astype(batch[m].dtype)
+        batch[f"{m}_mask"] = np.full((B, STEPS), m in used)
     rows = np.arange(B)
     tasks = CORPORA[metric_set(config.data.corpus)].outputs[:-1]
     label = np.broadcast_to(rows.reshape(-1, *(1,) * len(tasks)) % 2, (B, *tasks)).astype(np.float32)
-    return model, how, {**batch, "label": label, "index": rows.astype(np.int32)}
+    return pieces, {**batch, "label": label, "index": rows.astype(np.int32)}
 
 
-def make_state(config, model, params):
+def make_state(config, pieces):
     """The state before the first step."""
     lengths = (STEPS,) * 3
     plan = BatchPlan(np.full((100, 3), STEPS), (lengths,), config.batch_size, epochs=config.epochs, seed=0)
-    return train.make_state(config, model, params, plan)[0]
+    return train.make_state(config, pieces, plan)[0]
 
 
 @dataclasses.dataclass
@@ -108,8 +117,7 @@ def _total(model, loss, params, batch):
 
 def traced(config):
     """See `Traced`."""
-    model, _, batch = prepared(config)
-    loss = fields.build(models.find(config.model.name).loss, config.loss.to_dict())
-    shapes = jax.eval_shape(lambda b: model.init(jax.random.key(0), b, train=False)["params"], batch)
+    pieces, batch = prepared(config)
+    model, loss, shapes = pieces.model, pieces.loss, pieces.variables["params"]
     _, terms = jax.eval_shape(functools.partial(_total, model, loss), shapes, batch)
     return Traced(model, loss, batch, shapes, set(terms))
