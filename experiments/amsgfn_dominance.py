@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from msa_jax.predict import load
 from sklearn.metrics import cohen_kappa_score, confusion_matrix
 from table import show, train_all
 
@@ -22,7 +23,6 @@ from msa_jax.corpora import MODALITIES
 from msa_jax.data import synthetic
 from msa_jax.data.plan import BatchPlan
 from msa_jax.data.synthetic.oracle import least_uncertain
-from msa_jax.predict import load
 
 CORPUS = "synthetic_dominance"
 VARIANTS = ("", "balance", "gumbel", "balance_gumbel")

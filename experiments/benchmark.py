@@ -48,35 +48,30 @@ def epoch(arguments: list[str], *, padded: bool) -> dict[str, object]:
     import jax
     import numpy as np
 
-    from msa_jax import cli, setup, train
-    from msa_jax.data.pipeline import Split, batches
-    from msa_jax.data.plan import BatchPlan, choose_buckets
+    from msa_jax import cli, train
+    from msa_jax.assemble import assemble
+    from msa_jax.data import opening
+    from msa_jax.data.plan import BatchPlan
 
     config = cli.parse(arguments).config
-    corpus = setup.open_corpus(config)
-    how = setup.preprocessing(config, corpus.widths, corpus.streams)
-    tokenizer = setup.make_tokenizer(config, setup.training_texts(corpus))
-    encoder, pretrained = setup.make_encoder(config, tokenizer, how)
-    model = setup.make_model(config, encoder, how)
-    split = Split(corpus.split("train"), tokenizer, how, measure=True)
-    params = setup.init_params(model, how, jax.random.key(0), pretrained)
-    longest = (config.text.max_length,) * 3
-    buckets = (longest,) if padded else choose_buckets(split.lengths, config.data.buckets)
+    pieces = assemble(config, opening.open_corpus(config))
+    split, preparation = pieces.splits["train"], pieces.preparation
+    buckets = ((config.text.max_length,) * 3,) if padded else preparation.buckets
     plan = BatchPlan(split.lengths, buckets, config.batch_size, seed=0)
-    state, _ = train.make_state(config, model, params, plan)
+    state, _ = train.make_state(config, pieces, plan)
     step = jax.jit(train.train_step, donate_argnums=0)
 
     compiled, compile_seconds = {}, []
     for lengths in buckets:
         fits = np.flatnonzero((split.lengths <= lengths).all(1))[:1]
-        batch = split.batch(fits, lengths, config.batch_size, split.statistics)
+        batch = split.batch(fits, lengths, config.batch_size, preparation.statistics)
         started = time.perf_counter()
         compiled[lengths] = step.lower(state, batch).compile()
         compile_seconds.append(round(time.perf_counter() - started, 2))
 
     milliseconds: dict[tuple[int, ...], list[float]] = {lengths: [] for lengths in buckets}
     started = time.perf_counter()
-    for batch in batches(split, plan, split.statistics, threads=config.data.threads):
+    for batch in preparation.batches(split, plan, threads=config.data.threads):
         before = time.perf_counter()
         lengths = tuple(batch[m].shape[1] for m in ("text", "audio", "vision"))
         state, terms = compiled[lengths](state, batch)
@@ -103,7 +98,8 @@ def config_step(name: str) -> dict[str, object]:
     import jax
     import numpy as np
 
-    from msa_jax import cli, setup, train
+    from msa_jax import cli, train
+    from msa_jax.assemble import count_parameters, without_data
     from msa_jax.bounds import metric_set
     from msa_jax.corpora import CORPORA
     from msa_jax.data.plan import BatchPlan
@@ -112,15 +108,11 @@ def config_step(name: str) -> dict[str, object]:
     config = cli.parse([argument]).config
     if config.text.encoder not in ("scratch", "features"):
         config = cli.parse([argument, *(f"--config.text.{k}={v}" for k, v in BERT_BASE.items())]).config
-    how = setup.preprocessing(config, {"audio": 74, "vision": 47}, text_width=300)
-    tokenizer = setup.make_tokenizer(config, ["words to learn a vocabulary from"])
-    encoder, _ = setup.make_encoder(config, tokenizer, how)
-    model = setup.make_model(config, encoder, how)
-    params = setup.init_params(model, how, jax.random.key(0), None)
+    pieces = without_data(config, {"audio": 74, "vision": 47}, text_width=300, length=STEPS)
     lengths, rows = (STEPS,) * 3, config.batch_size
     plan = BatchPlan(np.full((rows, 3), STEPS), (lengths,), rows, epochs=config.epochs, seed=0)
-    state, _ = train.make_state(config, model, params, plan)
-    batch = setup.blank_batch(how, rows=rows, length=STEPS)
+    state, _ = train.make_state(config, pieces, plan)
+    batch = pieces.preparation.blank_batch(rows=rows, length=STEPS)
     batch |= {f"{m}_mask": np.ones((rows, STEPS), bool) for m in ("text", "audio", "vision")}
     tasks = CORPORA[metric_set(config.data.corpus)].outputs[:-1]
     batch |= {"label": np.zeros((rows, *tasks), np.float32), "index": np.arange(rows, dtype=np.int32)}
@@ -137,7 +129,7 @@ def config_step(name: str) -> dict[str, object]:
         milliseconds.append(1e3 * (time.perf_counter() - before))
     return {
         "batch_size": rows,
-        "parameters": setup.count_parameters(params),
+        "parameters": count_parameters(pieces.variables["params"]),
         "trace_seconds": round(traced - started, 1),
         "compile_seconds": round(compiled - traced, 1),
         "step_milliseconds": round(float(np.median(milliseconds)), 1),

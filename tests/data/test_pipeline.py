@@ -115,7 +115,7 @@ def test_text_left_out_is_masked_on_either_time_line(tokenizer, time_line):
     split = Split(Clips([clip(0, TEXTS[0]), clip(2, TEXTS[2])]), tokenizer, how)
     lengths = tuple(split.lengths.max(0).tolist())
     assert (lengths[0] == 1) is (time_line == "own")
-    batch = split.batch(np.array([0, 1]), lengths, 2, split.measured)
+    batch = split.batch(np.array([0, 1]), lengths, 2, Statistics.identity(how.widths))
     assert not batch["text_mask"].any()
     assert (batch["text"] == tokenizer.pad_id).all()
     assert batch["audio_mask"].any(1).all()
@@ -155,7 +155,7 @@ def test_text_features_take_the_place_of_tokens(rows):
 def test_labels_of_several_tasks_keep_their_columns(tokenizer):
     clips = [{**clip(i, "good movie"), "label": np.array([0.0, 1, i, 1])} for i in range(2)]
     split = Split(Clips(clips), tokenizer, HOW)
-    batch = split.batch(np.arange(2), (12, 12, 12), 3, split.measured)
+    batch = split.batch(np.arange(2), (12, 12, 12), 3, Statistics.identity(HOW.widths))
     np.testing.assert_array_equal(batch["label"], [[0, 1, 0, 1], [0, 1, 1, 1], [0, 0, 0, 0]])
 
 
@@ -190,7 +190,7 @@ def test_lowercase_is_an_option(tokenizer):
     loud = clip(0, "GOOD Movie")
     how = Preprocessing(9, True, HOW.modalities, HOW.widths)
     split = Split(Clips([loud, clip(1, "good movie")]), tokenizer, how)
-    texts = split.batch(np.array([0, 1]), (12, 12, 12), 2, split.measured)["text"]
+    texts = split.batch(np.array([0, 1]), (12, 12, 12), 2, Statistics.identity(how.widths))["text"]
     np.testing.assert_array_equal(texts[0], texts[1])
 
 
@@ -262,7 +262,7 @@ def test_labels_by_modality_reach_the_batch(tokenizer):
     clips[0]["unimodal_labels"] = np.array([0.2, -0.4, 0.6])
     clips[2]["unimodal_labels"] = np.array([1.0, np.nan, -1.0])
     split = Split(Clips(clips), tokenizer, HOW)
-    batch = split.batch(np.array([2, 1, 0]), (12, 12, 12), 4, split.measured)
+    batch = split.batch(np.array([2, 1, 0]), (12, 12, 12), 4, Statistics.identity(HOW.widths))
     for m, values in {
         "text": [1, np.nan, 0.2],
         "audio": [np.nan, np.nan, -0.4],
@@ -272,5 +272,6 @@ def test_labels_by_modality_reach_the_batch(tokenizer):
         np.testing.assert_allclose(batch[f"label_{m}"], [*values, np.nan], rtol=1e-6)
     without = Split(Clips([clip(0, TEXTS[0])]), tokenizer, HOW)
     assert not any(
-        key.startswith("label_") for key in without.batch(np.array([0]), (12, 12, 12), 1, split.measured)
+        key.startswith("label_")
+        for key in without.batch(np.array([0]), (12, 12, 12), 1, Statistics.identity(HOW.widths))
     )
