@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from msa_jax import losses
-from msa_jax.losses import Term, eioi, mpr, ramped
-from msa_jax.models.fields import Misfit, NonNegative, Positive, Rate, Share
+from msa_jax.losses import RampUnit, Term, eioi, mpr, ramped
+from msa_jax.models.fields import Count, Misfit, NonNegative, Positive, Rate, Share
 from msa_jax.text import Encoder
 
 PROJECTION = nn.initializers.lecun_normal()
@@ -221,7 +221,15 @@ class Loss(losses.Loss):
     gamma: NonNegative = 0.30  # MPR: least label difference of a pair; Table 3
     max_pairs: Positive = 8192  # Table 3
     delta: NonNegative = 0.25  # EIOI: half-width of the free interval; ours
-    ramp: Share = 0.5  # share of the epochs over which both weights rise; ours
+    # A term's weight is 0 before its start, counted in epochs, and then rises over a share of the epochs.
+    mpr_start: Count = 0  # ours
+    mpr_ramp: Share = 0.5  # Table 3 has a cosine ramp "over epochs"; its length is ours
+    eioi_start: Count = 0  # Table 3, "EIOI start epoch"
+    # Ours, as for MPR. Table 3 can also mean that EIOI needs no ramp: the variant `eioi_from_start`.
+    eioi_ramp: Share = 0.5
+    # When a weight rises: "epoch", from one epoch to the next, as Table 3 says, so that it is still 0 in the
+    # first; "step", with every step.
+    ramp_unit: RampUnit = "epoch"
 
     def terms(self, model: CrossSent) -> Iterator[Term]:
         """`mpr` and `eioi`."""
@@ -229,14 +237,14 @@ class Loss(losses.Loss):
         pairs = {k: getattr(self, k) for k in ("alpha", "beta", "gamma", "max_pairs")}
         yield Term(
             "mpr",
-            ramped(self.mpr_weight, self.ramp),
+            ramped(self.mpr_weight, self.mpr_ramp, start=self.mpr_start, unit=self.ramp_unit),
             lambda out, batch, key: mpr(
                 out["prediction"], batch["label"], **pairs, mask=batch["mask"], key=key
             ),
         )
         yield Term(
             "eioi",
-            ramped(self.eioi_weight, self.ramp),
+            ramped(self.eioi_weight, self.eioi_ramp, start=self.eioi_start, unit=self.ramp_unit),
             lambda out, batch, key: eioi(
                 out["prediction"], batch["label"], delta=self.delta, mask=batch["mask"]
             ),
@@ -266,6 +274,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "no_mpr": {"loss.mpr_weight": 0.0},
     "no_eioi": {"loss.eioi_weight": 0.0},
     "mse_only": {"loss.mpr_weight": 0.0, "loss.eioi_weight": 0.0},
+    "eioi_from_start": {"loss.eioi_start": 0, "loss.eioi_ramp": 0.0},
     "no_key_embeddings": {"model.gmra.key_embeddings": False},
     "tiny": {"model.gmra.heads": 2, "model.gmra.bottleneck": 4},
     # Everything is fresh there, so it takes one learning rate for all, and more of it.
