@@ -6,7 +6,8 @@ field and its comment says so.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -63,53 +64,57 @@ class GMRA(nn.Module):
           The adapted hidden states, and `gate` g [B, T, D], `injected` g * H_cross [B, T, D],
           `attention` [B, heads, T, 2T] over audio keys, then vision keys.
         """
-        B, T, D = x_BTD.shape
-
-        def dense(features: int, name: str, init: Any = PROJECTION, bias: bool = False) -> nn.Dense:
-            return nn.Dense(features, use_bias=bias, kernel_init=init, dtype=x_BTD.dtype, name=name)
-
+        D = x_BTD.shape[-1]
+        dense = partial(nn.Dense, use_bias=False, kernel_init=PROJECTION, dtype=x_BTD.dtype)
         # W_T replaces a *pretrained* hidden state, so it starts as the identity (ours).
-        h_text_BTD = dense(D, "text_projection", _identity)(x_BTD)
+        h_text_BTD = dense(D, kernel_init=_identity, name="text_projection")(x_BTD)
         # LayerNorm (ours): raw features differ in scale by a hundred.
-        h_audio_BTD = nn.LayerNorm(name="audio_norm")(dense(D, "audio_projection")(audio_BTA))
-        h_vision_BTD = nn.LayerNorm(name="vision_norm")(dense(D, "vision_projection")(vision_BTV))
+        h_audio_BTD = nn.LayerNorm(name="audio_norm")(dense(D, name="audio_projection")(audio_BTA))
+        h_vision_BTD = nn.LayerNorm(name="vision_norm")(dense(D, name="vision_projection")(vision_BTV))
         values_BSD = jnp.concatenate([h_audio_BTD, h_vision_BTD], axis=1).astype(x_BTD.dtype)
+        mask_BS = jnp.concatenate([audio_mask_BT, vision_mask_BT], axis=1)
+        cross_BTD, weights_BHTS = self._attend(h_text_BTD, values_BSD, mask_BS, dense, train=train)
+
+        pair_BTE = jnp.concatenate([h_text_BTD, cross_BTD], axis=-1)
+        gate_BTD = nn.sigmoid(dense(D, use_bias=True, name="gate")(pair_BTE))
+        injected_BTD = gate_BTD * cross_BTD
+        fusion_BTD = h_text_BTD + injected_BTD
+
+        normed_BTD = nn.LayerNorm(name="adapter_norm")(fusion_BTD)
+        down_BTK = dense(self.bottleneck, use_bias=True, name="adapter_down")(normed_BTD)
+        up_BTD = dense(D, use_bias=True, name="adapter_up")(nn.gelu(down_BTK, approximate=False))
+        scale_D = self.param("adapter_scale", nn.initializers.constant(self.layer_scale), (D,))
+        out_BTD = fusion_BTD + scale_D[None, None].astype(x_BTD.dtype) * up_BTD
+        return out_BTD, {"gate": gate_BTD, "injected": injected_BTD, "attention": weights_BHTS}
+
+    def _attend(
+        self, h_text_BTD: Array, values_BSD: Array, mask_BS: Array, dense: Callable, *, train: bool
+    ) -> tuple[Array, Array]:
+        """(H_cross [B, T, D], attention weights [B, heads, T, S]) of the text over audio and vision."""
+        B, T, D = h_text_BTD.shape
         keys_BSD = values_BSD
         if self.key_embeddings:
             normal = nn.initializers.normal(self.key_std)
             position_TD = self.param("key_position", normal, (self.max_length, D))[:T]
             modality_2D = self.param("key_modality", normal, (2, D))
             embedding_2TD = modality_2D[:, None] + position_TD[None]
-            keys_BSD = keys_BSD + embedding_2TD.reshape(1, 2 * T, D).astype(x_BTD.dtype)
-        mask_BS = jnp.concatenate([audio_mask_BT, vision_mask_BT], axis=1)
+            keys_BSD = keys_BSD + embedding_2TD.reshape(1, 2 * T, D).astype(keys_BSD.dtype)
 
         def split(x: Array) -> Array:
             return x.reshape(B, -1, self.heads, D // self.heads)
 
-        q_BTHK = split(dense(D, "query")(h_text_BTD))
-        k_BSHK = split(dense(D, "key")(keys_BSD))
-        v_BSHK = split(dense(D, "value")(values_BSD))
+        q_BTHK = split(dense(D, name="query")(h_text_BTD))
+        k_BSHK = split(dense(D, name="key")(keys_BSD))
+        v_BSHK = split(dense(D, name="value")(values_BSD))
         scores_BHTS = jnp.einsum("bthk,bshk->bhts", q_BTHK, k_BSHK) / jnp.sqrt(D // self.heads)
         scores_BHTS = jnp.where(mask_BS[:, None, None], scores_BHTS.astype(jnp.float32), -1e30)
         weights_BHTS = nn.softmax(scores_BHTS) * mask_BS[:, None, None]
-        dropped_BHTS = nn.Dropout(self.dropout)(weights_BHTS, deterministic=not train).astype(x_BTD.dtype)
+        dropped_BHTS = nn.Dropout(self.dropout)(weights_BHTS, deterministic=not train).astype(v_BSHK.dtype)
         heads_BTD = jnp.einsum("bhts,bshk->bthk", dropped_BHTS, v_BSHK).reshape(B, T, D)
-        cross_BTD = dense(D, "output", nn.initializers.normal(self.output_std))(heads_BTD)
+        normal = nn.initializers.normal(self.output_std)
+        cross_BTD = dense(D, kernel_init=normal, name="output")(heads_BTD)
         # A clip without one valid key has nothing to inject: exactly 0, whatever the weights are.
-        cross_BTD = jnp.where(mask_BS.any(1)[:, None, None], cross_BTD, 0.0)
-
-        pair_BTE = jnp.concatenate([h_text_BTD, cross_BTD], axis=-1)
-        gate_BTD = nn.sigmoid(dense(D, "gate", bias=True)(pair_BTE))
-        injected_BTD = gate_BTD * cross_BTD
-        fusion_BTD = h_text_BTD + injected_BTD
-
-        down_BTK = dense(self.bottleneck, "adapter_down", bias=True)(
-            nn.LayerNorm(name="adapter_norm")(fusion_BTD)
-        )
-        up_BTD = dense(D, "adapter_up", bias=True)(nn.gelu(down_BTK, approximate=False))
-        scale_D = self.param("adapter_scale", nn.initializers.constant(self.layer_scale), (D,))
-        out_BTD = fusion_BTD + scale_D[None, None].astype(x_BTD.dtype) * up_BTD
-        return out_BTD, {"gate": gate_BTD, "injected": injected_BTD, "attention": weights_BHTS}
+        return jnp.where(mask_BS.any(1)[:, None, None], cross_BTD, 0.0), weights_BHTS
 
 
 def _identity(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
