@@ -29,6 +29,10 @@ class GMRA(nn.Module):
     bottleneck: Positive = 48  # width of the residual adapter; Table 3
     dropout: Rate = 0.2  # on the attention weights; Table 3
     layer_scale: float = 1e-4  # what the adapter's LayerScale starts at; Table 3
+    # LayerNorm on the projected audio and vision (ours: raw features differ in scale by a hundred). It hides
+    # how large a row is: features times 0.01 inject the same to 1 %. False is the printed form, in which the
+    # amplitude counts; it wants columns of one scale, as data.standardise gives them.
+    feature_norm: bool = True
     # Learned position and modality embeddings on the keys (ours: as printed, permuting the audio rows in time
     # would change nothing). False is the printed form.
     key_embeddings: bool = True
@@ -68,9 +72,11 @@ class GMRA(nn.Module):
         dense = partial(nn.Dense, use_bias=False, kernel_init=PROJECTION, dtype=x_BTD.dtype)
         # W_T replaces a *pretrained* hidden state, so it starts as the identity (ours).
         h_text_BTD = dense(D, kernel_init=_identity, name="text_projection")(x_BTD)
-        # LayerNorm (ours): raw features differ in scale by a hundred.
-        h_audio_BTD = nn.LayerNorm(name="audio_norm")(dense(D, name="audio_projection")(audio_BTA))
-        h_vision_BTD = nn.LayerNorm(name="vision_norm")(dense(D, name="vision_projection")(vision_BTV))
+        h_audio_BTD = dense(D, name="audio_projection")(audio_BTA)
+        h_vision_BTD = dense(D, name="vision_projection")(vision_BTV)
+        if self.feature_norm:
+            h_audio_BTD = nn.LayerNorm(name="audio_norm")(h_audio_BTD)
+            h_vision_BTD = nn.LayerNorm(name="vision_norm")(h_vision_BTD)
         values_BSD = jnp.concatenate([h_audio_BTD, h_vision_BTD], axis=1).astype(x_BTD.dtype)
         mask_BS = jnp.concatenate([audio_mask_BT, vision_mask_BT], axis=1)
         cross_BTD, weights_BHTS = self._attend(h_text_BTD, values_BSD, mask_BS, dense, train=train)
@@ -280,6 +286,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "no_eioi": {"loss.eioi_weight": 0.0},
     "mse_only": {"loss.mpr_weight": 0.0, "loss.eioi_weight": 0.0},
     "eioi_from_start": {"loss.eioi_start": 0, "loss.eioi_ramp": 0.0},
+    "no_feature_norm": {"model.gmra.feature_norm": False},
     "no_key_embeddings": {"model.gmra.key_embeddings": False},
     "tiny": {"model.gmra.heads": 2, "model.gmra.bottleneck": 4},
     # Everything is fresh there, so it takes one learning rate for all, and more of it.
