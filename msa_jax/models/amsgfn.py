@@ -17,13 +17,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from msa_jax import losses
 from msa_jax.corpora import MODALITIES
-from msa_jax.layers.attention import MASKED, MultiHeadAttention
+from msa_jax.layers.attention import MultiHeadAttention
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
 from msa_jax.layers.pooling import mean_over_time
 from msa_jax.layers.transformer import Transformer, sinusoids
 from msa_jax.losses import Monitor, Term, masked_mean, nce, nt_xent, present
-from msa_jax.models._amsgfn_fusion import FusionLayer
+from msa_jax.models._amsgfn_fusion import FusionLayer, mean_of_streams
+from msa_jax.models._amsgfn_scores import choose, present_scores
 from msa_jax.models.fields import AboveZero, Misfit, Modality, NonNegative, Positive, Rate
 from msa_jax.text import Encoder
 from msa_jax.text.states import text_states
@@ -178,22 +179,16 @@ class AMSGFN(nn.Module):
         logits_BM = nn.Dense(M, name="score_out")(hidden_BD)
         if self.gumbel and train:
             logits_BM += self.gumbel * jax.random.gumbel(self.make_rng("sample"), logits_BM.shape)
-        # Finite in place of minus infinity: where all are missing the scores come out equal, not NaN.
-        logits_BM = jnp.where(present_BM, logits_BM, MASKED)
-        first_B = jnp.argmax(logits_BM, axis=1)
-        if self.dominant is not None:
-            fixed = list(pooled).index(self.dominant)
-            first_B = jnp.where(present_BM[:, fixed], fixed, first_B)
-        return nn.softmax(logits_BM), first_B
+        scores_BM = present_scores(logits_BM, present_BM)
+        fixed = None if self.dominant is None else list(pooled).index(self.dominant)
+        return scores_BM, choose(logits_BM, present_BM, fixed=fixed)
 
     def _fuse(
         self, x_BMLD: Float[Array, "B M L D"], mask_BML: Bool[Array, "B M L"], train: bool
     ) -> tuple[Float[Array, "B L D"], Bool[Array, "B L"]]:
         """(X_p^[N], its valid steps) of streams whose first is the dominant one (eqs. 6-13)."""
         if not self.fusion:
-            kept_BMLD = jnp.where(mask_BML[..., None], x_BMLD, 0.0)
-            count_BL1 = jnp.maximum(mask_BML.sum(1), 1)[..., None]
-            return kept_BMLD.sum(1) / count_BL1, mask_BML.any(1)
+            return mean_of_streams(x_BMLD, mask_BML), mask_BML.any(1)
         stack = nn.scan(
             FusionLayer,
             variable_axes={"params": 0},
