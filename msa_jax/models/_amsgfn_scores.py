@@ -21,6 +21,19 @@ def present_scores(logits_BM: Float[Array, "B M"], present_BM: Bool[Array, "B M"
     return nn.softmax(jnp.where(present_BM, logits_BM, MASKED))
 
 
+def relative_scores(scores_BM: Float[Array, "B M"], present_BM: Bool[Array, "B M"]) -> Float[Array, "B M"]:
+    """The scores in units of an equal share, so that weighing keeps the streams' magnitude (ours; eq. 5).
+
+    Args:
+      scores_BM: s, which sum to 1.
+      present_BM: the modalities with a valid step.
+
+    Returns:
+      [B, M]; 1 on average over the modalities that a clip has, 0 where it has none.
+    """
+    return present_BM.sum(1, keepdims=True) * scores_BM
+
+
 def choose(
     logits_BM: Float[Array, "B M"], present_BM: Bool[Array, "B M"], *, fixed: int | None = None
 ) -> Int[Array, " B"]:

@@ -24,7 +24,7 @@ from msa_jax.layers.pooling import mean_over_time
 from msa_jax.layers.transformer import Transformer, sinusoids
 from msa_jax.losses import Monitor, Term, masked_mean, nce, nt_xent, present
 from msa_jax.models._amsgfn_fusion import FusionLayer, mean_of_streams
-from msa_jax.models._amsgfn_scores import choose, present_scores
+from msa_jax.models._amsgfn_scores import choose, present_scores, relative_scores
 from msa_jax.models.fields import AboveZero, Misfit, Modality, NonNegative, Positive, Rate
 from msa_jax.text import Encoder
 from msa_jax.text.states import text_states
@@ -63,7 +63,8 @@ class AMSGFN(nn.Module):
     # Add sinusoidal positions to the weighted streams: as printed, permuting the rows of audio or vision in
     # time would change nothing.
     positions: bool = True
-    # Weigh by s_m times the number of modalities, which keeps magnitudes; False is the printed s_m (eq. 5).
+    # Weigh by s_m times the number of modalities that the clip has, which keeps magnitudes (ours); False is
+    # the printed s_m (eq. 5).
     score_scale: bool = True
     align: bool = True  # project the pooled streams for the alignment loss; False is "w/o CCAM"
     align_width: Positive = 64  # of that shared space
@@ -113,7 +114,7 @@ class AMSGFN(nn.Module):
         pooled = {m: mean_over_time(x_BMLD[:, k], mask_BML[:, k]) for k, m in enumerate(names)}
         scores_BM, first_B = self._select(pooled, mask_BML.any(2), train)
 
-        weight_BM = M * scores_BM if self.score_scale else scores_BM
+        weight_BM = relative_scores(scores_BM, mask_BML.any(2)) if self.score_scale else scores_BM
         x_BMLD = weight_BM[:, :, None, None] * x_BMLD  # eq. 5
         if self.modality_embedding and M > 1:
             embedding_MD = self.param("modality_embedding", nn.initializers.normal(0.02), (M, self.width))

@@ -154,7 +154,8 @@ def model_numpy(p, clip, *, scale, layers, block):
     logits = dense(np.maximum(dense(np.concatenate(pooled), p["score_in"]), 0), p["score_out"])
     scores = np.zeros(3)
     scores[present] = softmax(logits[present])
-    x = [scale * s * a + e[None] for s, a, e in zip(scores, x, p["modality_embedding"], strict=True)]
+    weights = present.sum() * scores if scale else scores
+    x = [w * a + e[None] for w, a, e in zip(weights, x, p["modality_embedding"], strict=True)]
     x = [a + position_numpy(*a.shape) for a in x]
     lead = int(np.argmax(scores))
     others = [k for k in range(3) if k != lead]
@@ -183,8 +184,7 @@ def test_equals_its_equations(score_scale, layers, block):
         double = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
         for b in range(6):
             clip = {k: v[b] for k, v in batch.items()}
-            scale = 3.0 if score_scale else 1.0
-            expected = model_numpy(double, clip, scale=scale, layers=layers, block=block)
+            expected = model_numpy(double, clip, scale=score_scale, layers=layers, block=block)
             for name, want in expected.items():
                 np.testing.assert_allclose(out[name][b], want, rtol=1e-4, atol=2e-5, err_msg=name)
             led.add(expected["dominant"])

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from msa_jax.corpora import MODALITIES
+from msa_jax.models._amsgfn_scores import relative_scores
 from msa_jax.models.amsgfn import AMSGFN
 
 B, L, D = 6, 5, 8
@@ -68,3 +69,33 @@ def test_the_chance_of_the_noisy_choice_is_the_softmax_of_the_scores():
     share = np.bincount(out["dominant"], minlength=3) / 4000
     np.testing.assert_allclose(share, out["scores"][0], atol=0.03)
     assert 0.05 < share.max() < 0.95
+
+
+def test_the_weights_are_1_on_average_over_the_modalities_that_a_clip_has():
+    rng = np.random.default_rng(0)
+    present = np.array([[1, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0]], bool)
+    scores = np.where(present, rng.uniform(0.1, 1, present.shape), 0)
+    scores = (scores / np.maximum(scores.sum(1, keepdims=True), 1e-9)).astype(np.float32)
+    scores[3] = 1 / 3  # as `present_scores` gives them where all are missing
+    weights = np.asarray(relative_scores(scores, present))
+    for b in range(3):
+        np.testing.assert_allclose(weights[b, present[b]].mean(), 1, rtol=1e-6)
+    np.testing.assert_allclose(weights[0], 3 * scores[0], rtol=1e-6)
+    np.testing.assert_array_equal(weights[2], [0, 1, 0])
+    np.testing.assert_array_equal(weights[3], 0)
+
+
+def test_a_clip_of_text_alone_is_weighed_by_1_whatever_branches_the_model_has():
+    """The model of three modalities scores it as the model of text with the same weights does."""
+    batch = make_batch()
+    for m in ("audio", "vision"):
+        batch[f"{m}_mask"][:] = False
+    model, alone = make_model(modality_embedding=False), make_model(modalities=("text",))
+    params = init(model, batch)
+    kept = {k: v for k, v in params.items() if k in init(alone, batch)}
+    whole, part = apply(model, params, batch), apply(alone, kept, batch)
+    for name in ("prediction", "fused", "scores", "dominant"):
+        np.testing.assert_allclose(whole[name], part[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    # As printed, a score of 1 weighs by 1 too: for clips of one modality the two forms are one.
+    printed = make_model(modality_embedding=False, score_scale=False)
+    np.testing.assert_allclose(apply(printed, params, batch)["prediction"], whole["prediction"], rtol=1e-5)
