@@ -49,3 +49,13 @@ def choose(
     """
     first_B = jnp.argmax(jnp.where(present_BM, logits_BM, MASKED), axis=1)
     return first_B if fixed is None else jnp.where(present_BM[:, fixed], fixed, first_B)
+
+
+def dominant_first(
+    first_B: Int[Array, " B"], x_BMLD: Float[Array, "B M L D"], mask_BML: Bool[Array, "B M L"]
+) -> tuple[Float[Array, "B M L D"], Bool[Array, "B M L"]]:
+    """Streams and their valid steps, the dominant one first: per clip a gather, in one program for all."""
+    M = x_BMLD.shape[1]
+    order_BM = (first_B[:, None] + jnp.arange(M)[None]) % M
+    x_BMLD = jnp.take_along_axis(x_BMLD, order_BM[:, :, None, None], axis=1)
+    return x_BMLD, jnp.take_along_axis(mask_BML, order_BM[:, :, None], axis=1)

@@ -23,8 +23,8 @@ from msa_jax.layers.head import Head
 from msa_jax.layers.pooling import mean_over_time
 from msa_jax.layers.transformer import Transformer, sinusoids
 from msa_jax.losses import Monitor, Term, masked_mean, nce, nt_xent, present
-from msa_jax.models._amsgfn_fusion import FusionLayer, mean_of_streams
-from msa_jax.models._amsgfn_scores import choose, present_scores, relative_scores
+from msa_jax.models._amsgfn_fusion import fusion_layers, mean_of_streams
+from msa_jax.models._amsgfn_scores import choose, dominant_first, present_scores, relative_scores
 from msa_jax.models.fields import AboveZero, Misfit, Modality, NonNegative, Positive, Rate
 from msa_jax.text import Encoder
 from msa_jax.text.states import text_states
@@ -121,10 +121,7 @@ class AMSGFN(nn.Module):
             x_BMLD = x_BMLD + embedding_MD[None, :, None]
         if self.positions:
             x_BMLD = x_BMLD + jnp.asarray(sinusoids(x_BMLD.shape[2], self.width))[None, None]
-        # The dominant modality first, then the others: per clip a gather, in one program for all.
-        order_BM = (first_B[:, None] + jnp.arange(M)[None]) % M
-        x_BMLD = jnp.take_along_axis(x_BMLD, order_BM[:, :, None, None], axis=1)
-        mask_BML = jnp.take_along_axis(mask_BML, order_BM[:, :, None], axis=1)
+        x_BMLD, mask_BML = dominant_first(first_B, x_BMLD, mask_BML)
         fused_BLD, fused_mask_BL = self._fuse(x_BMLD, mask_BML, train)
 
         query_BLD, mask_BL = x_BMLD[:, 0], mask_BML[:, 0]
@@ -190,13 +187,7 @@ class AMSGFN(nn.Module):
         """(X_p^[N], its valid steps) of streams whose first is the dominant one (eqs. 6-13)."""
         if not self.fusion:
             return mean_of_streams(x_BMLD, mask_BML), mask_BML.any(1)
-        stack = nn.scan(
-            FusionLayer,
-            variable_axes={"params": 0},
-            split_rngs={"params": True, "dropout": True},
-            in_axes=nn.broadcast,
-            length=self.layers,
-        )(
+        stack = fusion_layers(self.layers)(
             self.heads,
             self.ffn_factor * self.width,
             self.dropout,
