@@ -5,6 +5,44 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from msa_jax.layers.attention import MASKED
+from msa_jax.layers.pooling import mean_over_time
+
+
+def deviation_over_time(x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B D"]:
+    """Standard deviation of each feature over the valid steps (ours).
+
+    Args:
+      x_BTD: a stream.
+      mask_BT: its valid steps.
+
+    Returns:
+      [B, D]; 0, with a gradient of 0, where a feature does not change or fewer than two steps are valid.
+    """
+    apart_BTD = jnp.where(mask_BT[..., None], x_BTD - mean_over_time(x_BTD, mask_BT)[:, None], 0.0)
+    variance_BD = mean_over_time(apart_BTD**2, mask_BT)
+    varies_BD = variance_BD > 0
+    # The root of a variance of 0 has no finite slope: it is never taken.
+    return jnp.where(varies_BD, jnp.sqrt(jnp.where(varies_BD, variance_BD, 1.0)), 0.0)
+
+
+def summary(
+    x_BMLD: Float[Array, "B M L D"], mask_BML: Bool[Array, "B M L"], *, spread: bool
+) -> Float[Array, "B F"]:
+    """What the MLP sees of the streams (eq. 3).
+
+    Args:
+      x_BMLD: the streams.
+      mask_BML: their valid steps.
+      spread: add their deviations (ours).
+
+    Returns:
+      [B, M D] the mean of each over time, then, with `spread`, [B, M D] its deviation.
+    """
+    streams = [(x_BMLD[:, k], mask_BML[:, k]) for k in range(x_BMLD.shape[1])]
+    seen = [mean_over_time(*stream) for stream in streams]
+    if spread:
+        seen += [deviation_over_time(*stream) for stream in streams]
+    return jnp.concatenate(seen, axis=-1)
 
 
 def present_scores(logits_BM: Float[Array, "B M"], present_BM: Bool[Array, "B M"]) -> Float[Array, "B M"]:

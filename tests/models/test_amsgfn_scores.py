@@ -5,8 +5,9 @@ import functools
 import jax
 import numpy as np
 
+from msa_jax.config import flatten, load
 from msa_jax.corpora import MODALITIES
-from msa_jax.models._amsgfn_scores import relative_scores
+from msa_jax.models._amsgfn_scores import deviation_over_time, relative_scores
 from msa_jax.models.amsgfn import AMSGFN
 
 B, L, D = 6, 5, 8
@@ -99,3 +100,93 @@ def test_a_clip_of_text_alone_is_weighed_by_1_whatever_branches_the_model_has():
     # As printed, a score of 1 weighs by 1 too: for clips of one modality the two forms are one.
     printed = make_model(modality_embedding=False, score_scale=False)
     np.testing.assert_allclose(apply(printed, params, batch)["prediction"], whole["prediction"], rtol=1e-5)
+
+
+def dense(x, p):
+    return x @ p["kernel"] + p["bias"]
+
+
+def test_the_deviation_equals_numpy_s_over_the_valid_steps():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 7, 3)).astype(np.float32) * 4 + 9
+    mask = rng.random((5, 7)) < 0.6
+    mask[3], mask[4] = False, np.arange(7) == 2
+    x[2, :, 1] = -1.5
+    found = deviation_over_time(np.where(mask[..., None], x, 1e6), mask)
+    expected = [x[b, mask[b]].astype(np.float64).std(0) if mask[b].any() else np.zeros(3) for b in range(5)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found[3:], 0)
+
+
+def test_the_deviation_has_a_finite_slope_for_constant_empty_and_single_steps():
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.normal(size=(1, 6, 2)), np.full((4, 6, 2), 0.7)]).astype(np.float32)
+    mask = np.ones((5, 6), bool)
+    mask[2], mask[3] = False, np.arange(6) == 1
+    slope = jax.grad(lambda x: deviation_over_time(x, mask).sum())(x)
+    assert np.isfinite(slope).all()
+    np.testing.assert_array_equal(slope[2:4], 0)
+    apart = x[0].astype(np.float64) - x[0].mean(0)
+    np.testing.assert_allclose(slope[0], apart / (6 * x[0].std(0)), rtol=1e-4, atol=1e-5)
+
+
+def test_with_spread_the_scores_equal_numpy_on_means_and_deviations():
+    batch = make_batch()
+    batch["vision_mask"][2] = False
+    for spread in (False, True):
+        model = make_model(score_spread=spread)
+        params = init(model, batch)
+        assert params["score_in"]["kernel"].shape == ((6 if spread else 3) * D, D)
+        out = apply(model, params, batch)
+        for b in range(B):
+            means, deviations, present = [], [], []
+            for m in MODALITIES:
+                rows = dense(batch[m][b, batch[f"{m}_mask"][b]].astype(np.float64), params[f"{m}_projection"])
+                present.append(len(rows) > 0)
+                means.append(rows.mean(0) if len(rows) else np.zeros(D))
+                deviations.append(rows.std(0) if len(rows) else np.zeros(D))
+            seen = np.concatenate(means + deviations if spread else means)
+            logits = dense(np.maximum(dense(seen, params["score_in"]), 0), params["score_out"])
+            expected = np.where(present, np.exp(logits - logits.max()), 0)
+            np.testing.assert_allclose(out["scores"][b], expected / expected.sum(), rtol=1e-4, atol=1e-5)
+
+
+def test_only_with_spread_do_the_scores_tell_a_noisy_stream_from_a_clear_one():
+    batch = make_batch()
+    for m in MODALITIES:
+        batch[f"{m}_mask"][:] = True
+    middle = batch["audio"].mean(1, keepdims=True)
+    noisy = {**batch, "audio": middle + 5 * (batch["audio"] - middle)}
+    for spread in (False, True):
+        model = make_model(score_spread=spread)
+        params = init(model, batch)
+        moved = np.abs(apply(model, params, batch)["scores"] - apply(model, params, noisy)["scores"])
+        assert bool(moved.max() > 0.01) is spread
+        assert spread or moved.max() < 1e-5
+
+
+def test_with_spread_all_gradients_are_finite_and_what_is_masked_changes_nothing():
+    batch = make_batch()
+    for m in MODALITIES:
+        batch[f"{m}_mask"][0], batch[f"{m}_mask"][1] = False, np.arange(L) == 0
+        batch[m][2] = batch[m][2, :1]  # the same row at every step
+    batch["audio_mask"][3] = False
+    model = make_model(score_spread=True)
+    params = init(model, batch)
+
+    def loss(params, batch):
+        return (model.apply({"params": params}, batch, train=False)["prediction"] ** 2).sum()
+
+    dirty = {**batch, **{m: np.where(batch[f"{m}_mask"][..., None], batch[m], 1e5) for m in MODALITIES}}
+    dirty = {k: v.astype(batch[k].dtype) for k, v in dirty.items()}
+    slopes = [jax.jit(jax.grad(loss))(params, b) for b in (batch, dirty)]
+    for clean, other in zip(*map(jax.tree.leaves, slopes), strict=True):
+        assert np.isfinite(clean).all()
+        np.testing.assert_array_equal(clean, other)
+    assert np.abs(slopes[0]["score_in"]["kernel"][3 * D :]).max() > 1e-6
+
+
+def test_the_variant_score_spread_sets_the_field_and_nothing_else():
+    plain = flatten(load("configs/amsgfn_mosi.py")[0])
+    spread = flatten(load("configs/amsgfn_mosi.py:score_spread")[0])
+    assert {k: v for k, v in spread.items() if plain[k] != v} == {"model.score_spread": True}
