@@ -1,14 +1,24 @@
 """AMSGFN's scores: what they see and weigh, what noise may change, and what a choice costs."""
 
+import dataclasses
 import functools
+import importlib.util
+import sys
+from pathlib import Path
+from unittest.mock import Mock
 
 import jax
 import numpy as np
+import pytest
 
 from msa_jax.config import flatten, load
 from msa_jax.corpora import MODALITIES
+from msa_jax.data import synthetic
+from msa_jax.data.synthetic import oracle
+from msa_jax.data.synthetic.posterior import LABELS
 from msa_jax.models._amsgfn_scores import deviation_over_time, relative_scores
 from msa_jax.models.amsgfn import AMSGFN
+from msa_jax.run import Run
 
 B, L, D = 6, 5, 8
 WIDTHS = {"text": 6, "audio": 5, "vision": 4}
@@ -190,3 +200,57 @@ def test_the_variant_score_spread_sets_the_field_and_nothing_else():
     plain = flatten(load("configs/amsgfn_mosi.py")[0])
     spread = flatten(load("configs/amsgfn_mosi.py:score_spread")[0])
     assert {k: v for k, v in spread.items() if plain[k] != v} == {"model.score_spread": True}
+
+
+@pytest.fixture
+def dominance(monkeypatch):
+    """The module experiments/amsgfn_dominance.py."""
+    folder = Path(__file__).parents[2] / "experiments"
+    monkeypatch.syspath_prepend(folder)
+    spec = importlib.util.spec_from_file_location("amsgfn_dominance", folder / "amsgfn_dominance.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    sys.modules.pop("table", None)
+
+
+def test_regret_is_what_the_chosen_modality_tells_less_than_the_best(dominance):
+    errors = np.array([[0.2, 0.5, 0.9], [0.7, 0.4, 0.6], [0.3, 0.3, 1.0]])
+    rng = np.random.default_rng(0)
+    for chosen in ([0, 1, 0], [2, 0, 1], rng.integers(0, 3, 3)):
+        expected = sum(errors[n][m] - min(errors[n]) for n, m in enumerate(chosen)) / 3
+        assert dominance.regret(errors, np.array(chosen)) == pytest.approx(expected, abs=1e-12)
+    assert dominance.regret(errors, errors.argmin(1)) == 0
+    assert dominance.regret(errors, np.array([0, 1, 1])) == 0  # of two that tell the same, either will do
+    # Always text costs (0 + 0.3 + 0) / 3, always audio (0.3 + 0 + 0) / 3: a tie goes to the first.
+    modality, cost = dominance.regret_of_one(errors)
+    assert modality == 0
+    assert cost == pytest.approx(0.1)
+
+
+def test_the_errors_by_modality_are_the_oracle_s_and_their_least_is_its_choice():
+    made = dataclasses.replace(synthetic.PRESETS["synthetic_dominance"], counts=(4, 4, 12))
+    examples = [e for e in synthetic.generate(made)[0] if e.split == "test"]
+    errors = oracle.errors_by_modality(made, examples)
+    for k, m in enumerate(MODALITIES):
+        alone = {f"use_{other}": other == m for other in MODALITIES}
+        label = oracle.posterior(made, examples, **alone).label
+        best = [min((p * np.abs(LABELS - y)).sum() for y in LABELS) for p in label]
+        np.testing.assert_allclose(errors[:, k], best, rtol=1e-6)
+    np.testing.assert_array_equal(errors.argmin(1), oracle.least_uncertain(made, examples))
+    assert len(set(errors.argmin(1))) > 1
+
+
+def test_a_run_can_be_led_by_each_modality_in_turn(dominance, monkeypatch):
+    """Predictions under the run's own choice are those of the run itself."""
+    model, batch = make_model(), make_batch()
+    params = init(model, batch)
+    batch |= {"index": np.arange(B), "mask": np.ones(B, bool)}
+    run = Run(Path(), None, model, {"params": params}, Mock())
+    monkeypatch.setattr(Run, "_batches", lambda self, split: [batch])
+    monkeypatch.setattr(dominance, "load", lambda folder: run)
+    run.preparation.scan.return_value = [None] * B
+    led, (dominant, scores) = (f(Path(), []) for f in (dominance.led_by_each, dominance.chosen))
+    assert led.shape == scores.shape == (B, 3)
+    np.testing.assert_allclose(led[np.arange(B), dominant], run.score([None] * B), rtol=1e-5)
+    assert np.abs(led - led[:, :1]).max() > 1e-3
