@@ -1,0 +1,90 @@
+"""MulG's forms beside the shipped one: Table 7, the plain Adam, and the same size without its attention."""
+
+import functools
+
+import jax
+import numpy as np
+
+from msa_jax import models
+from msa_jax.config import flatten, load
+from msa_jax.corpora import MODALITIES
+from msa_jax.models.mulg import MulG
+
+B, L = 3, 6
+WIDTHS = {"text": 5, "audio": 4, "vision": 3}
+TINY = {"width": 8, "heads": 2, "hidden": 6, "reduced": 7, "layers": 1, "recurrent_layers": 1}
+SILENT = {"text_dropout": 0.0, "attention_dropout": 0.0, "dropout": 0.0, "output_dropout": 0.0}
+MOSI = "configs/mulg_mosi.py"
+
+
+def make_batch(widths=WIDTHS, seed=0):
+    rng = np.random.default_rng(seed)
+    batch = {f"{m}_mask": np.ones((B, L), bool) for m in MODALITIES}
+    return batch | {m: rng.normal(size=(B, L, w)).astype(np.float32) for m, w in widths.items()}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def apply(model, params, batch, train=False, key=0):
+    return model.apply({"params": params}, batch, train=train, rngs={"dropout": jax.random.key(key)})
+
+
+def init(model, batch):
+    return jax.jit(lambda key: model.init(key, batch, train=False)["params"])(jax.random.key(0))
+
+
+def changed(variant):
+    """What a variant changes of the config for MOSI."""
+    plain, other = (flatten(load(spec)[0]) for spec in (MOSI, f"{MOSI}:{variant}"))
+    return {k: v for k, v in other.items() if plain[k] != v}
+
+
+def test_stream_dropout_falls_on_audio_and_vision_in_training_alone():
+    batch = make_batch()
+    for cross_modal in (True, False):
+        model = MulG(**TINY, **SILENT, stream_dropout=0.5, cross_modal=cross_modal)
+        params = init(model, batch)
+        still, first, same, other = (
+            apply(model, params, batch, train, key)
+            for train, key in ((False, 0), (True, 0), (True, 0), (True, 1))
+        )
+        np.testing.assert_array_equal(first["prediction"], same["prediction"])
+        assert np.abs(first["prediction"] - other["prediction"]).max() > 1e-4
+        for m in MODALITIES:
+            # Without attention a modality's state is its own: the text's stays as it is.
+            moved = np.abs(first[f"hidden_{m}"] - still[f"hidden_{m}"]).max() > 1e-4
+            assert bool(moved) is (cross_modal or m != "text")
+
+
+def test_without_stream_dropout_a_training_pass_draws_what_it_drew_before():
+    """The field at 0 leaves every other mask of a step as it was: the text's is the first that is drawn."""
+    batch = make_batch()
+    plain = MulG(**TINY, cross_modal=False)
+    params = init(plain, batch)
+    # The same seeds, audio and vision dropped at next to nothing: all other masks must be the same.
+    near = plain.clone(stream_dropout=1e-6)
+    for key in (0, 1):
+        a, b = (apply(m, params, batch, True, key)["prediction"] for m in (plain, near))
+        np.testing.assert_array_equal(a, b)
+    assert jax.tree.structure(init(near, batch)) == jax.tree.structure(params)
+
+
+def test_table_7_has_every_dropout_at_a_tenth_and_a_fused_vector_of_10():
+    config, _ = load(f"{MOSI}:table7")
+    rates = {k: v for k, v in flatten(config).items() if k.startswith("model.") and "dropout" in k}
+    assert set(rates.values()) == {0.1}
+    assert len(rates) == 5
+    assert changed("table7") == {
+        "model.reduced": 10,
+        "model.text_dropout": 0.1,
+        "model.stream_dropout": 0.1,
+    }
+    assert (config.model.heads, config.model.layers) == (4, 2)
+    mosei, _ = load("configs/mulg_mosei.py:table7")
+    assert mosei.model.text_dropout == 0.1  # the config's own 0.3 gives way
+    model = models.find("mulg").build(config.model.to_dict(), max_length=50)
+    out = jax.eval_shape(
+        lambda: model.init_with_output(
+            jax.random.key(0), make_batch(dict.fromkeys(MODALITIES, 50)), train=False
+        )[0]
+    )
+    assert out["fused"].shape == (B, 10)
