@@ -1,14 +1,19 @@
 """MulG's forms beside the shipped one: Table 7, the plain Adam, and the same size without its attention."""
 
 import functools
+import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from msa_jax import models
-from msa_jax.config import flatten, load
+from msa_jax import bounds, cli, models, optim
+from msa_jax.config import flatten, load, override, stored
 from msa_jax.corpora import MODALITIES
+from msa_jax.errors import UserError
 from msa_jax.models.mulg import MulG
+from msa_jax.workdir import claim, refuse_other_run
 
 B, L = 3, 6
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
@@ -88,3 +93,53 @@ def test_table_7_has_every_dropout_at_a_tenth_and_a_fused_vector_of_10():
         )[0]
     )
     assert out["fused"].shape == (B, 10)
+
+
+def adam_numpy(gradients, rate, eps=1e-8):
+    """The updates of plain Adam (Kingma and Ba 2015, algorithm 1), one after the other."""
+    m, v, updates = np.zeros(3), np.zeros(3), []
+    for t, g in enumerate(np.asarray(gradients, np.float64), start=1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        updates.append(-rate * m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + eps))
+    return updates
+
+
+@pytest.mark.parametrize("clip", [math.inf, None, 1.0])
+def test_without_a_clip_the_optimiser_is_plain_adam(clip):
+    config, _ = load(f"{MOSI}:no_clip")
+    assert config.optim.clip == math.inf
+    section = {**config.optim.to_dict(), "clip": clip}
+    params = {"w": jnp.zeros(3)}
+    gradients = [[3.0, -40.0, 0.5], [0.01, 0.02, -0.03], [5.0, 1.0, 1.0]]
+    tx, _ = optim.make_optimizer(section, params, total_steps=10)
+    state, found = tx.init(params), []
+    for g in gradients:
+        updates, state = tx.update({"w": jnp.array(g)}, state, params)
+        found.append(updates["w"])
+    equal = np.allclose(found, adam_numpy(gradients, 1e-3), rtol=1e-3, atol=1e-9)
+    assert equal is (clip != 1.0)
+
+
+def test_the_clip_is_a_default_of_mulg_s_and_its_variant_takes_it_out():
+    assert models.find("mulg").defaults["optim.clip"] == 1.0
+    assert changed("no_clip") == {"optim.clip": math.inf}
+
+
+@pytest.mark.parametrize("clip", ["0", "-1.0", "nan", "-inf"])
+def test_the_command_line_takes_inf_for_no_clip_and_refuses_what_is_no_norm(clip):
+    assert cli.parse([f"--config={MOSI}", "--config.optim.clip=inf"]).config.optim.clip == math.inf
+    with pytest.raises(UserError, match=r"--config.optim.clip: .* must be above 0; inf leaves it out"):
+        cli.parse([f"--config={MOSI}", f"--config.optim.clip={clip}"])
+
+
+def test_a_run_without_a_clip_is_stored_resumed_and_told_from_one_with_it(tmp_path):
+    """JSON has no infinity: None stands for it in the run's file, and means the same."""
+    free, clipped = (cli.parse([f"--config={MOSI}{v}"]).config for v in (":no_clip", ""))
+    claim(free, tmp_path, {"source": "made", "hash": "0", "cut": None})
+    refuse_other_run(free, tmp_path)
+    with pytest.raises(UserError, match=r"optim.clip=None, not 1.0"):
+        refuse_other_run(clipped, tmp_path)
+    again = stored(tmp_path / "config.json", hint="")
+    assert again.optim.clip is None
+    assert {k for k, v in flatten(again).items() if flatten(free)[k] != v} == {"optim.clip"}
+    bounds.check(override(again, ["--config.data.threads=1"]))
