@@ -143,3 +143,36 @@ def test_a_run_without_a_clip_is_stored_resumed_and_told_from_one_with_it(tmp_pa
     assert again.optim.clip is None
     assert {k for k, v in flatten(again).items() if flatten(free)[k] != v} == {"optim.clip"}
     bounds.check(override(again, ["--config.data.threads=1"]))
+
+
+def count(variant, **fields):
+    """(parameters, their parts) of the config for MOSI, on features of 300, 74 and 47 columns."""
+    config, _ = load(f"{MOSI}{variant}")
+    model = models.find("mulg").build({**config.model.to_dict(), **fields}, max_length=50)
+    batch = make_batch({"text": 300, "audio": 74, "vision": 47})
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), batch, train=False)["params"])
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)), set(shapes)
+
+
+def test_without_cross_modal_attention_the_matched_form_is_as_large_as_the_full_model():
+    (full, parts), (bare, rest), (matched, same) = map(
+        count, ("", ":no_cross_modal", ":no_cross_modal_matched")
+    )
+    assert parts - rest == {"cross_modal_attention"}
+    assert rest == same
+    assert (full, bare, matched) == (367_761, 116_721, 364_641)  # the figures of the comment
+    assert matched == pytest.approx(full, rel=0.03)
+    for width in (76, 84):  # no other width that the heads divide comes nearer
+        other, _ = count(":no_cross_modal_matched", width=width, hidden=width, reduced=width)
+        assert abs(other - full) > abs(matched - full)
+
+
+def test_the_matched_form_changes_widths_alone_and_its_heads_divide_them():
+    widths = {"model.width": 80, "model.hidden": 80, "model.reduced": 80}
+    assert changed("no_cross_modal_matched") == {"model.cross_modal": False, **widths}
+    # Also where self-attention stands in the GRU's place, as in the paper's other comparison.
+    config, _ = load(f"{MOSI}:no_cross_modal_matched:self_attention")
+    models.find("mulg").build(config.model.to_dict(), max_length=50)
+    uneven = {**config.model.to_dict(), "hidden": 81}
+    with pytest.raises(UserError, match="does not divide model"):
+        models.find("mulg").build(uneven, max_length=50)
