@@ -191,7 +191,7 @@ def common() -> ConfigDict:
     c.optim.plateau = ConfigDict()
     c.optim.plateau.factor = 0.5  # on the rate, each time
     c.optim.plateau.patience = 20  # epochs without a lower validation loss before that
-    c.optim.clip = 1.0  # global norm
+    c.optim.clip = 1.0  # largest global norm of the gradient; inf (or None): no clip
     c.optim.eps = 1e-8
     c.optim.weight_decay = 0.0
     c.optim.coupled = False  # False: decoupled weight decay (AdamW); True: L2 in the gradient (Adam)

@@ -157,7 +157,8 @@ def model_numpy(p, clip, *, scale, layers, block):
     logits = dense(np.maximum(dense(np.concatenate(pooled), p["score_in"]), 0), p["score_out"])
     scores = np.zeros(3)
     scores[present] = softmax(logits[present])
-    x = [scale * s * a + e[None] for s, a, e in zip(scores, x, p["modality_embedding"], strict=True)]
+    weights = present.sum() * scores if scale else scores
+    x = [w * a + e[None] for w, a, e in zip(weights, x, p["modality_embedding"], strict=True)]
     x = [a + position_numpy(*a.shape) for a in x]
     lead = int(np.argmax(scores))
     others = [k for k in range(3) if k != lead]
@@ -186,8 +187,7 @@ def test_equals_its_equations(score_scale, layers, block):
         double = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
         for b in range(6):
             clip = {k: v[b] for k, v in batch.items()}
-            scale = 3.0 if score_scale else 1.0
-            expected = model_numpy(double, clip, scale=scale, layers=layers, block=block)
+            expected = model_numpy(double, clip, scale=score_scale, layers=layers, block=block)
             for name, want in expected.items():
                 np.testing.assert_allclose(out[name][b], want, rtol=1e-4, atol=2e-5, err_msg=name)
             led.add(expected["dominant"])
@@ -233,8 +233,9 @@ def test_a_missing_modality_never_leads(fields):
         if "dominant" in fields:  # the fixed one where it is there, else the highest score
             fixed = MODALITIES.index(fields["dominant"])
             highest = np.where(present[:, fixed], fixed, highest)
-        np.testing.assert_array_equal(out["dominant"], highest)
-        assert len(set(highest)) == 3
+        if "gumbel" not in fields:  # noise acts on the choice alone
+            np.testing.assert_array_equal(out["dominant"], highest)
+        assert len(set(out["dominant"])) == 3
 
 
 def test_a_padded_row_has_equal_scores_and_no_nan_anywhere():
@@ -446,8 +447,8 @@ def test_dropout_and_noise_are_active_in_training_only():
     np.testing.assert_array_equal(apply(noisy, params, batch)["scores"], plain["scores"])
     np.testing.assert_array_equal(apply(still, params, batch, sample=0)["scores"], plain["scores"])
     draws = [apply(noisy, params, batch, sample=k) for k in (0, 0, 1)]
-    np.testing.assert_array_equal(draws[0]["scores"], draws[1]["scores"])
-    assert np.abs(draws[0]["scores"] - draws[2]["scores"]).max() > 0.1
+    np.testing.assert_array_equal(draws[0]["dominant"], draws[1]["dominant"])
+    assert (draws[0]["dominant"] != draws[2]["dominant"]).any()
     assert (draws[0]["dominant"] != plain["dominant"]).any()
     with pytest.raises(Exception, match="sample"):  # no draw without the key that is meant for it
         apply(noisy, params, batch, dropout=0)

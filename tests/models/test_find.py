@@ -10,10 +10,10 @@ from msa_jax.models import fields
 from msa_jax.models.crosssent import GMRA
 from msa_jax.models.mulg import MulG
 from msa_jax.text import Encoder, EncoderConfig
+from tests.models.tracing import without_numbers
 
 ENCODER = Encoder(EncoderConfig("bert", 30, 8, 2, 2, 8))
 GIVEN = {"encoder": None, "modalities": ("text", "audio"), "outputs": (2,), "frozen": True}
-from tests.models.tracing import without_numbers
 
 OWN = """
 import dataclasses
