@@ -39,11 +39,11 @@ class EncoderOutput:
     """What the encoder computed; fields can also be read as `out["last_hidden_state"]`.
 
     Attributes:
-        last_hidden_state: [B, T, d] output of the last layer.
-        hidden_states: [num_layers + 1, B, T, d], index 0 the embeddings and index k + 1 the output of layer k
-            (after its hook), or None if not asked for.
-        attentions: float32 [num_layers, B, heads, T, T] attention probabilities before dropout (rows are
-            queries), or None if not asked for.
+      last_hidden_state: [B, T, d] output of the last layer.
+      hidden_states: [num_layers + 1, B, T, d], index 0 the embeddings and index k + 1 the output of layer k
+        (after its hook), or None if not asked for.
+      attentions: float32 [num_layers, B, heads, T, T] attention probabilities before dropout (rows are
+        queries), or None if not asked for.
     """
 
     last_hidden_state: Float[Array, "B T d"]
@@ -78,12 +78,12 @@ class EncoderLayer(nn.Module):
         """Applies the layer.
 
         Args:
-            x_BTD: the previous layer's output.
-            bias_B11S: float32, added to the attention scores: 0 on valid keys, hugely negative on padding.
-            train: whether dropout is active (needs the "dropout" rng).
+          x_BTD: the previous layer's output.
+          bias_B11S: float32, added to the attention scores: 0 on valid keys, hugely negative on padding.
+          train: whether dropout is active (needs the "dropout" rng).
 
         Returns:
-            The layer's output and its attention probabilities, the latter in float32.
+          The layer's output and its attention probabilities, the latter in float32.
         """
         c = self.config
         B, T, D = x_BTD.shape
@@ -156,8 +156,8 @@ class Encoder(nn.Module):
     """A BERT or RoBERTa encoder without pooler.
 
     Attributes:
-        config: sizes, family, dropout rates.
-        dtype: compute dtype. Parameters, layer norms and softmax stay in float32.
+      config: sizes, family, dropout rates.
+      dtype: compute dtype. Parameters, layer norms and softmax stay in float32.
     """
 
     config: EncoderConfig
@@ -180,24 +180,24 @@ class Encoder(nn.Module):
         Outputs that nobody uses cost nothing under `jax.jit`, so both kinds are on by default.
 
         Args:
-            ids: [B, T] token ids; one outside the vocabulary gives NaN. With `config.input_width`, [B, T, W]
-                features.
-            mask: [B, T], true on valid tokens. None means that all are valid; a row without any gives finite
-                values of no meaning.
-            token_type_ids: [B, T] segment ids. None means all 0.
-            train: whether dropout is active; needs `rngs={"dropout": key}`.
-            hooks: layer index (0 .. num_layers - 1) to a function of that layer's output [B, T, d] whose
-                result, of the same shape, replaces it. It is called while tracing, so it may close over other
-                arrays and call a Linen module of the caller.
-            output_hidden_states: whether to return all layers' outputs.
-            output_attentions: whether to return all layers' attention probabilities.
+          ids: [B, T] token ids; one outside the vocabulary gives NaN. With `config.input_width`, [B, T, W]
+            features.
+          mask: [B, T], true on valid tokens. None means that all are valid; a row without any gives finite
+            values of no meaning.
+          token_type_ids: [B, T] segment ids. None means all 0.
+          train: whether dropout is active; needs `rngs={"dropout": key}`.
+          hooks: layer index (0 .. num_layers - 1) to a function of that layer's output [B, T, d] whose
+            result, of the same shape, replaces it. It is called while tracing, so it may close over other
+            arrays and call a Linen module of the caller.
+          output_hidden_states: whether to return all layers' outputs.
+          output_attentions: whether to return all layers' attention probabilities.
 
         Returns:
-            The `EncoderOutput`.
+          The `EncoderOutput`.
 
         Raises:
-            ValueError: on a hook for a layer that does not exist or that changes the shape, or when T exceeds
-                what the position embeddings cover.
+          ValueError: on a hook for a layer that does not exist or that changes the shape, or when T exceeds
+            what the position embeddings cover.
         """
         c = self.config
         hooks = dict(hooks or {})
