@@ -132,7 +132,7 @@ def parse(argv: Sequence[str]) -> Command | None:
       The command; None when help is asked for.
 
     Raises:
-      UserError: one line that names the wrong argument and the nearest valid one.
+      UserError: when an argument is wrong; names it and the nearest valid one.
     """
     values = _define(flags.FlagValues())
     try:

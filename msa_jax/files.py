@@ -52,7 +52,7 @@ def read_json(path: Path, *, hint: str = "") -> dict[str, Any]:
       hint: what to do when it is missing.
 
     Raises:
-      UserError: the file is missing, cannot be read, or holds something else.
+      UserError: when the file is missing, cannot be read, or holds something else.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

@@ -64,7 +64,7 @@ class Preparation:
           (the preparation, the scanned split).
 
         Raises:
-          UserError: the rows of many clips belong to tokens whose words are not known.
+          UserError: when the rows of many clips belong to tokens whose words are not known.
         """
         split = Split(source, tokenizer, preprocessing, measure=standardise)
         _check_spread(split)
@@ -80,7 +80,7 @@ class Preparation:
         """Tokenises the clips of a source.
 
         Raises:
-          UserError: the rows of many clips belong to tokens whose words are not known.
+          UserError: when the rows of many clips belong to tokens whose words are not known.
         """
         split = Split(source, self.tokenizer, self.preprocessing)
         _check_spread(split)
@@ -209,7 +209,7 @@ def _check_spread(split: Split) -> None:
     """Says of which clips the rows are spread over the text, as the words of their tokens are not known.
 
     Raises:
-      UserError: of more than one clip in a hundred.
+      UserError: when they are more than one clip in a hundred.
     """
     clips = checks.named("clips have BERT tokens of unknown words", split.spread)
     if len(split.spread) > _MOST_SPREAD * len(split):

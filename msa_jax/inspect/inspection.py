@@ -111,7 +111,7 @@ def inspect(
       The facts. Of every clip a few numbers and two hashes are held, of features a clip at a time.
 
     Raises:
-      UserError: the file cannot be read.
+      UserError: when the file cannot be read.
     """
     words = options.get("bert_vocab") is not None  # else nothing here asks for the words of tokens
     source = readers.read(path, require_labels=False, text_features=None, words=words, **options)

@@ -77,7 +77,7 @@ class EncoderConfig:
           The configuration.
 
         Raises:
-          UserError: if the model is of another family, uses what is not supported, or lacks a size.
+          UserError: when the model is of another family, uses what is not supported, or lacks a size.
         """
         family = values.get("model_type")
         if family not in FAMILIES:

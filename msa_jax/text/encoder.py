@@ -196,7 +196,7 @@ class Encoder(nn.Module):
           The `EncoderOutput`.
 
         Raises:
-          ValueError: on a hook for a layer that does not exist or that changes the shape, or when T exceeds
+          ValueError: when a hook is for a layer that does not exist or changes the shape, or when T exceeds
             what the position embeddings cover.
         """
         c = self.config

@@ -47,7 +47,7 @@ def load_encoder(name: str, *, dtype: Any = jnp.float32) -> tuple[Encoder, dict[
       The module and its variables, `{"params": ...}` with NumPy leaves.
 
     Raises:
-      UserError: if the name cannot be resolved or its files cannot be used.
+      UserError: when the name cannot be resolved or its files cannot be used.
     """
     folder = resolve(name)
     config = read_config(folder)
@@ -64,7 +64,7 @@ def resolve(name: str) -> Path:
       The folder.
 
     Raises:
-      UserError: if there is none; the message lists what was tried.
+      UserError: when there is none; the message lists what was tried.
     """
     if name.startswith("pkg:"):
         return _package_folder(name)
@@ -157,7 +157,7 @@ def read_weights(folder: Path, config: EncoderConfig) -> dict[str, Any]:
       The parameter tree with float32 NumPy leaves.
 
     Raises:
-      UserError: if there are no safetensors, or a tensor is missing or of the wrong shape.
+      UserError: when there are no safetensors, or a tensor is missing or of the wrong shape.
     """
     folder = Path(folder)
     c, D, F = config, config.hidden_size, config.intermediate_size

@@ -50,7 +50,7 @@ class Tokenizer:
           pad: padding token.
 
         Raises:
-          UserError: if one of the three is not in the vocabulary.
+          UserError: when one of the three is not in the vocabulary.
         """
         ids = {token: backend.token_to_id(token) for token in (cls, sep, pad)}
         if missing := [token for token, value in ids.items() if value is None]:
@@ -164,7 +164,7 @@ def load_tokenizer(name: str) -> Tokenizer:
       The tokenizer, without the truncation or padding that its files may ask for.
 
     Raises:
-      UserError: if the name cannot be resolved or holds no usable tokenizer.
+      UserError: when the name cannot be resolved or holds no usable tokenizer.
     """
     folder = resolve(name)
     if (path := folder / "tokenizer.json").is_file():
@@ -241,7 +241,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
       The tokenizer; the same texts give the same ids on every run.
 
     Raises:
-      UserError: if `vocab_size` leaves no room beside the special tokens.
+      UserError: when `vocab_size` leaves no room beside the special tokens.
     """
     if vocab_size <= len(_TRAINED_TOKENS):
         raise UserError(

@@ -67,7 +67,7 @@ class Built:
         """Refuses a build with other splits than the official ones, where its corpus has such.
 
         Raises:
-          UserError: the source was cut, or its splits are of other sizes.
+          UserError: when the source was cut, or its splits are of other sizes.
         """
         if self.corpus in CORPORA:
             require_official(self.counts, self.cut, CORPORA[self.corpus], self.source)
@@ -132,7 +132,7 @@ def open_built(folder: str | Path) -> Built:
       folder: as `Built.folder`.
 
     Raises:
-      UserError: the folder is no complete build of this version.
+      UserError: when the folder is no complete build of this version.
     """
     folder = Path(folder)
     try:

@@ -71,7 +71,7 @@ def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, ...]:
       The widths of audio, vision and text features; 1 for those that no clip has.
 
     Raises:
-      UserError: an id occurs twice, a video is in two splits, a split is empty, a label is missing, of
+      UserError: when an id occurs twice, a video is in two splits, a split is empty, a label is missing, of
         another shape or out of range, an aligned clip has not one row per word, widths differ, or a modality
         has rows but not one finite number. Lists every kind, with first ids.
     """

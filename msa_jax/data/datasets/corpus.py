@@ -131,8 +131,8 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
           **options: those of TFDS; of `download_config`, `manual_dir` and `download_mode` matter.
 
         Raises:
-          UserError: no file, or one that cannot be used; the disk is full; or what is there already was built
-            with other options.
+          UserError: when there is no file, or one that cannot be used, when the disk is full, or when what is
+            there already was built with other options.
         """
         config = options.pop("download_config", None) or tfds.download.DownloadConfig()
         config = dataclasses.replace(config, try_download_gcs=False)  # no corpus of this package lies there
@@ -155,7 +155,7 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
         """The clips of a split, or of every split, for random access; see TFDS.
 
         Raises:
-          UserError: nothing is prepared, or with other splits than the official ones and without
+          UserError: when nothing is prepared, or what is has other splits than the official ones, without
             `other_counts`.
         """
         if not self._is_there():
@@ -253,7 +253,7 @@ def _feature_file(folder: Path) -> Path:
     """What to read in a manual_dir: the one thing in it, or the folder itself.
 
     Raises:
-      UserError: there is nothing, or several files that do not belong together.
+      UserError: when there is nothing, or several files that do not belong together.
     """
     inside = [item for item in sorted(folder.iterdir()) if not item.name.startswith(".")]
     if len(inside) == 1:

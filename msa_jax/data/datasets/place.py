@@ -27,7 +27,7 @@ def alone(folder: Path) -> Iterator[None]:
       folder: what is built; its parent is made where it is missing.
 
     Raises:
-      UserError: nothing can be written there.
+      UserError: when nothing can be written there.
     """
     try:
         path = _lock_file(folder)
@@ -61,7 +61,7 @@ def workshop(folder: Path) -> Iterator[Path]:
       folder: what is built.
 
     Raises:
-      UserError: nothing can be written there.
+      UserError: when nothing can be written there.
     """
     with alone(folder):
         scratch = folder.with_name(f".{folder.name}{_SCRATCH}")
@@ -84,7 +84,7 @@ def check_room(folder: Path, needed: int) -> None:
       needed: bytes of features.
 
     Raises:
-      UserError: the disk has less room.
+      UserError: when the disk has less room.
     """
     if needed * _MARGIN > shutil.disk_usage(folder).free:
         raise UserError(f"{_shown(folder)}: no room for the build; {_room(folder, needed)}")
@@ -99,7 +99,7 @@ def explained(folder: Path, needed: int = 0) -> Iterator[None]:
       needed: bytes of features, where many are written.
 
     Raises:
-      UserError: in place of an OSError.
+      UserError: when the disk raises an OSError.
     """
     try:
         yield

@@ -72,7 +72,7 @@ def prepare(
       The checked clips.
 
     Raises:
-      UserError: the clips cannot be repaired (see `checks.check`) or cut, or their splits are not the
+      UserError: when the clips cannot be repaired (see `checks.check`) or cut, or their splits are not the
         official ones.
     """
     clips = checks.survey(watched(source, "reading", "clip"))
@@ -122,7 +122,7 @@ def require_official(
       where: what to call the source in the message.
 
     Raises:
-      UserError: the source was cut, or its splits are of other sizes.
+      UserError: when the source was cut, or its splits are of other sizes.
     """
     if facts.counts is None or is_official(counts, cut, facts):
         return

@@ -106,8 +106,8 @@ def read(
       The source: `for example in read(path)`.
 
     Raises:
-      UserError: the file cannot be read, is of no known format or of several, or lacks what its format needs
-        or the text features that were asked for.
+      UserError: when the file cannot be read, is of no known format or of several, or lacks what its format
+        needs or the text features that were asked for.
     """
     path, format, content = _open(path)
     try:
@@ -178,7 +178,7 @@ def recognise(path: str | Path) -> str:
     """Names the format of a feature file by its content, whatever the file is called.
 
     Raises:
-      UserError: the file cannot be read, or its format is unknown or ambiguous.
+      UserError: when the file cannot be read, or its format is unknown or ambiguous.
     """
     _, format, content = _open(path)
     if isinstance(content, np.lib.npyio.NpzFile):
@@ -190,7 +190,7 @@ def files(path: str | Path) -> list[Path]:
     """The files that hold the data of `path`: itself, or the members of a folder, sorted by name.
 
     Raises:
-      UserError: nothing is there, or the folder holds no corpus or more than one.
+      UserError: when nothing is there, or the folder holds no corpus or more than one.
     """
     path = Path(path).expanduser()
     if os.path.isfile(path):  # unlike Path.is_file, False where it may not be asked

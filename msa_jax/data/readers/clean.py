@@ -30,7 +30,7 @@ def string(value: object) -> str:
     """Text out of a str, bytes (UTF-8, or latin1 where it is not), or an array that holds one of them.
 
     Raises:
-      ValueError: it is longer than any transcript, or a container.
+      ValueError: when it is longer than any transcript, or a container.
     """
     if isinstance(value, np.ndarray):
         value = value.item() if value.size == 1 else str(value)
@@ -96,7 +96,7 @@ def _numbers(value: object) -> np.ndarray:
     """An array of numbers or objects; lists become float64 at once, which no text in them can blow up.
 
     Raises:
-      ValueError: there is text, or lists of uneven length.
+      ValueError: when there is text, or lists of uneven length.
     """
     array = value if isinstance(value, np.ndarray) else np.asarray(value, np.float64)
     if array.dtype.kind not in "biufO":
@@ -117,7 +117,7 @@ def labels(values: object, count: int) -> np.ndarray:
       [N], or [N, 4] where a clip has four.
 
     Raises:
-      ValueError: the labels are no numbers, or not one (or four, or seven) a clip.
+      ValueError: when the labels are no numbers, or not one (or four, or seven) a clip.
     """
     array = _numbers(values)
     if array.shape[:1] != (count,):
@@ -167,7 +167,7 @@ def features(value: object) -> np.ndarray:
     """Features as float32 [rows, width]; shape (0, 0) where there are none.
 
     Raises:
-      ValueError: not a matrix of numbers.
+      ValueError: when it is not a matrix of numbers.
     """
     if value is None:
         return no_features()
@@ -186,7 +186,7 @@ def number(value: object) -> float:
     """A label out of a field of text; NaN for an empty one.
 
     Raises:
-      ValueError: the field is no number.
+      ValueError: when the field is no number.
     """
     value = string(value).strip()
     return float(value) if value else math.nan

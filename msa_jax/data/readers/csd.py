@@ -63,8 +63,8 @@ def reader(path: Path, where: str, require_labels: bool, text_features: bool = F
       Without words, they have the frames that overlap the clip.
 
     Raises:
-      UserError: there are no labels, a file's role is unknown or taken twice, the splits leave out a video,
-        no video of the labels is in another file, or the labels are damaged (here), or another file is
+      UserError: when there are no labels, a file's role is unknown or taken twice, the splits leave out a
+        video, no video of the labels is in another file, or the labels are damaged (here), or another file is
         damaged (here or while iterating).
     """
     del require_labels

@@ -43,7 +43,7 @@ def reader(path: Path, where: str, require_labels: bool, split_name: str | None 
       has no column for it.
 
     Raises:
-      UserError: a column is missing (here), or a value is bad (while iterating, with its line).
+      UserError: when a column is missing (here), or a value is bad (while iterating, with its line).
     """
     columns = _header(next(_rows(path, where))[1])
     split_column = _split_column(columns, where, split_name)

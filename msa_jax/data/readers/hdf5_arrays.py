@@ -74,7 +74,7 @@ def reader(path: Path, where: str, require_labels: bool, text_features: bool = F
       A note says which files had their columns split.
 
     Raises:
-      UserError: an array is missing or there twice, its shape or width is wrong, the arrays of a split
+      UserError: when an array is missing or there twice, its shape or width is wrong, the arrays of a split
         differ in N, or a file is damaged.
     """
     splits = _splits(path, where)

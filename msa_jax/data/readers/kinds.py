@@ -27,7 +27,7 @@ def kinds_of(path: Path, known: str) -> list[str]:
       known: the formats, to end a message with.
 
     Raises:
-      UserError: the file cannot be read, is empty, or is none of these.
+      UserError: when the file cannot be read, is empty, or is none of these.
     """
     try:
         with path.open("rb") as file:
@@ -68,7 +68,7 @@ def content_of(path: Path, kind: str) -> object:
       kind: one of `kinds_of`.
 
     Raises:
-      UserError: the file is damaged, or a pickle asks for more than arrays and containers.
+      UserError: when the file is damaged, or a pickle asks for more than arrays and containers.
     """
     if kind == "pickle":
         return safe_pickle.load(path)

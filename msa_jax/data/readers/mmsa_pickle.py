@@ -68,7 +68,7 @@ def reader(
       What starts the iteration; features are cut to their valid rows.
 
     Raises:
-      UserError: an array is missing, arrays of one split disagree, or it is not clear what the rows are.
+      UserError: when an array is missing, arrays of one split disagree, or it is not clear what the rows are.
     """
     splits: dict[str, Split] = {}
     for key, arrays in _by_split(content).items():

@@ -158,7 +158,7 @@ def checked(arrays: dict, where: str, require_labels: bool) -> dict:
       require_labels: whether missing regression_labels are an error.
 
     Raises:
-      UserError: an array is missing or of another form, or the arrays disagree.
+      UserError: when an array is missing or of another form, or the arrays disagree.
     """
     count = len(arrays["id"])
     found = {"id": arrays["id"], "raw_text": need(arrays, "raw_text", where)}

@@ -24,7 +24,7 @@ def refuse(content: object, path: Path) -> None:
       path: the file.
 
     Raises:
-      UserError: the content is a dict by split of dicts that hold one modality and nothing besides.
+      UserError: when the content is a dict by split of dicts that hold one modality and nothing besides.
     """
     if not isinstance(content, dict):
         return

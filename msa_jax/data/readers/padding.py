@@ -19,7 +19,7 @@ def trim(rows: Mapping[str, np.ndarray], *, together: bool) -> dict[str, np.ndar
       values are no padding.
 
     Raises:
-      ValueError: the modalities are to be cut together and their L differ.
+      ValueError: when the modalities are to be cut together and their L differ.
     """
     used = {name: np.any(array != 0, axis=1) for name, array in rows.items()}
     if together and used:

@@ -55,7 +55,8 @@ def load(path: Path) -> object:
       What is put together from it by going through its containers is in proportion to the file.
 
     Raises:
-      UserError: the file names anything but arrays and plain containers, it is damaged, or memory is short.
+      UserError: when the file names anything but arrays and plain containers, it is damaged, or memory is
+        short.
     """
     try:
         with path.open("rb", buffering=_PIECE) as file:

@@ -54,7 +54,7 @@ def reader(
       row for each word of each sentence.
 
     Raises:
-      UserError: a file is missing or of another form, or lacks clips of data_folds.pkl.
+      UserError: when a file is missing or of another form, or lacks clips of data_folds.pkl.
     """
     folds = _folds(_load(folder, _FOLDS, where), where)
     wanted = [name for names in folds.values() for name in names]
@@ -232,7 +232,7 @@ def _check_match(vectors: tuple[int, ...], streams: set[tuple[int, ...]]) -> Non
     Vectors and rows that are as many in a clip are put beside each other, whatever sentence they are from.
 
     Raises:
-      ValueError: they are as many in all, but not in each sentence.
+      ValueError: when they are as many in all, but not in each sentence.
     """
     for rows in streams:
         if sum(rows) == sum(vectors) and rows != vectors:

@@ -39,7 +39,8 @@ def reader(
       What starts the iteration; each vector becomes one row, [1, width].
 
     Raises:
-      UserError: an array is missing or has the wrong shape, or several divisions are there to choose from.
+      UserError: when an array is missing or has the wrong shape, or several divisions are there to choose
+        from.
     """
     division = _division(content.files, where, split_name)
     wanted = ["id", "text", "label", "audio", "vision", *([division] if division else [])]

@@ -33,7 +33,7 @@ def members(folder: Path) -> list[Path]:
     has one too, so that test_results.pkl is no corpus.
 
     Raises:
-      UserError: there are several such sets.
+      UserError: when there are several such sets.
     """
     sets: dict[str, list[Path]] = {}
     for file in sorted(folder.iterdir()):
@@ -100,8 +100,8 @@ def reader(content: object, where: str, require_labels: bool) -> Reading:
       Where fewer share their id they stay as they are, twice, and the checks of a corpus refuse them.
 
     Raises:
-      UserError: the file has no clips, or an id is no name (here), or a clip is not built like that (while
-        iterating).
+      UserError: when the file has no clips, or an id is no name (here), or a clip is not built like that
+        (while iterating).
     """
     if not isinstance(content, dict):
         content = {"": content}
@@ -216,7 +216,7 @@ def _length(value: object) -> int:
     """A length out of an int, or an array or list that holds one.
 
     Raises:
-      ValueError, OverflowError: it is no whole number, or negative.
+      ValueError, OverflowError: when it is no whole number, or negative.
     """
     array = np.asarray(value)
     number = array.item() if array.size == 1 else None
