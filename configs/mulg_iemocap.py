@@ -4,8 +4,8 @@
 
 Takes MulT's iemocap_data.pkl, or a file in MMSA's form with text features and four labels a clip, in the
 order of `msa_jax.corpora.EMOTIONS`. The paper reports accuracies of 90.6, 86.2, 87.0 and 72.5; nobody
-has measured this implementation on this corpus yet. Without a data path it runs `mulg_synthetic_iemocap.py`
-instead and says so.
+has measured this implementation on this corpus yet. Without a data path it runs `:synthetic` of this config
+and says so.
 """
 
 from msa_jax.config import base

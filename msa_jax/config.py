@@ -95,7 +95,7 @@ def split_spec(spec: str) -> list[str]:
 
 
 def variants_of(model: str, own: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What each variant changes: those of all models, of the model's file, and of the config's own."""
+    """The changes of each variant: those of all models, of the model's file, and of the config's own."""
     out: dict[str, dict[str, Any]] = {}
     for source in (base.models.find(model).variants, own, base.VARIANTS):
         for name, changes in source.items():
@@ -134,7 +134,7 @@ def _import(path: Path) -> types.ModuleType:
         if str(e.name).split(".")[0] != "configs":
             raise UserError(f"--config: {path} is not a config file: {_reason(e)}") from e
         raise UserError(
-            f"--config: {path} imports from `configs`, which is no package any more; say "
+            f"--config: {path} imports from `configs`, which is not a package any more; say "
             "`from msa_jax.config import base` and start from base.config(MODEL)"
         ) from e
     except Exception as e:

@@ -57,7 +57,7 @@ def read_json(path: Path, *, hint: str = "") -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"no {path.name} in {path.parent}{hint and '; '}{hint}") from None
+        raise UserError(f"there is no {path.name} in {path.parent}{hint and '; '}{hint}") from None
     except (OSError, ValueError) as e:
         raise UserError(f"cannot read {path}: {e}") from None
     if not isinstance(values, dict):

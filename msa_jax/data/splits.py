@@ -1,4 +1,4 @@
-"""Cutting a corpus into train, valid and test where its file does not, by video and with a seed."""
+"""Splits: a corpus is cut into train, valid and test where its file does not, by video and with a seed."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""Directed pairwise cross-modal attention: a front end that any model over several streams can have.
+"""Cross-modal attention, directed and pairwise: a front end that any model over several streams can have.
 
 Source: Qin et al., "Multimodal GRU with directed pairwise cross-modal attention for sentiment analysis",
 Scientific Reports 2025, eqs. 5-7 and Figures 3 and 5. Where the paper is silent, "ours" marks the choice.
@@ -194,8 +194,8 @@ class Copies(nn.Module):
         step = [jnp.zeros((1, 1, *x.shape[2:]), x.dtype) for x in inputs[0]]
 
         def init(key: Array) -> Any:
-            # One by one, not by vmap: two batched QR factorisations (of orthogonal starts) at a time can wait
-            # for each other for ever in XLA's thread pool, on a machine with two cores for one.
+            # One by one, not by vmap: two batched QR factorisations (of orthogonal starts) at a time can
+            # deadlock in XLA's thread pool; seen on a two-core machine.
             keys = jax.random.split(key, copies)
             return jax.lax.map(lambda k: module.init(k, *step, train=False)["params"], keys)
 

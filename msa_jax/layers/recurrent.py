@@ -1,4 +1,4 @@
-"""Recurrences that honour a mask."""
+"""Recurrent layers that honour a mask."""
 
 from collections.abc import Callable
 from typing import Any
@@ -51,7 +51,7 @@ class LSTM(nn.Module):
     def __call__(self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B T F"]:
         """Hidden states after every step, [B, T, features]; 0 on invalid steps."""
         H = self.features
-        # What the inputs give to the gates is one product for all steps, outside the recurrence.
+        # The inputs' part of the gates is one product for all steps, outside the recurrence.
         gates_BTG = nn.Dense(4 * H, name="input")(x_BTD)
         kernel_HG = self.param("recurrent_kernel", nn.initializers.orthogonal(), (H, 4 * H))
 

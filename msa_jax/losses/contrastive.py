@@ -30,8 +30,8 @@ def unit(x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
 
 def direction(x: Float[Array, "B D"]) -> Float[Array, "B D"]:
     """Unit vectors, however long or short the rows are; a zero row stays zero, with a gradient of 0."""
-    # A square of 1e20 is no float32: divide by the largest entry first. Scaling leaves a unit vector as it
-    # is, so no gradient is lost by holding the scale fixed.
+    # The square of 1e20 does not fit into float32: divide by the largest entry first. Scaling leaves a unit
+    # vector as it is, so no gradient is lost by holding the scale fixed.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
     return unit(jnp.where(largest > 0, x / jnp.where(largest > 0, largest, 1.0), 0.0))
 

@@ -145,7 +145,7 @@ def _at_hand(bert_vocab: str | None, encoder: str | None) -> Iterator[tuple[str,
     if encoder is not None:
         try:
             tokenizer = load_tokenizer(encoder)
-        except UserError:  # told later, by whoever needs the encoder
+        except UserError:  # reported later, where the encoder is needed
             pass
         else:
             yield encoder, lambda: tokenizer

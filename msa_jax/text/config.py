@@ -1,4 +1,4 @@
-"""Sizes of a BERT or RoBERTa encoder, and how to read them from a Hugging Face `config.json`."""
+"""Config of a BERT or RoBERTa encoder: its sizes, and how they are read from a Hugging Face `config.json`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""BERT and RoBERTa text encoders in Flax Linen, with a hook after any layer.
+"""Encoders of text, BERT and RoBERTa in Flax Linen, with a hook after any layer.
 
 The architecture is that of Devlin et al. 2019 (arXiv:1810.04805) and Liu et al. 2019 (arXiv:1907.11692):
 embeddings, then post-norm transformer layers. There is no pooler.
@@ -36,7 +36,7 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 @flax.struct.dataclass
 class EncoderOutput:
-    """What the encoder computed; fields can also be read as `out["last_hidden_state"]`.
+    """The encoder's outputs; fields can also be read as `out["last_hidden_state"]`.
 
     Attributes:
       last_hidden_state: [B, T, d] output of the last layer.

@@ -1,4 +1,4 @@
-"""From the name of a pretrained encoder to a Flax module and its parameters.
+"""Pretrained encoders: a name becomes a Flax module and its parameters.
 
 A name is a local folder, `pkg:<package>/<folder>` (a folder inside an installed Python package) or a Hugging
 Face id. Weights come from safetensors files only; pickled weights are never opened.
@@ -74,7 +74,7 @@ def resolve(name: str) -> Path:
     if path.exists():
         raise UserError(f"encoder {name!r} is a file; give {_NEEDS}")
     if not _HUB_ID.fullmatch(name):
-        raise UserError(f"encoder {name!r}: no such folder, and not a Hugging Face id; give {_NEEDS}")
+        raise UserError(f"encoder {name!r}: it is not a folder, and not a Hugging Face id; give {_NEEDS}")
     return _hub_folder(name)
 
 
@@ -246,6 +246,6 @@ def _weight_files(folder: Path) -> list[Path]:
         else "other formats, such as pytorch_model.bin, are not read"
     )
     raise UserError(
-        f"no model.safetensors in {folder}: {why}; convert them with transformers, "
+        f"there is no model.safetensors in {folder}: {why}; convert them with transformers, "
         "model.save_pretrained(folder)"
     )

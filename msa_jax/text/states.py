@@ -1,4 +1,4 @@
-"""The text as a model takes it: a fine-tuned encoder's states, or features that the file brings."""
+"""States of the text as a model takes them: an encoder's output, or features that the file brings."""
 
 from collections.abc import Mapping
 

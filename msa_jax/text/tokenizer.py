@@ -1,4 +1,4 @@
-"""Texts to token ids, each with the place of the word that it came from.
+"""Tokenizers: texts become token ids, each with the place of the word that it came from.
 
 A thin layer over the `tokenizers` library: a saved tokenizer is one `tokenizer.json` that this library reads
 without transformers. transformers is imported only for a model folder that has no such file.
@@ -147,7 +147,7 @@ def _skip_spaces(text: str, start: int, end: int) -> int:
 
 
 def read_backend(path: Path) -> tokenizers.Tokenizer:
-    """Reads a tokenizer.json; UserError where it is none."""
+    """Reads a tokenizer.json; UserError where it is not one."""
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as e:  # the library raises plain Exception
@@ -227,7 +227,7 @@ def _convert_backend(folder: Path) -> tokenizers.Tokenizer:
             return AutoTokenizer.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
         except Exception as e:  # missing files come as OSError, TypeError, ValueError, ...
             reason = next(iter(str(e).strip().splitlines()), type(e).__name__)[:200]
-    raise UserError(f"no usable tokenizer in {folder} (a tokenizer.json is best): {reason}")
+    raise UserError(f"there is no usable tokenizer in {folder} (a tokenizer.json is best): {reason}")
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:

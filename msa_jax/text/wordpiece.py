@@ -1,7 +1,7 @@
-"""Learns a WordPiece vocabulary, the same one from the same texts on every run.
+"""WordPiece vocabularies, learned: the same texts give the same one on every run.
 
 The trainers of the `tokenizers` library break ties in the order of a randomly seeded hash table, so that two
-runs give two vocabularies; this one is slower (seconds for the transcripts of a corpus) and exact.
+runs give two vocabularies; the one here is slower (seconds for the transcripts of a corpus) and exact.
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""Building a corpus once and finding it again: a folder keyed by content, complete or not there at all."""
+"""Builds of a corpus: made once, found again by their content, and complete or not there at all."""
 
 import dataclasses
 import hashlib

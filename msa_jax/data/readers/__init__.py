@@ -1,4 +1,4 @@
-"""From a user's feature file to examples; nothing outside this folder knows a file format."""
+"""Readers: a user's feature file becomes examples, and nothing outside this folder knows a file format."""
 
 import contextlib
 import dataclasses
@@ -60,7 +60,7 @@ class Source:
 
 @contextlib.contextmanager
 def _well_formed(path: Path, format: str) -> Iterator[None]:
-    """Readers check what files are known to get wrong; whatever else is odd ends up here."""
+    """Turns errors of odd contents, for which no reader has a check, into one line."""
     try:
         yield
     except OSError as e:
@@ -169,7 +169,7 @@ def _source(path: Path, format: ModuleType, content: object, require_labels: boo
 
 
 def _passed_over(path: Path, format: ModuleType) -> Iterator[str]:
-    """What to tell of the corpus beside the one that a folder is read for."""
+    """Notes on the corpus beside the one that a folder is read for."""
     if format is words_pickle and path.is_dir() and csd.members(path):
         yield "The folder holds words pickles and .csd files: the pickles are read, the .csd files are not."
 

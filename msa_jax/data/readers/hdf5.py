@@ -1,4 +1,4 @@
-"""Opening HDF5 files to read, with one line for what is damaged."""
+"""HDF5 files, opened read-only, with a one-line error for damaged ones."""
 
 import contextlib
 from collections.abc import Iterator

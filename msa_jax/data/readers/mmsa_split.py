@@ -116,7 +116,7 @@ class Split:
         )
 
     def _text_features(self, index: int) -> np.ndarray:
-        """The rows under text_bert's mask: what follows is BERT's states of [PAD], and not zero."""
+        """The rows under text_bert's mask: those behind are BERT's states of [PAD], and not zero."""
         if "text" not in self._arrays:
             return no_features()
         rows = np.asarray(self._arrays["text"][index])

@@ -97,7 +97,7 @@ def _load(folder: Path, file: str, where: str) -> object:
 
 
 def _clips(folder: Path, file: str, wanted: Sequence[str], where: str) -> dict:
-    """What a file has on each clip, by the clip's id as text."""
+    """The entries of a file for the clips, by the clip's id as text."""
     content = _load(folder, file, where)
     if not isinstance(content, dict):
         raise UserError(f"{where}: {file} holds a {type(content).__name__}, expected a dict by clip")
@@ -163,7 +163,7 @@ def _example(
 
 
 def _by_sentence(parts: dict, what: str, context: bool) -> list:
-    """What a file has for each sentence of a clip, the punchline last."""
+    """The entries of a file for the sentences of a clip, the punchline last."""
     return [*(parts[f"context_{what}"] if context else ()), parts[f"punchline_{what}"]]
 
 

@@ -14,7 +14,7 @@ from msa_jax.errors import UserError
 
 NAME = "utterance .npz"
 _PREFIX = "split_"
-# What a damaged archive can raise: one bit is enough to make another method of it, or a password.
+# The errors of a damaged archive: one bit is enough to name another method, or to ask for a password.
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
 
 
