@@ -189,7 +189,8 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     """Applies --config.key=value arguments, with ml_collections' own parsing and type checks.
 
     Raises:
-      UserError: names the key, and what it takes or the nearest there is.
+      UserError: when there is no such key, or it does not take the value; names the key, and what it takes
+        or the nearest there is.
     """
     known = keys(config)
     for argument in arguments:

@@ -50,7 +50,7 @@ def refuse_other_run(config: ConfigDict, workdir: Path) -> None:
       workdir: its folder, which need not be there yet.
 
     Raises:
-      UserError: names the settings that differ.
+      UserError: when settings differ; names them.
     """
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir: {workdir} is a file; name a folder")

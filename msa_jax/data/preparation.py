@@ -127,7 +127,7 @@ class Preparation:
         """Checks new clips against the training data, and makes a source of them.
 
         Raises:
-          UserError: names the clip and what does not match.
+          UserError: when a clip does not match; names it and what does not.
         """
         how = self.preprocessing
         for e in examples:
