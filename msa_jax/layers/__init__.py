@@ -1,6 +1,7 @@
 """Layers that at least two models share.
 
-A name's suffix is its shape, a letter an axis. The letters mean the same here, in `text` and in the models:
+A name's suffix is its shape, a letter an axis. The letters mean the same here and in `text`, and a model's
+file adds its own only where these do not serve:
 
     B  clips of a batch                     D  width of the model's states
     T  steps of a sequence: tokens, rows    E  width of an input or a source that is not D
