@@ -56,9 +56,11 @@ class Preparation:
 
         Args:
           source: its clips.
-          tokenizer, preprocessing, encoder: as the attributes.
+          tokenizer: as the attribute.
+          preprocessing: as the attribute.
           buckets: at most so many lengths of batches.
           standardise: whether audio and vision get the split's mean and deviation; False: 0 and 1.
+          encoder: as the attribute.
 
         Returns:
           (the preparation, the scanned split).
@@ -108,7 +110,8 @@ class Preparation:
         """A batch of zeros with the shapes of the data, to initialise a model with.
 
         Args:
-          rows, length: B and T, A and V.
+          rows: B.
+          length: T, A and V.
         """
         how = self.preprocessing
         text = (rows, length, how.text_width) if how.text_width else (rows, length)

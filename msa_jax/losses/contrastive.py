@@ -51,7 +51,8 @@ def info_nce(
     the negatives, by which no query would be compared with another clip's key; q_i . k_j is taken.
 
     Args:
-      query, key: [B, d], used as they are: normalise them for a cosine.
+      query: [B, d], used as it is: normalise it for a cosine.
+      key: likewise.
       temperature: what the products are divided by.
       mask: [B] bool; False on rows that are neither anchors nor negatives; None keeps all.
       symmetric: add the same loss with the two sets exchanged (a sum, not a mean, of the two).
@@ -80,7 +81,8 @@ def nt_xent(
     alone, as eq. 1 has it; the NT-Xent of SimCLR (Chen et al. 2020) also takes those of its own view.
 
     Args:
-      first, second: [B, d], of any length.
+      first: [B, d], of any length.
+      second: likewise.
       temperature: what the cosines are divided by.
       mask: [B] bool; False on rows that are neither anchors nor negatives; None keeps all.
 
