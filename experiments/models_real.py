@@ -31,7 +31,7 @@ ROWS = {"text, audio, vision": "", "text": ":text_only"}
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
-    """What all runs share."""
+    """The settings that all runs share."""
     return {**COMMON, "text.frozen": not args.fine_tune}
 
 

@@ -45,7 +45,7 @@ def _train_seeds(
 
 
 def _own_core(queue: Any) -> None:
-    """Gives this process one core: two trainings that share two cores wait for each other."""
+    """Pins this process to one core: two trainings that share two cores slow each other down."""
     core = queue.get()
     if hasattr(os, "sched_setaffinity") and core in os.sched_getaffinity(0):
         os.sched_setaffinity(0, {core})

@@ -1,4 +1,4 @@
-"""From a config to the typed pieces of a run: preparation, model, variables, loss."""
+"""Assembly of a run: its config becomes preparation, model, variables and loss, as typed pieces."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -134,7 +134,7 @@ def make_preprocessing(
     Args:
       config: its `text` and `data` sections.
       widths: features per row of "audio" and "vision", from the data.
-      streams: those of the two that the data have; what is not there to be learned stays out for good.
+      streams: the feature streams present in the data; absent ones are never used.
       text_width: features per row of the text, where the data bring them.
 
     Raises:

@@ -67,7 +67,7 @@ def check(config: ConfigDict, *, training: bool = True) -> None:
       training: whether it is to be trained, so that what an epoch is chosen by matters.
 
     Raises:
-      UserError: names the key, the value, and what is possible.
+      UserError: when a value is out of bounds; names the key, the value, and what is possible.
     """
     flat = flatten(config)
     for section in ("data", "text", "model", "loss", "optim"):

@@ -1,4 +1,4 @@
-"""The only module that knows Orbax: the latest state of a run, to resume from, and the best parameters."""
+"""Checkpoints of a run: the latest state, to resume from, and the best parameters; only it knows Orbax."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
 
 
 class Checkpoints:
-    """The checkpoints of one run, written in the background; a write cut off leaves the one before."""
+    """Checkpoints of one run, written in the background; an interrupted write leaves the last one whole."""
 
     def __init__(self, workdir: Path) -> None:
         """Opens `checkpoints/latest` and `checkpoints/best` in the run's folder.
@@ -27,7 +27,7 @@ class Checkpoints:
         """
         self.folder = workdir / "checkpoints"
         self._latest = _manager(self.folder / "latest", 1)
-        # The best before stays until the latest state that knows of the new one is written.
+        # Two: the previous best is kept until a latest state that refers to the new one is written.
         self._best = _manager(self.folder / "best", 2)
 
     def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from msa_jax.errors import UserError
 from msa_jax.progress import say
 
 MODES = ("train", "eval", "predict")
-# What may be overridden once a run is trained.
+# Keys that may be overridden once a run is trained.
 EVAL_KEYS = (
     *("path", "cache", "corpus", "cut", "split_name", "other_counts", "context", "rows", "bert_vocab"),
     *("eval_split", "modalities", "threads"),
@@ -35,7 +35,7 @@ command again resumes. eval scores a finished run on any corpus; predict scores 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """What the user asked for.
+    """The user's request.
 
     Attributes:
       mode: one of `MODES`.
@@ -91,7 +91,7 @@ def _define(values: flags.FlagValues) -> flags.FlagValues:
 
 
 def help_text() -> str:
-    """What --help prints: usage, flags, where the keys are, shipped configs with their variants."""
+    """The text of --help: usage, flags, where the keys are, shipped configs with their variants."""
     values = _define(flags.FlagValues())
     lines = [USAGE, "flags:"]
     for name in ("config", "mode", "workdir", "output", "help"):
@@ -137,7 +137,7 @@ def parse(argv: Sequence[str]) -> Command | None:
       The command; None when help is asked for.
 
     Raises:
-      UserError: one line that names the wrong argument and the nearest valid one.
+      UserError: when an argument is wrong; names it and the nearest valid one.
     """
     values = _define(flags.FlagValues())
     try:

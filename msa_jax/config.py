@@ -94,7 +94,7 @@ def split_spec(spec: str) -> list[str]:
 
 
 def variants_of(model: str, own: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What each variant changes: those of all models, of the model's file, and of the config's own."""
+    """The changes of each variant: those of all models, of the model's file, and of the config's own."""
     of_model = base.models.find(model).variants
     names = dict.fromkeys((*of_model, *own, *base.VARIANTS))
     sources = (base.VARIANTS, of_model, own)  # the last one has the last word, as in `base.apply`
@@ -132,7 +132,7 @@ def _import(path: Path) -> types.ModuleType:
         if str(e.name).split(".")[0] != "configs":
             raise UserError(f"--config: {path} is not a config file: {_reason(e)}") from e
         raise UserError(
-            f"--config: {path} imports from `configs`, which is no package any more; say "
+            f"--config: {path} imports from `configs`, which is not a package any more; say "
             "`from msa_jax.config import base` and start from base.config(MODEL)"
         ) from e
     except Exception as e:
@@ -187,7 +187,8 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     """Applies --config.key=value arguments, with ml_collections' own parsing and type checks.
 
     Raises:
-      UserError: names the key, and what it takes or the nearest there is.
+      UserError: when there is no such key, or it does not take the value; names the key, and what it takes
+        or the nearest there is.
     """
     known = keys(config)
     named = [m for m in (re.match(r"--?(no)?config\.([^=]+)(=None$)?", a) for a in arguments) if m]

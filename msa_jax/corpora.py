@@ -10,7 +10,7 @@ EMOTIONS = ("happy", "sad", "angry", "neutral")  # of IEMOCAP, in the order of i
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """What is known of a corpus without opening its files.
+    """The facts of a corpus that are known without opening its files.
 
     Attributes:
       title: the name as papers write it.

@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this", and what the commands make of it."""
+"""Errors: the one exception that means "the user can mend this", and how the commands report it."""
 
 import sys
 from collections.abc import Callable
@@ -16,7 +16,7 @@ class UserError(Exception):
 
 
 def exit_code(job: Callable[[], None], *, interrupted: str, worded: Callable[[str], str] = str) -> int:
-    """Runs a command; what the user can mend becomes one line on stderr.
+    """Runs a command; an error that the user can mend becomes one line on stderr.
 
     Args:
       job: the command.

@@ -1,4 +1,4 @@
-"""Scoring clips with a trained model: the compiled pass, a whole split, and how good an epoch is."""
+"""Evaluation: the compiled pass, the scores of a whole split, and the value that an epoch is judged by."""
 
 import functools
 import math
@@ -75,7 +75,7 @@ def outputs(
     clips: int,
     names: tuple[str, ...] | None = None,
 ) -> dict[str, list[np.ndarray]]:
-    """What a model computes for every clip of a split.
+    """The named outputs of a model for every clip of a split.
 
     Args:
       model, variables, batches, clips: as for `score`.
@@ -131,7 +131,7 @@ def _clip_axes(
 def validation(
     config: ConfigDict, corpus: str, predictions: np.ndarray, labels: np.ndarray
 ) -> tuple[str, float]:
-    """What an epoch is judged by.
+    """The value that an epoch is judged by.
 
     Args:
       config: `select`: "loss" (the task loss, without auxiliary terms) or a metric; `loss.task`.

@@ -52,12 +52,12 @@ def read_json(path: Path, *, hint: str = "") -> dict[str, Any]:
       hint: what to do when it is missing.
 
     Raises:
-      UserError: the file is missing, cannot be read, or holds something else.
+      UserError: when the file is missing, cannot be read, or holds something else.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"no {path.name} in {path.parent}{hint and '; '}{hint}") from None
+        raise UserError(f"there is no {path.name} in {path.parent}{hint and '; '}{hint}") from None
     except (OSError, ValueError) as e:
         raise UserError(f"cannot read {path}: {e}") from None
     if not isinstance(values, dict):

@@ -1,4 +1,4 @@
-"""The command: `python -m msa_jax.main --help`."""
+"""Main command: `python -m msa_jax.main --help`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The field's metrics, each computed once over a whole split, in float64, on the host.
+"""Metrics of the field, each computed once over a whole split, in float64, on the host.
 
 `evaluate` is the one entry point; its keys are those of `results.json`. Two Acc-2 and two F1 are always
 given for CMU-MOSI and CMU-MOSEI, because papers mix them: `has0` is non-negative against negative over all

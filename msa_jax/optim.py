@@ -13,7 +13,7 @@ from jaxtyping import Array
 from msa_jax.errors import UserError
 
 SCHEDULES = ("constant", "linear", "cosine", "plateau")
-_THRESHOLD = 1e-4  # a loss that is lower by less than this share is no progress (that of PyTorch's scheduler)
+_THRESHOLD = 1e-4  # a loss that is lower by less than this share is not progress (as in PyTorch's scheduler)
 
 
 def schedule(kind: str, peak: float, *, total_steps: int, warmup_steps: int) -> optax.Schedule:
@@ -83,7 +83,7 @@ def group_values(
 
 
 class PlateauState(NamedTuple):
-    """What the learning rate is multiplied by, []; `lower_rate` changes it between steps."""
+    """The factor on the learning rate, []; `lower_rate` changes it between steps."""
 
     rate_factor: Array
 
@@ -106,7 +106,7 @@ def lower_rate(opt_state: Any, factor: float) -> Any:
 
 
 def watch_plateau(seen: Mapping[str, Any], loss: float, *, factor: float, patience: int) -> dict[str, Any]:
-    """Halves the rate, or so, when the validation loss has stopped falling.
+    """Lowers the learning rate's factor when the validation loss has stopped falling.
 
     Source: the rule of PyTorch's ReduceLROnPlateau, which TeCaFN's and MulT's programs use.
 
@@ -114,7 +114,7 @@ def watch_plateau(seen: Mapping[str, Any], loss: float, *, factor: float, patien
       seen: what this returned after the epoch before; {} at first.
       loss: on the validation split after this epoch.
       factor: on the rate, each time.
-      patience: epochs without a lower loss that are borne; one more lowers the rate.
+      patience: epochs without a lower loss that are allowed; one more lowers the rate.
 
     Returns:
       `best` loss so far, `waited` epochs without a lower one, `rate_factor`.

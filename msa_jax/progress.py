@@ -1,4 +1,4 @@
-"""How a long job shows where it is: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a long job: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ def say(line: str) -> None:
 
 
 def bar(total: int, done: int) -> tqdm:
-    """A progress bar over optimiser steps with the time left; silent where stderr is no terminal.
+    """A progress bar over optimiser steps with the time left; silent where stderr is not a terminal.
 
     Args:
       total: steps of the whole run.

@@ -1,4 +1,4 @@
-"""A finished run: loaded, scored on any corpus, asked for predictions and for what the model computes."""
+"""Runs that are finished: loaded, scored on any corpus, asked for predictions and for intermediate arrays."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -61,7 +61,7 @@ class Run:
         return evaluate.score(self.model, self.variables, self._batches(split), len(split))
 
     def outputs(self, split: Split, names: Sequence[str] | None = None) -> dict[str, list[np.ndarray]]:
-        """What the model computes for every clip of a split, such as `gate`, `scores` or `attention`.
+        """The model's named outputs for every clip of a split, such as `gate`, `scores` or `attention`.
 
         Args:
           split: the clips, as `preparation.scan` gives them.
@@ -143,7 +143,7 @@ def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
     sizes, dtype = preparation.encoder, jnp.dtype(config.text.dtype)
     encoder = None if sizes is None else Encoder(sizes, dtype=dtype)
     model = assemble.make_model(config, encoder, preparation)
-    # What the run never saw stays masked, whatever the data or the config bring.
+    # A modality that the run never saw stays masked, even if the data and the config bring it.
     preparation = preparation.without(*(m for m in MODALITIES if m not in config.data.modalities))
     shapes = jax.eval_shape(
         lambda key: assemble.init_variables(model, preparation, key, None), jax.random.key(0)
@@ -270,7 +270,7 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     except (NoTextFeatures, NoWords):  # what they advise is fixed by the run
         reads = f"text features of {text_width} columns" if text_width else "words"
         raise UserError(
-            f"{path}: this run reads {reads}, which the file has not; bring one with them"
+            f"{path}: this run reads {reads}, which the file does not have; bring one with them"
         ) from None
     for line in source.reading.lines():
         say(f"note: {line}")

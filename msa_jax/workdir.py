@@ -1,4 +1,4 @@
-"""What a run leaves in its folder, and how it is written: whole files or none."""
+"""Working folder of a run: its files, each written whole or not at all."""
 
 import contextlib
 import csv
@@ -34,7 +34,7 @@ SHOWN = (
     *("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1"),
     *(f"{name}_{emotion}" for emotion in EMOTIONS for name in ("acc", "f1")),
 )
-# What may change between two starts of the same run: where things lie and how they are shown.
+# Keys that may change between two starts of the same run: where things lie and how they are shown.
 FREE_KEYS = ("data.cache", "data.threads", "data.eval_split", "log_every", "eval_batch_size")
 PACKAGES = (
     "msa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets",
@@ -50,7 +50,7 @@ def refuse_other_run(config: ConfigDict, workdir: Path) -> None:
       workdir: its folder, which need not be there yet.
 
     Raises:
-      UserError: names the settings that differ.
+      UserError: when settings differ; names them.
     """
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir: {workdir} is a file; name a folder")
@@ -146,7 +146,7 @@ def show(results: dict[str, Any], workdir: Path) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """What a run was made with: versions, device, git commit of the code, the command."""
+    """The circumstances of a run: versions, device, git commit of the code, the command."""
     versions = {}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -179,7 +179,7 @@ class MetricLog:
     """metrics.jsonl, one object a line, and the same numbers as TensorBoard events."""
 
     def __init__(self, workdir: Path, *, resume_step: int) -> None:
-        """Opens the log; lines after `resume_step` are of steps that will be taken again, and go.
+        """Opens the log, and drops lines after `resume_step`: those steps will run again.
 
         Args:
           workdir: the run's folder.

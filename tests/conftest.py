@@ -1,11 +1,11 @@
-"""What all tests share: strict broadcasting, a home of their own, and a tiny corpus on disk."""
+"""Fixtures of all tests: strict broadcasting, a home of their own, and a tiny corpus on disk."""
 
 import os
 import pickle
 import shutil
 from pathlib import Path
 
-# Tests compile many small programs and run each for a moment: code made quickly beats quick code.
+# Tests compile many small programs and run each briefly, so XLA's optimisations are off: compile time counts.
 # Several test processes share a GPU where there is one, and products are exact there too.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")

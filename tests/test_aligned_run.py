@@ -1,4 +1,4 @@
-"""The same clips as MMSA's token rows and as word rows: what the program says, and equal training."""
+"""Runs on the same clips as MMSA's token rows and as word rows: the messages, and equal training."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The main job on the embedded corpus, against what is possible there."""
+"""Embedded corpus: the main job on it, against what is possible there."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the experiment scripts compute beyond training."""
+"""Experiment scripts: what they compute beyond training."""
 
 import dataclasses
 import importlib.util

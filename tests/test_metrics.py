@@ -1,4 +1,4 @@
-"""Every metric against scikit-learn, SciPy or counting by hand."""
+"""Metrics, every one against scikit-learn, SciPy or counting by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every model through the main command: classes, text features, subsets of modalities, patience."""
+"""Models, every one through the main command: classes, text features, subsets of modalities, patience."""
 
 import csv
 import dataclasses

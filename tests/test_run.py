@@ -1,4 +1,4 @@
-"""What a run leaves, starting again, other data, scoring new clips, and the switch to made data."""
+"""Runs: their files, starting again, other data, scoring new clips, and the switch to made data."""
 
 import csv
 import json

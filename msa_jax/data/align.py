@@ -1,4 +1,4 @@
-"""Bringing audio and vision onto the text's time line.
+"""Alignment of audio and vision with the text's tokens.
 
 Source: CrossSent (Liu et al. 2026), section 4.2: word-level rows are repeated for every subword of their
 word; a stream of its own rate is resampled to the number of content tokens. Rows of the tokens of another

@@ -1,4 +1,4 @@
-"""One clip as every reader yields it and every dataset stores it."""
+"""Examples: one clip as every reader yields it and every dataset stores it."""
 
 import dataclasses
 
@@ -39,7 +39,7 @@ class Example:
       label: sentiment score in the corpus's own range or a class, 0 or 1; for IEMOCAP an array [4] of classes
         in the order of `msa_jax.corpora.EMOTIONS`; NaN where the file gives none.
       text_features: float32 [T, d_t], features of the text that the file brings, one row for each token of
-        whoever made them; shape (0, 0) where there are none.
+        the tokenizer that produced them; shape (0, 0) where there are none.
       unimodal_labels: float64 [3], what annotators gave who had the text, the audio or the vision alone, in
         this order (CH-SIMS), NaN where one is not given; shape (0,) where there are none.
       tokens: int32 [n], the ids of BERT's tokens, special tokens among them, where row i of audio and vision

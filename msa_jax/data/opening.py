@@ -18,7 +18,7 @@ SYNTHETIC_TEXT_WIDTH = 300  # as wide as the word vectors that the field's files
 
 
 def cache_folder(config: ConfigDict) -> Path:
-    """Where corpora are built and compiled programs kept."""
+    """The folder where corpora are built and compiled programs kept."""
     return Path(config.data.cache).expanduser()
 
 
@@ -82,7 +82,7 @@ def reading(config: ConfigDict) -> dict[str, Any]:
 
 
 def find_built(config: ConfigDict) -> list[datasets.Built]:
-    """What has been built of the config's corpus, in the form that its text needs."""
+    """The builds of the config's corpus, in the form that its text needs."""
     wanted = config.text.encoder == FEATURES
     found = datasets.find_built(config.data.corpus, cache_folder(config), text_features=wanted)
     # Of one file read twice, without a vocabulary and with it, the surer build.
@@ -103,7 +103,7 @@ def has_data(config: ConfigDict) -> bool:
 
 
 def source_name(corpus: datasets.Built) -> str:
-    """What results.json says of the data: "synthetic", or the user's file."""
+    """The name of the data in results.json: "synthetic", or the user's file."""
     return "synthetic" if corpus.corpus in synthetic.PRESETS else corpus.source
 
 

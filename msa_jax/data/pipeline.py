@@ -1,4 +1,4 @@
-"""From a random-access source of clips to padded batches: tokenise, align, standardise, bucket, prefetch.
+"""Pipeline from stored clips to padded batches: it tokenises, aligns, standardises, buckets and prefetches.
 
 Only the tokens of a split stay in memory; features are fetched batch by batch.
 """

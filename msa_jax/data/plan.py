@@ -1,4 +1,4 @@
-"""Which clips form which batch: a function of (seed, epoch, lengths), so that a position is one integer."""
+"""Plans of batches: a function of (seed, epoch, lengths), so that a position is one integer."""
 
 import functools
 

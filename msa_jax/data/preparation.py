@@ -56,15 +56,17 @@ class Preparation:
 
         Args:
           source: its clips.
-          tokenizer, preprocessing, encoder: as the attributes.
+          tokenizer: as the attribute.
+          preprocessing: as the attribute.
           buckets: at most so many lengths of batches.
           standardise: whether audio and vision get the split's mean and deviation; False: 0 and 1.
+          encoder: as the attribute.
 
         Returns:
           (the preparation, the scanned split).
 
         Raises:
-          UserError: the rows of many clips belong to tokens whose words are not known.
+          UserError: when the rows of many clips belong to tokens whose words are not known.
         """
         split = Split(source, tokenizer, preprocessing, measure=standardise)
         _check_spread(split)
@@ -80,7 +82,7 @@ class Preparation:
         """Tokenises the clips of a source.
 
         Raises:
-          UserError: the rows of many clips belong to tokens whose words are not known.
+          UserError: when the rows of many clips belong to tokens whose words are not known.
         """
         split = Split(source, self.tokenizer, self.preprocessing)
         _check_spread(split)
@@ -108,7 +110,8 @@ class Preparation:
         """A batch of zeros with the shapes of the data, to initialise a model with.
 
         Args:
-          rows, length: B and T, A and V.
+          rows: B.
+          length: T, A and V.
         """
         how = self.preprocessing
         text = (rows, length, how.text_width) if how.text_width else (rows, length)
@@ -127,7 +130,7 @@ class Preparation:
         """Checks new clips against the training data, and makes a source of them.
 
         Raises:
-          UserError: names the clip and what does not match.
+          UserError: when a clip does not match; names it and what does not.
         """
         how = self.preprocessing
         for e in examples:
@@ -209,7 +212,7 @@ def _check_spread(split: Split) -> None:
     """Says of which clips the rows are spread over the text, as the words of their tokens are not known.
 
     Raises:
-      UserError: of more than one clip in a hundred.
+      UserError: when they are more than one clip in a hundred.
     """
     clips = checks.named("clips have BERT tokens of unknown words", split.spread)
     if len(split.spread) > _MOST_SPREAD * len(split):

@@ -1,4 +1,4 @@
-"""Cutting a corpus into train, valid and test where its file does not, by video and with a seed."""
+"""Splits: a corpus is cut into train, valid and test where its file does not, by video and with a seed."""
 
 import dataclasses
 import hashlib
@@ -39,7 +39,7 @@ def assign(videos: Sequence[str], splits: Sequence[str], cut: Cut) -> list[str]:
       split cut from the rest. What is cut off depends on the names of the videos and the cut alone.
 
     Raises:
-      UserError: the file's splits are none of these cases, or there are too few videos.
+      UserError: when the file's splits are none of these cases, or there are too few videos.
     """
     found = set(splits)
     if found == set(SPLITS):

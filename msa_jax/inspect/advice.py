@@ -1,4 +1,4 @@
-"""Which command to run next on a file that was inspected."""
+"""Advice on the command to run next, for a file that was inspected."""
 
 from collections.abc import Sequence
 

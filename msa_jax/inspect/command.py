@@ -1,4 +1,4 @@
-"""The command that tells what a feature file is: `python -m msa_jax.data --help`."""
+"""Command that tells what a feature file is: `python -m msa_jax.data --help`."""
 
 import argparse
 import contextlib
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
 
 
 def _in_own_options(message: str) -> str:
-    """The messages speak of the training command's keys."""
+    """A message about the training command's keys, put into the options of this command."""
     return re.sub(
         r"(--config\.)?\bdata\.(split_name|other_counts|context|cache|rows|bert_vocab)(=True)?",
         r"--\2",
@@ -142,7 +142,7 @@ def _build(found: "Inspection", overrides: list[str], other_counts: bool) -> Pat
 
     if found.corpus is None:
         raise UserError(f"{found.path}: {found.refusal}; name its corpus with --corpus")
-    # What is refused is tried as well: it is the build that says what to do about it.
+    # A file that is refused is tried as well: the build's own message says what to do about it.
     train = advice.training(dataclasses.replace(found, refusal=""), overrides)
     if not train:
         raise UserError(f"{found.path}: has neither words nor features of the text, and cannot be trained on")

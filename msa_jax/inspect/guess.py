@@ -1,4 +1,4 @@
-"""Which corpus a file is of, told by the number of its clips, its labels, its widths and its language."""
+"""Guess of a file's corpus, from the number of its clips, its labels, its widths and its language."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _VISION = {35: "mosei", 47: "mosi", 20: "mosi"}
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What a guess rests on.
+    """The facts that a guess rests on.
 
     Attributes:
       counts: clips by split as the file has them; "" for those without.
@@ -45,7 +45,7 @@ def guess(evidence: Evidence) -> tuple[str | None, str]:
     if evidence.chinese:
         return ("sims", "its texts are Chinese") if possible else (None, _unfit(labels, " of Chinese texts"))
     if not labels:
-        return None, "no labels to tell it by"
+        return None, "there are no labels to tell it by"
     if "iemocap" in possible:
         return "iemocap", "four classes a clip"
     if not possible:

@@ -1,4 +1,4 @@
-"""What a feature file holds, found out in one pass over its clips and without training."""
+"""Inspection of a feature file: its facts, found in one pass over its clips and without training."""
 
 import dataclasses
 from collections import Counter
@@ -31,7 +31,7 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What is known of a file; plain values throughout, for JSON.
+    """The facts of a file, in plain values throughout, for JSON.
 
     Attributes:
       path, format: of the file or folder.
@@ -41,7 +41,7 @@ class Inspection:
       reason: why.
       official: whether the clips in each split are the corpus's official ones by number; None without corpus.
       given: clips by split as the file has them; "" for clips without.
-      cut: whether a build cuts splits, because the file has not all of them.
+      cut: whether a build cuts splits, because the file does not have all of them.
       clips, videos: by split as a build has them, or as given where it refuses to cut.
       distinct_videos: those of all splits together.
       modalities: text, audio, vision, text_features, those that some clip has.
@@ -111,7 +111,7 @@ def inspect(
       The facts. Of every clip a few numbers and two hashes are held, of features a clip at a time.
 
     Raises:
-      UserError: the file cannot be read.
+      UserError: when the file cannot be read.
     """
     words = options.get("bert_vocab") is not None  # else nothing here asks for the words of tokens
     source = readers.read(path, require_labels=False, text_features=None, words=words, **options)

@@ -1,4 +1,4 @@
-"""What the splits of a corpus share and should not: videos, ids, whole clips, long texts."""
+"""Leakage between the splits of a corpus: videos, ids, whole clips and long texts that they share."""
 
 from collections.abc import Hashable, Sequence
 

@@ -1,4 +1,4 @@
-"""An inspection as lines for a terminal of 80 columns or a pipe, and as JSON."""
+"""Report of an inspection, as lines for a terminal of 80 columns or a pipe, and as JSON."""
 
 import dataclasses
 import json
@@ -214,7 +214,7 @@ def _short(name: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Text without what could steer a terminal: names come out of files."""
+    """Text without characters that could steer a terminal: names come out of files."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

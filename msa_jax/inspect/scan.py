@@ -1,4 +1,4 @@
-"""What is gathered of texts and features while a file's clips go by, each looked at once."""
+"""Scan of the texts and features of a file's clips, each looked at once as it goes by."""
 
 import dataclasses
 import hashlib
@@ -90,7 +90,7 @@ class _Columns:
 
 
 class Scan:
-    """What is gathered of texts and features while `checks.survey` goes through the clips.
+    """The tallies of texts and features, filled while `checks.survey` goes through the clips.
 
     Attributes:
       texts: of each clip a hash of its words; None where it has few.
@@ -174,7 +174,7 @@ class Scan:
         return [modality for modality in found if modality.clips]
 
     def findings(self, count: int) -> Iterator[Finding]:
-        """What is odd in texts and features of `count` clips; what no clip has is not odd."""
+        """The oddities in texts and features of `count` clips; a modality that no clip has is not odd."""
         for tally in self._missing.values():
             yield from (found for found in tally.findings() if found.count < count)
         yield from self._tally.findings()

@@ -1,4 +1,4 @@
-"""Multi-head attention over the valid steps of a source."""
+"""Attention with several heads over the valid steps of a source."""
 
 import flax.linen as nn
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""A convolution over time that does not see what lies outside a clip."""
+"""Convolution over time that does not see what lies outside a clip."""
 
 import flax.linen as nn
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Directed pairwise cross-modal attention: a front end that any model over several streams can have.
+"""Cross-modal attention, directed and pairwise: a front end that any model over several streams can have.
 
 Source: Qin et al., "Multimodal GRU with directed pairwise cross-modal attention for sentiment analysis",
 Scientific Reports 2025, eqs. 5-7 and Figures 3 and 5. Where the paper is silent, "ours" marks the choice.
@@ -194,8 +194,8 @@ class Copies(nn.Module):
         step = [jnp.zeros((1, 1, *x.shape[2:]), x.dtype) for x in inputs[0]]
 
         def init(key: Array) -> Any:
-            # One by one, not by vmap: two batched QR factorisations (of orthogonal starts) at a time can wait
-            # for each other for ever in XLA's thread pool, on a machine with two cores for one.
+            # One by one, not by vmap: two batched QR factorisations (of orthogonal starts) at a time can
+            # deadlock in XLA's thread pool; seen on a two-core machine.
             keys = jax.random.split(key, copies)
             return jax.lax.map(lambda k: module.init(k, *step, train=False)["params"], keys)
 
@@ -244,21 +244,21 @@ class CrossModal(nn.Module):
     @nn.compact
     def __call__(
         self,
-        streams: Mapping[str, tuple[Float[Array, "B L D"], Bool[Array, "B L"]]],
+        streams: Mapping[str, tuple[Float[Array, "B T D"], Bool[Array, "B T"]]],
         *,
         train: bool,
-    ) -> tuple[dict[str, Float[Array, "B L F"]], dict[tuple[str, str], Float[Array, "N B H L S"]]]:
+    ) -> tuple[dict[str, Float[Array, "B T F"]], dict[tuple[str, str], Float[Array, "L B H T S"]]]:
         """Attends in both directions of every pair.
 
         Args:
-          streams: modality to (features [B, L_m, D], valid steps [B, L_m]). D is common and should be
+          streams: modality to (features [B, T_m, D], valid steps [B, T_m]). D is common and should be
             normalised; the lengths may differ.
           train: whether dropout is active (rng "dropout").
 
         Returns:
           For each target its attended streams, one for each source by name, joined on features:
-          [B, L_target, D * sources], 0 on invalid steps. A single modality is returned as it came.
-          For each (target, source) the attention weights [layers, B, heads, L_target, L_source].
+          [B, T_target, D * sources], 0 on invalid steps. A single modality is returned as it came.
+          For each (target, source) the attention weights [L, B, H, T_target, T_source].
         """
         if len(streams) == 1:
             return {m: x for m, (x, _) in streams.items()}, {}
@@ -280,7 +280,7 @@ class CrossModal(nn.Module):
         directions = Copies(make, together=False, name="directions")
         attended = dict(zip(pairs, directions(inputs, train=train), strict=True))
         joined = {}
-        for target, (_, mask_BL) in streams.items():
+        for target, (_, mask_BT) in streams.items():
             parts = [attended[pair][0] for pair in pairs if pair[0] == target]
-            joined[target] = jnp.where(mask_BL[..., None], jnp.concatenate(parts, axis=-1), 0.0)
+            joined[target] = jnp.where(mask_BT[..., None], jnp.concatenate(parts, axis=-1), 0.0)
         return joined, {pair: weights for pair, (_, weights) in attended.items()}

@@ -1,4 +1,4 @@
-"""The last layer of a model: one score, or logits of classes."""
+"""Head: the last layer of a model, for one score or for the logits of classes."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""From the steps of a sequence to one vector."""
+"""Pooling of the steps of a sequence into one vector."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float

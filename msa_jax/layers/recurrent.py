@@ -1,4 +1,4 @@
-"""Recurrences that honour a mask."""
+"""Recurrent layers that honour a mask."""
 
 from collections.abc import Callable
 from typing import Any
@@ -50,18 +50,18 @@ class LSTM(nn.Module):
     @nn.compact
     def __call__(self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B T F"]:
         """Hidden states after every step, [B, T, features]; 0 on invalid steps."""
-        H = self.features
-        # What the inputs give to the gates is one product for all steps, outside the recurrence.
-        gates_BTG = nn.Dense(4 * H, name="input")(x_BTD)
-        kernel_HG = self.param("recurrent_kernel", nn.initializers.orthogonal(), (H, 4 * H))
+        F = self.features
+        # The inputs' part of the gates is one product for all steps, outside the recurrence.
+        gates_BTG = nn.Dense(4 * F, name="input")(x_BTD)
+        kernel_FG = self.param("recurrent_kernel", nn.initializers.orthogonal(), (F, 4 * F))
 
         def step(state: tuple[Array, Array], gates_BG: Array) -> tuple[Array, Array]:
-            cell_BH, hidden_BH = state
-            i, f, g, o = jnp.split(gates_BG + hidden_BH @ kernel_HG, 4, axis=-1)
+            cell_BF, hidden_BF = state
+            i, f, g, o = jnp.split(gates_BG + hidden_BF @ kernel_FG, 4, axis=-1)
             # + 1 on the forget gate: remember at first (Jozefowicz et al. 2015).
-            cell_BH = nn.sigmoid(f + 1.0) * cell_BH + nn.sigmoid(i) * jnp.tanh(g)
-            return cell_BH, nn.sigmoid(o) * jnp.tanh(cell_BH)
+            cell_BF = nn.sigmoid(f + 1.0) * cell_BF + nn.sigmoid(i) * jnp.tanh(g)
+            return cell_BF, nn.sigmoid(o) * jnp.tanh(cell_BF)
 
-        zero_BH = jnp.zeros((len(x_BTD), H), gates_BTG.dtype)
-        _, (_, hidden_BTH) = scan_time(step, (zero_BH, zero_BH), gates_BTG, mask_BT)
-        return jnp.where(mask_BT[..., None], hidden_BTH, 0.0)
+        zero_BF = jnp.zeros((len(x_BTD), F), gates_BTG.dtype)
+        _, (_, hidden_BTF) = scan_time(step, (zero_BF, zero_BF), gates_BTG, mask_BT)
+        return jnp.where(mask_BT[..., None], hidden_BTF, 0.0)

@@ -1,4 +1,4 @@
-"""Where a residual connection is normalised: after the sum, before the function, or in a stream of its own.
+"""Residual connections, normalised after the sum, before the function, or in a stream of their own.
 
 Source: Qin et al., Scientific Reports 2025 (MulG), Figure 5 and its ablation of the residual block.
 """
@@ -38,6 +38,6 @@ def add_residual(
 
 
 def end_residual(streams: tuple[Array, ...], norm: Callable[[Array], Array]) -> Array:
-    """What leaves the last function: x, in ResiDual plus the normalised sum."""
+    """The output after the last function: x, in ResiDual plus the normalised sum."""
     x, *total = streams
     return x + norm(total[0]) if total else x

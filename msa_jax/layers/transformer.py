@@ -1,4 +1,4 @@
-"""A pre-LN Transformer over one sequence, or of one sequence over another."""
+"""Transformer with pre-LN, over one sequence, or of one sequence over another."""
 
 import flax.linen as nn
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Losses on class scores."""
+"""Classification losses, on class scores."""
 
 import jax.numpy as jnp
 import optax
@@ -27,7 +27,7 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | Non
     if m.shape not in (y.shape, y.shape[:1]):
         raise ValueError(f"expected mask {y.shape} or {y.shape[:1]}, got {m.shape}")
     m = jnp.broadcast_to(m.reshape(*m.shape, *(1,) * (y.ndim - m.ndim)), y.shape)
-    # Whatever stands in a masked entry, a NaN or no class at all, must not reach the gradient.
+    # A masked entry may hold anything, even a NaN or no class at all; it must not reach the gradient.
     losses = optax.softmax_cross_entropy_with_integer_labels(
         jnp.where(m[..., None], scores, 0.0), jnp.where(m, y, 0).astype(jnp.int32)
     )

@@ -30,8 +30,8 @@ def unit(x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
 
 def direction(x: Float[Array, "B D"]) -> Float[Array, "B D"]:
     """Unit vectors, however long or short the rows are; a zero row stays zero, with a gradient of 0."""
-    # A square of 1e20 is no float32: divide by the largest entry first. Scaling leaves a unit vector as it
-    # is, so no gradient is lost by holding the scale fixed.
+    # The square of 1e20 does not fit into float32: divide by the largest entry first. Scaling leaves a unit
+    # vector as it is, so no gradient is lost by holding the scale fixed.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
     return unit(jnp.where(largest > 0, x / jnp.where(largest > 0, largest, 1.0), 0.0))
 
@@ -51,7 +51,8 @@ def info_nce(
     the negatives, by which no query would be compared with another clip's key; q_i . k_j is taken.
 
     Args:
-      query, key: [B, d], used as they are: normalise them for a cosine.
+      query: [B, d], used as it is: normalise it for a cosine.
+      key: likewise.
       temperature: what the products are divided by.
       mask: [B] bool; False on rows that are neither anchors nor negatives; None keeps all.
       symmetric: add the same loss with the two sets exchanged (a sum, not a mean, of the two).
@@ -80,7 +81,8 @@ def nt_xent(
     alone, as eq. 1 has it; the NT-Xent of SimCLR (Chen et al. 2020) also takes those of its own view.
 
     Args:
-      first, second: [B, d], of any length.
+      first: [B, d], of any length.
+      second: likewise.
       temperature: what the cosines are divided by.
       mask: [B] bool; False on rows that are neither anchors nor negatives; None keeps all.
 

@@ -1,4 +1,4 @@
-"""Means over the rows of a batch that count, and which rows those are."""
+"""Masked means over the rows of a batch that count, and which rows those are."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float

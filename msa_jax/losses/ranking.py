@@ -1,4 +1,4 @@
-"""Losses on pairs of scores."""
+"""Ranking losses, on pairs of scores."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Losses on one score at a time."""
+"""Regression losses, on one score at a time."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float

@@ -67,7 +67,7 @@ def find_words(
       where: what to call the file in messages.
 
     Raises:
-      UserError: `bert_vocab` cannot be loaded, or does not give the ids.
+      UserError: when `bert_vocab` cannot be loaded, or does not give the ids.
     """
     for name, load in _at_hand(bert_vocab, encoder):
         words = _by_vocabulary(load(), texts, ids, cut, all_texts=name == bert_vocab)
@@ -121,7 +121,7 @@ def load_vocabulary(name: str) -> Tokenizer:
         Face id.
 
     Raises:
-      UserError: nothing is there, or no tokenizer.
+      UserError: when nothing is there, or what is there is not a tokenizer.
     """
     path = Path(name).expanduser()
     if path.is_file():
@@ -145,7 +145,7 @@ def _at_hand(bert_vocab: str | None, encoder: str | None) -> Iterator[tuple[str,
     if encoder is not None:
         try:
             tokenizer = load_tokenizer(encoder)
-        except UserError:  # told later, by whoever needs the encoder
+        except UserError:  # reported later, where the encoder is needed
             pass
         else:
             yield encoder, lambda: tokenizer

@@ -1,4 +1,4 @@
-"""Sizes of a BERT or RoBERTa encoder, and how to read them from a Hugging Face `config.json`."""
+"""Config of a BERT or RoBERTa encoder: its sizes, and how they are read from a Hugging Face `config.json`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ class EncoderConfig:
     """Sizes and rates of an encoder; the defaults of the last eight are BERT's.
 
     Attributes:
-        family: "bert" or "roberta" (which differ in how they number positions).
-        vocab_size: rows of the word embedding.
-        hidden_size: width d of every layer, a multiple of `num_heads`.
-        num_layers: transformer layers.
-        num_heads: attention heads per layer.
-        intermediate_size: width inside the perceptron.
-        max_positions: rows of the position embedding.
-        type_vocab_size: rows of the token-type embedding.
-        activation: "gelu" (exact), "gelu_new" or "gelu_pytorch_tanh" (tanh approximation), "relu", "silu".
-        layer_norm_eps: added to the variance in layer norms.
-        hidden_dropout: dropout rate after the embeddings and both halves of a layer, in [0, 1).
-        attention_dropout: dropout rate on attention probabilities, in [0, 1).
-        pad_id: id of the padding token.
-        initializer_range: standard deviation of freshly drawn weights.
-        input_width: columns of the features that take the place of words, [B, T, input_width]; 0 = words.
+      family: "bert" or "roberta" (which differ in how they number positions).
+      vocab_size: rows of the word embedding.
+      hidden_size: width d of every layer, a multiple of `num_heads`.
+      num_layers: transformer layers.
+      num_heads: attention heads per layer.
+      intermediate_size: width inside the perceptron.
+      max_positions: rows of the position embedding.
+      type_vocab_size: rows of the token-type embedding.
+      activation: "gelu" (exact), "gelu_new" or "gelu_pytorch_tanh" (tanh approximation), "relu", "silu".
+      layer_norm_eps: added to the variance in layer norms.
+      hidden_dropout: dropout rate after the embeddings and both halves of a layer, in [0, 1).
+      attention_dropout: dropout rate on attention probabilities, in [0, 1).
+      pad_id: id of the padding token.
+      initializer_range: standard deviation of freshly drawn weights.
+      input_width: columns of the features that take the place of words, [B, T, input_width]; 0 = words.
     """
 
     family: str
@@ -71,13 +71,13 @@ class EncoderConfig:
         """Reads the contents of a Hugging Face `config.json`.
 
         Args:
-            values: the parsed file.
+          values: the parsed file.
 
         Returns:
-            The configuration.
+          The configuration.
 
         Raises:
-            UserError: if the model is of another family, uses what is not supported, or lacks a size.
+          UserError: when the model is of another family, uses what is not supported, or lacks a size.
         """
         family = values.get("model_type")
         if family not in FAMILIES:

@@ -1,4 +1,4 @@
-"""BERT and RoBERTa text encoders in Flax Linen, with a hook after any layer.
+"""Encoders of text, BERT and RoBERTa in Flax Linen, with a hook after any layer.
 
 The architecture is that of Devlin et al. 2019 (arXiv:1810.04805) and Liu et al. 2019 (arXiv:1907.11692):
 embeddings, then post-norm transformer layers. There is no pooler.
@@ -36,18 +36,18 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 @flax.struct.dataclass
 class EncoderOutput:
-    """What the encoder computed; fields can also be read as `out["last_hidden_state"]`.
+    """The encoder's outputs; fields can also be read as `out["last_hidden_state"]`.
 
     Attributes:
-        last_hidden_state: [B, T, d] output of the last layer.
-        hidden_states: [num_layers + 1, B, T, d], index 0 the embeddings and index k + 1 the output of layer k
-            (after its hook), or None if not asked for.
-        attentions: float32 [num_layers, B, heads, T, T] attention probabilities before dropout (rows are
-            queries), or None if not asked for.
+      last_hidden_state: [B, T, D] output of the last layer.
+      hidden_states: [num_layers + 1, B, T, D], index 0 the embeddings and index k + 1 the output of layer k
+        (after its hook), or None if not asked for.
+      attentions: float32 [num_layers, B, heads, T, T] attention probabilities before dropout (rows are
+        queries), or None if not asked for.
     """
 
-    last_hidden_state: Float[Array, "B T d"]
-    hidden_states: Float[Array, "L1 B T d"] | None = None
+    last_hidden_state: Float[Array, "B T D"]
+    hidden_states: Float[Array, "L1 B T D"] | None = None
     attentions: Float[Array, "L B H T T"] | None = None
 
     def __getitem__(self, name: str) -> jax.Array | None:
@@ -74,20 +74,20 @@ class EncoderLayer(nn.Module):
     @nn.compact
     def __call__(
         self, x_BTD: Float[Array, "B T D"], bias_B11S: Float[Array, "B 1 1 S"] | None, *, train: bool
-    ) -> tuple[Float[Array, "B T D"], Float[Array, "B N T S"]]:
+    ) -> tuple[Float[Array, "B T D"], Float[Array, "B H T S"]]:
         """Applies the layer.
 
         Args:
-            x_BTD: the previous layer's output.
-            bias_B11S: float32, added to the attention scores: 0 on valid keys, hugely negative on padding.
-            train: whether dropout is active (needs the "dropout" rng).
+          x_BTD: the previous layer's output.
+          bias_B11S: float32, added to the attention scores: 0 on valid keys, hugely negative on padding.
+          train: whether dropout is active (needs the "dropout" rng).
 
         Returns:
-            The layer's output and its attention probabilities, the latter in float32.
+          The layer's output and its attention probabilities, the latter in float32.
         """
         c = self.config
         B, T, D = x_BTD.shape
-        H = D // c.num_heads
+        K = D // c.num_heads
         dense = partial(nn.Dense, dtype=self.dtype, kernel_init=nn.initializers.normal(c.initializer_range))
 
         attention_bits, residual_bits, output_bits = draw_bits(
@@ -97,20 +97,20 @@ class EncoderLayer(nn.Module):
             active=train and bool(c.hidden_dropout or c.attention_dropout),
         )
 
-        qkv_BT3NH = dense(3 * D, name="qkv")(x_BTD).reshape(B, T, 3, c.num_heads, H)
-        q_BTNH, k_BSNH, v_BSNH = (qkv_BT3NH[:, :, i] for i in range(3))
-        scores_BNTS = jnp.einsum("btnh,bsnh->bnts", q_BTNH * H**-0.5, k_BSNH).astype(jnp.float32)
+        qkv_BT3HK = dense(3 * D, name="qkv")(x_BTD).reshape(B, T, 3, c.num_heads, K)
+        q_BTHK, k_BSHK, v_BSHK = (qkv_BT3HK[:, :, i] for i in range(3))
+        scores_BHTS = jnp.einsum("bthk,bshk->bhts", q_BTHK * K**-0.5, k_BSHK).astype(jnp.float32)
         if bias_B11S is not None:
-            scores_BNTS = scores_BNTS + bias_B11S
-        probs_BNTS = nn.softmax(scores_BNTS)
-        kept_BNTS = drop(probs_BNTS.astype(self.dtype), attention_bits, c.attention_dropout)
-        mixed_BTD = jnp.einsum("bnts,bsnh->btnh", kept_BNTS, v_BSNH).reshape(B, T, D)
+            scores_BHTS = scores_BHTS + bias_B11S
+        probs_BHTS = nn.softmax(scores_BHTS)
+        kept_BHTS = drop(probs_BHTS.astype(self.dtype), attention_bits, c.attention_dropout)
+        mixed_BTD = jnp.einsum("bhts,bshk->bthk", kept_BHTS, v_BSHK).reshape(B, T, D)
         mixed_BTD = drop(dense(D, name="attention_out")(mixed_BTD), residual_bits, c.hidden_dropout)
         x_BTD = _norm(self, x_BTD + mixed_BTD, "attention_norm")
 
         y_BTF = _ACTIVATIONS[c.activation](dense(c.intermediate_size, name="mlp_in")(x_BTD))
         y_BTD = drop(dense(D, name="mlp_out")(y_BTF), output_bits, c.hidden_dropout)
-        return _norm(self, x_BTD + y_BTD, "mlp_norm"), probs_BNTS
+        return _norm(self, x_BTD + y_BTD, "mlp_norm"), probs_BHTS
 
 
 class Embeddings(nn.Module):
@@ -122,7 +122,7 @@ class Embeddings(nn.Module):
     @nn.compact
     def __call__(
         self,
-        ids_BT: Int[Array, "B T"] | Float[Array, "B T W"],
+        ids_BT: Int[Array, "B T"] | Float[Array, "B T E"],
         types_BT: Int[Array, "B T"] | None,
         *,
         train: bool,
@@ -138,7 +138,7 @@ class Embeddings(nn.Module):
             word_VD = self.param("word", init, (c.vocab_size, c.hidden_size))
             x_BTD = jnp.take(word_VD, ids_BT, axis=0)
         position_PD = self.param("position", init, (c.max_positions, c.hidden_size))
-        type_KD = self.param("token_type", init, (c.type_vocab_size, c.hidden_size))
+        type_CD = self.param("token_type", init, (c.type_vocab_size, c.hidden_size))
 
         if c.family == "roberta":
             # RoBERTa counts the tokens that are not padding from pad_id + 1; padding sits at pad_id itself.
@@ -146,7 +146,7 @@ class Embeddings(nn.Module):
             x_BTD = x_BTD + jnp.take(position_PD, jnp.cumsum(token_BT, axis=1) * token_BT + c.pad_id, axis=0)
         else:
             x_BTD = x_BTD + position_PD[None, :T]
-        x_BTD = x_BTD + (type_KD[None, None, 0] if types_BT is None else jnp.take(type_KD, types_BT, axis=0))
+        x_BTD = x_BTD + (type_CD[None, None, 0] if types_BT is None else jnp.take(type_CD, types_BT, axis=0))
         x_BTD = _norm(self, x_BTD, "norm")
         (bits,) = draw_bits(self, len(x_BTD), [x_BTD.shape[1:]], active=train and c.hidden_dropout > 0)
         return drop(x_BTD, bits, c.hidden_dropout)
@@ -156,8 +156,8 @@ class Encoder(nn.Module):
     """A BERT or RoBERTa encoder without pooler.
 
     Attributes:
-        config: sizes, family, dropout rates.
-        dtype: compute dtype. Parameters, layer norms and softmax stay in float32.
+      config: sizes, family, dropout rates.
+      dtype: compute dtype. Parameters, layer norms and softmax stay in float32.
     """
 
     config: EncoderConfig
@@ -166,7 +166,7 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(
         self,
-        ids: Int[Array, "B T"] | Float[Array, "B T W"],
+        ids: Int[Array, "B T"] | Float[Array, "B T E"],
         mask: Bool[Array, "B T"] | Int[Array, "B T"] | None = None,
         token_type_ids: Int[Array, "B T"] | None = None,
         *,
@@ -180,24 +180,24 @@ class Encoder(nn.Module):
         Outputs that nobody uses cost nothing under `jax.jit`, so both kinds are on by default.
 
         Args:
-            ids: [B, T] token ids; one outside the vocabulary gives NaN. With `config.input_width`, [B, T, W]
-                features.
-            mask: [B, T], true on valid tokens. None means that all are valid; a row without any gives finite
-                values of no meaning.
-            token_type_ids: [B, T] segment ids. None means all 0.
-            train: whether dropout is active; needs `rngs={"dropout": key}`.
-            hooks: layer index (0 .. num_layers - 1) to a function of that layer's output [B, T, d] whose
-                result, of the same shape, replaces it. It is called while tracing, so it may close over other
-                arrays and call a Linen module of the caller.
-            output_hidden_states: whether to return all layers' outputs.
-            output_attentions: whether to return all layers' attention probabilities.
+          ids: [B, T] token ids; one outside the vocabulary gives NaN. With `config.input_width`, [B, T, E]
+            features.
+          mask: [B, T], true on valid tokens. None means that all are valid; a row without any gives finite
+            values of no meaning.
+          token_type_ids: [B, T] segment ids. None means all 0.
+          train: whether dropout is active; needs `rngs={"dropout": key}`.
+          hooks: layer index (0 .. num_layers - 1) to a function of that layer's output [B, T, D] whose
+            result, of the same shape, replaces it. It is called while tracing, so it may close over other
+            arrays and call a Linen module of the caller.
+          output_hidden_states: whether to return all layers' outputs.
+          output_attentions: whether to return all layers' attention probabilities.
 
         Returns:
-            The `EncoderOutput`.
+          The `EncoderOutput`.
 
         Raises:
-            ValueError: on a hook for a layer that does not exist or that changes the shape, or when T exceeds
-                what the position embeddings cover.
+          ValueError: when a hook is for a layer that does not exist or changes the shape, or when T exceeds
+            what the position embeddings cover.
         """
         c = self.config
         hooks = dict(hooks or {})
@@ -215,14 +215,14 @@ class Encoder(nn.Module):
         x_BTD = Embeddings(c, self.dtype, name="embeddings")(ids, token_type_ids, train=train)
         hidden, attentions = [x_BTD], []
         for k in range(c.num_layers):
-            x_BTD, probs_BNTS = EncoderLayer(c, self.dtype, name=f"layer_{k}")(x_BTD, bias_B11S, train=train)
+            x_BTD, probs_BHTS = EncoderLayer(c, self.dtype, name=f"layer_{k}")(x_BTD, bias_B11S, train=train)
             if k in hooks:
                 hooked_BTD = hooks[k](x_BTD)
                 if hooked_BTD.shape != x_BTD.shape:
                     raise ValueError(f"hook {k} turned {x_BTD.shape} into {hooked_BTD.shape}")
                 x_BTD = hooked_BTD.astype(self.dtype)
             hidden.append(x_BTD)
-            attentions.append(probs_BNTS)
+            attentions.append(probs_BHTS)
         return EncoderOutput(
             last_hidden_state=x_BTD,
             hidden_states=jnp.stack(hidden) if output_hidden_states else None,

@@ -51,7 +51,7 @@ Spans = list[dict[int, list[int]]]  # for each unit, by the place of its first i
 
 
 class PieceVocabulary:
-    """What is known of the ids so far; every entry follows from the texts.
+    """The knowledge of the ids so far; every entry follows from the texts.
 
     Attributes:
       begins: of an id, whether it begins a word.
@@ -59,11 +59,11 @@ class PieceVocabulary:
       pieces: of a unit, its ids.
       wild: ids that stand for more than one unit ([UNK]).
       sizes: of a word, how many units it has.
-      news: ids of which something has become known; whoever looks at it empties it.
+      news: ids of which something has become known since the last look, which empties it.
     """
 
     def __init__(self, words: Iterable[str]) -> None:
-        """Knows nothing yet but the units of all words that will come."""
+        """Starts with nothing but the units of all words that will come."""
         self.sizes = {word: len(_units(word)[0]) for word in words}
         self.news: set[int] = set()
         self._read: set[str] = set()  # words of which each unit is one piece
@@ -183,7 +183,7 @@ class PieceVocabulary:
         ]
 
     def learn(self, clip: Clip, ways: Spans) -> bool:
-        """Takes over what all ways agree on; whether there is only one way."""
+        """Takes over the facts that all ways agree on; says whether there is only one way."""
         single = True
         begins: set[int] = set()
         continues: set[int] = set()

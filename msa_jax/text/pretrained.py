@@ -1,4 +1,4 @@
-"""From the name of a pretrained encoder to a Flax module and its parameters.
+"""Pretrained encoders: a name becomes a Flax module and its parameters.
 
 A name is a local folder, `pkg:<package>/<folder>` (a folder inside an installed Python package) or a Hugging
 Face id. Weights come from safetensors files only; pickled weights are never opened.
@@ -40,14 +40,14 @@ def load_encoder(name: str, *, dtype: Any = jnp.float32) -> tuple[Encoder, dict[
     """Loads a pretrained BERT or RoBERTa encoder.
 
     Args:
-        name: a local folder, `pkg:<package>/<folder>`, or a Hugging Face id.
-        dtype: compute dtype of the module; the parameters are float32.
+      name: a local folder, `pkg:<package>/<folder>`, or a Hugging Face id.
+      dtype: compute dtype of the module; the parameters are float32.
 
     Returns:
-        The module and its variables, `{"params": ...}` with NumPy leaves.
+      The module and its variables, `{"params": ...}` with NumPy leaves.
 
     Raises:
-        UserError: if the name cannot be resolved or its files cannot be used.
+      UserError: when the name cannot be resolved or its files cannot be used.
     """
     folder = resolve(name)
     config = read_config(folder)
@@ -58,13 +58,13 @@ def resolve(name: str) -> Path:
     """Finds the folder that holds a pretrained model's files, downloading it if need be.
 
     Args:
-        name: see `load_encoder`.
+      name: see `load_encoder`.
 
     Returns:
-        The folder.
+      The folder.
 
     Raises:
-        UserError: if there is none; the message lists what was tried.
+      UserError: when there is none; the message lists what was tried.
     """
     if name.startswith("pkg:"):
         return _package_folder(name)
@@ -74,7 +74,7 @@ def resolve(name: str) -> Path:
     if path.exists():
         raise UserError(f"encoder {name!r} is a file; give {_NEEDS}")
     if not _HUB_ID.fullmatch(name):
-        raise UserError(f"encoder {name!r}: no such folder, and not a Hugging Face id; give {_NEEDS}")
+        raise UserError(f"encoder {name!r}: it is not a folder, and not a Hugging Face id; give {_NEEDS}")
     return _hub_folder(name)
 
 
@@ -150,14 +150,14 @@ def read_weights(folder: Path, config: EncoderConfig) -> dict[str, Any]:
     norms, sharded checkpoints and half-precision tensors. Heads and poolers are left unread.
 
     Args:
-        folder: the model folder.
-        config: its configuration.
+      folder: the model folder.
+      config: its configuration.
 
     Returns:
-        The parameter tree with float32 NumPy leaves.
+      The parameter tree with float32 NumPy leaves.
 
     Raises:
-        UserError: if there are no safetensors, or a tensor is missing or of the wrong shape.
+      UserError: when there are no safetensors, or a tensor is missing or of the wrong shape.
     """
     folder = Path(folder)
     c, D, F = config, config.hidden_size, config.intermediate_size
@@ -246,6 +246,6 @@ def _weight_files(folder: Path) -> list[Path]:
         else "other formats, such as pytorch_model.bin, are not read"
     )
     raise UserError(
-        f"no model.safetensors in {folder}: {why}; convert them with transformers, "
+        f"there is no model.safetensors in {folder}: {why}; convert them with transformers, "
         "model.save_pretrained(folder)"
     )

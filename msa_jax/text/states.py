@@ -1,4 +1,4 @@
-"""The text as a model takes it: a fine-tuned encoder's states, or features that the file brings."""
+"""States of the text as a model takes them: an encoder's output, or features that the file brings."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ def text_states(
 
     Args:
       encoder: the text encoder, called as a submodule of the caller; None where `text` holds features.
-      batch: `text` [B, T] ids, or [B, T, d] features; `text_mask` [B, T].
+      batch: `text` [B, T] ids, or [B, T, E] features; `text_mask` [B, T].
       frozen: the encoder is not trained: no dropout in it, and no gradient.
       train: whether dropout is active.
     """

@@ -1,4 +1,4 @@
-"""Texts to token ids, each with the place of the word that it came from.
+"""Tokenizers: texts become token ids, each with the place of the word that it came from.
 
 A thin layer over the `tokenizers` library: a saved tokenizer is one `tokenizer.json` that this library reads
 without transformers. transformers is imported only for a model folder that has no such file.
@@ -34,23 +34,23 @@ class Tokenizer:
     """Turns a text into token ids between a start and an end token.
 
     Attributes:
-        cls_id: id of the start token ([CLS], <s>).
-        sep_id: id of the end token ([SEP], </s>).
-        pad_id: id of the padding token.
-        vocab_size: number of ids.
+      cls_id: id of the start token ([CLS], <s>).
+      sep_id: id of the end token ([SEP], </s>).
+      pad_id: id of the padding token.
+      vocab_size: number of ids.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer, *, cls: str, sep: str, pad: str) -> None:
         """Wraps a tokenizer.
 
         Args:
-            backend: the tokenizer; a copy is kept, with truncation and padding off.
-            cls: start token.
-            sep: end token.
-            pad: padding token.
+          backend: the tokenizer; a copy is kept, with truncation and padding off.
+          cls: start token.
+          sep: end token.
+          pad: padding token.
 
         Raises:
-            UserError: if one of the three is not in the vocabulary.
+          UserError: when one of the three is not in the vocabulary.
         """
         ids = {token: backend.token_to_id(token) for token in (cls, sep, pad)}
         if missing := [token for token, value in ids.items() if value is None]:
@@ -68,15 +68,15 @@ class Tokenizer:
         """Encodes one text.
 
         Args:
-            text: the text; an empty one gives the two special tokens.
-            max_content: the most subwords to keep; with the special tokens, n is at most `max_content + 2`.
-                None keeps all.
-            chinese: whether each Chinese character is a word of its own, as in `words_of`.
+          text: the text; an empty one gives the two special tokens.
+          max_content: the most subwords to keep; with the special tokens, n is at most `max_content + 2`.
+            None keeps all.
+          chinese: whether each Chinese character is a word of its own, as in `words_of`.
 
         Returns:
-            ids: [n] token ids, the first `cls_id` and the last `sep_id`.
-            word_ids: [n] for each token the index into `text.split(" ")`, or into `words_of(text)`, of the
-                word that it begins in, -1 for the two special tokens.
+          ids: [n] token ids, the first `cls_id` and the last `sep_id`.
+          word_ids: [n] for each token the index into `text.split(" ")`, or into `words_of(text)`, of the
+            word that it begins in, -1 for the two special tokens.
         """
         encoding = self._backend.encode(text, add_special_tokens=False)
         ids, offsets = encoding.ids[:max_content], encoding.offsets[:max_content]
@@ -147,7 +147,7 @@ def _skip_spaces(text: str, start: int, end: int) -> int:
 
 
 def read_backend(path: Path) -> tokenizers.Tokenizer:
-    """Reads a tokenizer.json; UserError where it is none."""
+    """Reads a tokenizer.json; UserError where it is not one."""
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as e:  # the library raises plain Exception
@@ -158,13 +158,13 @@ def load_tokenizer(name: str) -> Tokenizer:
     """Loads the tokenizer of a pretrained encoder.
 
     Args:
-        name: a local folder, `pkg:<package>/<folder>`, or a Hugging Face id, as for `load_encoder`.
+      name: a local folder, `pkg:<package>/<folder>`, or a Hugging Face id, as for `load_encoder`.
 
     Returns:
-        The tokenizer, without the truncation or padding that its files may ask for.
+      The tokenizer, without the truncation or padding that its files may ask for.
 
     Raises:
-        UserError: if the name cannot be resolved or holds no usable tokenizer.
+      UserError: when the name cannot be resolved or holds no usable tokenizer.
     """
     folder = resolve(name)
     if (path := folder / "tokenizer.json").is_file():
@@ -227,21 +227,21 @@ def _convert_backend(folder: Path) -> tokenizers.Tokenizer:
             return AutoTokenizer.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
         except Exception as e:  # missing files come as OSError, TypeError, ValueError, ...
             reason = next(iter(str(e).strip().splitlines()), type(e).__name__)[:200]
-    raise UserError(f"no usable tokenizer in {folder} (a tokenizer.json is best): {reason}")
+    raise UserError(f"there is no usable tokenizer in {folder} (a tokenizer.json is best): {reason}")
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """Trains a lower-casing WordPiece tokenizer with BERT's special tokens.
 
     Args:
-        texts: the training texts; their order does not matter.
-        vocab_size: the most ids, special tokens included.
+      texts: the training texts; their order does not matter.
+      vocab_size: the most ids, special tokens included.
 
     Returns:
-        The tokenizer; the same texts give the same ids on every run.
+      The tokenizer; the same texts give the same ids on every run.
 
     Raises:
-        UserError: if `vocab_size` leaves no room beside the special tokens.
+      UserError: when `vocab_size` leaves no room beside the special tokens.
     """
     if vocab_size <= len(_TRAINED_TOKENS):
         raise UserError(

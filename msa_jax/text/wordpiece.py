@@ -1,7 +1,7 @@
-"""Learns a WordPiece vocabulary, the same one from the same texts on every run.
+"""WordPiece vocabularies, learned: the same texts give the same one on every run.
 
 The trainers of the `tokenizers` library break ties in the order of a randomly seeded hash table, so that two
-runs give two vocabularies; this one is slower (seconds for the transcripts of a corpus) and exact.
+runs give two vocabularies; the one here is slower (seconds for the transcripts of a corpus) and exact.
 """
 
 import heapq
@@ -16,15 +16,15 @@ def learn_vocabulary(word_counts: Mapping[str, int], vocab_size: int) -> list[st
     """Learns subwords by joining the most frequent neighbours, as byte-pair encoding does.
 
     Args:
-        word_counts: how often each (normalised, split) word occurs.
-        vocab_size: the most subwords to return.
+      word_counts: how often each (normalised, split) word occurs.
+      vocab_size: the most subwords to return.
 
     Returns:
-        Subwords, continuations marked with "##": first the characters by falling frequency, then the joined
-        ones in the order learned. Fewer than `vocab_size` if no pair is left that occurs twice.
+      Subwords, continuations marked with "##": first the characters by falling frequency, then the joined
+      ones in the order learned. Fewer than `vocab_size` if no pair is left that occurs twice.
 
     Source:
-        Sennrich et al. 2016 (arXiv:1508.07909), algorithm 1; equal counts are settled alphabetically.
+      Sennrich et al. 2016 (arXiv:1508.07909), algorithm 1; equal counts are settled alphabetically.
     """
     words = sorted(word for word in word_counts if word)
     counts = [word_counts[word] for word in words]

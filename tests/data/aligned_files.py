@@ -68,7 +68,7 @@ FORMS = {
 
 
 def content(texts, splits, tokenizer: Tokenizer, form: Form, *, text_width: int = 0, seed: int = 0) -> dict:
-    """What such a file holds.
+    """The content of such a file.
 
     Args:
       texts, splits: N texts, and "train", "valid" or "test" of each.

@@ -256,7 +256,7 @@ _LONG = b"\x80\x04\x8e" + struct.pack("<Q", 10 << 30) + b"abc."
 CASES = (
     Case("empty file", _bytes(b""), "the file is empty"),
     Case("a picture", _bytes(_PNG, "features.png"), "the file is a picture"),
-    Case("a letter", _bytes(_TEXT, "features.txt"), "no pickle, no .npz, no HDF5"),
+    Case("a letter", _bytes(_TEXT, "features.txt"), "is not a pickle, .npz or HDF5"),
     Case("gzip", _bytes(_GZIP, "features.pkl.gz"), "compressed by gzip; unpack it"),
     Case("pickle cut short", _cut_short(write_mmsa), "truncated or damaged"),
     Case("pickle with a bit flipped", _flipped, "damaged"),
@@ -301,7 +301,7 @@ CASES = (
     Case("IEMOCAP's labels", _each("regression_labels", lambda a: np.eye(4)), "labels are not one number"),
     Case("lengths below 0", _put("train", "audio_lengths", 0, -1), "audio_lengths are below 0"),
     Case("arrays of uneven length", _changed(lambda c: c["test"]["id"].pop()), "4 numbers for 3 clips"),
-    Case("audio all NaN", _each("audio", lambda a: a["audio"] * np.nan), "audio has not one finite number"),
+    Case("audio all NaN", _each("audio", lambda a: a["audio"] * np.nan), "audio does not have one finite"),
     Case("an id twice", _put("train", "id", 1, "train0$_$0"), "ids occur twice: train0_0"),
     Case("a video in two splits", _changed(_shared_video), "more than one split: train0"),
     Case("other counts than the official ones", write_mmsa, "4 / 4 / 4 clips", options=()),

@@ -1,4 +1,4 @@
-"""What stands in the way of a command, whatever its input: permissions and disks."""
+"""Circumstances that stand in the way of a command, whatever its input: permissions and disks."""
 
 import contextlib
 import errno

@@ -17,7 +17,7 @@ CLIPS = 4  # in each split
 
 
 def mmsa() -> dict[str, dict]:
-    """What a good MMSA pickle holds: streams of their own, zeros behind the lengths."""
+    """The content of a good MMSA pickle: streams of their own, zeros behind the lengths."""
     rng = np.random.default_rng(0)
     whole = {
         split: {

@@ -1,4 +1,4 @@
-"""Word rows to subwords, streams to content tokens."""
+"""Alignment: word rows to subwords, streams to content tokens."""
 
 import numpy as np
 import pytest

@@ -50,7 +50,7 @@ def folder():
 
 
 def _state(folder):
-    """What lies in a folder: the kind, mode, time and content of everything."""
+    """The content of a folder: the kind, mode, time and content of everything in it."""
     state = {}
     for path in sorted(folder.rglob("*")):
         about = path.stat()
@@ -60,7 +60,7 @@ def _state(folder):
 
 
 def _left(folder, before):
-    """What is new in a folder but for the locks, after seeing that what was there is as it was."""
+    """The new entries of a folder but for the locks, after seeing that the old ones are as they were."""
     after = _state(folder)
     assert {name: after.get(name) for name in before} == before
     return [

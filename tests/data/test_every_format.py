@@ -1,4 +1,4 @@
-"""Every format, from a file on disk to a batch."""
+"""Formats, every one of them, from a file on disk to a batch."""
 
 import json
 

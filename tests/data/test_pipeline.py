@@ -1,4 +1,4 @@
-"""From clips to batches."""
+"""Pipeline from clips to batches."""
 
 import dataclasses
 import tracemalloc

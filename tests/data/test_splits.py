@@ -1,4 +1,4 @@
-"""Which clips go into which split."""
+"""Splits: each clip's, as the file has it or as it is cut."""
 
 import collections
 

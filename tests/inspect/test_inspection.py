@@ -1,4 +1,4 @@
-"""What an inspection says of a file, against the same counted the plain way."""
+"""Inspection of files, against the same facts counted the plain way."""
 
 import dataclasses
 import pickle
@@ -266,7 +266,7 @@ MOSEI_LIKE = list(np.linspace(-3, 3, 50))
         (_evidence({"": 229}, MOSEI_LIKE), "mosi", "official valid split"),
         (_evidence({"test": 994}, [0, 1]), "ur_funny", "official test split"),
         (_evidence({"train": 994}, MOSEI_LIKE), "mosi", "so do those of mosei"),
-        (_evidence({"valid": 229}, [1.0, 5.0]), None, "from 1 to 5"),  # the number alone is no proof
+        (_evidence({"valid": 229}, [1.0, 5.0]), None, "from 1 to 5"),  # the number alone does not prove it
         (_evidence(dict(zip(SPLITS, (1284, 229, 686), strict=True))), "mosi", "official"),
         (_evidence({"": 40}), None, "no labels"),
         (_evidence({"": 40}, [np.array([0, 1, 0, 1])]), "iemocap", "four classes"),

@@ -1,4 +1,4 @@
-"""MaskedConv against sums written out in NumPy."""
+"""Convolution with a mask, against sums written out in NumPy."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The cross-modal front end against NumPy, and what must hold for any streams."""
+"""Cross-modal front end against NumPy, and what must hold for any streams."""
 
 import jax
 import jax.numpy as jnp

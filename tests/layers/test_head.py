@@ -1,4 +1,4 @@
-"""The head: names and shapes for each kind of label, and the product itself."""
+"""Head: names and shapes for each kind of label, and the product itself."""
 
 import jax
 import jax.numpy as jnp

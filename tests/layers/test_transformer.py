@@ -1,4 +1,4 @@
-"""The Transformer against NumPy, layer by layer, though it runs as one scan."""
+"""Transformer against NumPy, layer by layer, though it runs as one scan."""
 
 import jax
 import numpy as np

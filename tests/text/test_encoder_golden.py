@@ -1,4 +1,4 @@
-"""The encoders against the PyTorch models of transformers (golden/make_golden.py)."""
+"""Encoders against the PyTorch models of transformers (golden/make_golden.py)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The words of BERT's tokens, found without the vocabulary."""
+"""Words of BERT's tokens, found without the vocabulary."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Names, files and checkpoint variants of pretrained encoders."""
+"""Pretrained encoders: their names, files and checkpoint variants."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def test_missing_or_broken_config(folder, content):
         ("pkg:no_such_package/model", "no package 'no_such_package'"),
         ("pkg:msa_jax/no_such_folder", "has no folder 'no_such_folder'"),
         ("pkg:os.path/x", "no package 'os.path'"),
-        ("./no/such/folder", "no such folder, and not a Hugging Face id"),
+        ("./no/such/folder", "it is not a folder, and not a Hugging Face id"),
         (__file__, "is a file"),
     ],
 )

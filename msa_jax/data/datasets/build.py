@@ -1,4 +1,4 @@
-"""Building a corpus once and finding it again: a folder keyed by content, complete or not there at all."""
+"""Builds of a corpus: made once, found again by their content, and complete or not there at all."""
 
 import dataclasses
 import hashlib
@@ -69,8 +69,8 @@ def load(
       text_features, context, rows, bert_vocab and cut>`.
 
     Raises:
-      UserError: a path that cannot be read, contents that cannot be repaired, no text features in it, splits
-        that are not the official ones, or a disk that cannot be written.
+      UserError: when the path cannot be read, its contents cannot be repaired or lack text features, its
+        splits are not the official ones, or the disk cannot be written.
     """
     path = Path(path).expanduser()
     content = _content_hash(path)
@@ -144,7 +144,7 @@ def build_examples(corpus: str, examples: Iterable[Example], *, cache: str | Pat
       The build.
 
     Raises:
-      UserError: the clips fail the checks that a file's clips have to pass.
+      UserError: when the clips fail the checks that a file's clips have to pass.
     """
     folder = _folder(cache, corpus, [key])
     if (folder / SIDECAR).is_file():

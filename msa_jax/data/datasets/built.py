@@ -1,4 +1,4 @@
-"""A corpus on disk: opening it and reading its clips at random."""
+"""Built corpora on disk: opened, and read clip by clip in any order."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import require_official
 from msa_jax.errors import UserError
 
-SIDECAR = "source.json"  # written last: a folder without it is no build
+SIDECAR = "source.json"  # written last: a folder without it is not a build
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,14 +60,14 @@ class Built:
     def split(self, name: str) -> "Split":
         """Opens "train", "valid" or "test" for random access."""
         if name not in SPLITS:
-            raise UserError(f"{self.corpus}: no split {name!r}; there are {', '.join(SPLITS)}")
+            raise UserError(f"{self.corpus}: there is no split {name!r}, only {', '.join(SPLITS)}")
         return Split(self.folder, name)
 
     def require_official(self) -> None:
-        """Refuses a build with other splits than the official ones, where its corpus has such.
+        """Refuses a build with other splits than the official ones, where its corpus has official ones.
 
         Raises:
-          UserError: the source was cut, or its splits are of other sizes.
+          UserError: when the source was cut, or its splits are of other sizes.
         """
         if self.corpus in CORPORA:
             require_official(self.counts, self.cut, CORPORA[self.corpus], self.source)
@@ -132,7 +132,7 @@ def open_built(folder: str | Path) -> Built:
       folder: as `Built.folder`.
 
     Raises:
-      UserError: the folder is no complete build of this version.
+      UserError: when the folder is not a complete build of this version.
     """
     folder = Path(folder)
     try:

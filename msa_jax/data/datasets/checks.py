@@ -1,4 +1,4 @@
-"""What must hold of a corpus before it is stored, and the repairs that are standard."""
+"""Checks that a corpus must pass before it is stored, and the standard repairs."""
 
 import dataclasses
 import math
@@ -17,7 +17,7 @@ _SLACK = 1e-6  # labels went through float32 in most files
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """What is kept of every clip while a corpus is checked: everything but its features.
+    """The facts that are kept of every clip while a corpus is checked: everything but its features.
 
     Attributes:
       id, video, split, label, aligned: as in `Example`.
@@ -71,9 +71,9 @@ def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, ...]:
       The widths of audio, vision and text features; 1 for those that no clip has.
 
     Raises:
-      UserError: an id occurs twice, a video is in two splits, a split is empty, a label is missing, of
-        another shape or out of range, an aligned clip has not one row per word, widths differ, or a modality
-        has rows but not one finite number. Lists every kind, with first ids.
+      UserError: when an id occurs twice, a video is in two splits, a split is empty, a label is missing, of
+        another shape or out of range, an aligned clip does not have one row per word, widths differ, or a
+        modality has rows but not one finite number. Lists every kind, with first ids.
     """
     if found := problems(clips, facts):
         raise UserError(f"{where}: {'; '.join(found)}; {_remedy(clips, facts)}")
@@ -81,7 +81,7 @@ def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, ...]:
 
 
 def problems(clips: Sequence[Clip], facts: Corpus) -> list[str]:
-    """What `check` refuses, a few words on each kind; nothing where it does not."""
+    """The reasons for which `check` refuses, a few words on each kind; none where it does not."""
     return [
         problem
         for problem in (
@@ -101,7 +101,7 @@ def problems(clips: Sequence[Clip], facts: Corpus) -> list[str]:
 
 
 def _remedy(clips: Sequence[Clip], facts: Corpus) -> str:
-    """What to do about what `check` refuses."""
+    """The advice at the end of a refusal."""
     labelled = [clip for clip in clips if not np.isnan(clip.label).any()]
     if not labelled:
         return "add labels, or score the clips with a trained run by --mode=predict"
@@ -121,7 +121,7 @@ def streams(clips: Sequence[Clip]) -> list[str]:
 
 
 class Report:
-    """What was repaired, or is odd but harmless, while the clips went by."""
+    """A record of the repairs, and of oddities without harm, while the clips go by."""
 
     def __init__(self) -> None:
         self._clips: dict[str, list[str]] = {}
@@ -272,5 +272,6 @@ def _void_problem(clips: Sequence[Clip], name: str) -> str:
     if not there or any(clip.finite[place] for clip in there):
         return ""
     return (
-        f"{name} has not one finite number in any of {len(there)} clips (extract it again, or leave it out)"
+        f"{name} does not have one finite number in any of {len(there)} clips (extract it again, or leave it "
+        "out)"
     )

@@ -1,4 +1,4 @@
-"""The TFDS builder that every corpus shares: the schema, and how clips reach the disk."""
+"""Corpus builder of TFDS that all corpora share: the schema, and how clips reach the disk."""
 
 import contextlib
 import dataclasses
@@ -26,7 +26,7 @@ _SHARD = 2048  # clips per file
 
 
 class _Info(tfds.core.DatasetInfo):
-    """What TFDS knows of a corpus, without asking the network for more."""
+    """The description of a corpus for TFDS, without asking the network for more."""
 
     def initialize_from_bucket(self) -> None:
         """Does nothing: no corpus of this package lies in a bucket."""
@@ -105,7 +105,7 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
 
     @property
     def info(self) -> tfds.core.DatasetInfo:
-        """What TFDS knows of the corpus; the widths of its features once it is prepared."""
+        """The description of the corpus for TFDS, with the widths of its features once it is prepared."""
         if self._now is None:
             self._now = self._info()
         return self._now
@@ -131,13 +131,13 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
           **options: those of TFDS; of `download_config`, `manual_dir` and `download_mode` matter.
 
         Raises:
-          UserError: no file, or one that cannot be used; the disk is full; or what is there already was built
-            with other options.
+          UserError: when there is no file, or one that cannot be used, when the disk is full, or when what is
+            there already was built with other options.
         """
         config = options.pop("download_config", None) or tfds.download.DownloadConfig()
         config = dataclasses.replace(config, try_download_gcs=False)  # no corpus of this package lies there
         folder = Path(self.data_dir)
-        # Whoever brings prepared clips sees to the place as well.
+        # With `prepared`, the caller already holds the lock.
         with place.alone(folder) if self._prepared is None else contextlib.nullcontext():
             for left in folder.parent.glob(f"{constants.INCOMPLETE_PREFIX}*_{folder.name}"):
                 shutil.rmtree(left, ignore_errors=True)  # by a process that was killed
@@ -155,7 +155,7 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
         """The clips of a split, or of every split, for random access; see TFDS.
 
         Raises:
-          UserError: nothing is prepared, or with other splits than the official ones and without
+          UserError: when nothing is prepared, or the splits are not the official ones and there is no
             `other_counts`.
         """
         if not self._is_there():
@@ -166,7 +166,7 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
         return super().as_data_source(*args, **options)
 
     def _is_there(self) -> bool:
-        """What `is_prepared` says, without the warnings that TFDS logs about a folder that is not there."""
+        """The answer of `is_prepared`, without the warnings that TFDS logs about a missing folder."""
         return (Path(self.data_dir) / constants.DATASET_INFO_FILENAME).is_file()
 
     def _reopen(self) -> None:
@@ -250,10 +250,10 @@ def _disk_errors() -> Iterator[None]:
 
 
 def _feature_file(folder: Path) -> Path:
-    """What to read in a manual_dir: the one thing in it, or the folder itself.
+    """The path to read in a manual_dir: the one thing in it, or the folder itself.
 
     Raises:
-      UserError: there is nothing, or several files that do not belong together.
+      UserError: when there is nothing, or several files that do not belong together.
     """
     inside = [item for item in sorted(folder.iterdir()) if not item.name.startswith(".")]
     if len(inside) == 1:

@@ -1,4 +1,4 @@
-"""A place to build in: for one process at a time, and with one line to say where the disk will not."""
+"""Exclusive, crash-safe build folders, with a one-line error when the disk is full or read-only."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ def alone(folder: Path) -> Iterator[None]:
       folder: what is built; its parent is made where it is missing.
 
     Raises:
-      UserError: nothing can be written there.
+      UserError: when nothing can be written there.
     """
     try:
         path = _lock_file(folder)
@@ -44,7 +44,7 @@ def alone(folder: Path) -> Iterator[None]:
             f"{folder.parent}: cannot keep a build there ({error.strerror or error}); {_ELSEWHERE}"
         ) from None
     try:
-        with contextlib.suppress(OSError):  # a full disk: the name is a courtesy
+        with contextlib.suppress(OSError):  # a full disk; the name is only for messages
             path.write_text(f"process {os.getpid()} on {socket.gethostname()}", "utf-8")
         yield
     finally:
@@ -55,13 +55,13 @@ def alone(folder: Path) -> Iterator[None]:
 def workshop(folder: Path) -> Iterator[Path]:
     """A place beside `folder` that only this process uses, empty at first and gone afterwards.
 
-    What killed builds left, of this or of other folders, is removed on the way.
+    The remains of killed builds, of this or of other folders, are removed on the way.
 
     Args:
       folder: what is built.
 
     Raises:
-      UserError: nothing can be written there.
+      UserError: when nothing can be written there.
     """
     with alone(folder):
         scratch = folder.with_name(f".{folder.name}{_SCRATCH}")
@@ -77,17 +77,17 @@ def workshop(folder: Path) -> Iterator[Path]:
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Refuses to start what cannot end.
+    """Refuses a build for which the disk has too little room.
 
     Args:
       folder: an existing folder on the disk that will be written.
       needed: bytes of features.
 
     Raises:
-      UserError: the disk has less room.
+      UserError: when the disk has less room.
     """
     if needed * _MARGIN > shutil.disk_usage(folder).free:
-        raise UserError(f"{_shown(folder)}: no room for the build; {_room(folder, needed)}")
+        raise UserError(f"{_shown(folder)}: there is no room for the build; {_room(folder, needed)}")
 
 
 @contextlib.contextmanager
@@ -99,7 +99,7 @@ def explained(folder: Path, needed: int = 0) -> Iterator[None]:
       needed: bytes of features, where many are written.
 
     Raises:
-      UserError: in place of an OSError.
+      UserError: when the disk raises an OSError.
     """
     try:
         yield
@@ -112,7 +112,7 @@ def explained(folder: Path, needed: int = 0) -> Iterator[None]:
 
 
 def _shown(folder: Path) -> Path:
-    """What messages name: a scratch folder is gone by then."""
+    """The folder to name in messages: a scratch folder is gone by then."""
     return folder.parent if folder.name.endswith(_SCRATCH) else folder
 
 

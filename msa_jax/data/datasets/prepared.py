@@ -1,4 +1,4 @@
-"""From the clips of a file to the checked clips of a corpus, each in its split."""
+"""Prepared corpora: the clips of a file, checked, and each in its split."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,10 +17,10 @@ from msa_jax.progress import watched
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """The clips of a corpus, checked but for the repairs that `clips` makes on the way.
+    """The clips of a corpus, checked; `clips` repairs them on the way.
 
     Attributes:
-      source: the clips as they came; gone through again for every `clips`.
+      source: the clips as they came; each call of `clips` goes through them again.
       splits: the split of each clip.
       widths: features per row of audio, vision and text features; 1 where no clip has them.
       streams: those of audio and vision that some clip has.
@@ -72,7 +72,7 @@ def prepare(
       The checked clips.
 
     Raises:
-      UserError: the clips cannot be repaired (see `checks.check`) or cut, or their splits are not the
+      UserError: when the clips cannot be repaired (see `checks.check`) or cut, or their splits are not the
         official ones.
     """
     clips = checks.survey(watched(source, "reading", "clip"))
@@ -99,7 +99,7 @@ def prepare(
 
 
 def _understood(source: Iterable[Example]) -> dict[str, Any]:
-    """What the reader of a file says of it; nothing of clips that were made."""
+    """The reader's account of a file; an empty one for clips that were made."""
     if not isinstance(source, readers.Source):
         return {}
     return {name: getattr(source.reading, name) for name in ("notes", "rows", "open_words")}
@@ -122,7 +122,7 @@ def require_official(
       where: what to call the source in the message.
 
     Raises:
-      UserError: the source was cut, or its splits are of other sizes.
+      UserError: when the source was cut, or its splits are of other sizes.
     """
     if facts.counts is None or is_official(counts, cut, facts):
         return

@@ -1,4 +1,4 @@
-"""From a user's feature file to examples; nothing outside this folder knows a file format."""
+"""Readers: a user's feature file becomes examples, and nothing outside this folder knows a file format."""
 
 import contextlib
 import dataclasses
@@ -60,7 +60,7 @@ class Source:
 
 @contextlib.contextmanager
 def _well_formed(path: Path, format: str) -> Iterator[None]:
-    """Readers check what files are known to get wrong; whatever else is odd ends up here."""
+    """Turns errors of odd contents, for which no reader has a check, into one line."""
     try:
         yield
     except OSError as e:
@@ -106,8 +106,8 @@ def read(
       The source: `for example in read(path)`.
 
     Raises:
-      UserError: the file cannot be read, is of no known format or of several, or lacks what its format needs
-        or the text features that were asked for.
+      UserError: when the file cannot be read, is of no known format or of several, or lacks what its format
+        needs or the text features that were asked for.
     """
     path, format, content = _open(path)
     try:
@@ -169,7 +169,7 @@ def _source(path: Path, format: ModuleType, content: object, require_labels: boo
 
 
 def _passed_over(path: Path, format: ModuleType) -> Iterator[str]:
-    """What to tell of the corpus beside the one that a folder is read for."""
+    """Notes on the corpus beside the one that a folder is read for."""
     if format is words_pickle and path.is_dir() and csd.members(path):
         yield "The folder holds words pickles and .csd files: the pickles are read, the .csd files are not."
 
@@ -178,7 +178,7 @@ def recognise(path: str | Path) -> str:
     """Names the format of a feature file by its content, whatever the file is called.
 
     Raises:
-      UserError: the file cannot be read, or its format is unknown or ambiguous.
+      UserError: when the file cannot be read, or its format is unknown or ambiguous.
     """
     _, format, content = _open(path)
     if isinstance(content, np.lib.npyio.NpzFile):
@@ -190,7 +190,7 @@ def files(path: str | Path) -> list[Path]:
     """The files that hold the data of `path`: itself, or the members of a folder, sorted by name.
 
     Raises:
-      UserError: nothing is there, or the folder holds no corpus or more than one.
+      UserError: when nothing is there, or the folder holds no corpus or more than one.
     """
     path = Path(path).expanduser()
     if os.path.isfile(path):  # unlike Path.is_file, False where it may not be asked

@@ -1,4 +1,4 @@
-"""What the readers share: putting the many spellings of ids, words, labels and features into one form."""
+"""Cleaning that the readers share: one form for the many spellings of ids, words, labels and features."""
 
 import math
 import re
@@ -30,7 +30,7 @@ def string(value: object) -> str:
     """Text out of a str, bytes (UTF-8, or latin1 where it is not), or an array that holds one of them.
 
     Raises:
-      ValueError: it is longer than any transcript, or a container.
+      ValueError: when it is longer than any transcript, or is a container.
     """
     if isinstance(value, np.ndarray):
         value = value.item() if value.size == 1 else str(value)
@@ -96,7 +96,7 @@ def _numbers(value: object) -> np.ndarray:
     """An array of numbers or objects; lists become float64 at once, which no text in them can blow up.
 
     Raises:
-      ValueError: there is text, or lists of uneven length.
+      ValueError: when there is text in it, or there are lists of uneven length.
     """
     array = value if isinstance(value, np.ndarray) else np.asarray(value, np.float64)
     if array.dtype.kind not in "biufO":
@@ -117,7 +117,7 @@ def labels(values: object, count: int) -> np.ndarray:
       [N], or [N, 4] where a clip has four.
 
     Raises:
-      ValueError: the labels are no numbers, or not one (or four, or seven) a clip.
+      ValueError: when the labels are not numbers, or not one (or four, or seven) a clip.
     """
     array = _numbers(values)
     if array.shape[:1] != (count,):
@@ -136,10 +136,10 @@ def label(value: np.ndarray) -> float | np.ndarray:
 
 
 class NoTextFeatures(UserError):
-    """Features of the text were asked for in vain."""
+    """The file has no text features, and they were asked for."""
 
     def __init__(self, where: object) -> None:
-        """Says so of `where`, the file."""
+        """Builds the message; `where` names the file."""
         super().__init__(
             f"{where} has no text features; use --config.text.encoder=roberta-base or another encoder (in "
             "Python: text_features=False)"
@@ -147,10 +147,10 @@ class NoTextFeatures(UserError):
 
 
 class NoWords(UserError):
-    """Words were asked for in vain."""
+    """The file has no words, and they were asked for."""
 
     def __init__(self, where: object, format: str) -> None:
-        """Says so of `where`, a file of a format that has none."""
+        """Builds the message; `where` names the file, whose format has none."""
         super().__init__(
             f"{where}: a {format} keeps no words, only features of them; use --config.text.encoder=features "
             "(in Python: text_features=True)"
@@ -167,7 +167,7 @@ def features(value: object) -> np.ndarray:
     """Features as float32 [rows, width]; shape (0, 0) where there are none.
 
     Raises:
-      ValueError: not a matrix of numbers.
+      ValueError: when it is not a matrix of numbers.
     """
     if value is None:
         return no_features()
@@ -178,7 +178,7 @@ def features(value: object) -> np.ndarray:
         return no_features()
     if array.ndim != 2:
         raise ValueError(f"an array of shape {array.shape} instead of [rows, width]")
-    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes inf, and is counted
+    with np.errstate(over="ignore", invalid="ignore"):  # a number beyond float32 becomes inf, and is counted
         return np.ascontiguousarray(array, np.float32)
 
 
@@ -186,7 +186,7 @@ def number(value: object) -> float:
     """A label out of a field of text; NaN for an empty one.
 
     Raises:
-      ValueError: the field is no number.
+      ValueError: when the field is not a number.
     """
     value = string(value).strip()
     return float(value) if value else math.nan

@@ -63,8 +63,8 @@ def reader(path: Path, where: str, require_labels: bool, text_features: bool = F
       Without words, they have the frames that overlap the clip.
 
     Raises:
-      UserError: there are no labels, a file's role is unknown or taken twice, the splits leave out a video,
-        no video of the labels is in another file, or the labels are damaged (here), or another file is
+      UserError: when there are no labels, a file's role is unknown or taken twice, the splits leave out a
+        video, no video of the labels is in another file, or the labels are damaged (here), or another file is
         damaged (here or while iterating).
     """
     del require_labels
@@ -141,8 +141,9 @@ def _sequences(path: Path, where: str, text_features: bool) -> dict[str, Sequenc
         found[sequence.role] = sequence
     if "labels" not in found:
         raise UserError(
-            f"{where}: no labels among {', '.join(file.name for file in files) or 'its files'}, by which "
-            "the videos are cut into clips; add the corpus's label file (such as CMU_MOSI_Opinion_Labels.csd)"
+            f"{where}: there are no labels among {', '.join(file.name for file in files) or 'its files'}, by "
+            "which the videos are cut into clips; add the corpus's label file (such as "
+            "CMU_MOSI_Opinion_Labels.csd)"
         )
     if text_features and "word vectors" not in found:
         raise clean.NoTextFeatures(where)

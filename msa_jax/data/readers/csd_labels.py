@@ -35,7 +35,7 @@ def segments(labels: Sequence) -> tuple[dict[str, list[Segment]], tuple[str, ...
       (the segments that are clips, by video, without the videos that have none; notes on the others).
 
     Raises:
-      UserError: a video's labels or intervals are damaged.
+      UserError: when a video's labels or intervals are damaged.
     """
     clips: dict[str, list[Segment]] = {}
     still: list[str] = []

@@ -91,8 +91,8 @@ def open_sequence(path: Path) -> Sequence:
     """Opens a file for a first look at it.
 
     Raises:
-      UserError: the file is damaged or holds no videos, or neither its root name nor its own name tells what
-        it holds.
+      UserError: when the file is damaged or holds no videos, or neither its root name nor its own name tells
+        what it holds.
     """
     with opened(path) as file:
         found = roots(file)

@@ -1,4 +1,4 @@
-"""Texts and labels in a CSV file: video_id, clip_id, text, label, and split or mode.
+"""CSV files of texts and labels: video_id, clip_id, text, label, and split or mode.
 
 The columns are those of the label.csv that MMSA keeps beside its features, or of any table like it.
 """
@@ -21,7 +21,7 @@ def matches(path: object) -> bool:
     if not isinstance(path, Path):
         return False
     try:
-        # What is not UTF-8 further on is for the reader to tell.
+        # Bytes further on that are not UTF-8 are reported by the reader.
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             return "text" in _header(next(csv.reader([file.readline(65536)]), []))
     except csv.Error:
@@ -43,7 +43,7 @@ def reader(path: Path, where: str, require_labels: bool, split_name: str | None 
       has no column for it.
 
     Raises:
-      UserError: a column is missing (here), or a value is bad (while iterating, with its line).
+      UserError: when a column is missing (here), or a value is bad (while iterating, with its line).
     """
     columns = _header(next(_rows(path, where))[1])
     split_column = _split_column(columns, where, split_name)
@@ -51,7 +51,7 @@ def reader(path: Path, where: str, require_labels: bool, split_name: str | None 
     missing = [name for name in ("video_id", "clip_id", "label") if name not in columns]
     if require_labels and missing:
         raise UserError(
-            f"{where}: no column {', '.join(missing)} in the {NAME}; its columns are {', '.join(columns)}"
+            f"{where}: there is no column {', '.join(missing)} in the {NAME}, only {', '.join(columns)}"
         )
 
     def examples() -> Iterator[Example]:

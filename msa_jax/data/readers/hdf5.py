@@ -1,4 +1,4 @@
-"""Opening HDF5 files to read, with one line for what is damaged."""
+"""HDF5 files, opened read-only, with a one-line error for damaged ones."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def opened(path: Path, where: str | None = None) -> Iterator[h5py.File]:
       where: what to call the part that is read in messages; the path where it is None.
 
     Raises:
-      UserError: the file cannot be opened, or h5py fails on what is read from it inside the `with`: HDF5
+      UserError: when the file cannot be opened, or h5py fails on what is read from it inside the `with`: HDF5
         finds most damage only when it gets there.
     """
     try:

@@ -74,7 +74,7 @@ def reader(path: Path, where: str, require_labels: bool, text_features: bool = F
       A note says which files had their columns split.
 
     Raises:
-      UserError: an array is missing or there twice, its shape or width is wrong, the arrays of a split
+      UserError: when an array is missing or there twice, its shape or width is wrong, the arrays of a split
         differ in N, or a file is damaged.
     """
     splits = _splits(path, where)
@@ -125,7 +125,7 @@ def reader(path: Path, where: str, require_labels: bool, text_features: bool = F
 
 
 def _parts(path: Path) -> tuple[str, str] | None:
-    """(array, split) out of a file's name; None where it is no file of this format."""
+    """(array, split) out of a file's name; None where it is not a file of this format."""
     match = _FILE.fullmatch(path.name)
     if not match or not (split := clean.split_alias(match[2])):
         return None
@@ -147,7 +147,7 @@ def _splits(path: Path, where: str) -> dict[str, dict[str, _Array]]:
             )
         files[key] = file
     if not files:
-        raise UserError(f"{where}: no files named as in {NAME} (audio_train.h5, y_train.h5, ...)")
+        raise UserError(f"{where}: there are no files named as in {NAME} (audio_train.h5, y_train.h5, ...)")
     found = {
         split: {name: _open(file) for (name, s), file in files.items() if s == split} for split in SPLITS
     }

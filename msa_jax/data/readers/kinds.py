@@ -1,4 +1,4 @@
-"""What the bytes of a file allow it to be, and its content as the formats of that kind take it."""
+"""Kinds of files, told by their bytes, and the content of a file as the formats of its kind take it."""
 
 import zipfile
 from pathlib import Path
@@ -20,14 +20,14 @@ _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 
 
 def kinds_of(path: Path, known: str) -> list[str]:
-    """What the first and last bytes of a file allow it to be: "zip", "HDF5", "pickle" or "text".
+    """The kinds that the first and last bytes of a file allow: "zip", "HDF5", "pickle" or "text".
 
     Args:
       path: the file.
       known: the formats, to end a message with.
 
     Raises:
-      UserError: the file cannot be read, is empty, or is none of these.
+      UserError: when the file cannot be read, is empty, or is none of these.
     """
     try:
         with path.open("rb") as file:
@@ -54,21 +54,21 @@ def kinds_of(path: Path, known: str) -> list[str]:
         kinds.append("text")
     if not kinds:
         raise UserError(
-            f"{path}: no pickle, no .npz, no HDF5, and no UTF-8 text whose first line has a column 'text'; "
-            f"name a feature file; {known}"
+            f"{path}: is not a pickle, .npz or HDF5, and not UTF-8 text whose first line has a column 'text'"
+            f"; name a feature file; {known}"
         )
     return kinds
 
 
 def content_of(path: Path, kind: str) -> object:
-    """The content of a file: what a pickle holds, an opened .npz, or the path of what is read piece by piece.
+    """The content of a file: a pickle's object, an opened .npz, or the path where it is read piece by piece.
 
     Args:
       path: the file.
       kind: one of `kinds_of`.
 
     Raises:
-      UserError: the file is damaged, or a pickle asks for more than arrays and containers.
+      UserError: when the file is damaged, or a pickle asks for more than arrays and containers.
     """
     if kind == "pickle":
         return safe_pickle.load(path)
@@ -82,7 +82,7 @@ def content_of(path: Path, kind: str) -> object:
 
 
 def describe(content: object) -> str:
-    """What was found in a file of no known format, in a few words; closes an opened .npz."""
+    """The content of a file of no known format, in a few words; closes an opened .npz."""
     if isinstance(content, np.lib.npyio.NpzFile):
         names = ", ".join(content.files[:8])
         content.close()

@@ -68,7 +68,7 @@ def reader(
       What starts the iteration; features are cut to their valid rows.
 
     Raises:
-      UserError: an array is missing, arrays of one split disagree, or it is not clear what the rows are.
+      UserError: when an array is missing, arrays of one split disagree, or it is not clear what the rows are.
     """
     splits: dict[str, Split] = {}
     for key, arrays in _by_split(content).items():
@@ -116,7 +116,7 @@ def _by_split(content: dict) -> dict[object, dict]:
 
 
 def _length_notes(splits: Sequence[Split], where: str) -> list[str]:
-    """What is odd about the lengths that the file gives."""
+    """Notes on lengths in the file that are odd."""
     notes = []
     for stream in mmsa_split.STREAMS:
         long, odd = (
@@ -138,7 +138,7 @@ def _named(clips: Sequence[str]) -> str:
 
 
 def _rows(splits: Sequence[Split], asked: str | None, where: str) -> mmsa_rows.Rows:
-    """What the rows of audio and vision are, over all splits."""
+    """The reading of the rows of audio and vision, over all splits."""
     # A stream that a split lacks is in use nowhere.
     streams = sorted({stream for split in splits for stream in split.streams})
     if not streams:
@@ -176,7 +176,7 @@ def _without_tokens(splits: Sequence[Split]) -> list[str]:
 
 
 def _unused(splits: Sequence[Split], how: mmsa_rows.Rows, bert_vocab: str | None) -> list[str]:
-    """Notes on what could have told more."""
+    """Notes on facts that could have told more, and are missing."""
     notes = []
     lacking = _without_tokens(splits)
     if 0 < len(lacking) < len(splits):
@@ -196,7 +196,7 @@ def _usual(ids: Sequence[int], least: float) -> int | None:
 
 @dataclasses.dataclass(frozen=True)
 class _Content:
-    """Where a clip's tokens lie, and which of them are no special tokens: those from `start` to `end`."""
+    """The place of a clip's tokens; those from `start` to `end` are not special tokens."""
 
     split: Split
     clip: int
@@ -207,7 +207,7 @@ class _Content:
 def _content(splits: Sequence[Split]) -> list[_Content]:
     tokens = [ids for split in splits for ids in split.ids]
     first = _usual([ids.item(0) for ids in tokens if len(ids)], _CLS)
-    # Scripts that write no [CLS] write no [SEP]: what many texts end with is a full stop then.
+    # Scripts that write no [CLS] write no [SEP] either: a token that ends many texts is a full stop then.
     last = None if first is None else _usual([ids.item(-1) for ids in tokens if len(ids)], _SEP)
     found = []
     for split in splits:
@@ -236,7 +236,7 @@ def _find_words(
     return find_words(
         [c.split.texts[c.clip] for c in content],
         [c.split.ids[c.clip][c.start : c.end] for c in content],
-        # What fills the room may be cut; scripts leave room for special tokens where they write none, too.
+        # A text that fills the room may be cut; scripts leave room for special tokens that they do not write.
         [len(c.split.ids[c.clip]) >= c.split.token_limit - 2 for c in content],
         bert_vocab=bert_vocab,
         encoder=encoder,

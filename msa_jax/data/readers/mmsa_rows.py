@@ -28,7 +28,7 @@ _BLOCK = 1 << 26  # bytes of an array that are compared at once
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """What the rows of a file are, decided once for all its clips.
+    """The kind of the rows of a file, decided once for all its clips.
 
     Attributes:
       kind: one of `KINDS`.
@@ -175,7 +175,7 @@ def decide(
 
 
 class UnclearRows(UserError):
-    """What the rows of audio and vision belong to cannot be told by the counts."""
+    """The counts do not tell to what the rows of audio and vision belong."""
 
 
 @dataclasses.dataclass(frozen=True)

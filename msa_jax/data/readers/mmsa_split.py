@@ -116,7 +116,7 @@ class Split:
         )
 
     def _text_features(self, index: int) -> np.ndarray:
-        """The rows under text_bert's mask: what follows is BERT's states of [PAD], and not zero."""
+        """The rows under text_bert's mask: those behind are BERT's states of [PAD], and not zero."""
         if "text" not in self._arrays:
             return no_features()
         rows = np.asarray(self._arrays["text"][index])
@@ -158,7 +158,7 @@ def checked(arrays: dict, where: str, require_labels: bool) -> dict:
       require_labels: whether missing regression_labels are an error.
 
     Raises:
-      UserError: an array is missing or of another form, or the arrays disagree.
+      UserError: when an array is missing or of another form, or the arrays disagree.
     """
     count = len(arrays["id"])
     found = {"id": arrays["id"], "raw_text": need(arrays, "raw_text", where)}

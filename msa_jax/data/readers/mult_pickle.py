@@ -60,7 +60,7 @@ def reader(content: dict, where: str, require_labels: bool, text_features: bool 
       cut together. A note says how an id of several fields is read.
 
     Raises:
-      UserError: an array is missing, or arrays of one split disagree.
+      UserError: when an array is missing, or arrays of one split disagree.
     """
     splits = {}
     for key, arrays in content.items():

@@ -1,4 +1,4 @@
-"""MMSA's feature file of one modality: it is recognised, to say what it is, and refused.
+"""One-modality files of MMSA: recognised, so that the message can say what they are, and refused.
 
 MMSA's loader (`src/MMSA/data_loader.py` of thuiar/MMSA) takes the arrays of such a file in place of those of
 its main file. Alone it has neither words nor labels, and its clips have names only in the main file.
@@ -24,7 +24,7 @@ def refuse(content: object, path: Path) -> None:
       path: the file.
 
     Raises:
-      UserError: the content is a dict by split of dicts that hold one modality and nothing besides.
+      UserError: when the content is a dict by split of dicts that hold one modality and nothing besides.
     """
     if not isinstance(content, dict):
         return

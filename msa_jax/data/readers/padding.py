@@ -1,4 +1,4 @@
-"""Rows that only pad a clip to the length of the longest one."""
+"""Padding: rows that only bring a clip to the length of the longest one."""
 
 from collections.abc import Mapping
 
@@ -16,10 +16,10 @@ def trim(rows: Mapping[str, np.ndarray], *, together: bool) -> dict[str, np.ndar
 
     Returns:
       By the same names, views of the arrays without their padding, [l, d] with 0 <= l <= L. NaN and infinite
-      values are no padding.
+      values are not padding.
 
     Raises:
-      ValueError: the modalities are to be cut together and their L differ.
+      ValueError: when the modalities are to be cut together and their L differ.
     """
     used = {name: np.any(array != 0, axis=1) for name, array in rows.items()}
     if together and used:

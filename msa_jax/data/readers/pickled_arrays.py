@@ -1,4 +1,4 @@
-"""What stands in for the few functions and classes that a pickle of NumPy arrays names.
+"""Pickled arrays: stand-ins for the few functions and classes that a pickle of NumPy arrays names.
 
 NumPy's own unpickling trusts the data type that a file declares, and a forged one lets raw bytes pass for
 object pointers; therefore a file never touches a real `numpy.dtype`, only a checked stand-in. Sizes are
@@ -22,7 +22,7 @@ class Refused(Exception):
 
 
 class Excess(Exception):
-    """The pickle holds what no feature file does, and what could take all memory or time."""
+    """The pickle holds something that no feature file does, and that could take all memory or time."""
 
 
 class LargeText:
@@ -83,7 +83,7 @@ def _sizes(shape: tuple) -> tuple[int, ...]:
 
 
 def _raw(value: bytes | bytearray | str) -> bytes:
-    """The bytes of an array; no copy is made of bytes."""
+    """The bytes of an array, not copied where they are bytes already."""
     if isinstance(value, str):
         return value.encode("latin1")
     if not isinstance(value, (bytes, bytearray)):  # bytes(n) would make n zeros
@@ -92,9 +92,9 @@ def _raw(value: bytes | bytearray | str) -> bytes:
 
 
 def _check_characters(raw: bytes | bytearray, kind: np.dtype) -> None:
-    """Refuses numbers that are no characters, of which NumPy makes strings that crash the interpreter."""
+    """Refuses numbers that are not characters: NumPy makes strings of them that crash the interpreter."""
     if kind.kind == "U" and len(raw) and np.frombuffer(raw, f"{kind.byteorder}u4").max() > sys.maxunicode:
-        raise ValueError("a text with numbers that are no characters")
+        raise ValueError("a text with numbers that are not characters")
 
 
 def _empty_array(kind: object, shape: object, code: object) -> Array:

@@ -12,8 +12,8 @@ class Reading:
 
     Attributes:
       examples: starts an iteration over the clips, in the order of the file.
-      notes: what a user should know of how the file was understood, a line each; they are printed by the
-        inspector and at the start of training, and kept with the built corpus.
+      notes: how the file was understood, a line each; they are printed by the inspector and at the start
+        of training, and kept with the built corpus.
       rows: what a row of audio and vision belongs to, in a few words, where the format leaves it open.
       open_words: clips whose BERT tokens a vocabulary could give to words with more certainty.
     """
@@ -24,5 +24,5 @@ class Reading:
     open_words: int = 0
 
     def lines(self) -> list[str]:
-        """What to tell the user."""
+        """The lines to print for the user."""
         return [*([f"rows of audio and vision: {self.rows}"] if self.rows else []), *self.notes]

@@ -34,11 +34,11 @@ _COST = {
     **dict.fromkeys((pickle.MEMOIZE, pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT), 100),
     **dict.fromkeys((pickle.EMPTY_SET, pickle.FROZENSET, pickle.REDUCE), 230),
 }
-# What all of that may take together: so much, and so much for each byte of the file.
+# The most that all of them may take together: so much, and so much for each byte of the file.
 _MEMORY, _MEMORY_PER_BYTE = 1 << 28, 32
 # Numbers in what was loaded, counted wherever they occur; a file of flags has one to a byte.
 _NUMBERS, _NUMBERS_PER_BYTE = 1 << 20, 4
-# What no pickler writes for arrays and containers.
+# Instructions that no pickler writes for arrays and containers.
 _REFUSED = ("PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "DUP")
 _REFUSED += ("NEXT_BUFFER", "READONLY_BUFFER")
 
@@ -55,7 +55,8 @@ def load(path: Path) -> object:
       What is put together from it by going through its containers is in proportion to the file.
 
     Raises:
-      UserError: the file names anything but arrays and plain containers, it is damaged, or memory is short.
+      UserError: when the file names anything but arrays and plain containers, it is damaged, or memory is
+        short.
     """
     try:
         with path.open("rb", buffering=_PIECE) as file:

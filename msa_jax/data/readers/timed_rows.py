@@ -1,8 +1,8 @@
-"""Rows that hold for a time, and which of them overlap another stretch of it."""
+"""Timed rows, each of which holds for an interval, and those of them that overlap another interval."""
 
 import numpy as np
 
-LEAST = 1e-5  # seconds; to the CMU-MultimodalSDK, what lasts or overlaps no longer does not count
+LEAST = 1e-5  # seconds; the CMU-MultimodalSDK ignores durations and overlaps that are not longer
 
 
 class TimedRows:

@@ -54,7 +54,7 @@ def reader(
       row for each word of each sentence.
 
     Raises:
-      UserError: a file is missing or of another form, or lacks clips of data_folds.pkl.
+      UserError: when a file is missing or of another form, or lacks clips of data_folds.pkl.
     """
     folds = _folds(_load(folder, _FOLDS, where), where)
     wanted = [name for names in folds.values() for name in names]
@@ -97,7 +97,7 @@ def _load(folder: Path, file: str, where: str) -> object:
 
 
 def _clips(folder: Path, file: str, wanted: Sequence[str], where: str) -> dict:
-    """What a file has on each clip, by the clip's id as text."""
+    """The entries of a file for the clips, by the clip's id as text."""
     content = _load(folder, file, where)
     if not isinstance(content, dict):
         raise UserError(f"{where}: {file} holds a {type(content).__name__}, expected a dict by clip")
@@ -163,7 +163,7 @@ def _example(
 
 
 def _by_sentence(parts: dict, what: str, context: bool) -> list:
-    """What a file has for each sentence of a clip, the punchline last."""
+    """The entries of a file for the sentences of a clip, the punchline last."""
     return [*(parts[f"context_{what}"] if context else ()), parts[f"punchline_{what}"]]
 
 
@@ -232,7 +232,7 @@ def _check_match(vectors: tuple[int, ...], streams: set[tuple[int, ...]]) -> Non
     Vectors and rows that are as many in a clip are put beside each other, whatever sentence they are from.
 
     Raises:
-      ValueError: they are as many in all, but not in each sentence.
+      ValueError: when they are as many in all, but not in each sentence.
     """
     for rows in streams:
         if sum(rows) == sum(vectors) and rows != vectors:

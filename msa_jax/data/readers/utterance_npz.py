@@ -14,7 +14,7 @@ from msa_jax.errors import UserError
 
 NAME = "utterance .npz"
 _PREFIX = "split_"
-# What a damaged archive can raise: one bit is enough to make another method of it, or a password.
+# The errors of a damaged archive: one bit is enough to name another method, or to ask for a password.
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
 
 
@@ -39,7 +39,8 @@ def reader(
       What starts the iteration; each vector becomes one row, [1, width].
 
     Raises:
-      UserError: an array is missing or has the wrong shape, or several divisions are there to choose from.
+      UserError: when an array is missing or has the wrong shape, or several divisions are there to choose
+        from.
     """
     division = _division(content.files, where, split_name)
     wanted = ["id", "text", "label", "audio", "vision", *([division] if division else [])]

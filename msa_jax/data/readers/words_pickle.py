@@ -30,10 +30,10 @@ def members(folder: Path) -> list[Path]:
 
     Files belong together where their names differ in nothing but the split: train.pkl and dev.pkl, or
     mosi_train.pkl and mosi_valid.pkl. A name with more than the split in it counts only where another split
-    has one too, so that test_results.pkl is no corpus.
+    has one too, so that test_results.pkl is not a corpus.
 
     Raises:
-      UserError: there are several such sets.
+      UserError: when there are several such sets.
     """
     sets: dict[str, list[Path]] = {}
     for file in sorted(folder.iterdir()):
@@ -100,8 +100,8 @@ def reader(content: object, where: str, require_labels: bool) -> Reading:
       Where fewer share their id they stay as they are, twice, and the checks of a corpus refuse them.
 
     Raises:
-      UserError: the file has no clips, or an id is no name (here), or a clip is not built like that (while
-        iterating).
+      UserError: when the file has no clips, or an id is not a name (here), or a clip is not built like that
+        (while iterating).
     """
     if not isinstance(content, dict):
         content = {"": content}
@@ -129,7 +129,7 @@ def _is_clip(value: object) -> bool:
 def _names(
     splits: Mapping[str, Sequence], where: str
 ) -> tuple[dict[str, list[tuple[str, str]]], tuple[str, ...]]:
-    """(id, video) of every clip by split, and what to tell of them; ("", "") for what is no clip."""
+    """(id, video) of every clip by split, and notes on them; ("", "") where an entry is not a clip."""
     names: dict[str, list[tuple[str, str]]] = {}
     bare: Counter[str] = Counter()
     places: list[tuple[str, int]] = []  # of the clips with a bare name
@@ -178,7 +178,7 @@ def _is_bare(value: object) -> bool:
 
 
 def _length_notes(splits: Mapping[str, Sequence]) -> Iterator[str]:
-    """What to tell of the lengths that clips bring along."""
+    """Notes on the lengths that clips bring along."""
     unaligned = long = 0
     for clip in (clip for clips in splits.values() for clip in clips if _is_clip(clip)):
         if len(clip[0]) > _ALIGNED_PARTS:
@@ -201,7 +201,7 @@ def _of(count: int, splits: Mapping[str, Sequence]) -> str:
 
 
 def _has_long(parts: Sequence) -> bool:
-    """Whether a length is larger than its array; False where one of them is no such thing."""
+    """Whether a length is larger than its array; False where one is not a length, or not an array."""
     try:
         return any(
             len(parts) > place and _length(parts[place]) > (*clean.shape(parts[stream]), 0)[0]
@@ -216,7 +216,7 @@ def _length(value: object) -> int:
     """A length out of an int, or an array or list that holds one.
 
     Raises:
-      ValueError, OverflowError: it is no whole number, or negative.
+      ValueError, OverflowError: when it is not a whole number, or is negative.
     """
     array = np.asarray(value)
     number = array.item() if array.size == 1 else None

@@ -1,4 +1,4 @@
-"""What synthetic corpora are drawn from, and the presets that come with the package."""
+"""Configs of synthetic corpora: the constants that clips are drawn from, and the shipped presets."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from msa_jax.data.synthetic.worlds import CHANNELS
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticConfig:
-    """What the corpus is drawn from.
+    """The constants that a corpus is drawn from.
 
     Attributes:
       seed: seeds the lexicon, the feature columns and every clip.

@@ -1,4 +1,4 @@
-"""The floor that a model's score on a synthetic corpus is to be read against: the scores of the oracle.
+"""Floor of the errors on a synthetic corpus: the scores of the oracle, to read a model's score against.
 
     python -m msa_jax.data.synthetic.floor [PRESET]
 

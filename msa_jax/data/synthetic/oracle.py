@@ -1,4 +1,4 @@
-"""The best possible predictor of the synthetic corpus: exact Bayesian inference on a grid of sentiments.
+"""Oracle of the synthetic corpus, its best possible predictor: exact Bayesian inference on a grid.
 
 It knows how the corpus is made, but of a clip only what a model sees; `synthetic.floor` scores it.
 """
@@ -29,7 +29,7 @@ class _Rows:
 
 @dataclasses.dataclass
 class _Batch:
-    """What is observed of B clips of up to T words; `level` is the word's polarity in POLARITIES, or -1."""
+    """The observations of B clips of up to T words; `level` is the word's polarity in POLARITIES, or -1."""
 
     exists: np.ndarray
     level: np.ndarray
@@ -116,7 +116,7 @@ def _irony_chain(config: SyntheticConfig, plain: np.ndarray, ironic: np.ndarray)
 
 @dataclasses.dataclass
 class _Heard:
-    """What the streams say of each word [B, T], for each sentiment [B, T, S], under one guess of each."""
+    """The evidence of the streams on each word [B, T], by sentiment [B, T, S], under one guess of each."""
 
     log_prior: np.ndarray  # [B]
     filler: np.ndarray  # log likelihood of the valences, the word being a filler
@@ -195,7 +195,7 @@ def posterior(
     use_audio: bool = True,
     use_vision: bool = True,
 ) -> Posterior:
-    """What the chosen modalities of clips tell of their sentiment and label.
+    """The posterior of sentiment and label, given the chosen modalities of clips.
 
     Lags, noise levels, irony and meanings are summed out; the examples' labels are not looked at.
 

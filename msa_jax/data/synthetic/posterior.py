@@ -1,4 +1,4 @@
-"""What can be known of synthetic clips, and the predictions that are best in the light of it."""
+"""Posterior over synthetic clips, and the Bayes-optimal predictions from it."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ LABELS = np.arange(-15, 16) / ANNOTATORS
 
 @dataclasses.dataclass
 class Posterior:
-    """What can be known of N clips.
+    """The posterior of N clips.
 
     Attributes:
       sentiment: [N, 61] probability of each sentiment in GRID.

@@ -1,4 +1,4 @@
-"""What a synthetic corpus asks of a clip: labels as a function of the annotators' mean rating in [-3, 3]."""
+"""Tasks of synthetic corpora: labels as functions of the annotators' mean rating in [-3, 3]."""
 
 import numpy as np
 

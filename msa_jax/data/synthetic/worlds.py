@@ -1,4 +1,4 @@
-"""What all clips of a synthetic corpus share: the words of its language and the columns of its features."""
+"""Worlds of synthetic corpora: the words and the feature columns that all clips of one share."""
 
 import dataclasses
 import functools
@@ -20,7 +20,7 @@ SYNONYMS = 2
 
 @dataclasses.dataclass(frozen=True)
 class Mixing:
-    """How a stream's hidden channels become feature columns: offset + scale * (loadings @ channels + noise).
+    """Feature columns out of a stream's hidden channels: offset + scale * (loadings @ channels + noise).
 
     The loadings are orthonormal and the noise is the same in every column, so that projecting on them loses
     nothing: `unmix` is a sufficient statistic, with independent noise of COLUMN_NOISE in each channel.
@@ -43,7 +43,7 @@ class Mixing:
 
 
 class World(NamedTuple):
-    """What all clips of a corpus share.
+    """The words and columns that all clips of a corpus share.
 
     Attributes:
       fillers: words without polarity, the most frequent first.

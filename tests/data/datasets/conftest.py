@@ -39,7 +39,7 @@ def cache(tmp_path):
 
 @pytest.fixture
 def content():
-    """What `source` holds, to be changed and written again."""
+    """The content of `source`, to be changed and written again."""
     return words_content()
 
 

@@ -1,4 +1,4 @@
-"""Building on first use, finding again, and what a build gives back."""
+"""Builds: made on first use, found again, and read as they were written."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""What is refused, what is repaired, and what is only reported."""
+"""Checks of a corpus: refusals, repairs, and reports of what is only odd."""
 
 import dataclasses
 
@@ -77,7 +77,7 @@ def _set(**changes):
         ),
         (
             lambda clips: [clip.audio.fill((np.nan, np.inf)[k % 2]) for k, clip in enumerate(clips)],
-            "file: audio has not one finite number in any of 12 clips",
+            "file: audio does not have one finite number in any of 12 clips",
         ),
         (_set(unimodal_labels=np.zeros(2)), "1 labels by modality are not 3 numbers: train0_1;"),
         (

@@ -1,4 +1,4 @@
-"""What is refused or breaks off leaves nothing that could be taken for a build."""
+"""Failures of a build: a refused or broken one leaves nothing that could be taken for a build."""
 
 import json
 import os

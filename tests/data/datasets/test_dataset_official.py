@@ -1,4 +1,4 @@
-"""Official splits: what is theirs, what is refused, and what is built all the same when asked for."""
+"""Official splits: their sizes, and other ones, which are refused unless asked for."""
 
 import dataclasses
 import json

@@ -158,7 +158,7 @@ def test_no_room_is_told_before_anything_is_written(source, cache, monkeypatch, 
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(place.shutil, "disk_usage", lambda folder: usage(2000, 1600, 400))
     with pytest.raises(
-        UserError, match=r"cache: no room for the build; it needs about 0\.0 MB, 0\.0 MB are free"
+        UserError, match=r"cache: there is no room for the build; it needs about 0\.0 MB, 0\.0 MB are free"
     ):
         _load(source, cache)
     assert _names(cache) == []

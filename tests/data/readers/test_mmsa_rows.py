@@ -1,4 +1,4 @@
-"""What a row of an MMSA pickle belongs to, decided by counts."""
+"""Rows of MMSA pickles: their owner, decided by counts."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_a_full_stop_without_a_row_is_no_lack_of_rows_for_special_tokens(front, 
     assert (rows.name, rows.skip, rows.ending) == ("BERT tokens, [CLS] and [SEP] zero", 0, 10)
 
 
-def test_whoever_asks_for_tokens_gets_a_possible_reading():
+def test_asking_for_tokens_gives_a_possible_reading():
     """Rows that end two before the last token, none on the first: not "no rows for special tokens"."""
     lengths = [n - 2 - (k % 3) for k, n in enumerate(TOKENS)]
     assert _decide(_edges(lengths, first=1), asked="tokens").skip == 0

@@ -12,7 +12,7 @@ SPLITS = ("train", "valid", "test")
 
 
 def _arrays(*names):
-    """What a file holds of two clips, under names of MMSA."""
+    """The content of a file with two clips, under names of MMSA."""
     arrays = {
         "text": np.ones((2, 5, 768), np.float32),
         "text_bert": np.ones((2, 3, 5), np.float32),

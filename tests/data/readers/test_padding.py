@@ -1,4 +1,4 @@
-"""Cutting padding off a clip."""
+"""Padding, cut off a clip."""
 
 import numpy as np
 import pytest

@@ -348,7 +348,7 @@ def test_numbers_that_are_no_characters(tmp_path, protocol, order):
         raw = pickle.dumps(content, protocol=protocol)
         assert raw.count(b"q\0\0\0z") == 1
         (tmp_path / "a.pkl").write_bytes(raw.replace(b"q\0\0\0z", b"q\x11\x11\x11z"))
-        with pytest.raises(UserError, match="numbers that are no characters"):
+        with pytest.raises(UserError, match="numbers that are not characters"):
             safe_pickle.load(tmp_path / "a.pkl")
 
 

@@ -209,7 +209,7 @@ def test_a_sentence_of_no_words_shifts_nothing(tmp_path, released):
 
 
 def test_indices_that_do_not_match_the_words(tmp_path, released):
-    """Another number in all is no harm: nothing downstream puts such vectors beside rows one by one."""
+    """Another number in all does no harm: nothing downstream puts such vectors beside rows one by one."""
     language = released["language_sdk.pkl"]
     language[8]["punchline_embedding_indexes"] = [4, 5]
     (eight, *_) = _read(tmp_path, released, text_features=True)

@@ -27,7 +27,7 @@ def _padded(lengths, width, seed):
 
 
 def _mmim(texts, names, labels, vision, audio):
-    """What MMIM's src/create_dataset.py appends for each clip."""
+    """The entry that MMIM's src/create_dataset.py appends for each clip."""
     v_lens, a_lens, clips = _get_length(vision), _get_length(audio), []
     for i, name in enumerate(names):
         v_rows, a_rows = vision[i][9 - v_lens[i] :, :], audio[i][9 - a_lens[i] :, :]
@@ -37,7 +37,7 @@ def _mmim(texts, names, labels, vision, audio):
 
 
 def _misa(words, label, name=None, seed=0):
-    """What MISA's create_dataset.py appends: to MOSI and MOSEI with a segment, to UR-FUNNY without."""
+    """The entry of MISA's create_dataset.py: with a segment for MOSI and MOSEI, without for UR-FUNNY."""
     word2id = defaultdict(lambda: len(word2id))
     rng = np.random.default_rng(seed)
     vision, audio = (rng.normal(size=(len(words), width)).astype(np.float32) for width in (4, 5))

@@ -1,4 +1,4 @@
-"""Writes the reference outputs that tests/text/test_encoder_golden.py compares with.
+"""Maker of the reference outputs that tests/text/test_encoder_golden.py compares with.
 
 Needs PyTorch and transformers, which the library and its tests do not:
 
