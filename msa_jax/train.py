@@ -145,19 +145,16 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
         say(f"resuming at step {int(state.step)} of {len(plan)}")
     done, before = int(state.step), progress["seconds"]
     step_fn = jax.jit(train_step, donate_argnums=0)
+
+    def rate_now(step: int) -> Array:
+        return rate(step) * progress["plateau"].get("rate_factor", 1.0)
+
     with (
         contextlib.closing(checkpoints),
         contextlib.closing(MetricLog(workdir, resume_step=done)) as log,
         bar(len(plan), done) as shown,
     ):
-        steps = StepLog(
-            log,
-            checkpoints,
-            shown,
-            every=config.log_every,
-            per_epoch=per_epoch,
-            rate=lambda step: rate(step) * progress["plateau"].get("rate_factor", 1.0),
-        )
+        steps = StepLog(log, checkpoints, shown, config.log_every, per_epoch, rate_now)
         for step in range(done + 1, len(plan) + 1):
             epoch, left = divmod(step - 1, per_epoch)
             if not left and config.patience and epoch - 1 - progress["best_epoch"] >= config.patience:

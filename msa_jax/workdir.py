@@ -227,7 +227,6 @@ class StepLog:
         log: MetricLog,
         checkpoints: Checkpoints,
         shown: tqdm,
-        *,
         every: int,
         per_epoch: int,
         rate: Callable[[int], Any],
