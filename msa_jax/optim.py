@@ -35,7 +35,7 @@ def schedule(kind: str, peak: float, *, total_steps: int, warmup_steps: int) -> 
     return optax.join_schedules(
         [
             optax.linear_schedule(0.0, peak, warmup_steps) if warmup_steps else optax.constant_schedule(peak),
-            after.get(kind, optax.constant_schedule(peak)),
+            after.get(kind, optax.linear_schedule(peak, peak, falling)),
         ],
         [warmup_steps],
     )
