@@ -105,8 +105,8 @@ def set_key(config: ConfigDict, key: str, value: Any) -> None:
     """
     *path, leaf = key.split(".")
     for part in path:
-        config = config[part]
-    if leaf not in config:
+        config = config[part] if isinstance(config, ConfigDict) and part in config else None
+    if not isinstance(config, ConfigDict) or leaf not in config:
         raise KeyError(key)
     if isinstance(config[leaf], ConfigDict) and value is None:
         with config.ignore_type():
@@ -191,7 +191,7 @@ def common() -> ConfigDict:
     c.optim.plateau = ConfigDict()
     c.optim.plateau.factor = 0.5  # on the rate, each time
     c.optim.plateau.patience = 20  # epochs without a lower validation loss before that
-    c.optim.clip = 1.0  # global norm
+    c.optim.clip = 1.0  # largest global norm of the gradient; inf (or None): no clip
     c.optim.eps = 1e-8
     c.optim.weight_decay = 0.0
     c.optim.coupled = False  # False: decoupled weight decay (AdamW); True: L2 in the gradient (Adam)

@@ -48,35 +48,30 @@ def epoch(arguments: list[str], *, padded: bool) -> dict[str, object]:
     import jax
     import numpy as np
 
-    from msa_jax import cli, setup, train
-    from msa_jax.data.pipeline import Split, batches
-    from msa_jax.data.plan import BatchPlan, choose_buckets
+    from msa_jax import cli, train
+    from msa_jax.assemble import assemble
+    from msa_jax.data import opening
+    from msa_jax.data.plan import BatchPlan
 
     config = cli.parse(arguments).config
-    corpus = setup.open_corpus(config)
-    how = setup.preprocessing(config, corpus.widths, corpus.streams)
-    tokenizer = setup.make_tokenizer(config, setup.training_texts(corpus))
-    encoder, pretrained = setup.make_encoder(config, tokenizer, how)
-    model = setup.make_model(config, encoder, how)
-    split = Split(corpus.split("train"), tokenizer, how, measure=True)
-    params = setup.init_params(model, how, jax.random.key(0), pretrained)
-    longest = (config.text.max_length,) * 3
-    buckets = (longest,) if padded else choose_buckets(split.lengths, config.data.buckets)
+    pieces = assemble(config, opening.open_corpus(config))
+    split, preparation = pieces.splits["train"], pieces.preparation
+    buckets = ((config.text.max_length,) * 3,) if padded else preparation.buckets
     plan = BatchPlan(split.lengths, buckets, config.batch_size, seed=0)
-    state, _ = train.make_state(config, model, params, plan, how.modalities)
+    state, _ = train.make_state(config, pieces, plan)
     step = jax.jit(train.train_step, donate_argnums=0)
 
     compiled, compile_seconds = {}, []
     for lengths in buckets:
         fits = np.flatnonzero((split.lengths <= lengths).all(1))[:1]
-        batch = split.batch(fits, lengths, config.batch_size, split.statistics)
+        batch = split.batch(fits, lengths, config.batch_size, preparation.statistics)
         started = time.perf_counter()
         compiled[lengths] = step.lower(state, batch).compile()
         compile_seconds.append(round(time.perf_counter() - started, 2))
 
     milliseconds: dict[tuple[int, ...], list[float]] = {lengths: [] for lengths in buckets}
     started = time.perf_counter()
-    for batch in batches(split, plan, split.statistics, threads=config.data.threads):
+    for batch in preparation.batches(split, plan, threads=config.data.threads):
         before = time.perf_counter()
         lengths = tuple(batch[m].shape[1] for m in ("text", "audio", "vision"))
         state, terms = compiled[lengths](state, batch)
@@ -103,7 +98,9 @@ def config_step(name: str) -> dict[str, object]:
     import jax
     import numpy as np
 
-    from msa_jax import cli, setup, train
+    from msa_jax import cli, train
+    from msa_jax.assemble import count_parameters, without_data
+    from msa_jax.bounds import metric_set
     from msa_jax.corpora import CORPORA
     from msa_jax.data.plan import BatchPlan
 
@@ -111,17 +108,13 @@ def config_step(name: str) -> dict[str, object]:
     config = cli.parse([argument]).config
     if config.text.encoder not in ("scratch", "features"):
         config = cli.parse([argument, *(f"--config.text.{k}={v}" for k, v in BERT_BASE.items())]).config
-    how = setup.preprocessing(config, {"audio": 74, "vision": 47}, text_width=300)
-    tokenizer = setup.make_tokenizer(config, ["words to learn a vocabulary from"])
-    encoder, _ = setup.make_encoder(config, tokenizer, how)
-    model = setup.make_model(config, encoder, how)
-    params = setup.init_params(model, how, jax.random.key(0), None)
+    pieces = without_data(config, {"audio": 74, "vision": 47}, text_width=300, length=STEPS)
     lengths, rows = (STEPS,) * 3, config.batch_size
     plan = BatchPlan(np.full((rows, 3), STEPS), (lengths,), rows, epochs=config.epochs, seed=0)
-    state, _ = train.make_state(config, model, params, plan, how.modalities)
-    batch = setup.blank_batch(how, rows=rows, length=STEPS)
+    state, _ = train.make_state(config, pieces, plan)
+    batch = pieces.preparation.blank_batch(rows=rows, length=STEPS)
     batch |= {f"{m}_mask": np.ones((rows, STEPS), bool) for m in ("text", "audio", "vision")}
-    tasks = CORPORA[setup.metric_set(config)].outputs[:-1]
+    tasks = CORPORA[metric_set(config.data.corpus)].outputs[:-1]
     batch |= {"label": np.zeros((rows, *tasks), np.float32), "index": np.arange(rows, dtype=np.int32)}
     started = time.perf_counter()
     lowered = jax.jit(train.train_step, donate_argnums=0).lower(state, batch)
@@ -136,7 +129,7 @@ def config_step(name: str) -> dict[str, object]:
         milliseconds.append(1e3 * (time.perf_counter() - before))
     return {
         "batch_size": rows,
-        "parameters": setup.count_parameters(params),
+        "parameters": count_parameters(pieces.variables["params"]),
         "trace_seconds": round(traced - started, 1),
         "compile_seconds": round(compiled - traced, 1),
         "step_milliseconds": round(float(np.median(milliseconds)), 1),
@@ -148,7 +141,7 @@ def main_job() -> dict[str, object]:
     """The main command on the embedded corpus with nothing built and nothing compiled before."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = [
-            "--config=configs/crosssent_synthetic.py",
+            "--config=configs/crosssent_mosi.py:synthetic",
             f"--workdir={folder}/run",
             f"--config.data.cache={folder}/cache",
             "--config.log_every=1",
@@ -182,7 +175,7 @@ def run_case(name: str, mosi: Path) -> dict[str, object]:
         elif name.startswith(CONFIG):
             result = config_step(name.removeprefix(CONFIG))
         elif name == "synthetic":
-            result = epoch(["--config=configs/crosssent_synthetic.py", *common], padded=False)
+            result = epoch(["--config=configs/crosssent_mosi.py:synthetic", *common], padded=False)
         else:
             arguments = [*MINILM, f"--config.data.path={mosi}", *common]
             result = epoch(arguments, padded=name == "mosi_padded")
@@ -203,9 +196,8 @@ def main() -> None:
     if args.here:
         print(json.dumps(run_case(args.case[0], args.mosi)))
         return
-    configs = (
-        sorted(p.stem for p in Path("configs").glob("*_*.py")) if args.config == ["all"] else args.config
-    )
+    shipped = sorted(p.stem for p in Path("configs").glob("*_*.py"))
+    configs = shipped if args.config == ["all"] else args.config
     cases = args.case or (() if configs else CASES)
     if unknown := set(cases) - set(CASES):
         parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")

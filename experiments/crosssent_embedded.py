@@ -12,16 +12,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 from scipy import stats
 from table import show, show_pairs, train
 
 from msa_jax.data import synthetic
 from msa_jax.data.pipeline import Split
-from msa_jax.data.plan import BatchPlan
 from msa_jax.data.synthetic import floor
-from msa_jax.predict import Run, load
+from msa_jax.run import Run, load
 
 KEYS = ("mae", "corr", "acc7", "acc2_non0")
 VARIANTS = {"full": "", "w/o GMRA": ":no_gmra", "w/o key embeddings": ":no_key_embeddings"}
@@ -37,16 +35,9 @@ def injected_sizes(run: Run, split: Split) -> list[np.ndarray]:
     Returns:
       One [n] array per clip, in the order of the split: its content tokens from first to last.
     """
-    apply = jax.jit(lambda params, batch: run.model.apply({"params": params}, batch, train=False)["injected"])
-    plan = BatchPlan(split.lengths, (tuple(split.lengths.max(0).tolist()),), run.config.eval_batch_size)
-    out: list[np.ndarray] = [np.zeros(0)] * len(split)
-    for i in range(len(plan)):
-        rows, length = plan[i]
-        batch = split.batch(rows, length, plan.batch_size, run.statistics)
-        sizes = np.linalg.norm(np.asarray(apply(run.params, batch)), axis=-1)
-        for b, r in enumerate(rows):
-            out[r] = sizes[b, 1 : split.lengths[r, 0] - 1]
-    return out
+    injected = run.outputs(split, ["injected"])["injected"]
+    sizes = [np.linalg.norm(x_TD, axis=-1) for x_TD in injected]
+    return [size[1 : length - 1] for size, length in zip(sizes, split.lengths[:, 0], strict=True)]
 
 
 def paired(
@@ -86,7 +77,7 @@ def gate_report(name: str, workdirs: Sequence[Path]) -> None:
     }
     for workdir in workdirs:
         run = load(workdir)
-        split = run.scan(run.clips([e for e, _ in test]))
+        split = run.preparation.scan(run.preparation.check([e for e, _ in test]))
         sizes = injected_sizes(run, split)
         words = [w[1 : len(s) + 1] for w, s in zip(split.words, sizes, strict=True)]
         for kind, dead in kinds.items():
@@ -112,7 +103,8 @@ def main() -> None:
     for seed in args.seeds:
         for name, variant in VARIANTS.items():
             folder = args.runs / f"synthetic{variant.replace(':', '-')}-seed{seed}"
-            folder, results = train(folder, f"configs/crosssent_synthetic.py{variant}", {"seed": seed})
+            config = f"configs/crosssent_mosi.py:synthetic{variant}"
+            folder, results = train(folder, config, {"seed": seed})
             rows[name].append(results["test"])
             folders[name].append(folder)
     show(f"Embedded corpus (SYNTHETIC), test split, {len(args.seeds)} seeds", rows, KEYS)

@@ -2,6 +2,7 @@
 
     python experiments/models_embedded.py [--models tecafn mulg amsgfn] [--seeds 0 1 2] [--jobs 2] [--full]
 
+--models takes config files too, and so models of other packages.
 Cut so that everything takes about an hour on two CPU cores: clips of at most 12 words, 8 to 14 epochs.
 --full takes the uncut corpus, the epochs of the shipped configs and every subset of modalities besides, and
 adds tables of TeCaFN's two classes and MulG's four emotions. Each row has its difference from the full model,
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from table import pairs, show, train_all
 
-from msa_jax import cli
+from msa_jax import config as configs
 from msa_jax.data import synthetic
 from msa_jax.data.synthetic import floor
 
@@ -25,25 +26,36 @@ SHORT = {"data.corpus": "synthetic_short", "data.buckets": 1, "eval_batch_size":
 EPOCHS = {"tecafn": 10, "mulg": 8, "amsgfn": 14}
 # Subsets that only --full trains.
 REST = ("audio_only", "vision_only", "no_text")
+OTHER = ("synthetic", "tiny")  # variants that are no ablation
 CLASSES = {
-    "tecafn_synthetic_urfunny": ("synthetic_ur_funny", ("acc2", "f1")),
-    "mulg_synthetic_iemocap": ("synthetic_iemocap", ("acc_happy", "acc_sad", "acc_angry", "acc_neutral")),
+    "tecafn_urfunny": ("synthetic_ur_funny", ("acc2", "f1")),
+    "mulg_iemocap": ("synthetic_iemocap", ("acc_happy", "acc_sad", "acc_angry", "acc_neutral")),
 }
 
 
 def variants(model: str, *, full: bool) -> list[str]:
-    """Names of the shipped variants of a model, "" (the full model) first, then text alone."""
-    shipped = cli.variants(cli.shipped_configs() / f"{model}_synthetic.py")
-    rest = [v for v in shipped if v != "text_only" and (full or v not in REST)]
+    """Names of the ablations of a model, "" (the full model) first, then text alone."""
+    shipped = configs.variants(Path(file_of(model)))
+    rest = [v for v in shipped if v not in ("text_only", *OTHER) and (full or v not in REST)]
     return ["", "text_only", *rest]
+
+
+def file_of(model: str) -> str:
+    """The config file of a model: the shipped one for CMU-MOSI, or the file itself where one is named."""
+    return model if model.endswith(".py") else str(configs.shipped() / f"{model}_mosi.py")
+
+
+def made(file: str, variant: str) -> str:
+    """A config on the embedded corpus of its form, with a variant or, where that is "", without."""
+    return ":".join(filter(None, (file, "synthetic", variant)))
 
 
 def scores_table(model: str, args: argparse.Namespace) -> None:
     """Trains and prints one model's table."""
-    overrides = {} if args.full else {**SHORT, "epochs": EPOCHS[model]}
+    overrides = {} if args.full else {**SHORT, "epochs": EPOCHS.get(model, 10)}
     names = variants(model, full=args.full)
-    jobs = {v: (f"configs/{model}_synthetic.py" + (f":{v}" if v else ""), overrides) for v in names}
-    runs = train_all(args.runs / model, jobs, args.seeds, workers=args.jobs)
+    jobs = {v: (made(file_of(model), v), overrides) for v in names}
+    runs = train_all(args.runs / Path(model).stem, jobs, args.seeds, workers=args.jobs)
     rows = {v or "full": [results["test"] for results in runs[v]] for v in names}
     corpus = overrides.get("data.corpus", "synthetic")
     show(f"{model} on {corpus} (SYNTHETIC), test split, {len(args.seeds)} seeds", rows, KEYS)
@@ -61,7 +73,7 @@ def scores_table(model: str, args: argparse.Namespace) -> None:
 def classes_table(config: str, args: argparse.Namespace) -> None:
     """Trains and prints a table of a model whose labels are classes."""
     corpus, keys = CLASSES[config]
-    jobs = {v: (f"configs/{config}.py" + (f":{v}" if v else ""), {}) for v in ("", "text_only")}
+    jobs = {v: (made(f"configs/{config}.py", v), {}) for v in ("", "text_only")}
     runs = train_all(args.runs / config, jobs, args.seeds, workers=args.jobs)
     rows = {v or "full": [results["test"] for results in runs[v]] for v in jobs}
     show(f"{config} on {corpus} (SYNTHETIC), test split, {len(args.seeds)} seeds", rows, keys)
@@ -82,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--models", nargs="+", default=list(MODELS), help="names, or config files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2, help="processes that train at the same time")
     parser.add_argument("--full", action="store_true", help="uncut corpus, epochs and subsets")

@@ -70,38 +70,32 @@ def config_of(path: Path, scale: float) -> object:
 
 def convert(path: Path, scale: float) -> dict[str, object]:
     """The build, as the training command makes it at its first start."""
-    from msa_jax import setup
+    from msa_jax.data import opening
 
-    corpus = setup.open_corpus(config_of(path, scale))
+    corpus = opening.open_corpus(config_of(path, scale))
     stored = sum(file.stat().st_size for file in corpus.folder.rglob("*") if file.is_file())
     return {"clips": sum(corpus.counts.values()), "stored_megabytes": stored // 2**20}
 
 
 def prepared(config: object) -> tuple:
-    """(corpus, preprocessing, tokenizer, training split, plan): what stands before the first batch."""
-    from msa_jax import setup
-    from msa_jax.data.pipeline import Split
-    from msa_jax.data.plan import BatchPlan, choose_buckets
+    """(pieces, plan): what stands before the first batch."""
+    from msa_jax.assemble import assemble
+    from msa_jax.data import opening
+    from msa_jax.data.plan import BatchPlan
 
-    corpus = setup.open_corpus(config)
-    how = setup.preprocessing(config, corpus.widths, corpus.streams)
-    tokenizer = setup.make_tokenizer(config, setup.training_texts(corpus))
-    split = Split(corpus.split("train"), tokenizer, how, measure=True)
-    plan = BatchPlan(
-        split.lengths, choose_buckets(split.lengths, config.data.buckets), config.batch_size, seed=0
-    )
-    return corpus, how, tokenizer, split, plan
+    pieces = assemble(config, opening.open_corpus(config))
+    lengths = pieces.splits["train"].lengths
+    return pieces, BatchPlan(lengths, pieces.preparation.buckets, config.batch_size, seed=0)
 
 
 def pipeline(path: Path, scale: float) -> dict[str, object]:
     """Batches as fast as they come, in shuffled order, with nobody computing on them."""
-    from msa_jax.data.pipeline import batches
-
     config = config_of(path, scale)
     started = time.perf_counter()
-    _, _, _, split, plan = prepared(config)
+    pieces, plan = prepared(config)
     scanned = time.perf_counter() - started
-    iterator = batches(split, plan, split.statistics, threads=config.data.threads)
+    split, threads = pieces.splits["train"], config.data.threads
+    iterator = pieces.preparation.batches(split, plan, threads=threads)
     next(iterator)
     started, clips = time.perf_counter(), 0
     for batch, _ in zip(iterator, range(BATCHES), strict=False):
@@ -120,29 +114,27 @@ def train(path: Path, scale: float, steps: int) -> dict[str, object]:
     import jax
     import numpy as np
 
-    from msa_jax import evaluate, setup
+    from msa_jax import evaluate
     from msa_jax import train as loop
-    from msa_jax.data.pipeline import Split, batches
+    from msa_jax.data import opening
     from msa_jax.parallel import prepare_process
 
     config = config_of(path, scale)
-    prepare_process(config)
-    corpus, how, tokenizer, split, plan = prepared(config)
-    valid = Split(corpus.split("valid"), tokenizer, how)
-    encoder, _ = setup.make_encoder(config, tokenizer, how)
-    model = setup.make_model(config, encoder, how)
-    params = setup.init_params(model, how, jax.random.key(0), None)
-    state, _ = loop.make_state(config, model, params, plan, how.modalities)
+    prepare_process(opening.cache_folder(config))
+    pieces, plan = prepared(config)
+    split, valid = pieces.splits["train"], pieces.splits["valid"]
+    preparation, threads = pieces.preparation, config.data.threads
+    state, _ = loop.make_state(config, pieces, plan)
     step = jax.jit(loop.train_step, donate_argnums=0)
     compiled, seconds = {}, []
     for lengths in plan.buckets:
         fits = np.flatnonzero((split.lengths <= lengths).all(1))[:1]
-        batch = split.batch(fits, lengths, config.batch_size, split.statistics)
+        batch = split.batch(fits, lengths, config.batch_size, preparation.statistics)
         started = time.perf_counter()
         compiled[lengths] = step.lower(state, batch).compile()
         seconds.append(round(time.perf_counter() - started, 1))
     clips, busy = 0, 0.0
-    for i, batch in enumerate(batches(split, plan, split.statistics, threads=config.data.threads)):
+    for i, batch in enumerate(preparation.batches(split, plan, threads=threads)):
         started = time.perf_counter()
         lengths = tuple(batch[m].shape[1] for m in ("text", "audio", "vision"))
         state, terms = compiled[lengths](state, batch)
@@ -151,15 +143,8 @@ def train(path: Path, scale: float, steps: int) -> dict[str, object]:
         if i + 1 == steps:
             break
     started = time.perf_counter()
-    evaluate.score(
-        model,
-        state.params,
-        valid,
-        split.statistics,
-        buckets=plan.buckets,
-        batch_size=config.eval_batch_size,
-        threads=config.data.threads,
-    )
+    in_order = preparation.in_order(valid, batch_size=config.eval_batch_size, threads=threads)
+    evaluate.score(pieces.model, {"params": state.params}, in_order, len(valid))
     return {
         "compile_seconds": seconds,
         "clips_per_second": round(clips / busy, 1),

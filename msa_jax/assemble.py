@@ -1,7 +1,7 @@
 """Assembly of a run: its config becomes preparation, model, variables and loss, as typed pieces."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -49,6 +49,16 @@ class Pieces:
     loss: losses.Loss
     metrics: str
     splits: Mapping[str, Split] = dataclasses.field(default_factory=dict)
+
+    def summary(self, config: ConfigDict) -> Iterator[str]:
+        """Says what is trained, on how many clips and on which device, and what the model has to say."""
+        params = self.variables["params"]
+        parts = ", ".join(f"{name} {count_parameters(part):,}" for name, part in params.items())
+        clips = f"{len(self.splits['train'])} clips to train on, {len(self.splits['valid'])} to validate"
+        device = jax.devices()[0].device_kind
+        yield f"{config.model.name}: {count_parameters(params):,} parameters ({parts}); {clips}; {device}"
+        for line in self.model.notes(config.batch_size) if hasattr(self.model, "notes") else ():
+            yield f"note: {line}"
 
 
 def assemble(config: ConfigDict, corpus: datasets.Built) -> Pieces:

@@ -102,8 +102,8 @@ def _check_common(flat: dict[str, Any]) -> None:
         )
     if flat["optim.warmup"] and flat["optim.warmup_steps"]:
         raise UserError("--config.optim.warmup_steps: optim.warmup is set too; set one of them to 0")
-    if not flat["optim.clip"] > 0:
-        raise UserError(f"--config.optim.clip: {flat['optim.clip']} must be above 0")
+    if flat["optim.clip"] is not None and not flat["optim.clip"] > 0:
+        raise UserError(f"--config.optim.clip: {flat['optim.clip']} must be above 0; inf leaves it out")
     if flat["data.path"] == "":
         raise UserError("--config.data.path is empty; name a file or folder, or leave the argument out")
     _check_groups(flat["optim.groups"])

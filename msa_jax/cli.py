@@ -45,6 +45,7 @@ class Command:
       output: the file that predict writes; None = its default.
       spec: FILE[:VARIANT...] as given; "" where none.
       overrides: the --config.KEY=VALUE arguments.
+      own_workdir: whether the user named the folder.
     """
 
     mode: str
@@ -54,24 +55,28 @@ class Command:
     output: Path | None
     spec: str
     overrides: tuple[str, ...]
+    own_workdir: bool
 
     def on_made_data(self) -> "Command":
         """The same on the embedded corpus: the variant `synthetic` before the others, every override kept.
 
-        Says so: it is for a command without any data; a data path that is given is never replaced.
+        Says so: it is for a command without any data; a data path that is given is never replaced. Its
+        default folder is another one, so that the same command can run once there are data.
         """
         from msa_jax import bounds
         from msa_jax.workdir import SYNTHETIC
 
         file, *variants = configs.split_spec(self.spec)
         spec = ":".join((file, "synthetic", *variants))
-        config = configs.override(configs.load(spec)[0], self.overrides)
+        config, name = configs.load(spec)
+        config = configs.override(config, self.overrides)
         bounds.check(config)
         corpus = f"{self.config.data.corpus} corpus"
         if self.config.text.encoder == "features":
             corpus += " with text features"
         say(f"{SYNTHETIC}: --config.data.path is not set and no {corpus} has been built, so this runs {spec}")
-        return dataclasses.replace(self, config=config, spec=spec)
+        workdir = self.workdir if self.own_workdir else Path("runs") / name
+        return dataclasses.replace(self, config=config, config_name=name, workdir=workdir, spec=spec)
 
 
 def _define(values: flags.FlagValues) -> flags.FlagValues:
@@ -151,6 +156,7 @@ def parse(argv: Sequence[str]) -> Command | None:
             name = argument.split("=")[0]
             raise UserError(f"unknown argument {argument}; {configs.nearest(name, known)} (--help lists all)")
     workdir = Path(values.workdir) if values.workdir else None
+    own_workdir = workdir is not None
     if values.config:
         config, name = configs.load(values.config)
     elif values.mode == "train" or workdir is None:
@@ -170,7 +176,8 @@ def parse(argv: Sequence[str]) -> Command | None:
             _forget(config, ("data.rows", "data.bert_vocab"), overrides)
     bounds.check(config, training=values.mode == "train")
     output = Path(values.output) if values.output else None
-    return Command(values.mode, config, name, workdir, output, values.config or "", tuple(rest))
+    spec = values.config or ""
+    return Command(values.mode, config, name, workdir, output, spec, tuple(rest), own_workdir)
 
 
 def _refuse_fixed(overrides: Iterable[str]) -> None:

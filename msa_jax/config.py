@@ -17,7 +17,6 @@ from ml_collections import ConfigDict, config_flags
 from msa_jax.errors import UserError
 from msa_jax.files import read_json
 
-TEXTS = ("data.path", "data.split_name", "data.rows", "data.bert_vocab")  # that None takes back
 OLDER = "was written by another version of msa_jax"
 
 
@@ -96,11 +95,10 @@ def split_spec(spec: str) -> list[str]:
 
 def variants_of(model: str, own: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The changes of each variant: those of all models, of the model's file, and of the config's own."""
-    out: dict[str, dict[str, Any]] = {}
-    for source in (base.models.find(model).variants, own, base.VARIANTS):
-        for name, changes in source.items():
-            out[name] = {**changes, **out.get(name, {})}
-    return out
+    of_model = base.models.find(model).variants
+    names = dict.fromkeys((*of_model, *own, *base.VARIANTS))
+    sources = (base.VARIANTS, of_model, own)  # the last one has the last word, as in `base.apply`
+    return {n: {k: v for source in sources for k, v in source.get(n, {}).items()} for n in names}
 
 
 def variants(path: Path) -> dict[str, Mapping[str, Any]]:
@@ -193,13 +191,18 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
         or the nearest there is.
     """
     known = keys(config)
-    for argument in arguments:
-        match = re.match(r"--?(no)?config\.([^=]+)", argument)
-        if match and match[2] not in known:
+    named = [m for m in (re.match(r"--?(no)?config\.([^=]+)(=None$)?", a) for a in arguments) if m]
+    for match in named:
+        if match[2] not in known:
             raise UserError(f"--config.{match[2]}: the config has no such key; {_near_key(match[2], known)}")
-        # ml_collections cannot replace a section, as when a part of a model is left out, or a text by None.
-        if match and argument.endswith("=None") and _may_be_none(config, match[2]):
-            base.set_key(config, match[2], None)
+    # ml_collections cannot replace a section, as when a part of a model is left out, or a text by None.
+    takes_none = {k for k, v in flatten(base.config(config.model.name)).items() if v is None}
+    for key in (match[2] for match in named if match[3]):
+        if key in keys(config) and (key in takes_none or isinstance(get(config, key), ConfigDict)):
+            base.set_key(config, key, None)
+    for match in named:
+        if match[2] not in keys(config):
+            raise UserError(f"--config.{match[2]}: {_none_above(config, match[2])} is None, and has no keys")
     argv = ["main", *(a for a in arguments if not (a.endswith("=None") and _is_none(config, a)))]
     values = flags.FlagValues()
     try:
@@ -207,9 +210,10 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
         values(argv)
     except flags.IllegalFlagValueError as e:
         key, given = re.match(r"flag --config\.([^=]+)=(.*?): ", str(e), re.S).groups()
-        valid = get(config, key)
+        section, _, leaf = key.rpartition(".")
+        valid, kind = get(config, key), (get(config, section) if section else config).get_type(leaf)
         kinds = {int: "an int", float: "a float", bool: "a bool", tuple: "a tuple", ConfigDict: "a section"}
-        kind = kinds.get(type(valid), f"a {type(valid).__name__}")
+        kind = kinds.get(kind, f"a {kind.__name__}")
         example = "" if isinstance(valid, ConfigDict) else f", as in --config.{key}={valid}"
         raise UserError(f"--config.{key}: {given!r} is not {kind}{example}") from None
     except (flags.Error, TypeError, ValueError) as e:
@@ -233,8 +237,10 @@ def _is_none(config: ConfigDict, argument: str) -> bool:
     return bool(match) and get(config, match[1]) is None
 
 
-def _may_be_none(config: ConfigDict, key: str) -> bool:
-    return key in TEXTS or isinstance(get(config, key), ConfigDict)
+def _none_above(config: ConfigDict, key: str) -> str:
+    """The section on the way to a key that is None."""
+    parts = key.split(".")
+    return next(p for p in (".".join(parts[:n]) for n in range(1, len(parts))) if get(config, p) is None)
 
 
 def stored(file: Path, *, hint: str) -> ConfigDict:

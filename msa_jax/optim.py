@@ -1,5 +1,6 @@
 """Adam with a clip, a schedule with a warm-up, and parameter groups by regular expression."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -133,8 +134,8 @@ def make_optimizer(
     """The optimiser that a config's `optim` section describes.
 
     Args:
-      optim: `learning_rate`, `schedule`, `warmup` or `warmup_steps`, `clip` (global norm), `eps`,
-        `weight_decay`, `coupled`, `groups`.
+      optim: `learning_rate`, `schedule`, `warmup` or `warmup_steps`, `clip` (global norm; infinity or None
+        leaves it out), `eps`, `weight_decay`, `coupled`, `groups`.
       params: the parameters, for the groups.
       total_steps: optimiser steps of the whole run.
       frozen: top-level parts of the parameters that stay as they are, whatever their group.
@@ -156,7 +157,9 @@ def make_optimizer(
     adam = optax.scale_by_adam(eps=optim["eps"])
     # Coupled: L2 in the gradient, which Adam then divides by its size; decoupled: AdamW.
     inner = (decay, adam) if optim["coupled"] else (adam, decay)
-    steps = [optax.clip_by_global_norm(optim["clip"]), *inner, optax.scale_by_learning_rate(rate), scale]
+    steps = [*inner, optax.scale_by_learning_rate(rate), scale]
+    if optim["clip"] is not None and math.isfinite(optim["clip"]):
+        steps.insert(0, optax.clip_by_global_norm(optim["clip"]))
     if optim["schedule"] == "plateau":
         steps.append(_scale_by_plateau())
     return optax.chain(*steps), rate

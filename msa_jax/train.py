@@ -145,19 +145,16 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
         say(f"resuming at step {int(state.step)} of {len(plan)}")
     done, before = int(state.step), progress["seconds"]
     step_fn = jax.jit(train_step, donate_argnums=0)
+
+    def rate_now(step: int) -> Array:
+        return rate(step) * progress["plateau"].get("rate_factor", 1.0)
+
     with (
         contextlib.closing(checkpoints),
         contextlib.closing(MetricLog(workdir, resume_step=done)) as log,
         bar(len(plan), done) as shown,
     ):
-        steps = StepLog(
-            log,
-            checkpoints,
-            shown,
-            every=config.log_every,
-            per_epoch=per_epoch,
-            rate=lambda step: rate(step) * progress["plateau"].get("rate_factor", 1.0),
-        )
+        steps = StepLog(log, checkpoints, shown, config.log_every, per_epoch, rate_now)
         for step in range(done + 1, len(plan) + 1):
             epoch, left = divmod(step - 1, per_epoch)
             if not left and config.patience and epoch - 1 - progress["best_epoch"] >= config.patience:
@@ -260,7 +257,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     source = opening.source_name(corpus)
     _introduce(corpus, source)
     pieces = assemble(config, corpus)
-    _describe(config, pieces)
+    for line in pieces.summary(config):
+        say(line)
     optim.make_optimizer(config.optim, pieces.variables["params"], total_steps=1)  # refused before writing
     workdir.mkdir(parents=True, exist_ok=True)
     claim(config, workdir, {"source": source, "hash": corpus.content_hash, "cut": corpus.cut})
@@ -296,16 +294,3 @@ def _introduce(corpus: Built, source: str) -> None:
         say(f"note: {line}")
     if not (corpus.official or source == "synthetic"):
         say(OTHER_SPLITS)
-
-
-def _describe(config: ConfigDict, pieces: Pieces) -> None:
-    """Says what is trained, on how many clips and on which device."""
-    params, model = pieces.variables["params"], pieces.model
-    parts = ", ".join(f"{name} {count_parameters(part):,}" for name, part in params.items())
-    say(
-        f"{config.model.name}: {count_parameters(params):,} parameters ({parts}); "
-        f"{len(pieces.splits['train'])} clips to train on, {len(pieces.splits['valid'])} to validate; "
-        f"{jax.devices()[0].device_kind}"
-    )
-    for line in model.notes(config.batch_size) if hasattr(model, "notes") else ():
-        say(f"note: {line}")

@@ -68,10 +68,8 @@ def refuse_other_run(config: ConfigDict, workdir: Path) -> None:
 
 
 def _comparable(config: dict[str, Any]) -> dict[str, Any]:
-    def plain(value: Any) -> Any:
-        return [plain(v) for v in value] if isinstance(value, list | tuple) else value
-
-    return {k: plain(v) for k, v in flatten(ConfigDict(config)).items()}
+    """The values as the config's file holds them: lists for tuples, None for infinity."""
+    return {k: finite(v) for k, v in flatten(ConfigDict(config)).items()}
 
 
 def claim(config: ConfigDict, workdir: Path, data: dict[str, Any]) -> None:
@@ -229,7 +227,6 @@ class StepLog:
         log: MetricLog,
         checkpoints: Checkpoints,
         shown: tqdm,
-        *,
         every: int,
         per_epoch: int,
         rate: Callable[[int], Any],

@@ -14,7 +14,7 @@ from msa_jax.data.synthetic.oracle import posterior
 def test_crosssent_beats_the_best_possible_predictor_of_the_text_alone(tmp_path):
     """Ten epochs of the shipped config: what GMRA brings in is not to be had from the words."""
     workdir = tmp_path / "run"
-    command = [sys.executable, "-m", "msa_jax.main", "--config=configs/crosssent_synthetic.py"]
+    command = [sys.executable, "-m", "msa_jax.main", "--config=configs/crosssent_mosi.py:synthetic"]
     command += ["--config.epochs=10", "--config.data.buckets=2", f"--config.data.cache={tmp_path / 'cache'}"]
     quick_code = {**os.environ, "XLA_FLAGS": ""}  # the other tests ask for code that is compiled quickly
     subprocess.run([*command, f"--workdir={workdir}"], check=True, env=quick_code, stdout=subprocess.DEVNULL)

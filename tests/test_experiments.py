@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import cli, run
+from msa_jax import cli, models, train
+from msa_jax import config as configs
 from msa_jax.data import readers, synthetic
 
 FOLDER = Path(__file__).parents[1] / "experiments"
@@ -50,18 +51,23 @@ def test_injected_sizes_are_of_the_content_tokens_of_each_clip(embedded, trained
     _, workdir, words = trained
     run = msa_jax.load(workdir)
     examples = list(readers.read(words / "test.pkl"))
-    split = run.scan(run.clips(examples))
+    split = run.preparation.scan(run.preparation.check(examples))
     sizes = embedded.injected_sizes(run, split)
     assert [len(s) for s in sizes] == (split.lengths[:, 0] - 2).tolist()
     assert all((s > 0).all() for s in sizes)
-    run.how = run.how.without("audio", "vision")
-    assert not np.concatenate(embedded.injected_sizes(run, run.scan(run.clips(examples)))).any()
+    run.preparation = run.preparation.without("audio", "vision")
+    assert not np.concatenate(
+        embedded.injected_sizes(run, run.preparation.scan(run.preparation.check(examples)))
+    ).any()
 
 
 def test_the_table_of_the_models_holds_every_shipped_variant(script):
     table = script("models_embedded")
     for model in table.MODELS:
-        shipped = set(cli.variants(cli.shipped_configs() / f"{model}_synthetic.py"))
+        shipped = set(configs.variants(configs.shipped() / f"{model}_mosi.py")) - {"synthetic", "tiny"}
+        assert set(models.find(model).variants) - shipped <= {"synthetic", "tiny"}
+        assert table.made("x_mosi", "a") == "configs/x_mosi.py:synthetic:a"
+        assert table.made("x_mosi", "") == "configs/x_mosi.py:synthetic"
         assert set(table.variants(model, full=True)) == {"", *shipped}
         assert table.variants(model, full=False)[:2] == ["", "text_only"]
         assert set(table.variants(model, full=False)) == {"", *shipped} - set(table.REST)
@@ -84,8 +90,8 @@ def test_the_chosen_modality_is_read_clip_by_clip(script, tmp_path, monkeypatch)
     values = {"data.corpus": "synthetic_dominance", "data.cache": tmp_path / "cache", "epochs": 1}
     values |= {"model.width": 8, "text.scratch.num_layers": 1, "text.scratch.hidden_size": 16}
     values |= {"model.layers": 1, "data.buckets": 1, "model.dominant": "vision"}
-    argv = ["--config=configs/amsgfn_synthetic.py", *(f"--config.{k}={v}" for k, v in values.items())]
-    run.train_and_evaluate(cli.parse(argv).config, tmp_path / "run")
+    argv = ["--config=configs/amsgfn_mosi.py:synthetic", *(f"--config.{k}={v}" for k, v in values.items())]
+    train.train_and_evaluate(cli.parse(argv).config, tmp_path / "run")
     test = [e for e in synthetic.generate(few)[0] if e.split == "test"]
     test[3].vision = test[3].vision[:0]
     chosen, scores = dominance.chosen(tmp_path / "run", test)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import cli, run
-from msa_jax.data import synthetic
+from msa_jax import assemble, cli, models
+from msa_jax import train as training
+from msa_jax.data import opening, synthetic
 from msa_jax.data.synthetic import PRESETS
 from msa_jax.errors import UserError
 from msa_jax.evaluate import better, validation
@@ -28,12 +29,6 @@ TINY = {
     "text.scratch.num_heads": 2,
     "text.scratch.intermediate_size": 16,
 }
-SMALL = {
-    "tecafn": {"model.width": 10, "model.encoder_layers": 1, "model.cross_layers": 1},
-    "mulg": {"model.width": 8, "model.layers": 1, "model.hidden": 8, "model.reduced": 8},
-    "amsgfn": {"model.width": 8, "model.layers": 1, "model.align_width": 8},
-    "crosssent": {"model.gmra.heads": 2, "model.layer": 1},
-}
 
 
 @pytest.fixture
@@ -45,16 +40,25 @@ def small_corpora(monkeypatch):
 
 
 def command(config, tmp_path, **more):
-    model = config.split("_")[0]
-    values = {**TINY, **SMALL[model], "data.cache": tmp_path / "cache", **more}
-    return [f"--config=configs/{config}.py", *(f"--config.{k}={v}" for k, v in values.items())]
+    """Arguments for a shipped config, with its variants after a colon."""
+    name, *variants = config.split(":")
+    values = {
+        **TINY,
+        **models.find(name.split("_")[0]).variants["tiny"],
+        "data.cache": tmp_path / "cache",
+        **more,
+    }
+    spec = ":".join((f"configs/{name}.py", *variants))
+    return [f"--config={spec}", *(f"--config.{k}={v}" for k, v in values.items())]
 
 
 def train(config, tmp_path, **more):
     """(results, folder) of a tiny run."""
-    parsed = run.with_data(cli.parse(command(config, tmp_path, **more)))
+    parsed = cli.parse(command(config, tmp_path, **more))
+    if not opening.has_data(parsed.config):
+        parsed = parsed.on_made_data()
     folder = tmp_path / "run"
-    return run.train_and_evaluate(parsed.config, folder), folder
+    return training.train_and_evaluate(parsed.config, folder), folder
 
 
 def rows(path):
@@ -64,7 +68,7 @@ def rows(path):
 
 def test_two_classes_from_the_first_command_to_probabilities(small_corpora, tmp_path, capsys):
     results, folder = train("tecafn_urfunny", tmp_path)
-    assert "configs/tecafn_synthetic_urfunny.py" in capsys.readouterr().out
+    assert "runs configs/tecafn_urfunny.py:synthetic\n" in capsys.readouterr().out
     assert results["data"] == "synthetic"
     assert set(results["test"]) == {"clips", "acc2", "f1"}
     table = rows(folder / "predictions_test.csv")
@@ -92,14 +96,14 @@ def test_four_emotions(small_corpora, tmp_path):
     assert msa_jax.load(folder).predict(["a b"]).shape == (1, 4, 2)
 
 
-@pytest.mark.parametrize("model", ["crosssent", "tecafn", "mulg", "amsgfn"])
+@pytest.mark.parametrize("model", models.names())
 def test_text_as_features_needs_no_tokenizer_and_no_words(small_corpora, tmp_path, model):
     more = {"text.encoder": "features"}
-    results, folder = train(f"{model}_synthetic", tmp_path, **more)
+    results, folder = train(f"{model}_mosi:synthetic", tmp_path, **more)
     assert np.isfinite(results["test"]["mae"])
     assert not (folder / "tokenizer.json").exists()
     loaded = msa_jax.load(folder)
-    assert loaded.how.text_width == 300
+    assert loaded.preparation.preprocessing.text_width == 300
     texts = np.random.default_rng(0).normal(size=(2, 5, 300)).astype(np.float32)
     scores = loaded.predict(["", ""], text_features=list(texts))
     assert scores[0] != scores[1]
@@ -107,13 +111,13 @@ def test_text_as_features_needs_no_tokenizer_and_no_words(small_corpora, tmp_pat
         loaded.predict([""], text_features=[np.ones((2, 7))])
 
 
-@pytest.mark.parametrize("model", ["crosssent", "tecafn", "mulg", "amsgfn"])
+@pytest.mark.parametrize("model", models.names())
 def test_without_text_a_model_hears_and_sees_and_does_not_read(small_corpora, tmp_path, model):
     kept = ("audio", "vision")
-    results, folder = train(f"{model}_synthetic", tmp_path, **{"data.modalities": kept, "epochs": 1})
+    results, folder = train(f"{model}_mosi:synthetic", tmp_path, **{"data.modalities": kept, "epochs": 1})
     assert np.isfinite(results["test"]["mae"])
     loaded = msa_jax.load(folder)
-    assert ("encoder" in loaded.params) is (model == "crosssent")
+    assert ("encoder" in loaded.variables["params"]) is models.find(model).needs_encoder
     rng = np.random.default_rng(0)
     audio, other = (rng.normal(size=(2, 74)).astype(np.float32) for _ in range(2))
     same = loaded.predict(["xy yx", "yx xy"], audio=[audio, audio], aligned=True)
@@ -123,14 +127,14 @@ def test_without_text_a_model_hears_and_sees_and_does_not_read(small_corpora, tm
 
 def test_patience_ends_a_run_and_a_resume_does_not_go_on(small_corpora, tmp_path, capsys):
     more = {"epochs": 40, "patience": 2, "optim.learning_rate": 1e-9}  # nothing gets better
-    results, folder = train("amsgfn_synthetic", tmp_path, **more)
+    results, folder = train("amsgfn_mosi:synthetic", tmp_path, **more)
     epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     values = [line["valid_mse"] for line in epochs if "valid_mse" in line]
     assert len(values) == results["best_epoch"] + 1 + 2 < 40
     assert "no better epoch in 2" in capsys.readouterr().out
     before = (folder / "results.json").read_bytes()
     (folder / "results.json").unlink()
-    again, _ = train("amsgfn_synthetic", tmp_path, **more)
+    again, _ = train("amsgfn_mosi:synthetic", tmp_path, **more)
     assert again["best_epoch"] == results["best_epoch"]
     assert json.loads(before)["test"] == again["test"]
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == len(epochs)
@@ -139,24 +143,30 @@ def test_patience_ends_a_run_and_a_resume_does_not_go_on(small_corpora, tmp_path
 def test_a_frozen_encoder_does_not_move_while_the_rest_does(small_corpora, tmp_path):
     import jax
 
-    from msa_jax import setup
-
-    _, folder = train("tecafn_synthetic", tmp_path, **{"text.frozen": True, "data.modalities": ("text",)})
+    _, folder = train(
+        "tecafn_mosi:synthetic", tmp_path, **{"text.frozen": True, "data.modalities": ("text",)}
+    )
     loaded = msa_jax.load(folder)
-    start = setup.init_params(loaded.model, loaded.how, jax.random.key(loaded.config.seed), None)
+    key = jax.random.key(loaded.config.seed)
+    start = assemble.init_variables(loaded.model, loaded.preparation, key, None)["params"]
     for a, b in zip(
-        jax.tree.leaves(loaded.params["encoder"]), jax.tree.leaves(start["encoder"]), strict=True
+        jax.tree.leaves(loaded.variables["params"]["encoder"]), jax.tree.leaves(start["encoder"]), strict=True
     ):
         np.testing.assert_array_equal(a, b)
-    assert np.abs(loaded.params["head_dense"]["kernel"] - start["head_dense"]["kernel"]).max() > 1e-4
+    assert (
+        np.abs(loaded.variables["params"]["head_dense"]["kernel"] - start["head_dense"]["kernel"]).max()
+        > 1e-4
+    )
 
 
 def test_text_of_the_wrong_kind_is_refused(small_corpora, tmp_path):
-    _, folder = train("amsgfn_synthetic", tmp_path, epochs=1)
+    _, folder = train("amsgfn_mosi:synthetic", tmp_path, epochs=1)
     features = np.ones((2, 300), np.float32)
     with pytest.raises(UserError, match="takes no text features"):
         msa_jax.load(folder).predict(["a b"], text_features=[features])
-    _, folder = train("amsgfn_synthetic", tmp_path / "other", **{"epochs": 1, "text.encoder": "features"})
+    _, folder = train(
+        "amsgfn_mosi:synthetic", tmp_path / "other", **{"epochs": 1, "text.encoder": "features"}
+    )
     loaded = msa_jax.load(folder)
     for wrong, message in (
         (None, "not texts"),
@@ -168,14 +178,14 @@ def test_text_of_the_wrong_kind_is_refused(small_corpora, tmp_path):
 
 
 def test_a_run_on_scores_is_not_tested_on_classes(small_corpora, tmp_path, capsys):
-    _, folder = train("amsgfn_synthetic", tmp_path, epochs=1)
+    _, folder = train("amsgfn_mosi:synthetic", tmp_path, epochs=1)
     argv = ["--mode=eval", f"--workdir={folder}", "--config.data.corpus=synthetic_ur_funny"]
     assert main(argv) == 2
     assert "--config.loss.task" in capsys.readouterr().err
 
 
 def test_a_dominant_modality_that_is_left_out_is_refused(small_corpora, tmp_path, capsys):
-    argv = command("amsgfn_synthetic", tmp_path)
+    argv = command("amsgfn_mosi:synthetic", tmp_path)
     argv += ["--config.model.dominant=vision", "--config.data.modalities=('text',)"]
     assert main([*argv, f"--workdir={tmp_path / 'run'}"]) == 2
     assert "vision is not in use, only text" in capsys.readouterr().err
@@ -206,7 +216,8 @@ def test_real_words_reach_a_model_on_its_own_time_line(words_folder, tmp_path):
     longest = (9, 40, 40)
     scores = []
     for buckets in ((longest,), ((4, 20, 9), (6, 21, 25), longest), ((30, 99, 99),)):
-        bucketed = dataclasses.replace(loaded, buckets=buckets)
+        preparation = dataclasses.replace(loaded.preparation, buckets=buckets)
+        bucketed = dataclasses.replace(loaded, preparation=preparation)
         scores.append(bucketed.predict(texts, **features))
     np.testing.assert_allclose(scores[1], scores[0], atol=1e-5)
     np.testing.assert_allclose(scores[2], scores[0], atol=1e-5)

@@ -13,7 +13,9 @@ PARAMS = {"encoder": {"layers": {"kernel": jnp.ones(3)}}, "gmra": {"key": {"kern
 OPTIM = {
     "learning_rate": 1e-3,
     "warmup": 0.4,
-    "decay": True,
+    "warmup_steps": 0,
+    "schedule": "linear",
+    "coupled": False,
     "clip": 2.0,
     "eps": 1e-8,
     "weight_decay": 0.0,
@@ -22,14 +24,14 @@ OPTIM = {
 
 
 def test_linear_warm_up_then_linear_decay():
-    rate = optim.schedule(2.0, total_steps=10, warmup=0.4, decay=True)
+    rate = optim.schedule("linear", 2.0, total_steps=10, warmup_steps=4)
     expected = [0, 0.5, 1, 1.5, 2, 2 * 5 / 6, 2 * 4 / 6, 2 * 3 / 6, 2 * 2 / 6, 2 / 6, 0]
     np.testing.assert_allclose([float(rate(s)) for s in range(11)], expected, rtol=1e-5, atol=1e-7)
 
 
 def test_no_warm_up_starts_at_the_peak_and_no_decay_stays_there():
-    assert float(optim.schedule(2.0, total_steps=10, warmup=0.0, decay=True)(0)) == 2.0
-    flat = optim.schedule(2.0, total_steps=10, warmup=0.2, decay=False)
+    assert float(optim.schedule("linear", 2.0, total_steps=10, warmup_steps=0)(0)) == 2.0
+    flat = optim.schedule("constant", 2.0, total_steps=10, warmup_steps=2)
     assert [float(flat(s)) for s in (1, 2, 9, 10)] == [1.0, 2.0, 2.0, 2.0]
 
 
@@ -73,12 +75,14 @@ def test_the_clip_is_of_the_global_norm():
 
 
 def test_a_pattern_that_matches_nothing_is_an_error():
-    with pytest.raises(UserError, match="'encodr' is the first to match no parameter"):
-        optim.group_factors(PARAMS, (("encodr", 1.0), (".*", 2.0)))
+    with pytest.raises(UserError, match="'encodr' is never the first match for any parameter"):
+        optim.group_values(PARAMS, (("encodr", 1.0), (".*", 2.0)), weight_decay=0.0)
     with pytest.raises(UserError, match="no pattern matches the parameter gmra/key/kernel"):
-        optim.group_factors(PARAMS, (("^encoder/", 1.0),))
+        optim.group_values(PARAMS, (("^encoder/", 1.0),), weight_decay=0.0)
 
 
 def test_without_an_encoder_its_pattern_may_match_nothing():
     params = {"gmra": PARAMS["gmra"]}
-    assert optim.group_factors(params, OPTIM["groups"])["gmra"]["key"]["kernel"] == 100.0
+    factors, decays = optim.group_values(params, OPTIM["groups"], weight_decay=0.3)
+    assert factors["gmra"]["key"]["kernel"] == 100.0
+    assert decays["gmra"]["key"]["kernel"] == 0.3

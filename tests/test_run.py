@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import cli, run
-from msa_jax.data import synthetic
+from msa_jax import cli, train
+from msa_jax.data import opening, synthetic
 from msa_jax.data.synthetic import SyntheticConfig
 from msa_jax.errors import UserError
 from msa_jax.main import main
@@ -239,7 +239,7 @@ def test_without_data_the_embedded_corpus_is_used_and_said_loudly(tmp_path, monk
     more = [*sizes, f"--config.data.cache={tmp_path / 'cache'}", f"--workdir={tmp_path / 'run'}"]
     assert main([CONFIG + ":no_mpr", *more]) == 0
     out = capsys.readouterr().out.strip().splitlines()
-    assert "configs/crosssent_synthetic.py:no_mpr" in out[0]
+    assert out[0].endswith("so this runs configs/crosssent_mosi.py:synthetic:no_mpr")
     assert "SYNTHETIC" in out[0]
     assert "SYNTHETIC" in out[-1]
     results = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -255,13 +255,14 @@ def test_a_corpus_that_was_built_is_used_when_no_path_is_given(tiny_overrides, t
         return [a for a in argv if not a.startswith("--config.data.path")]
 
     with_path = cli.parse([CONFIG, *tiny_overrides])
-    run.train_and_evaluate(with_path.config, tmp_path / "first")
-    command = run.with_data(cli.parse([CONFIG, *without_path(tiny_overrides)]))
+    train.train_and_evaluate(with_path.config, tmp_path / "first")
+    command = cli.parse([CONFIG, *without_path(tiny_overrides)])
+    assert opening.has_data(command.config)
     assert command.config.data.corpus == "mosi"
-    results = run.train_and_evaluate(command.config, tmp_path / "second")
+    results = train.train_and_evaluate(command.config, tmp_path / "second")
     assert results["data"] == str(tmp_path / "words")
     # Two built corpora: no guessing.
     other = make_words_folder(tmp_path / "other", seed=5)
-    run.setup.open_corpus(cli.parse([CONFIG, *tiny_overrides, f"--config.data.path={other}"]).config)
+    opening.open_corpus(cli.parse([CONFIG, *tiny_overrides, f"--config.data.path={other}"]).config)
     with pytest.raises(UserError, match="several mosi corpora are built"):
-        run.setup.open_corpus(command.config)
+        opening.open_corpus(command.config)

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 
+from ml_collections import ConfigDict
+
+from msa_jax import config as configs
+from msa_jax import models
+from msa_jax.data.opening import FEATURES
 from msa_jax.inspect.inspection import Inspection
 
-# A config for files with words, and one for files that bring features of the text in their place.
-_CONFIGS = {
-    "mosi": ("crosssent_mosi", "mulg_mosi"),
-    "mosei": ("crosssent_mosei", "mulg_mosei"),
-    "sims": ("crosssent_sims", "amsgfn_sims"),
-    "ur_funny": ("tecafn_urfunny", "tecafn_urfunny"),
-    "iemocap": ("mulg_iemocap", "mulg_iemocap"),
-}
-_FEATURES = "--config.text.encoder=features"
+_ENCODER = "bert-base-uncased"  # for words that meet a config whose text is features
 
 
 def training(found: Inspection, overrides: Sequence[str] = ()) -> list[str]:
@@ -27,15 +24,35 @@ def training(found: Inspection, overrides: Sequence[str] = ()) -> list[str]:
     words, features = found.has("text"), found.has("text_features")
     if not words and not features:
         return []  # every model here takes text
-    config = _CONFIGS[found.corpus][0 if words else 1]
-    arguments = [f"--config=configs/{config}.py", f"--config.data.path={found.path}"]
-    if not words:
-        arguments.append(_FEATURES)
-    elif config.startswith("mulg") and not features:
-        arguments.append("--config.text.encoder=bert-base-uncased")
+    name, config = _config(found.corpus, words)
+    arguments = [f"--config=configs/{name}", f"--config.data.path={found.path}"]
+    takes_features = config.text.encoder == FEATURES
+    if not words and not takes_features:
+        arguments.append(f"--config.text.encoder={FEATURES}")
+    elif takes_features and not features:
+        arguments.append(f"--config.text.encoder={_ENCODER}")
     if not found.official:
         arguments.append("--config.data.other_counts=True")
     return [*arguments, *overrides]
+
+
+def _config(corpus: str, words: bool) -> tuple[str, ConfigDict]:
+    """(file name, config) of the shipped config that suits a corpus best.
+
+    Words go to a model that lives in a text encoder, where there is one; features of the text to a config
+    that asks for them.
+    """
+    loaded = [(p.name, configs.load(f"configs/{p.name}")[0]) for p in configs.shipped_files()]
+    fitting = [(name, c) for name, c in loaded if c.data.corpus == corpus]
+
+    def rank(item: tuple[str, ConfigDict]) -> tuple[bool, bool, str]:
+        name, c = item
+        lives_in_text = models.find(c.model.name).needs_encoder
+        takes_features = c.text.encoder == FEATURES
+        order = (not lives_in_text, takes_features) if words else (not takes_features, lives_in_text)
+        return (*order, name)
+
+    return min(fitting, key=rank)
 
 
 def prediction(found: Inspection, overrides: Sequence[str] = ()) -> list[str]:

@@ -15,6 +15,11 @@ def masked_softmax(scores: Float[Array, "*B Q S"], mask: Bool[Array, "*B #Q S"])
     return jnp.where(mask, weights, 0.0)
 
 
+def most_heads(heads: int, width: int) -> int:
+    """The most heads, at most `heads`, that divide a width: raw features come in any, such as 47."""
+    return max(h for h in range(1, heads + 1) if width % h == 0)
+
+
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product attention (Vaswani et al. 2017) of queries over a source.
 

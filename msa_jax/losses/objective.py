@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float, Key
 
 Arrays = Mapping[str, Array]
 Scalar = Float[Array, ""]
+RampUnit = Literal["epoch", "step"]
 Monitor = tuple[str, Callable[[Arrays, Arrays], Scalar]]
 
 
@@ -32,28 +34,41 @@ Schedule = Callable[[Clock], Scalar]
 
 @dataclasses.dataclass(frozen=True)
 class CosineRamp:
-    """A weight that rises from 0 along a cosine, over whole epochs.
+    """A weight that is 0 up to its start and then rises along a cosine.
 
-    Source: CrossSent (Liu et al. 2026), section 3.4 and Table 3: weight (1 - cos(pi min(1, e / E))) / 2.
+    Source: CrossSent (Liu et al. 2026), section 3.4 and Table 3: weight (1 - cos(pi min(1, e / E))) / 2, here
+    with e counted from the start.
 
     Attributes:
       weight: the value at the end.
-      share: E as a share of the run's epochs, above 0.
+      share: E as a share of the run's epochs; 0: the whole weight is there at the start.
+      start: epochs before it.
+      unit: "epoch": e counts whole epochs, so that the weight is still 0 in the first; "step": e is the
+        fraction of them that is done, and grows with each step.
     """
 
     weight: float
     share: float
+    start: int = 0
+    unit: RampUnit = "epoch"
 
     def __call__(self, clock: Clock) -> Scalar:
         """The weight at this point of the run."""
-        epoch = jnp.asarray(clock.step) // clock.steps_per_epoch
-        progress = jnp.minimum(epoch / (self.share * clock.epochs), 1.0)
+        begin, length = self.start, self.share * clock.epochs
+        now = jnp.asarray(clock.step)
+        if self.unit == "epoch":
+            now = now // clock.steps_per_epoch
+        else:
+            begin, length = begin * clock.steps_per_epoch, length * clock.steps_per_epoch
+        if not length:
+            return jnp.where(now >= begin, self.weight, 0.0)
+        progress = jnp.clip((now - begin) / length, 0.0, 1.0)
         return self.weight * 0.5 * (1.0 - jnp.cos(jnp.pi * progress))
 
 
-def ramped(weight: float, share: float) -> float | CosineRamp:
-    """The weight itself where there is nothing to ramp: it is 0, or the ramp has no length."""
-    return CosineRamp(weight, share) if weight and share else weight
+def ramped(weight: float, share: float, *, start: int = 0, unit: RampUnit = "epoch") -> float | CosineRamp:
+    """A `CosineRamp`, or the weight itself where it never changes: it is 0, or whole from the first step."""
+    return CosineRamp(weight, share, start, unit) if weight and (share or start) else weight
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Paper:
         return (*fields.GIVEN, "name", "parent")
 
     def section(self) -> Any:
-        """The config's `model` section at its defaults, `name` first."""
+        """The config's `model` section at its defaults, and the `name`."""
         section = fields.section(self.model, skip=self._not_in_config)
         section.name = self.name
         return section

@@ -1,4 +1,6 @@
-"""One layer of AMSGFN's dominant-guided fusion."""
+"""Layers of AMSGFN's dominant-guided fusion, and the average that may stand in their place."""
+
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -64,3 +66,20 @@ class FusionLayer(nn.Module):
             y_BLD = y_BLD + gate_BLD * aux_BLD  # eqs. 10-12
         hidden_BLF = nn.relu(nn.Dense(self.ffn_width, name="ffn_in")(nn.LayerNorm(name="norm")(y_BLD)))
         return y_BLD + drop(nn.Dense(D, name="ffn_out")(hidden_BLF)), None  # eq. 13
+
+
+def fusion_layers(layers: int) -> Callable[..., FusionLayer]:
+    """Makes N layers, each with weights of its own, from the fields of one; compiled once for all."""
+    return nn.scan(
+        FusionLayer,
+        variable_axes={"params": 0},
+        split_rngs={"params": True, "dropout": True},
+        in_axes=nn.broadcast,
+        length=layers,
+    )
+
+
+def mean_of_streams(x_BMLD: Float[Array, "B M L D"], mask_BML: Bool[Array, "B M L"]) -> Float[Array, "B L D"]:
+    """At each step the mean of the streams that are valid there, for "w/o DMGF"; 0 where none is (ours)."""
+    kept_BMLD = jnp.where(mask_BML[..., None], x_BMLD, 0.0)
+    return kept_BMLD.sum(1) / jnp.maximum(mask_BML.sum(1), 1)[..., None]

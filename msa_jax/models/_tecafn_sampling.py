@@ -61,3 +61,30 @@ def draw_sources(
     drawn_B = jnp.take_along_axis(rows_BK, slot_B[:, None], axis=1)[:, 0]
     own_B = jnp.arange(len(count_B), dtype=jnp.int32)
     return jnp.where(replaced_B, drawn_B, own_B), replaced_B
+
+
+def replacement(
+    key: Key[Array, ""],
+    similarity_BB: Float[Array, "B B"],
+    target_B: Bool[Array, "B"],
+    usable_B: Bool[Array, "B"],
+    *,
+    num: int,
+    p: float,
+) -> tuple[Int[Array, "B"], Bool[Array, "B"], Int[Array, "B"]]:
+    """Whose modality each row gets: mining, then the gate.
+
+    Args:
+      key: of this draw.
+      similarity_BB: cosines.
+      target_B: rows with the core modality, which may be given another's where they are usable themselves.
+      usable_B: rows that are clips and have the modality.
+      num: hard negatives to draw from.
+      p: probability of a replacement.
+
+    Returns:
+      (row whose modality is used [B], whether it is another's [B], how many there were to draw from [B]).
+    """
+    rows_BK, count_B = nearest(similarity_BB, allowed_pairs(usable_B & target_B, usable_B), num)
+    source_B, replaced_B = draw_sources(key, rows_BK, count_B, p)
+    return source_B, replaced_B, count_B

@@ -17,13 +17,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from msa_jax import losses
 from msa_jax.corpora import MODALITIES
-from msa_jax.layers.attention import MASKED, MultiHeadAttention
+from msa_jax.layers.attention import MultiHeadAttention
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
 from msa_jax.layers.pooling import mean_over_time
 from msa_jax.layers.transformer import Transformer, sinusoids
 from msa_jax.losses import Monitor, Term, masked_mean, nce, nt_xent, present
-from msa_jax.models._amsgfn_fusion import FusionLayer
+from msa_jax.models import _amsgfn_scores as selection
+from msa_jax.models._amsgfn_fusion import fusion_layers, mean_of_streams
 from msa_jax.models.fields import AboveZero, Misfit, Modality, NonNegative, Positive, Rate
 from msa_jax.text import Encoder
 from msa_jax.text.states import text_states
@@ -62,7 +63,11 @@ class AMSGFN(nn.Module):
     # Add sinusoidal positions to the weighted streams: as printed, permuting the rows of audio or vision in
     # time would change nothing.
     positions: bool = True
-    # Weigh by s_m times the number of modalities, which keeps magnitudes; False is the printed s_m (eq. 5).
+    # Let the scores see each stream's deviation over time beside its mean (ours; False is the printed eq. 3):
+    # a mean says nothing of the spread by which a noisy stream is told from a clear one.
+    score_spread: bool = False
+    # Weigh by s_m times the number of modalities that the clip has, which keeps magnitudes (ours); False is
+    # the printed s_m (eq. 5).
     score_scale: bool = True
     align: bool = True  # project the pooled streams for the alignment loss; False is "w/o CCAM"
     align_width: Positive = 64  # of that shared space
@@ -70,8 +75,8 @@ class AMSGFN(nn.Module):
     # The modality that leads in every clip, whatever the scores, which still weigh: "text", "vision" and
     # "audio" are the ablations "t-", "v-", "a-oriented". Where it is missing, the highest score leads.
     dominant: Modality | None = None
-    # Scale of Gumbel noise on the logits of the scores in training (rng "sample"), so that a modality that
-    # has fallen behind still leads now and then; 0 is none.
+    # Scale of Gumbel noise on what the choice is made by in training (rng "sample"), so that a modality that
+    # has fallen behind still leads now and then; the scores that weigh have none. 0 is none at all (ours).
     gumbel: NonNegative = 0.0
     fusion: bool = True  # False is "w/o DMGF": at each step the mean of the weighted streams
     transformer_block: bool = True  # False is "w/o TB": the weighted dominant stream itself is the query
@@ -110,19 +115,16 @@ class AMSGFN(nn.Module):
         mask_BML = jnp.stack([batch[f"{m}_mask"] for m in names], axis=1)
         x_BMLD = jnp.stack([self._stream(m, batch, train) for m in names], axis=1)
         pooled = {m: mean_over_time(x_BMLD[:, k], mask_BML[:, k]) for k, m in enumerate(names)}
-        scores_BM, first_B = self._select(pooled, mask_BML.any(2), train)
+        scores_BM, first_B = self._select(x_BMLD, mask_BML, train)
 
-        weight_BM = M * scores_BM if self.score_scale else scores_BM
+        weight_BM = selection.relative_scores(scores_BM, mask_BML.any(2)) if self.score_scale else scores_BM
         x_BMLD = weight_BM[:, :, None, None] * x_BMLD  # eq. 5
         if self.modality_embedding and M > 1:
             embedding_MD = self.param("modality_embedding", nn.initializers.normal(0.02), (M, self.width))
             x_BMLD = x_BMLD + embedding_MD[None, :, None]
         if self.positions:
             x_BMLD = x_BMLD + jnp.asarray(sinusoids(x_BMLD.shape[2], self.width))[None, None]
-        # The dominant modality first, then the others: per clip a gather, in one program for all.
-        order_BM = (first_B[:, None] + jnp.arange(M)[None]) % M
-        x_BMLD = jnp.take_along_axis(x_BMLD, order_BM[:, :, None, None], axis=1)
-        mask_BML = jnp.take_along_axis(mask_BML, order_BM[:, :, None], axis=1)
+        x_BMLD, mask_BML = selection.dominant_first(first_B, x_BMLD, mask_BML)
         fused_BLD, fused_mask_BL = self._fuse(x_BMLD, mask_BML, train)
 
         query_BLD, mask_BL = x_BMLD[:, 0], mask_BML[:, 0]
@@ -168,39 +170,30 @@ class AMSGFN(nn.Module):
         return jnp.where(batch[f"{modality}_mask"][..., None], x_BLD, 0.0)
 
     def _select(
-        self, pooled: dict[str, Float[Array, "B D"]], present_BM: Bool[Array, "B M"], train: bool
+        self, x_BMLD: Float[Array, "B M L D"], mask_BML: Bool[Array, "B M L"], train: bool
     ) -> tuple[Float[Array, "B M"], Int[Array, " B"]]:
         """(s, p as an index into the model's own modalities) of each clip (eqs. 3-4)."""
+        present_BM = mask_BML.any(2)
         B, M = present_BM.shape
         if M == 1:
             return jnp.ones((B, 1)), jnp.zeros(B, jnp.int32)
-        hidden_BD = nn.relu(nn.Dense(self.width, name="score_in")(jnp.concatenate(list(pooled.values()), -1)))
+        seen_BF = selection.summary(x_BMLD, mask_BML, spread=self.score_spread)
+        hidden_BD = nn.relu(nn.Dense(self.width, name="score_in")(seen_BF))
         logits_BM = nn.Dense(M, name="score_out")(hidden_BD)
+        scores_BM = selection.present_scores(logits_BM, present_BM)
         if self.gumbel and train:
             logits_BM += self.gumbel * jax.random.gumbel(self.make_rng("sample"), logits_BM.shape)
-        # Finite in place of minus infinity: where all are missing the scores come out equal, not NaN.
-        logits_BM = jnp.where(present_BM, logits_BM, MASKED)
-        first_B = jnp.argmax(logits_BM, axis=1)
-        if self.dominant is not None:
-            fixed = list(pooled).index(self.dominant)
-            first_B = jnp.where(present_BM[:, fixed], fixed, first_B)
-        return nn.softmax(logits_BM), first_B
+        names = [m for m in MODALITIES if m in self.modalities]
+        fixed = None if self.dominant is None else names.index(self.dominant)
+        return scores_BM, selection.choose(logits_BM, present_BM, fixed=fixed)
 
     def _fuse(
         self, x_BMLD: Float[Array, "B M L D"], mask_BML: Bool[Array, "B M L"], train: bool
     ) -> tuple[Float[Array, "B L D"], Bool[Array, "B L"]]:
         """(X_p^[N], its valid steps) of streams whose first is the dominant one (eqs. 6-13)."""
         if not self.fusion:
-            kept_BMLD = jnp.where(mask_BML[..., None], x_BMLD, 0.0)
-            count_BL1 = jnp.maximum(mask_BML.sum(1), 1)[..., None]
-            return kept_BMLD.sum(1) / count_BL1, mask_BML.any(1)
-        stack = nn.scan(
-            FusionLayer,
-            variable_axes={"params": 0},
-            split_rngs={"params": True, "dropout": True},
-            in_axes=nn.broadcast,
-            length=self.layers,
-        )(
+            return mean_of_streams(x_BMLD, mask_BML), mask_BML.any(1)
+        stack = fusion_layers(self.layers)(
             self.heads,
             self.ffn_factor * self.width,
             self.dropout,
@@ -287,8 +280,8 @@ DEFAULTS: Mapping[str, Any] = {
     "optim.groups": (("^encoder/", 0.02), (".*", 1.0)),  # BERT at 2e-5
 }
 
-# Table 6, "w/o Cor" of its text, Table 5 (modalities), the two fields against a collapse of the choice, and
-# the streams without positions.
+# Table 6, "w/o Cor" of its text, Table 5 (modalities), the streams without positions, the two fields
+# against a collapse of the choice, and scores that see the spread.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "no_ccam": {"model.align": False},
     "t_oriented": {"model.dominant": "text"},
@@ -301,5 +294,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "balance": {"loss.balance_weight": 0.1},
     "gumbel": {"model.gumbel": 1.0},
     "balance_gumbel": {"loss.balance_weight": 0.1, "model.gumbel": 1.0},
+    "score_spread": {"model.score_spread": True},
     "tiny": {"model.width": 8, "model.heads": 2, "model.layers": 1, "model.align_width": 8},
 }

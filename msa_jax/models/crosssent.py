@@ -6,7 +6,8 @@ field and its comment says so.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -14,8 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from msa_jax import losses
-from msa_jax.losses import Term, eioi, mpr, ramped
-from msa_jax.models.fields import Misfit, NonNegative, Positive, Rate, Share
+from msa_jax.losses import RampUnit, Term, eioi, mpr, ramped
+from msa_jax.models.fields import Count, Misfit, NonNegative, Positive, Rate, Share
 from msa_jax.text import Encoder
 
 PROJECTION = nn.initializers.lecun_normal()
@@ -28,6 +29,10 @@ class GMRA(nn.Module):
     bottleneck: Positive = 48  # width of the residual adapter; Table 3
     dropout: Rate = 0.2  # on the attention weights; Table 3
     layer_scale: float = 1e-4  # what the adapter's LayerScale starts at; Table 3
+    # LayerNorm on the projected audio and vision (ours: raw features differ in scale by a hundred). It hides
+    # how large a row is: features times 0.01 inject the same to 1 %. False is the printed form, in which the
+    # amplitude counts; it wants columns of one scale, as data.standardise gives them.
+    feature_norm: bool = True
     # Learned position and modality embeddings on the keys (ours: as printed, permuting the audio rows in time
     # would change nothing). False is the printed form.
     key_embeddings: bool = True
@@ -63,53 +68,59 @@ class GMRA(nn.Module):
           The adapted hidden states, and `gate` g [B, T, D], `injected` g * H_cross [B, T, D],
           `attention` [B, heads, T, 2T] over audio keys, then vision keys.
         """
-        B, T, D = x_BTD.shape
-
-        def dense(features: int, name: str, init: Any = PROJECTION, bias: bool = False) -> nn.Dense:
-            return nn.Dense(features, use_bias=bias, kernel_init=init, dtype=x_BTD.dtype, name=name)
-
+        D = x_BTD.shape[-1]
+        dense = partial(nn.Dense, use_bias=False, kernel_init=PROJECTION, dtype=x_BTD.dtype)
         # W_T replaces a *pretrained* hidden state, so it starts as the identity (ours).
-        h_text_BTD = dense(D, "text_projection", _identity)(x_BTD)
-        # LayerNorm (ours): raw features differ in scale by a hundred.
-        h_audio_BTD = nn.LayerNorm(name="audio_norm")(dense(D, "audio_projection")(audio_BTA))
-        h_vision_BTD = nn.LayerNorm(name="vision_norm")(dense(D, "vision_projection")(vision_BTV))
+        h_text_BTD = dense(D, kernel_init=_identity, name="text_projection")(x_BTD)
+        h_audio_BTD = dense(D, name="audio_projection")(audio_BTA)
+        h_vision_BTD = dense(D, name="vision_projection")(vision_BTV)
+        if self.feature_norm:
+            h_audio_BTD = nn.LayerNorm(name="audio_norm")(h_audio_BTD)
+            h_vision_BTD = nn.LayerNorm(name="vision_norm")(h_vision_BTD)
         values_BSD = jnp.concatenate([h_audio_BTD, h_vision_BTD], axis=1).astype(x_BTD.dtype)
+        mask_BS = jnp.concatenate([audio_mask_BT, vision_mask_BT], axis=1)
+        cross_BTD, weights_BHTS = self._attend(h_text_BTD, values_BSD, mask_BS, dense, train=train)
+
+        pair_BTE = jnp.concatenate([h_text_BTD, cross_BTD], axis=-1)
+        gate_BTD = nn.sigmoid(dense(D, use_bias=True, name="gate")(pair_BTE))
+        injected_BTD = gate_BTD * cross_BTD
+        fusion_BTD = h_text_BTD + injected_BTD
+
+        normed_BTD = nn.LayerNorm(name="adapter_norm")(fusion_BTD)
+        down_BTK = dense(self.bottleneck, use_bias=True, name="adapter_down")(normed_BTD)
+        up_BTD = dense(D, use_bias=True, name="adapter_up")(nn.gelu(down_BTK, approximate=False))
+        scale_D = self.param("adapter_scale", nn.initializers.constant(self.layer_scale), (D,))
+        out_BTD = fusion_BTD + scale_D[None, None].astype(x_BTD.dtype) * up_BTD
+        return out_BTD, {"gate": gate_BTD, "injected": injected_BTD, "attention": weights_BHTS}
+
+    def _attend(
+        self, h_text_BTD: Array, values_BSD: Array, mask_BS: Array, dense: Callable, *, train: bool
+    ) -> tuple[Array, Array]:
+        """(H_cross [B, T, D], attention weights [B, heads, T, S]) of the text over audio and vision."""
+        B, T, D = h_text_BTD.shape
         keys_BSD = values_BSD
         if self.key_embeddings:
             normal = nn.initializers.normal(self.key_std)
             position_TD = self.param("key_position", normal, (self.max_length, D))[:T]
             modality_2D = self.param("key_modality", normal, (2, D))
             embedding_2TD = modality_2D[:, None] + position_TD[None]
-            keys_BSD = keys_BSD + embedding_2TD.reshape(1, 2 * T, D).astype(x_BTD.dtype)
-        mask_BS = jnp.concatenate([audio_mask_BT, vision_mask_BT], axis=1)
+            keys_BSD = keys_BSD + embedding_2TD.reshape(1, 2 * T, D).astype(keys_BSD.dtype)
 
         def split(x: Array) -> Array:
             return x.reshape(B, -1, self.heads, D // self.heads)
 
-        q_BTHK = split(dense(D, "query")(h_text_BTD))
-        k_BSHK = split(dense(D, "key")(keys_BSD))
-        v_BSHK = split(dense(D, "value")(values_BSD))
+        q_BTHK = split(dense(D, name="query")(h_text_BTD))
+        k_BSHK = split(dense(D, name="key")(keys_BSD))
+        v_BSHK = split(dense(D, name="value")(values_BSD))
         scores_BHTS = jnp.einsum("bthk,bshk->bhts", q_BTHK, k_BSHK) / jnp.sqrt(D // self.heads)
         scores_BHTS = jnp.where(mask_BS[:, None, None], scores_BHTS.astype(jnp.float32), -1e30)
         weights_BHTS = nn.softmax(scores_BHTS) * mask_BS[:, None, None]
-        dropped_BHTS = nn.Dropout(self.dropout)(weights_BHTS, deterministic=not train).astype(x_BTD.dtype)
+        dropped_BHTS = nn.Dropout(self.dropout)(weights_BHTS, deterministic=not train).astype(v_BSHK.dtype)
         heads_BTD = jnp.einsum("bhts,bshk->bthk", dropped_BHTS, v_BSHK).reshape(B, T, D)
-        cross_BTD = dense(D, "output", nn.initializers.normal(self.output_std))(heads_BTD)
+        normal = nn.initializers.normal(self.output_std)
+        cross_BTD = dense(D, kernel_init=normal, name="output")(heads_BTD)
         # A clip without one valid key has nothing to inject: exactly 0, whatever the weights are.
-        cross_BTD = jnp.where(mask_BS.any(1)[:, None, None], cross_BTD, 0.0)
-
-        pair_BTE = jnp.concatenate([h_text_BTD, cross_BTD], axis=-1)
-        gate_BTD = nn.sigmoid(dense(D, "gate", bias=True)(pair_BTE))
-        injected_BTD = gate_BTD * cross_BTD
-        fusion_BTD = h_text_BTD + injected_BTD
-
-        down_BTK = dense(self.bottleneck, "adapter_down", bias=True)(
-            nn.LayerNorm(name="adapter_norm")(fusion_BTD)
-        )
-        up_BTD = dense(D, "adapter_up", bias=True)(nn.gelu(down_BTK, approximate=False))
-        scale_D = self.param("adapter_scale", nn.initializers.constant(self.layer_scale), (D,))
-        out_BTD = fusion_BTD + scale_D[None, None].astype(x_BTD.dtype) * up_BTD
-        return out_BTD, {"gate": gate_BTD, "injected": injected_BTD, "attention": weights_BHTS}
+        return jnp.where(mask_BS.any(1)[:, None, None], cross_BTD, 0.0), weights_BHTS
 
 
 def _identity(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
@@ -221,7 +232,15 @@ class Loss(losses.Loss):
     gamma: NonNegative = 0.30  # MPR: least label difference of a pair; Table 3
     max_pairs: Positive = 8192  # Table 3
     delta: NonNegative = 0.25  # EIOI: half-width of the free interval; ours
-    ramp: Share = 0.5  # share of the epochs over which both weights rise; ours
+    # A term's weight is 0 before its start, counted in epochs, and then rises over a share of the epochs.
+    mpr_start: Count = 0  # ours
+    mpr_ramp: Share = 0.5  # Table 3 has a cosine ramp "over epochs"; its length is ours
+    eioi_start: Count = 0  # Table 3, "EIOI start epoch"
+    # Ours, as for MPR. Table 3 can also mean that EIOI needs no ramp: the variant `eioi_from_start`.
+    eioi_ramp: Share = 0.5
+    # When a weight rises: "epoch", from one epoch to the next, as Table 3 says, so that it is still 0 in the
+    # first; "step", with every step.
+    ramp_unit: RampUnit = "epoch"
 
     def terms(self, model: CrossSent) -> Iterator[Term]:
         """`mpr` and `eioi`."""
@@ -229,14 +248,14 @@ class Loss(losses.Loss):
         pairs = {k: getattr(self, k) for k in ("alpha", "beta", "gamma", "max_pairs")}
         yield Term(
             "mpr",
-            ramped(self.mpr_weight, self.ramp),
+            ramped(self.mpr_weight, self.mpr_ramp, start=self.mpr_start, unit=self.ramp_unit),
             lambda out, batch, key: mpr(
                 out["prediction"], batch["label"], **pairs, mask=batch["mask"], key=key
             ),
         )
         yield Term(
             "eioi",
-            ramped(self.eioi_weight, self.ramp),
+            ramped(self.eioi_weight, self.eioi_ramp, start=self.eioi_start, unit=self.ramp_unit),
             lambda out, batch, key: eioi(
                 out["prediction"], batch["label"], delta=self.delta, mask=batch["mask"]
             ),
@@ -266,6 +285,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "no_mpr": {"loss.mpr_weight": 0.0},
     "no_eioi": {"loss.eioi_weight": 0.0},
     "mse_only": {"loss.mpr_weight": 0.0, "loss.eioi_weight": 0.0},
+    "eioi_from_start": {"loss.eioi_start": 0, "loss.eioi_ramp": 0.0},
+    "no_feature_norm": {"model.gmra.feature_norm": False},
     "no_key_embeddings": {"model.gmra.key_embeddings": False},
     "tiny": {"model.gmra.heads": 2, "model.gmra.bottleneck": 4},
     # Everything is fresh there, so it takes one learning rate for all, and more of it.

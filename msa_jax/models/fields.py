@@ -31,6 +31,13 @@ class Bound:
     otherwise: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Divides:
+    """The condition that a number divides another field of the same section."""
+
+    field: str
+
+
 Positive = Annotated[int, Bound(lambda v: v >= 1, "is less than 1")]
 Count = Annotated[int, Bound(lambda v: v >= 0, "is less than 0")]
 NonNegative = Annotated[float, Bound(lambda v: v >= 0, "is less than 0")]
@@ -46,22 +53,22 @@ class Misfit(ValueError):
     """Fields that do not fit together, or not the run; its text reads "FIELD: what is wrong"."""
 
 
-def section(cls: type, *, skip: tuple[str, ...] = ()) -> ConfigDict:
+def section(cls: Any, *, skip: tuple[str, ...] = ()) -> ConfigDict:
     """The config section that holds the fields of a class at their defaults.
 
     Args:
-      cls: a dataclass; a field whose default is a dataclass becomes a section of its own.
+      cls: a dataclass, or an instance, whose values then stand for the defaults; a field that holds a
+        dataclass becomes a section of its own.
       skip: fields to leave out.
     """
     out = ConfigDict()
-    for name, kind in _kinds(cls, skip).items():
-        value = _default(cls, name)
+    of, values = (cls, None) if isinstance(cls, type) else (type(cls), cls)
+    for name, kind in _kinds(of, skip).items():
+        value = _default(of, name) if values is None else getattr(values, name)
         if _is_fields(value):
-            out[name] = section(type(value), skip=("name", "parent"))
+            out[name] = section(value, skip=("name", "parent"))
         elif value is None:
-            plain = _alternatives(kind)[0][1]
-            literal = typing.get_origin(plain) is Literal
-            out[name] = placeholder(type(typing.get_args(plain)[0]) if literal else plain)
+            out[name] = placeholder(_class_of(_alternatives(kind)[0][1]))
         else:
             out[name] = value
     return out
@@ -104,6 +111,11 @@ def check(cls: type, values: Mapping[str, Any], path: str, *, skip: tuple[str, .
         if name not in values:
             raise UserError(f"--config.{path}.{name} is missing; its default is {_default(cls, name)!r}")
         _check_value(f"--config.{path}.{name}", values[name], kind, _default(cls, name), f"{path}.{name}")
+    for name, kind in kinds.items():
+        for bound in getattr(kind, "__metadata__", ()):
+            if isinstance(bound, Divides) and values[bound.field] % values[name]:
+                other = f"{path}.{bound.field} {values[bound.field]}"
+                raise UserError(f"--config.{path}.{name}: {values[name]} does not divide {other}")
 
 
 def _check_value(key: str, value: Any, kind: Any, default: Any, path: str) -> None:
@@ -120,20 +132,29 @@ def _check_value(key: str, value: Any, kind: Any, default: Any, path: str) -> No
     elif typing.get_origin(plain) is Literal:
         _check_choice(key, value, full, alternatives)
     elif typing.get_origin(plain) is tuple:
-        allowed = typing.get_args(typing.get_args(plain)[0])
-        if not isinstance(value, tuple | list) or (allowed and not set(value) <= set(allowed)):
-            raise UserError(
-                f"{key}: {value!r} may hold only {', '.join(map(str, allowed))}, as in {default!r}"
-            )
+        _check_list(key, value, typing.get_args(plain)[0], default)
     else:
-        wanted = (int, float) if plain is float else plain
-        if not isinstance(value, wanted) or (isinstance(value, bool) and plain is not bool):
+        if not _is_a(value, plain):
             raise UserError(f"{key}: {value!r} is not {_article(plain)}, as in {key}={default}")
         if plain is float and not math.isfinite(value):
             raise UserError(f"{key}: {value} is not finite")
         for bound in getattr(full, "__metadata__", ()):
             if isinstance(bound, Bound) and not bound.holds(value):
                 raise UserError(f"{key}: {value} {bound.otherwise}")
+
+
+def _check_list(key: str, value: Any, element: Any, default: Any) -> None:
+    allowed = typing.get_args(element)  # of a Literal; none where any value of the type will do
+    is_list = isinstance(value, tuple | list)
+    if allowed and not (is_list and all(v in allowed for v in value)):
+        raise UserError(f"{key}: {value!r} may hold only {', '.join(map(str, allowed))}, as in {default!r}")
+    if not allowed and not (is_list and all(_is_a(v, element) for v in value)):
+        raise UserError(f"{key}: {value!r} is not a list of {element.__name__}s, as in {default!r}")
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    wanted = (int, float) if kind is float else kind
+    return isinstance(value, wanted) and (kind is bool or not isinstance(value, bool))
 
 
 def _check_choice(key: str, value: Any, full: Any, alternatives: list) -> None:
@@ -163,6 +184,13 @@ def _default(cls: type, name: str) -> Any:
     return field.default
 
 
+def _class_of(plain: Any) -> type:
+    """What the values of a type are instances of."""
+    if typing.get_origin(plain) is Literal:
+        return type(typing.get_args(plain)[0])
+    return typing.get_origin(plain) or plain
+
+
 def _is_fields(value: Any) -> bool:
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
@@ -179,7 +207,8 @@ def _alternatives(kind: Any) -> list[tuple[Any, Any]]:
 
 
 def _article(kind: type) -> str:
-    return {int: "an int", float: "a number", bool: "True or False", str: "a text"}[kind]
+    known = {int: "an int", float: "a number", bool: "True or False", str: "a text"}
+    return known.get(kind, f"a {kind.__name__}")
 
 
 def _example(cls: type, path: str) -> str:

@@ -8,7 +8,7 @@ Multimedia Systems 2024, 30, 228, section 3. Where the paper is silent, the choi
 import dataclasses
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import flax.linen as nn
 import jax
@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from msa_jax import losses
 from msa_jax.corpora import MODALITIES
+from msa_jax.layers.attention import most_heads
 from msa_jax.layers.convolution import MaskedConv
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
@@ -25,16 +26,14 @@ from msa_jax.layers.recurrent import LSTM
 from msa_jax.layers.transformer import Transformer, with_positions
 from msa_jax.losses import Monitor, Term, cross_entropy, info_nce, masked_mean, present
 from msa_jax.losses.contrastive import unit
-from msa_jax.models._tecafn_sampling import allowed_pairs, draw_sources, nearest
-from msa_jax.models.fields import AboveZero, Misfit, Modality, NonNegative, Positive, Rate, Share
+from msa_jax.models._tecafn_sampling import replacement
+from msa_jax.models.fields import AboveZero, Divides, Modality, NonNegative, Positive, Rate, Share
 from msa_jax.text import Encoder
 from msa_jax.text.states import text_states
 
 
 class TeCaFN(nn.Module):
     """Core modality as queries, every other modality as keys and values, in training at times another clip's.
-
-    Three fields name modalities whatever the core is; the core's own name in them has no effect.
 
     A clip without modality m has an attention of exactly 0 over it; its h_{core,m} is then the core alone
     after the feed-forward networks, and stays in the sum, so that a clip whose other modalities are all
@@ -51,30 +50,26 @@ class TeCaFN(nn.Module):
     frozen: bool = False
     modalities: tuple[str, ...] = MODALITIES
     outputs: tuple[int, ...] = ()
-    # The modality that asks (Figure 3: "audio" is AeCaFN, "vision" VeCaFN); when it is not among
-    # `modalities`, the first of text, audio, vision that is.
-    core: Modality = "text"
+    core: Modality = "text"  # asks; the first in use where it is not (Figure 3: AeCaFN, VeCaFN)
     width: Positive = 30  # d, the common width (30 in the code; 16, 32 or 64 in the paper)
-    heads: Positive = 5  # of every attention; must divide the width; code
+    heads: Annotated[Positive, Divides("width")] = 2  # ours: it divides all of these (code: 5, at 30)
     encoder_layers: Positive = 6  # of the Transformers over audio and over vision; code
     cross_layers: Positive = 6  # of each cross-sample attention; code
     ffn_factor: Positive = 4  # width inside the feed-forward networks, in multiples of d; code
-    # Of the convolution that brings each modality to d (code). It stands before the Transformer and the LSTM,
-    # at whose width, in the paper, raw features are (eqs. 2-5): heads need not divide those (ours).
-    kernel: Positive = 1
+    kernel: Positive = 1  # of the convolution that brings each modality to d; code
+    # Where that convolution stands: "first", before the Transformer and the LSTM (code), or "last", on the
+    # LSTM's output (eq. 5), so that both work at the width of the raw features; see `most_heads`.
+    convolution: Literal["first", "last"] = "first"
     lstm: bool = True  # an LSTM after the Transformer (eq. 4; not in the code)
     residual_on_norm: bool = False  # True: eqs. 2-3 and 11-12 as printed; see `TransformerLayer`
     dropout: Rate = 0.1  # on what each half of a Transformer layer adds; code
     attention_dropout: Rate = 0.1  # on attention weights; ours
     embedding_dropout: Rate = 0.25  # on the inputs; code
-    # Modalities with a stage-1 projection, for L_{core,m}. Without it the similarity of a modality to the
-    # core is the cosine of their mean states (ours).
+    # Modalities with a stage-1 projection, for L_{core,m} (without it their similarity to the core is the
+    # cosine of mean states; ours); with a replacement gate and its pair prediction, L_{core,m,p}; and with
+    # one of the `num` most similar clips as the replacement, in place of any other (Table 5).
     contrast: tuple[Modality, ...] = MODALITIES
-    replace: tuple[Modality, ...] = (
-        MODALITIES  # those with a replacement gate and its pair prediction, L_{core,m,p}
-    )
-    # Those of them that are replaced by one of the `num` most similar clips; the others by any other clip of
-    # the batch (the ablation of Table 5).
+    replace: tuple[Modality, ...] = MODALITIES
     hard_negatives: tuple[Modality, ...] = MODALITIES
     bicon: bool = True  # the stage-2 projections, for L_bicon
     # Probability of a replacement, for each modality on its own (code; the paper: 0.7 on MOSI, 0.4 on MOSEI).
@@ -84,19 +79,11 @@ class TeCaFN(nn.Module):
     head_hidden: Positive = 30  # width inside the MLP of the head; ours
     head_dropout: Rate = 0.1  # before its last Dense; ours
 
-    def check(self, max_length: int) -> None:
-        """Refuses heads that do not divide the width."""
-        del max_length
-        if self.width % self.heads:
-            raise Misfit(f"heads: {self.heads} does not divide model.width {self.width}")
-
     def notes(self, batch_size: int) -> Iterator[str]:
         """What a user should know before a run with batches of this size."""
         if batch_size <= self.num:
-            yield (
-                f"a batch of {batch_size} has fewer than the {self.num} hard negatives that model.num asks "
-                "for; all others of the batch are drawn from (candidates_* in metrics.jsonl)"
-            )
+            few = f"a batch of {batch_size} has fewer than the {self.num} hard negatives that model.num asks"
+            yield f"{few} for; all others of the batch are drawn from (candidates_* in metrics.jsonl)"
 
     @nn.compact
     def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:
@@ -110,11 +97,10 @@ class TeCaFN(nn.Module):
         Returns:
           `prediction` [B] or `logits` [B, *outputs]; `fused` z_s [B, d]. For every modality m but the core:
           `similarity_<m>` [B, B] (rows: the core's clips), `attention_<m>` [layers, B, heads, C, M] of the
-          core's steps over those of the modality that was used. With a contrast: `stage1_<m>` and
-          `stage1_<core>`, with `bicon` and two such modalities `stage2_<m>`: [B, d] of length 1, 0 for a
-          clip without m. From the gate, in training only: `pair_logits_<m>` [B, 2], `pair_label_<m>` [B]
-          (1 = its own, 0 = another's), `source_<m>` [B] the clip whose modality was used, `candidates_<m>`
-          [B] how many there were to draw from.
+          core's steps over those of the modality that was used; `stage1_<m>`, `stage1_<core>`, `stage2_<m>`
+          [B, d] of length 1, 0 for a clip without m. From the gate, in training only: `pair_logits_<m>`
+          [B, 2], `pair_label_<m>` [B] (1: its own, 0: another's), `source_<m>` [B] the clip whose modality
+          was used, `candidates_<m>` [B] how many there were.
         """
         core, others = self.roles()
         masks = {m: jnp.asarray(batch[f"{m}_mask"]) for m in (core, *others)}
@@ -137,18 +123,19 @@ class TeCaFN(nn.Module):
             x_BMD, mask_BM = states[m], masks[m]
             gated = m in self.replace and self.p > 0
             if gated and train:
-                usable_B = batch["mask"] & has[m]
-                rows_BK, count_B = nearest(
+                source_B, replaced_B, count_B = replacement(
+                    self.make_rng("sample"),
                     similarity_BB,
-                    allowed_pairs(usable_B & has[core], usable_B),
-                    self.num if m in self.hard_negatives else len(usable_B),
+                    has[core],
+                    batch["mask"] & has[m],
+                    num=self.num if m in self.hard_negatives else len(similarity_BB),
+                    p=self.p,
                 )
-                source_B, replaced_B = draw_sources(self.make_rng("sample"), rows_BK, count_B, self.p)
                 # The choice has no gradient, the features that were chosen have.
                 x_BMD, mask_BM = x_BMD[source_B], mask_BM[source_B]
                 out[f"pair_label_{m}"] = 1 - replaced_B.astype(jnp.int32)
                 out[f"source_{m}"], out[f"candidates_{m}"] = source_B, count_B
-            hidden[m], out[f"attention_{m}"] = self._transformer(self.cross_layers, f"cross_{m}")(
+            hidden[m], out[f"attention_{m}"] = self._transformer(self.cross_layers, f"cross_{m}", self.width)(
                 with_positions(states[core], scale=True),
                 with_positions(x_BMD, scale=True),
                 mask_BM,
@@ -184,18 +171,22 @@ class TeCaFN(nn.Module):
         mask_BT = batch[f"{m}_mask"]
         x_BTD = text_states(self.encoder, batch, frozen=self.frozen, train=train) if m == "text" else batch[m]
         x_BTD = Dropout(self.embedding_dropout)(x_BTD.astype(jnp.float32), train=train)
-        x_BTD = MaskedConv(self.width, self.kernel, name=f"{m}_projection")(x_BTD, mask_BT)
-        if m == "text":  # BERT is its Transformer
-            return x_BTD
-        encode = self._transformer(self.encoder_layers, f"{m}_encoder")
-        x_BTD, _ = encode(with_positions(x_BTD, scale=True), None, mask_BT, train=train)
-        return LSTM(self.width, name=f"{m}_lstm")(x_BTD, mask_BT) if self.lstm else x_BTD
+        project = MaskedConv(self.width, self.kernel, name=f"{m}_projection")
+        if self.convolution == "first":
+            x_BTD = project(x_BTD, mask_BT)
+        if m != "text":  # BERT is the text's Transformer
+            width = x_BTD.shape[-1]
+            encode = self._transformer(self.encoder_layers, f"{m}_encoder", width)
+            x_BTD, _ = encode(with_positions(x_BTD, scale=True), None, mask_BT, train=train)
+            if self.lstm:
+                x_BTD = LSTM(width, name=f"{m}_lstm")(x_BTD, mask_BT)
+        return x_BTD if self.convolution == "first" else project(x_BTD, mask_BT)
 
-    def _transformer(self, layers: int, name: str) -> Transformer:
+    def _transformer(self, layers: int, name: str, width: int) -> Transformer:
         return Transformer(
             layers=layers,
-            heads=self.heads,
-            ffn_width=self.ffn_factor * self.width,
+            heads=most_heads(self.heads, width),
+            ffn_width=self.ffn_factor * width,
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
             residual_on_norm=self.residual_on_norm,
@@ -221,21 +212,19 @@ class Loss(losses.Loss):
     def terms(self, model: TeCaFN) -> Iterator[Term]:
         """`contrast_<m>` and `pair_<m>` for each modality but the core, and `bicon`."""
         core, others = model.roles()
+        contrast = partial(info_nce, temperature=self.temperature)
 
-        def stage1(out: losses.Arrays, batch: losses.Arrays, key: Array, m: str) -> Array:
+        def stage1(out, batch, key, m):
             rows = present(batch, core, m)
-            return info_nce(
-                out[f"stage1_{core}"], out[f"stage1_{m}"], temperature=self.temperature, mask=rows
-            )
+            return contrast(out[f"stage1_{core}"], out[f"stage1_{m}"], mask=rows)
 
-        def pair(out: losses.Arrays, batch: losses.Arrays, key: Array, m: str) -> Array:
+        def pair(out, batch, key, m):
             rows = present(batch, core, m)
             return cross_entropy(out[f"pair_logits_{m}"], out[f"pair_label_{m}"], mask=rows)
 
-        def stage2(out: losses.Arrays, batch: losses.Arrays, key: Array) -> Array:
+        def stage2(out, batch, key):
             first, second = (out[f"stage2_{m}"] for m in others)
-            rows = present(batch, core, *others)
-            return info_nce(first, second, temperature=self.temperature, mask=rows, symmetric=True)
+            return contrast(first, second, mask=present(batch, core, *others), symmetric=True)
 
         for m in others:
             if m in model.contrast:
@@ -249,16 +238,13 @@ class Loss(losses.Loss):
         """The share of clips `replaced_<m>`, and how many `candidates_<m>` there were to draw from."""
         core, others = model.roles()
 
-        def replaced(out: losses.Arrays, batch: losses.Arrays, m: str) -> Array:
-            return masked_mean(1.0 - out[f"pair_label_{m}"], present(batch, core, m))
+        def mean(out, batch, name, m):
+            values = 1 - out[f"pair_label_{m}"] if name == "replaced" else out[f"candidates_{m}"]
+            return masked_mean(values.astype(jnp.float32), present(batch, core, m))
 
-        def candidates(out: losses.Arrays, batch: losses.Arrays, m: str) -> Array:
-            return masked_mean(out[f"candidates_{m}"].astype(jnp.float32), present(batch, core, m))
-
-        for m in others:
-            if m in model.replace and model.p:
-                yield f"replaced_{m}", partial(replaced, m=m)
-                yield f"candidates_{m}", partial(candidates, m=m)
+        for m in others if model.p else ():
+            for name in ("replaced", "candidates") if m in model.replace else ():
+                yield f"{name}_{m}", partial(mean, name=name, m=m)
 
 
 Model = TeCaFN
@@ -269,9 +255,13 @@ DEFAULTS: Mapping[str, Any] = {
     "patience": 10,
     "select": "acc2_non0",  # the paper says accuracy, and not which
     "data.time_line": "own",
+    "text.max_length": 80,  # code
+    "text.max_content": 78,
     "optim.learning_rate": 1e-3,  # the paper: 1e-3, 2e-3 or 3e-3
     "optim.clip": 1.0,  # the paper: 1, 2, 4 or 8
     "optim.weight_decay": 1e-4,  # code
+    "optim.coupled": True,  # L2 in the gradient of plain Adam; code
+    "optim.schedule": "plateau",  # halved when the validation loss has not fallen for 20 epochs; code
     "optim.groups": (("^encoder/", 0.05), (".*", 1.0)),  # BERT at 5e-5; code
 }
 
@@ -291,6 +281,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "audio_centred": {"model.core": "audio"},
     "vision_centred": {"model.core": "vision"},
     "printed_residual": {"model.residual_on_norm": True},
+    "printed_order": {"model.convolution": "last"},
     "no_lstm": {"model.lstm": False},
     "tiny": {
         "model.width": 8,

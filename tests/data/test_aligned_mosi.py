@@ -139,7 +139,7 @@ def test_special_tokens_on_their_own_time_line(tmp_path, mosi, minilm):
             expected = np.where(words == 0, SPECIAL_ROW, words) if kept else words[1:-1]
             np.testing.assert_array_equal(rows, expected)
         everything = np.concatenate([c["audio"][:, 0] if kept else c["audio"][1:-1, 0] for c in clips])
-        assert split.statistics.mean["audio"][0] == pytest.approx(everything.mean(), rel=1e-6)
+        assert split.measured.mean["audio"][0] == pytest.approx(everything.mean(), rel=1e-6)
 
 
 def test_text_features_share_their_rows(tmp_path, mosi, minilm):

@@ -33,7 +33,7 @@ def test_from_the_disk_to_the_batch(tmp_path, name):
     tokenizer = None if features else train_tokenizer([source[0]["text"]], 60)
     split = Split(source, tokenizer, how, measure=True)
     lengths = tuple(split.lengths.max(0).tolist())
-    batch = split.batch(np.arange(len(split)), lengths, len(split) + 1, split.statistics)
+    batch = split.batch(np.arange(len(split)), lengths, len(split) + 1, split.measured)
     assert batch["mask"].sum() == len(split) == built.counts["train"]
     for m in modalities:
         assert batch[f"{m}_mask"][:-1].any(1).all()

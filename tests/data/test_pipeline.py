@@ -50,7 +50,7 @@ def test_lengths_are_cut_to_content_plus_two_special_tokens(split, tokenizer):
     assert split.lengths.tolist()[1] == [2, 2, 2]
     assert split.lengths.max() == 11
     ids, _ = tokenizer.encode(TEXTS[2], 1000)
-    batch = split.batch(np.array([2]), (12, 12, 12), 1, split.statistics)
+    batch = split.batch(np.array([2]), (12, 12, 12), 1, split.measured)
     np.testing.assert_array_equal(batch["text"][0, :11], [*ids[:10], ids[-1]])
     assert batch["text_mask"].sum() == 11
     assert batch["audio_mask"].sum() == 9
@@ -82,7 +82,7 @@ def test_rows_follow_their_words_through_subwords_and_the_cut(split, tokenizer):
 
 
 def test_a_batch_is_padded_and_masked(split):
-    batch = split.batch(np.array([0, 3, 1]), (12, 12, 12), 5, split.statistics)
+    batch = split.batch(np.array([0, 3, 1]), (12, 12, 12), 5, split.measured)
     assert {k: (v.shape, v.dtype.name) for k, v in batch.items()} == {
         "text": ((5, 12), "int32"), "text_mask": ((5, 12), "bool"),
         "audio": ((5, 12, 3), "float32"), "audio_mask": ((5, 12), "bool"),
@@ -115,7 +115,7 @@ def test_text_left_out_is_masked_on_either_time_line(tokenizer, time_line):
     split = Split(Clips([clip(0, TEXTS[0]), clip(2, TEXTS[2])]), tokenizer, how)
     lengths = tuple(split.lengths.max(0).tolist())
     assert (lengths[0] == 1) is (time_line == "own")
-    batch = split.batch(np.array([0, 1]), lengths, 2, split.statistics)
+    batch = split.batch(np.array([0, 1]), lengths, 2, Statistics.identity(how.widths))
     assert not batch["text_mask"].any()
     assert (batch["text"] == tokenizer.pad_id).all()
     assert batch["audio_mask"].any(1).all()
@@ -155,16 +155,16 @@ def test_text_features_take_the_place_of_tokens(rows):
 def test_labels_of_several_tasks_keep_their_columns(tokenizer):
     clips = [{**clip(i, "good movie"), "label": np.array([0.0, 1, i, 1])} for i in range(2)]
     split = Split(Clips(clips), tokenizer, HOW)
-    batch = split.batch(np.arange(2), (12, 12, 12), 3, split.statistics)
+    batch = split.batch(np.arange(2), (12, 12, 12), 3, Statistics.identity(HOW.widths))
     np.testing.assert_array_equal(batch["label"], [[0, 1, 0, 1], [0, 1, 1, 1], [0, 0, 0, 0]])
 
 
 def test_statistics_are_of_all_rows_of_the_split_that_is_measured(split):
     rows = np.concatenate([clip(i, text)["audio"] for i, text in enumerate(TEXTS) if i != 3])
-    np.testing.assert_allclose(split.statistics.mean["audio"], rows.mean(0), rtol=1e-6)
-    np.testing.assert_allclose(split.statistics.scale["audio"], rows.std(0), rtol=1e-5)
-    again = Statistics.from_json(split.statistics.to_json())
-    np.testing.assert_array_equal(again.apply("audio", rows), split.statistics.apply("audio", rows))
+    np.testing.assert_allclose(split.measured.mean["audio"], rows.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(split.measured.scale["audio"], rows.std(0), rtol=1e-5)
+    again = Statistics.from_json(split.measured.to_json())
+    np.testing.assert_array_equal(again.apply("audio", rows), split.measured.apply("audio", rows))
     np.testing.assert_allclose(again.apply("audio", rows).std(0), 1, rtol=1e-4)
 
 
@@ -173,7 +173,7 @@ def test_a_constant_column_stays_finite(tokenizer):
     for c in clips:
         c["audio"][:, 1] = 4.0
     split = Split(Clips(clips), tokenizer, HOW, measure=True)
-    batch = split.batch(np.arange(3), (12, 12, 12), 3, split.statistics)
+    batch = split.batch(np.arange(3), (12, 12, 12), 3, split.measured)
     np.testing.assert_array_equal(batch["audio"][..., 1], 0)
 
 
@@ -190,20 +190,20 @@ def test_lowercase_is_an_option(tokenizer):
     loud = clip(0, "GOOD Movie")
     how = Preprocessing(9, True, HOW.modalities, HOW.widths)
     split = Split(Clips([loud, clip(1, "good movie")]), tokenizer, how)
-    texts = split.batch(np.array([0, 1]), (12, 12, 12), 2, split.statistics)["text"]
+    texts = split.batch(np.array([0, 1]), (12, 12, 12), 2, Statistics.identity(how.widths))["text"]
     np.testing.assert_array_equal(texts[0], texts[1])
 
 
 @pytest.mark.parametrize("threads", [0, 2])
 def test_the_iterator_resumes_at_the_exact_batch(split, threads):
     plan = BatchPlan(split.lengths, choose_buckets(split.lengths, 2), 2, epochs=3, seed=0)
-    whole = list(batches(split, plan, split.statistics, threads=threads))
+    whole = list(batches(split, plan, split.measured, threads=threads))
     assert len(whole) == len(plan) == 6
-    iterator = batches(split, plan, split.statistics, threads=threads)
+    iterator = batches(split, plan, split.measured, threads=threads)
     for _ in range(4):
         next(iterator)
     state = iterator.get_state()
-    resumed = batches(split, plan, split.statistics, threads=threads)
+    resumed = batches(split, plan, split.measured, threads=threads)
     resumed.set_state(state)
     for got, want in zip(list(resumed), whole[4:], strict=True):
         for key in want:
@@ -215,10 +215,9 @@ def test_processes_that_train_together_see_the_same_shapes_and_share_the_rows(to
     clips = [clip(i, " ".join(["good"] * (1 + i % 5)), audio=i % 7 > 0) for i in range(27)]
     split = Split(Clips(clips), tokenizer, how, measure=True)
     plan = BatchPlan(split.lengths, choose_buckets(split.lengths, 3), 6, epochs=2, seed=0)
-    whole = list(batches(split, plan, split.statistics, threads=0))
+    whole = list(batches(split, plan, split.measured, threads=0))
     parts = [
-        list(batches(split, plan, split.statistics, threads=1, share=Share(process, 3)))
-        for process in range(3)
+        list(batches(split, plan, split.measured, threads=1, share=Share(process, 3))) for process in range(3)
     ]
     assert {len(part) for part in parts} == {len(plan)}
     for batch, *shares in zip(whole, *parts, strict=True):
@@ -231,7 +230,7 @@ def test_processes_that_train_together_see_the_same_shapes_and_share_the_rows(to
 def test_an_uneven_share_is_refused_at_once(split):
     plan = BatchPlan(split.lengths, choose_buckets(split.lengths, 1), 4)
     with pytest.raises(ValueError, match="3 processes cannot share a batch of 4"):
-        batches(split, plan, split.statistics, threads=0, share=Share(0, 3))
+        batches(split, plan, split.measured, threads=0, share=Share(0, 3))
 
 
 def test_memory_does_not_grow_with_the_features(tokenizer):
@@ -251,7 +250,7 @@ def test_memory_does_not_grow_with_the_features(tokenizer):
     tracemalloc.start()
     split = Split(Endless(), tokenizer, how, measure=True)
     plan = BatchPlan(split.lengths, ((12, 12, 12),), 16)
-    for _, batch in zip(range(10), batches(split, plan, split.statistics, threads=1), strict=False):
+    for _, batch in zip(range(10), batches(split, plan, split.measured, threads=1), strict=False):
         assert batch["audio_mask"].any()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -263,7 +262,7 @@ def test_labels_by_modality_reach_the_batch(tokenizer):
     clips[0]["unimodal_labels"] = np.array([0.2, -0.4, 0.6])
     clips[2]["unimodal_labels"] = np.array([1.0, np.nan, -1.0])
     split = Split(Clips(clips), tokenizer, HOW)
-    batch = split.batch(np.array([2, 1, 0]), (12, 12, 12), 4, split.statistics)
+    batch = split.batch(np.array([2, 1, 0]), (12, 12, 12), 4, Statistics.identity(HOW.widths))
     for m, values in {
         "text": [1, np.nan, 0.2],
         "audio": [np.nan, np.nan, -0.4],
@@ -273,5 +272,6 @@ def test_labels_by_modality_reach_the_batch(tokenizer):
         np.testing.assert_allclose(batch[f"label_{m}"], [*values, np.nan], rtol=1e-6)
     without = Split(Clips([clip(0, TEXTS[0])]), tokenizer, HOW)
     assert not any(
-        key.startswith("label_") for key in without.batch(np.array([0]), (12, 12, 12), 1, split.statistics)
+        key.startswith("label_")
+        for key in without.batch(np.array([0]), (12, 12, 12), 1, Statistics.identity(HOW.widths))
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from msa_jax import cli
+from msa_jax import config as configs
 from msa_jax.corpora import CORPORA, SPLITS
 from msa_jax.data import datasets
 from msa_jax.inspect.command import main
@@ -99,7 +100,7 @@ def test_build_is_what_training_opens(official, tmp_path, capsys):
 def test_the_default_cache_is_that_of_training(words_folder, capsys):
     assert main([str(words_folder), "--build", "--other_counts", "--json"]) == 0
     folder = _strict(capsys.readouterr().out)["built"]
-    config, _ = cli.load_config("configs/crosssent_mosi.py")
+    config, _ = configs.load("configs/crosssent_mosi.py")
     home = str(words_folder.parent / "home")  # tests have a home of their own
     assert folder.startswith(config.data.cache.replace("~", home))
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from msa_jax.layers.pooling import last_valid, masked_mean, unit
+from msa_jax.layers.pooling import last_valid, mean_over_time
 
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 1, 0, 1, 0], [0] * 5], bool)
 X = np.random.default_rng(0).normal(size=(*MASK.shape, 3)).astype(np.float32)
@@ -13,7 +13,7 @@ X = np.random.default_rng(0).normal(size=(*MASK.shape, 3)).astype(np.float32)
 
 def test_the_mean_is_over_valid_steps():
     expected = np.stack([x[m].mean(0) if m.any() else np.zeros(3) for x, m in zip(X, MASK, strict=True)])
-    np.testing.assert_allclose(masked_mean(X, MASK), expected, atol=1e-6)
+    np.testing.assert_allclose(mean_over_time(X, MASK), expected, atol=1e-6)
 
 
 def test_the_last_valid_step_wherever_it_lies():
@@ -21,7 +21,7 @@ def test_the_last_valid_step_wherever_it_lies():
     np.testing.assert_array_equal(last_valid(X, MASK), expected)
 
 
-@pytest.mark.parametrize("pool", [masked_mean, last_valid])
+@pytest.mark.parametrize("pool", [mean_over_time, last_valid])
 def test_what_is_masked_neither_counts_nor_gets_a_gradient(pool):
     garbage = np.where(MASK[..., None], X, 1e30).astype(np.float32)
     np.testing.assert_array_equal(pool(garbage, MASK), pool(X, MASK))
@@ -30,22 +30,8 @@ def test_what_is_masked_neither_counts_nor_gets_a_gradient(pool):
     assert (np.abs(grad).max((1, 2)) > 0).tolist() == MASK.any(1).tolist()
 
 
-@pytest.mark.parametrize("pool", [masked_mean, last_valid])
+@pytest.mark.parametrize("pool", [mean_over_time, last_valid])
 def test_pooling_keeps_half_precision(pool):
     pooled = pool(jnp.asarray(X, jnp.bfloat16), MASK)
     assert pooled.dtype == jnp.bfloat16
     np.testing.assert_allclose(pooled.astype(np.float32), pool(X, MASK), atol=0.02)
-
-
-def test_unit_vectors():
-    for x in (X, X[0], X[0, 0]):  # any number of leading axes
-        want = x / np.linalg.norm(x.astype(np.float64), axis=-1, keepdims=True)
-        np.testing.assert_allclose(unit(x), want, atol=1e-6)
-    assert unit(jnp.asarray(X, jnp.bfloat16)).dtype == jnp.float32
-
-
-def test_the_unit_vector_of_zero_is_zero_with_a_finite_gradient():
-    x = np.stack([np.zeros(3, np.float32), X[0, 0]])
-    np.testing.assert_array_equal(unit(x)[0], 0)
-    grad = jax.grad(lambda x: jnp.sum(unit(x) * jnp.arange(1.0, 4.0)[None]))(x)
-    assert np.isfinite(grad).all()

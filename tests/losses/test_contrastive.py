@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from msa_jax.losses import contrastive
 from msa_jax.losses.contrastive import info_nce, nce, nt_xent
 
 LOSSES = {
@@ -163,3 +164,18 @@ def test_shapes_that_do_not_match_are_refused(loss):
         loss(x[0], x[0], temperature=1.0)
     with pytest.raises(ValueError, match="mask"):
         loss(x, x, temperature=1.0, mask=np.ones(2, bool))
+
+
+def test_unit_vectors():
+    rows = np.random.default_rng(8).normal(size=(5, 4, 3)).astype(np.float32)
+    for x in (rows, rows[0], rows[0, 0]):  # any number of leading axes
+        want = x / np.linalg.norm(x.astype(np.float64), axis=-1, keepdims=True)
+        np.testing.assert_allclose(contrastive.unit(x), want, atol=1e-6)
+    assert contrastive.unit(jnp.asarray(rows, jnp.bfloat16)).dtype == jnp.float32
+
+
+def test_the_unit_vector_of_zero_is_zero_with_a_finite_gradient():
+    x = np.stack([np.zeros(3, np.float32), np.arange(3, dtype=np.float32)])
+    np.testing.assert_array_equal(contrastive.unit(x)[0], 0)
+    grad = jax.grad(lambda x: jnp.sum(contrastive.unit(x) * jnp.arange(1.0, 4.0)[None]))(x)
+    assert np.isfinite(grad).all()

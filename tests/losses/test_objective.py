@@ -5,29 +5,57 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from msa_jax import losses
+from msa_jax.losses import CosineRamp, Objective, Term, ramped
+from msa_jax.losses.objective import Clock
 
-MODEL = {"name": "crosssent"}
-LOSS = {
-    "task": "mse",
-    "mpr_weight": 0.5,
-    "eioi_weight": 0.06,
-    "alpha": 0.3,
-    "beta": 1.0,
-    "gamma": 0.3,
-    "max_pairs": 8192,
-    "delta": 0.25,
-    "ramp": 0.4,
-}
-ALL = ("text", "audio", "vision")
+OUTPUTS, BATCH = {"prediction": jnp.array([1.0, 3.0])}, {"label": jnp.array([0.0, 1.0])}
 
 
-def call(step, **changes):
-    rng = np.random.default_rng(0)
-    outputs = {"prediction": jnp.asarray(rng.normal(size=8), jnp.float32)}
-    batch = {"label": jnp.asarray(rng.uniform(-3, 3, 8), jnp.float32), "mask": jnp.arange(8) < 6}
-    objective = losses.make_objective(MODEL, {**LOSS, **changes}, ALL, epochs=10, steps_per_epoch=10)
-    return objective(outputs, batch, step=jnp.asarray(step), key=jax.random.key(0))
+def task(outputs, batch):
+    return jnp.mean(jnp.abs(outputs["prediction"] - batch["label"]))  # 1.5
+
+
+def call(*terms, step=0, key=0, **fields):
+    """(total, values by name) of an objective with these terms."""
+    objective = Objective("l1", task, terms, **fields)
+    total, values = objective(OUTPUTS, BATCH, step=jnp.asarray(step), key=jax.random.key(key))
+    return float(total), {name: float(value) for name, value in values.items()}
+
+
+def constant(name, weight, value):
+    return Term(name, weight, lambda outputs, batch, key: jnp.asarray(value))
+
+
+def test_the_total_is_the_task_s_loss_and_the_weighed_terms():
+    reads = Term("top", 0.5, lambda outputs, batch, key: outputs["prediction"].max() + batch["label"].max())
+    total, values = call(reads, constant("two", 0.25, 2.0))
+    assert values == {"l1": 1.5, "top": 4.0, "two": 2.0}  # the terms as they are, before any weight
+    assert total == 1.5 + 0.5 * 4.0 + 0.25 * 2.0
+    assert call() == (1.5, {"l1": 1.5})
+
+
+def test_a_weight_of_zero_leaves_its_term_out():
+    def never(outputs, batch, key):
+        raise AssertionError("computed")
+
+    total, values = call(Term("gone", 0.0, never), constant("two", 1.0, 2.0))
+    assert (total, values) == (3.5, {"l1": 1.5, "two": 2.0})
+
+
+def test_each_term_draws_with_a_key_of_its_own_whatever_the_others_weigh():
+    def draws(name, weight):
+        return Term(name, weight, lambda outputs, batch, key: jax.random.uniform(key))
+
+    both = call(draws("a", 1.0), draws("b", 1.0))[1]
+    assert both["a"] != both["b"]
+    assert call(draws("a", 0.0), draws("b", 1.0))[1]["b"] == both["b"]
+    assert call(draws("a", 1.0), draws("b", 1.0), key=1)[1]["a"] != both["a"]
+
+
+def test_monitors_are_logged_and_weigh_nothing():
+    monitors = (("seen", lambda outputs, batch: outputs["prediction"].sum() + batch["label"].sum()),)
+    total, values = call(constant("two", 1.0, 2.0), monitors=monitors)
+    assert (total, values) == (3.5, {"l1": 1.5, "two": 2.0, "seen": 5.0})
 
 
 @pytest.mark.parametrize(
@@ -35,19 +63,16 @@ def call(step, **changes):
     [(0, 0.0), (9, 0.0), (10, 0.5 * (1 - np.cos(np.pi / 4))), (25, 0.5), (40, 1.0), (999, 1.0)],
 )
 def test_the_ramp_is_a_cosine_over_whole_epochs(step, ramp):
-    total, terms = call(step)
-    np.testing.assert_allclose(terms["ramp"], ramp, atol=1e-6)
-    expected = terms["mse"] + ramp * (0.5 * terms["mpr"] + 0.06 * terms["eioi"])
-    np.testing.assert_allclose(total, expected, rtol=1e-6)
+    schedule = CosineRamp(0.6, 0.4)  # four of ten epochs
+    np.testing.assert_allclose(schedule(Clock(step, 10, 10)), 0.6 * ramp, atol=1e-6)
+    terms = (Term("two", schedule, lambda o, b, k: jnp.asarray(2.0)), constant("one", 0.1, 1.0))
+    total, values = call(*terms, step=step, epochs=10, steps_per_epoch=10)
+    assert set(values) == {"l1", "two", "two_weight", "one"}  # what a schedule gives is logged
+    np.testing.assert_allclose(values["two_weight"], 0.6 * ramp, atol=1e-6)
+    np.testing.assert_allclose(total, 1.5 + 0.6 * ramp * 2.0 + 0.1, rtol=1e-6)
 
 
-def test_a_ramp_of_no_length_is_up_at_once():
-    total, terms = call(0, ramp=0.0)
-    assert "ramp" not in terms
-    np.testing.assert_allclose(total, terms["mse"] + 0.5 * terms["mpr"] + 0.06 * terms["eioi"], rtol=1e-6)
-
-
-def test_a_weight_of_zero_leaves_its_term_out():
-    total, terms = call(99, mpr_weight=0.0, eioi_weight=0.0)
-    assert set(terms) == {"mse", "ramp"}
-    assert total == terms["mse"]
+def test_a_ramp_of_no_length_and_of_nothing_is_the_weight_itself():
+    assert ramped(0.5, 0.4) == CosineRamp(0.5, 0.4)
+    assert ramped(0.5, 0.0) == 0.5
+    assert ramped(0.0, 0.4) == 0.0

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from msa_jax.models.crosssent import GMRA, CrossSent
+from msa_jax.models.crosssent import GMRA, CrossSent, Loss
 from msa_jax.text import Encoder, EncoderConfig
+from tests.models.tracing import config_of, traced
 
 ENCODER = EncoderConfig(
     family="bert", vocab_size=50, hidden_size=16, num_layers=3, num_heads=4, intermediate_size=32,
@@ -224,13 +225,85 @@ def test_every_branch_learns_and_300_steps_fit_a_batch():
     assert all(m > 0 for m in jax.tree.leaves(moved)), moved
 
 
-def test_bad_settings_are_refused():
+def test_what_does_not_fit_is_refused():
     batch = make_batch()
     for fields, message in (
-        ({"gmra": GMRA(heads=5)}, "do not divide"),
-        ({"gmra": GMRA(heads=4, max_length=3)}, "exceed"),
-        ({"layer": 4}, "layer must be"),
+        ({"gmra": GMRA(heads=5)}, "heads: 5 does not divide the encoder's width 16"),
+        ({"gmra": GMRA(heads=4, max_length=3)}, "max_length: 3 is less than text.max_length 7"),
+        ({"layer": 4}, "layer: 4, but the encoder has 3 layers"),
         ({"pooling": "max"}, "pooling"),
     ):
         with pytest.raises(ValueError, match=message):
             jax.eval_shape(lambda f=fields: make_model(**f).init(jax.random.key(0), batch, train=False))
+
+
+def loss_at(step, **changes):
+    """(total, values by name) of eight clips, two of which pad, after `step` of 10 x 10 steps."""
+    rng = np.random.default_rng(0)
+    outputs = {"prediction": jnp.asarray(rng.normal(size=8), jnp.float32)}
+    batch = {"label": jnp.asarray(rng.uniform(-3, 3, 8), jnp.float32), "mask": jnp.arange(8) < 6}
+    objective = Loss(**{"ramp": 0.4, **changes}).objective(None, epochs=10, steps_per_epoch=10)
+    return objective(outputs, batch, step=jnp.asarray(step), key=jax.random.key(0))
+
+
+def test_the_loss_adds_a_ranking_and_an_interval():
+    rng = np.random.default_rng(0)
+    p, y = rng.normal(size=8)[:6], rng.uniform(-3, 3, 8)[:6]
+    hinges = [
+        max(0.0, 0.3 * abs(a - b) - np.sign(a - b) * (q - r))
+        for a, q in zip(y, p, strict=True)
+        for b, r in zip(y, p, strict=True)
+        if abs(a - b) >= 0.3
+    ]
+    expected = {
+        "mse": np.mean((p - y) ** 2),
+        "mpr": np.mean(hinges),
+        "eioi": np.mean(np.maximum(0, np.abs(p - y) - 0.25) ** 2),
+    }
+    _, terms = loss_at(0, ramp=0.0)
+    assert set(terms) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(terms[name], value, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("step", "ramp"),
+    [(0, 0.0), (9, 0.0), (10, 0.5 * (1 - np.cos(np.pi / 4))), (25, 0.5), (40, 1.0), (999, 1.0)],
+)
+def test_both_weights_rise_along_one_ramp(step, ramp):
+    total, terms = loss_at(step)
+    np.testing.assert_allclose(terms["mpr_weight"], 0.5 * ramp, atol=1e-6)
+    np.testing.assert_allclose(terms["eioi_weight"], 0.06 * ramp, atol=1e-6)
+    expected = terms["mse"] + ramp * (0.5 * terms["mpr"] + 0.06 * terms["eioi"])
+    np.testing.assert_allclose(total, expected, rtol=1e-6)
+
+
+def test_a_ramp_of_no_length_is_up_at_once():
+    total, terms = loss_at(0, ramp=0.0)
+    assert not {"mpr_weight", "eioi_weight"} & set(terms)
+    np.testing.assert_allclose(total, terms["mse"] + 0.5 * terms["mpr"] + 0.06 * terms["eioi"], rtol=1e-6)
+
+
+def test_a_weight_of_zero_leaves_its_term_out():
+    total, terms = loss_at(99, mpr_weight=0.0, eioi_weight=0.0)
+    assert set(terms) == {"mse"}
+    assert total == terms["mse"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "parameters", "terms"),
+    [
+        ("no_gmra", {"gmra"}, set()),
+        ("no_mpr", set(), {"mpr", "mpr_weight"}),
+        ("no_eioi", set(), {"eioi", "eioi_weight"}),
+        ("mse_only", set(), {"mpr", "mpr_weight", "eioi", "eioi_weight"}),
+        ("no_key_embeddings", set(), set()),
+    ],
+)
+def test_what_a_variant_takes_away(variant, parameters, terms):
+    full, changed = (traced(config_of("crosssent", "tiny", *v)) for v in ((), (variant,)))
+    assert set(full.shapes) - set(changed.shapes) == parameters
+    assert full.terms - changed.terms == terms
+    if variant == "no_key_embeddings":
+        gone = set(full.shapes["gmra"]) - set(changed.shapes["gmra"])
+        assert gone == {"key_position", "key_modality"}

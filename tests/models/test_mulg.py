@@ -10,10 +10,15 @@ import numpy as np
 import optax
 import pytest
 
+from msa_jax import models
 from msa_jax.corpora import MODALITIES
-from msa_jax.models.mulg import GRU, Copies, FlaxGRU, MulG
+from msa_jax.errors import UserError
+from msa_jax.layers.crossmodal import Copies
+from msa_jax.models._mulg_recurrent import GRU, FlaxGRU
+from msa_jax.models.mulg import Loss, MulG
 from msa_jax.text import Encoder, EncoderConfig
 from tests.layers.test_crossmodal import dense_numpy, double, draw, norm_numpy, residual_numpy, stack_numpy
+from tests.models.tracing import config_of, traced
 
 ENCODER = EncoderConfig(
     family="bert", vocab_size=50, hidden_size=8, num_layers=1, num_heads=2, intermediate_size=16,
@@ -375,12 +380,47 @@ def test_the_encoder_lies_in_its_place_and_freezes():
     assert "encoder" not in draw(without, batch)
 
 
-def test_bad_settings_are_refused():
-    batch = make_batch()
-    for fields, message in (
-        ({"recurrent": "lstm"}, "recurrent must be"),
-        ({"residual": "none"}, "residual must be"),
-        ({"scoring": "additive"}, "scoring must be"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            draw(make_model(**fields), batch)
+@pytest.mark.parametrize(
+    ("variant", "parameters"),
+    [
+        ("no_cross_modal", {"cross_modal_attention"}),
+        ("no_cross_modal_self_attention", {"cross_modal_attention"}),
+        *((name, set()) for name in ("self_attention", "pre_ln", "bilinear", "flax_gru", "no_positions")),
+        ("no_vision", {"vision_conv", "vision_norm"}),
+        (
+            "text_only",
+            {"cross_modal_attention"} | {f"{m}_{x}" for m in ("audio", "vision") for x in ("conv", "norm")},
+        ),
+    ],
+)
+def test_what_a_variant_takes_away(variant, parameters):
+    full, changed = (traced(config_of("mulg", "tiny", *v)) for v in ((), (variant,)))
+    assert set(full.shapes) - set(changed.shapes) == parameters
+    assert full.terms == changed.terms == {"l1"}
+
+
+def test_classes_are_counted_over_clips_and_tasks():
+    rng = np.random.default_rng(0)
+    logits, label = rng.normal(size=(3, 4, 2)), rng.integers(0, 2, (3, 4)).astype(np.float32)
+    batch = {"label": label, "mask": np.array([True, True, False])}
+    objective = Loss("cross_entropy").objective(make_model(outputs=(4, 2)), epochs=3, steps_per_epoch=5)
+    total, terms = objective({"logits": jnp.asarray(logits)}, batch, step=0, key=jax.random.key(0))
+    chosen = (
+        np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, label.astype(int)[..., None], -1)[..., 0]
+    )
+    np.testing.assert_allclose(total, chosen[:2].mean(), rtol=1e-5)
+    assert set(terms) == {"cross_entropy"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "choices"),
+    [
+        ("recurrent", "lstm", "gru, flax, self_attention"),
+        ("residual", "none", "post_ln, pre_ln, residual_dual"),
+        ("scoring", "additive", "multihead, bilinear"),
+    ],
+)
+def test_bad_settings_are_refused(key, value, choices):
+    paper = models.find("mulg")
+    with pytest.raises(UserError, match=rf"^--config\.model\.{key}: '{value}' is not one of {choices}"):
+        paper.check({**paper.section().to_dict(), key: value})

@@ -9,12 +9,15 @@ import numpy as np
 import optax
 import pytest
 
+from msa_jax import models
 from msa_jax.corpora import MODALITIES
+from msa_jax.errors import UserError
 from msa_jax.models.tecafn import TeCaFN
 from msa_jax.text import Encoder, EncoderConfig
 from tests.layers.test_attention import dense_numpy, float64
 from tests.layers.test_recurrent import lstm_numpy
 from tests.layers.test_transformer import positions_numpy, transformer_numpy
+from tests.models.tracing import config_of, traced
 
 ENCODER = EncoderConfig(
     family="bert", vocab_size=50, hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8,
@@ -479,14 +482,63 @@ def test_text_encoder(frozen):
     assert (np.asarray(grads["text_projection"]["conv"]["kernel"]) != 0).all()
 
 
-def test_bad_settings_are_refused():
-    for fields, message in (
-        ({"core": "sound"}, r"core holds \['sound'\]"),
-        ({"replace": ("audio", "video")}, r"replace holds \['video'\]"),
-        ({"modalities": ()}, "empty"),
-        ({"p": 1.5}, "p must lie"),
-        ({"num": 0}, "num be at least 1"),
-        ({"heads": 4}, "do not divide"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            shapes(make_model(**fields), make_batch())
+@pytest.mark.parametrize(
+    ("variant", "parameters", "terms"),
+    [
+        ("no_ta", {"stage1_audio_projection"}, {"contrast_audio"}),
+        ("no_tv", {"stage1_vision_projection"}, {"contrast_vision"}),
+        (
+            "no_tccon",
+            {f"stage1_{m}_projection" for m in MODALITIES},
+            {"contrast_audio", "contrast_vision"},
+        ),
+        ("no_bicon", {"stage2_audio_projection", "stage2_vision_projection"}, {"bicon"}),
+        ("no_tap", {"pair_audio"}, {"pair_audio", "replaced_audio", "candidates_audio"}),
+        ("no_tvp", {"pair_vision"}, {"pair_vision", "replaced_vision", "candidates_vision"}),
+        (
+            "no_ap",
+            {"pair_audio", "pair_vision"},
+            {f"{t}_{m}" for t in ("pair", "replaced", "candidates") for m in ("audio", "vision")},
+        ),
+        ("no_lstm", {"audio_lstm", "vision_lstm"}, set()),
+        (
+            "no_vision",
+            {"vision_projection", "vision_encoder", "vision_lstm", "cross_vision", "pair_vision"}
+            | {f"stage{n}_{m}_projection" for n, m in ((1, "vision"), (2, "audio"), (2, "vision"))},
+            {"bicon", *(f"{t}_vision" for t in ("contrast", "pair", "replaced", "candidates"))},
+        ),
+        *((name, set(), set()) for name in ("no_hard_ta", "no_hard_tv", "no_hard", "printed_residual")),
+    ],
+)
+def test_what_a_variant_takes_away(variant, parameters, terms):
+    full, changed = (traced(config_of("tecafn", "tiny", *v)) for v in ((), (variant,)))
+    assert set(full.shapes) - set(changed.shapes) == parameters
+    assert full.terms - changed.terms == terms
+
+
+def test_a_small_batch_is_noted():
+    (note,) = make_model(num=4).notes(4)
+    assert note.startswith("a batch of 4 has fewer than the 4 hard negatives that model.num asks for")
+    assert not list(make_model(num=4).notes(5))
+
+
+def test_without_modalities_there_is_no_core():
+    with pytest.raises(ValueError, match="empty"):
+        shapes(make_model(modalities=()), make_batch())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("core", "sound", "'sound' is not one of text, audio, vision"),
+        ("replace", ("audio", "video"), r"\('audio', 'video'\) may hold only text, audio, vision"),
+        ("contrast", ("video",), "may hold only text, audio, vision"),
+        ("hard_negatives", ("video",), "may hold only text, audio, vision"),
+        ("p", 1.5, r"1\.5 does not lie in \[0, 1\]"),
+        ("num", 0, "0 is less than 1"),
+    ],
+)
+def test_bad_settings_are_refused(key, value, sentence):
+    paper = models.find("tecafn")
+    with pytest.raises(UserError, match=rf"^--config\.model\.{key}: .*{sentence}"):
+        paper.check({**paper.section().to_dict(), key: value})

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from msa_jax.models.tecafn_sampling import allowed_pairs, draw_sources, nearest
+from msa_jax.models._tecafn_sampling import allowed_pairs, draw_sources, nearest
 
 DRAWS = 4000
 

@@ -23,6 +23,7 @@ from msa_jax.data.readers.clean import unreadable
 from msa_jax.data.readers.pickled_arrays import ALLOWED, Array, Dtype, Excess, LargeText, Refused, key
 from msa_jax.errors import UserError
 
+_SAVE = "save the features as arrays, lists and dicts"
 _LARGE = 1 << 16  # bytes of a text; no transcript is as long
 _PIECE = 1 << 18  # bytes that a large text is decoded by
 _DEPTH = 32  # containers within containers
@@ -74,22 +75,15 @@ def load(path: Path) -> object:
             raise Excess("the same contents over and over")
         return content
     except Refused as refused:
-        raise UserError(
-            f"{path}: the pickle asks for {refused}, which is neither a NumPy array nor a plain container; "
-            "nothing else is loaded: save the features as arrays, lists and dicts"
-        ) from None
+        wrong = f"the pickle asks for {refused}, which is neither a NumPy array nor a plain container"
+        raise UserError(f"{path}: {wrong}; nothing else is loaded: {_SAVE}") from None
     except Excess as excess:
-        raise UserError(
-            f"{path}: the pickle holds {excess}, which no feature file needs; save the features as arrays, "
-            "lists and dicts"
-        ) from None
+        raise UserError(f"{path}: the pickle holds {excess}, which no feature file needs; {_SAVE}") from None
     except OSError as error:
         raise unreadable(path, error) from None
     except MemoryError:
-        raise UserError(
-            f"{path}: a pickle is read whole, and {size / 2**30:.2f} GiB of memory are not free; close other "
-            "programs, or convert it on a larger machine"
-        ) from None
+        needs = f"a pickle is read whole, and {size / 2**30:.2f} GiB of memory are not free"
+        raise UserError(f"{path}: {needs}; close other programs, or convert it on a larger machine") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
         reason = f"{type(error).__name__}: {error}"[:200]
         raise UserError(f"{path}: the pickle is truncated or damaged ({reason}); copy it again") from None

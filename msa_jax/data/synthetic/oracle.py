@@ -231,6 +231,23 @@ def posterior(
     return Posterior(sentiment, sentiment @ label_given_sentiment(config))
 
 
+def errors_by_modality(config: SyntheticConfig, examples: Sequence[Example]) -> np.ndarray:
+    """How well each modality alone tells the label.
+
+    Args:
+      config: the config that the examples were generated from.
+      examples: N clips.
+
+    Returns:
+      [N, 3] the error that the best prediction from text, audio or vision alone can expect.
+    """
+    errors = [
+        posterior(config, examples, use_text=t, use_audio=a, use_vision=v).expected_error(config.task)
+        for t, a, v in np.eye(3, dtype=bool)
+    ]
+    return np.stack(errors, axis=1)
+
+
 def least_uncertain(config: SyntheticConfig, examples: Sequence[Example]) -> np.ndarray:
     """The least noisy modality of each clip: the one that alone promises the smallest error of the label.
 
@@ -241,8 +258,4 @@ def least_uncertain(config: SyntheticConfig, examples: Sequence[Example]) -> np.
     Returns:
       int [N], places in ("text", "audio", "vision"); the first of equals.
     """
-    errors = [
-        posterior(config, examples, use_text=t, use_audio=a, use_vision=v).expected_error(config.task)
-        for t, a, v in np.eye(3, dtype=bool)
-    ]
-    return np.argmin(errors, axis=0)
+    return errors_by_modality(config, examples).argmin(1)

@@ -1,0 +1,124 @@
+"""LMF: a tensor product of the modalities' vectors, kept small by low-rank factors.
+
+Source: Liu et al., "Efficient low-rank multimodal fusion with modality-specific factors", ACL 2018,
+arXiv:1806.00064. Sizes are those of the MMSA toolkit for CMU-MOSI ("toolkit"), which most tables quote.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from msa_jax import losses
+from msa_jax.corpora import MODALITIES
+from msa_jax.layers.dropout import Dropout
+from msa_jax.layers.pooling import last_valid, mean_over_time
+from msa_jax.layers.recurrent import LSTM
+from msa_jax.models.fields import Positive, Rate
+from msa_jax.text import Encoder
+from msa_jax.text.states import text_states
+
+
+class LMF(nn.Module):
+    """One vector for each modality, and their low-rank product (section 3.2).
+
+    The paper normalises audio and vision over the batch, which would tie a clip's score to its batch; here
+    they come standardised by the training split (ours). A clip without a modality has the vector of a clip
+    whose features are all 0 in its place.
+
+    Attributes:
+      encoder: the text encoder; None where `text` holds features.
+      frozen: the encoder is not trained.
+      modalities: those that the model has branches for.
+      outputs: () for a score, else the shape of the logits.
+    """
+
+    encoder: Encoder | None = None
+    frozen: bool = False
+    modalities: tuple[str, ...] = MODALITIES
+    outputs: tuple[int, ...] = ()
+    text_hidden: Positive = 128  # state of the text's LSTM; toolkit
+    text_width: Positive = 64  # vector of the text; toolkit: half the state
+    audio_width: Positive = 16  # vector of audio; toolkit
+    vision_width: Positive = 128  # vector of vision; toolkit
+    rank: Positive = 3  # of the factors; toolkit
+    text_dropout: Rate = 0.3  # on the text's state; toolkit
+    audio_dropout: Rate = 0.3  # on the mean of the audio rows; toolkit
+    vision_dropout: Rate = 0.3  # on the mean of the vision rows; toolkit
+
+    @nn.compact
+    def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:
+        """Scores a batch.
+
+        Args:
+          batch: `text` [B, T] ids or [B, T, d] features, `audio` [B, A, d_a], `vision` [B, V, d_v], each with
+            its `<m>_mask`.
+          train: whether dropout is active (rng "dropout").
+
+        Returns:
+          `prediction` [B] or `logits` [B, *outputs]; `fused` [B, rank, Y], the product of the modalities for
+          each rank and each of the Y outputs; `vector_<m>` [B, width of m].
+        """
+        Y = math.prod(self.outputs)
+        vectors = {m: self._vector(m, batch, train) for m in MODALITIES if m in self.modalities}
+        fused_BRY = jnp.ones(())
+        for m, x_BD in vectors.items():
+            one_BD = jnp.concatenate([jnp.ones_like(x_BD[:, :1]), x_BD], axis=-1)
+            shape = (self.rank, one_BD.shape[1], Y)
+            factor_RDY = self.param(f"{m}_factor", nn.initializers.xavier_normal(), shape)
+            fused_BRY = fused_BRY * jnp.einsum("bd,rdy->bry", one_BD, factor_RDY)  # eq. 7
+        weight_R = self.param("rank_weight", nn.initializers.normal(self.rank**-0.5), (self.rank,))
+        bias_Y = self.param("bias", nn.initializers.zeros, (Y,))
+        out_BY = jnp.einsum("r,bry->by", weight_R, fused_BRY) + bias_Y[None]
+        name = "logits" if self.outputs else "prediction"
+        out = {name: out_BY.reshape(len(out_BY), *self.outputs), "fused": fused_BRY}
+        return {**out, **{f"vector_{m}": x for m, x in vectors.items()}}
+
+    def _vector(self, m: str, batch: Mapping[str, Array], train: bool) -> Float[Array, "B D"]:
+        """h_m: of the text the last state of an LSTM, of audio and vision an MLP over their mean."""
+        mask_BT: Bool[Array, "B T"] = batch[f"{m}_mask"]
+        if m == "text":
+            x_BTD = text_states(self.encoder, batch, frozen=self.frozen, train=train).astype(jnp.float32)
+            state_BH = last_valid(LSTM(self.text_hidden, name="text_lstm")(x_BTD, mask_BT), mask_BT)
+            state_BH = Dropout(self.text_dropout)(state_BH, train=train)
+            return nn.Dense(self.text_width, name="text_dense")(state_BH)
+        width = getattr(self, f"{m}_width")
+        x_BD = Dropout(getattr(self, f"{m}_dropout"))(mean_over_time(batch[m], mask_BT), train=train)
+        for k in range(3):
+            x_BD = nn.relu(nn.Dense(width, name=f"{m}_dense_{k}")(x_BD))
+        return x_BD
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss(losses.Loss):
+    """The task's loss alone."""
+
+    task: Literal["mse", "l1", "cross_entropy"] = "l1"  # toolkit
+
+
+Model = LMF
+
+# The toolkit's for CMU-MOSI, whose weight decay is Adam's own; it forgets the fusion's weights in it.
+DEFAULTS: Mapping[str, Any] = {
+    "epochs": 100,  # ours: the patience ends it
+    "patience": 8,
+    "batch_size": 64,
+    "data.time_line": "own",
+    "optim.weight_decay": 5e-3,
+    "optim.coupled": True,
+    "optim.groups": (("^encoder/", 0.05), (".*", 1.0)),  # BERT at 5e-5; ours
+}
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "rank_1": {"model.rank": 1},
+    "tiny": {
+        "model.text_hidden": 8,
+        "model.text_width": 8,
+        "model.audio_width": 8,
+        "model.vision_width": 8,
+    },
+}

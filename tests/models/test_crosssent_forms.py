@@ -1,0 +1,71 @@
+"""Forms of CrossSent that a field chooses, and what of the adapter arrives in the scores."""
+
+import jax
+import numpy as np
+import pytest
+
+from msa_jax import bounds, config
+from msa_jax.models.crosssent import GMRA, CrossSent
+from msa_jax.models.fields import build
+
+B, T, D, A, V = 4, 10, 32, 7, 5
+
+
+def make_inputs(seed=0):
+    """Text states, audio, vision and their masks, all valid."""
+    rng = np.random.default_rng(seed)
+    arrays = [rng.normal(size=(B, T, d)).astype(np.float32) for d in (D, A, V)]
+    return [*arrays, np.ones((B, T), bool), np.ones((B, T), bool)]
+
+
+def away_from_the_start(params, seed=1, size=0.1):
+    """The parameters plus noise, so that every term shows."""
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    noisy = [p + size * jax.random.normal(k, p.shape) for p, k in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(tree, noisy)
+
+
+def cross_numpy(params, row):
+    """H_cross where one key alone is valid: attention can only take its value, (row W) W_V W_O."""
+    return row @ params["audio_projection"]["kernel"] @ params["value"]["kernel"] @ params["output"]["kernel"]
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.1, 10.0])
+def test_the_size_of_the_features_counts_only_in_the_printed_form(scale):
+    x, audio, vision, *masks = make_inputs()
+    sizes = {}
+    for feature_norm in (True, False):
+        gmra = GMRA(heads=4, bottleneck=6, feature_norm=feature_norm)
+        params = gmra.init(jax.random.key(0), x, audio, vision, *masks, train=False)
+        injected = [
+            gmra.apply(params, x, s * audio, s * vision, *masks, train=False)[1]["injected"]
+            for s in (1.0, scale)
+        ]
+        plain, scaled = (np.linalg.norm(i) for i in injected)
+        sizes[feature_norm] = scaled / plain
+    np.testing.assert_allclose(sizes[True], 1.0, atol=0.02)
+    # Attention, too, sees the size, so the injection is not quite proportional to it.
+    assert 0.4 * scale < sizes[False] < 4 * scale
+
+
+def test_the_printed_form_injects_the_projected_features_themselves():
+    x, audio, vision, audio_mask, vision_mask = make_inputs()
+    gmra = GMRA(heads=4, bottleneck=6, feature_norm=False)
+    audio_mask, vision_mask = np.zeros_like(audio_mask), np.zeros_like(vision_mask)
+    audio_mask[:, 3] = True  # one key
+    inputs = (x, audio, vision, audio_mask, vision_mask)
+    params = away_from_the_start(gmra.init(jax.random.key(0), *inputs, train=False)["params"])
+    assert not {"audio_norm", "vision_norm"} & set(params)
+    _, extras = gmra.apply({"params": params}, *inputs, train=False)
+    double = jax.tree.map(lambda p: np.asarray(p, np.float64), params)
+    cross = cross_numpy(double, audio[:, 3])[:, None]
+    np.testing.assert_allclose(extras["injected"], extras["gate"] * cross, atol=1e-4)
+
+
+def test_the_variant_is_the_printed_form_and_the_default_is_not():
+    for spec, expected in (("", True), (":no_feature_norm", False)):
+        shipped, _ = config.load(f"configs/crosssent_mosi.py{spec}")
+        bounds.check(shipped)
+        section = {k: v for k, v in shipped.model.to_dict().items() if k != "name"}
+        assert build(CrossSent, section).gmra == GMRA(feature_norm=expected)

@@ -1,0 +1,64 @@
+"""State of each clip in a collection: a step changes it, checkpoints keep it, a resumed run has it."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import msa_jax
+from msa_jax import train
+from msa_jax.bounds import check
+from msa_jax.config import base
+from msa_jax.data.plan import BatchPlan
+
+EPOCHS = 3
+
+
+@pytest.fixture
+def config(words_folder, tmp_path):
+    """Three steps an epoch, the last of two clips and two rows that only pad."""
+    c = base.apply(base.config("tests.models.memory_model"), "tiny")
+    c.epochs, c.batch_size, c.log_every, c.checkpoint_every = EPOCHS, 4, 1, 2
+    c.data.path, c.data.cache, c.data.other_counts = str(words_folder), str(tmp_path / "cache"), True
+    check(c)
+    return c
+
+
+def logged(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "clips_per_second"} for line in lines]
+
+
+def test_each_clip_has_been_visited_once_an_epoch_and_padding_never(config, tmp_path):
+    train.train_and_evaluate(config, tmp_path / "run")
+    best = msa_jax.load(tmp_path / "run")
+    seen = json.loads((tmp_path / "run" / "results.json").read_text())["best_epoch"] + 1
+    assert best.preparation.clips == 10
+    np.testing.assert_array_equal(best.variables["memory"]["visits"], np.full(10, seen))
+    assert np.abs(best.variables["memory"]["said"]).min() > 0
+    first = next(line for line in logged(tmp_path / "run") if "steady" in line)
+    assert first["steady"] > 0  # nothing was said before: the distance from 0
+    assert first["loss"] == pytest.approx(first["mse"] + 0.5 * first["steady"], rel=1e-5)
+
+
+def test_a_run_that_was_cut_off_inside_an_epoch_goes_on_with_the_same_memory(config, tmp_path, monkeypatch):
+    train.train_and_evaluate(config, tmp_path / "whole")
+    batches = iter(range(100))
+    original = BatchPlan.__getitem__
+
+    def breaks(self, i):
+        if self.seed is not None and next(batches) == 5:
+            raise KeyboardInterrupt
+        return original(self, i)
+
+    config.data.threads = 0  # each batch is made when it is asked for
+    monkeypatch.setattr(BatchPlan, "__getitem__", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        train.train_and_evaluate(config, tmp_path / "broken")
+    monkeypatch.setattr(BatchPlan, "__getitem__", original)
+    assert not (tmp_path / "broken" / "results.json").exists()
+    train.train_and_evaluate(config, tmp_path / "broken")
+    assert logged(tmp_path / "broken") == logged(tmp_path / "whole")
+    found, expected = (msa_jax.load(tmp_path / name).variables for name in ("broken", "whole"))
+    jax.tree.map(np.testing.assert_array_equal, found, expected)

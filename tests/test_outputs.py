@@ -1,0 +1,76 @@
+"""What a model computes beside its score, clip by clip: `Run.outputs`."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import msa_jax
+from msa_jax import evaluate
+from msa_jax.data import readers
+from msa_jax.errors import UserError
+
+
+class Axes(nn.Module):
+    """Outputs whose clips lie on the first axis, on the second, on two, on none."""
+
+    @nn.compact
+    def __call__(self, batch, *, train):
+        x_B = batch["value"] * self.param("scale", nn.initializers.ones, (), jnp.float32)
+        return {
+            "prediction": x_B,
+            "layers": jnp.stack([x_B, 2 * x_B, 3 * x_B])[..., None],
+            "pairs": x_B[:, None] - x_B[None, :],
+            "mean": x_B.mean(),
+        }
+
+
+def batches():
+    """Five clips in two batches, out of order, the last row of the second padding."""
+    for index in ([3, 0, 4], [2, 1, -1]):
+        index = np.array(index)
+        value = np.where(index < 0, 99, 10.0 * index).astype(np.float32)
+        yield {"value": value, "mask": index >= 0, "index": index}
+
+
+VARIABLES = {"params": {"scale": jnp.float32(1.0)}}
+
+
+def test_each_clip_gets_its_own_whichever_axis_counts_them():
+    found = evaluate.outputs(Axes(), VARIABLES, batches(), 5, ("prediction", "layers", "index"))
+    np.testing.assert_array_equal(found["prediction"], [0, 10, 20, 30, 40])
+    np.testing.assert_array_equal(found["index"], [0, 1, 2, 3, 4])
+    for clip, value in enumerate(found["layers"]):
+        np.testing.assert_array_equal(value, 10 * clip * np.array([[1], [2], [3]]))
+
+
+def test_without_names_all_that_belong_to_single_clips_are_there():
+    assert set(evaluate.outputs(Axes(), VARIABLES, batches(), 5)) == {"prediction", "layers"}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("pairs", "'pairs' does not belong to single clips"),
+        ("mean", "'mean' does not belong to single clips"),
+        ("gate", "'gate' is not there; there are: .*layers, prediction"),
+    ],
+)
+def test_what_is_not_of_single_clips_is_refused(name, message):
+    with pytest.raises(UserError, match=message):
+        evaluate.outputs(Axes(), VARIABLES, batches(), 5, (name,))
+
+
+def test_a_run_gives_the_gate_of_every_clip_as_if_it_were_alone(trained):
+    _, workdir, words = trained
+    run = msa_jax.load(workdir)
+    examples = list(readers.read(words / "test.pkl"))
+    split = run.preparation.scan(run.preparation.check(examples))
+    found = run.outputs(split, ["gate", "text_mask", "prediction"])
+    np.testing.assert_allclose(found["prediction"], run.score(split), atol=1e-6)
+    for clip in (0, 5):
+        alone = run.preparation.scan(run.preparation.check(examples[clip : clip + 1]))
+        (gate_TD,), (mask_T,) = run.outputs(alone, ["gate", "text_mask"]).values()
+        steps = split.lengths[clip, 0]
+        assert found["text_mask"][clip].sum() == mask_T.sum() == steps
+        np.testing.assert_allclose(found["gate"][clip][:steps], gate_TD[:steps], atol=1e-5)
