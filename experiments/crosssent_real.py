@@ -9,13 +9,15 @@ validation MSE; the settings below were chosen on the validation split of `mosi`
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 from table import show, show_pairs, train
 
 import msa_jax
-from msa_jax import metrics, setup
+from msa_jax import metrics
+from msa_jax.data import opening
 from msa_jax.files import read_json
 
 KEYS = ("mae", "corr", "acc7", "acc2_has0", "acc2_non0", "f1_non0")
@@ -87,13 +89,12 @@ def utterance(data: Path, runs: Path, seeds: list[int]) -> None:
 def report_use(workdir: Path) -> None:
     """Prints how far a trained run's test scores move when audio and vision are taken away."""
     loaded = msa_jax.load(workdir)
-    corpus = setup.open_corpus(loaded.config)
-    with_av = loaded.score(loaded.scan(corpus.split("test")))
-    loaded.how = loaded.how.without("audio", "vision")
-    without = loaded.score(loaded.scan(corpus.split("test")))
+    test = opening.open_corpus(loaded.config).split("test")
+    split = loaded.preparation.scan(test)
+    text_alone = dataclasses.replace(loaded, preparation=loaded.preparation.without("audio", "vision"))
+    with_av, without = loaded.score(split), text_alone.score(text_alone.preparation.scan(test))
     stored = read_json(workdir / "results.json")["test"]["mae"]
-    labels = loaded.scan(corpus.split("test")).labels
-    moved, mae = np.abs(with_av - without).mean(), np.abs(without - labels).mean()
+    moved, mae = np.abs(with_av - without).mean(), np.abs(without - split.labels).mean()
     print(
         f"{workdir.name}: without audio and vision the scores move by {moved:.4f} on average; "
         f"test MAE {stored:.4f} with them, {mae:.4f} without"

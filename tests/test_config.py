@@ -165,7 +165,7 @@ def test_an_old_name_is_answered_with_the_new_one(old, new):
     [
         ("configs/crosssent_mosy.py", "did you mean configs/crosssent_mosi.py?"),
         ("configs/mult_synthetic.py", "did you mean configs/"),  # no such model, so nothing took its place
-        ("configs/base.py", "configs/"),  # what all share is no config
+        ("configs/base.py", "configs/"),  # base.py is not a config
         ("xyz", "there are: configs/amsgfn_mosei.py, "),
     ],
 )
@@ -199,9 +199,9 @@ def test_shipped_configs_load_from_any_folder_and_a_users_file_starts_from_the_c
         ("import no_such_package\n", r"not a config file: ModuleNotFoundError: .*no_such_package"),
         (
             "from configs import crosssent_mosi\n",
-            r"`configs`, which is no package any more; say `from msa_jax\.config import base` and ",
+            r"`configs`, which is not a package any more; say `from msa_jax\.config import base` and ",
         ),
-        ("from configs.base import common\n", "imports from `configs`, which is no package any more"),
+        ("from configs.base import common\n", "imports from `configs`, which is not a package any more"),
         ("def get_config():\n    return 1 / 0\n", r"get_config of .*mine\.py failed: ZeroDivisionError"),
         ("def get_config():\n    return {'a': 1}\n", "returned a dict, not a ConfigDict"),
         (
