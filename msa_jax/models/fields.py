@@ -136,20 +136,31 @@ def _check_value(key: str, value: Any, kind: Any, default: Any, path: str) -> No
     else:
         if not _is_a(value, plain):
             raise UserError(f"{key}: {value!r} is not {_article(plain)}, as in {key}={default}")
-        if plain is float and not math.isfinite(value):
-            raise UserError(f"{key}: {value} is not finite")
-        for bound in getattr(full, "__metadata__", ()):
-            if isinstance(bound, Bound) and not bound.holds(value):
-                raise UserError(f"{key}: {value} {bound.otherwise}")
+        _check_bounds(key, value, full)
+
+
+def _check_bounds(key: str, value: Any, full: Any) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{key}: {value} is not finite")
+    for bound in getattr(full, "__metadata__", ()):
+        if isinstance(bound, Bound) and not bound.holds(value):
+            raise UserError(f"{key}: {value} {bound.otherwise}")
 
 
 def _check_list(key: str, value: Any, element: Any, default: Any) -> None:
-    allowed = typing.get_args(element)  # of a Literal; none where any value of the type will do
     is_list = isinstance(value, tuple | list)
-    if allowed and not (is_list and all(v in allowed for v in value)):
-        raise UserError(f"{key}: {value!r} may hold only {', '.join(map(str, allowed))}, as in {default!r}")
-    if not allowed and not (is_list and all(_is_a(v, element) for v in value)):
-        raise UserError(f"{key}: {value!r} is not a list of {element.__name__}s, as in {default!r}")
+    if typing.get_origin(element) is Literal:
+        allowed = typing.get_args(element)
+        if not (is_list and all(v in allowed for v in value)):
+            raise UserError(
+                f"{key}: {value!r} may hold only {', '.join(map(str, allowed))}, as in {default!r}"
+            )
+        return
+    plain = typing.get_args(element)[0] if typing.get_origin(element) is Annotated else element
+    if not (is_list and all(_is_a(v, plain) for v in value)):
+        raise UserError(f"{key}: {value!r} is not a list of {plain.__name__}s, as in {default!r}")
+    for v in value:
+        _check_bounds(key, v, element)
 
 
 def _is_a(value: Any, kind: type) -> bool:

@@ -37,7 +37,8 @@ class Every:
     kind: Literal["red", "green"] = "red"
     chosen: Modality | None = None
     used: tuple[Modality, ...] = ("text", "audio")
-    widths: tuple[int, ...] = (3, 5)
+    widths: tuple[Positive, ...] = (3, 5)
+    scales: tuple[float, ...] = (0.5,)
     inner: Inner | None = Inner(size=6)
     hidden: int = 7  # left out where it is skipped
 
@@ -114,6 +115,8 @@ def test_a_number_outside_of_its_bounds_is_refused(key, good, bad, sentence):
         ("word", 3, "3 is not a text, as in --config.model.word=a"),
         ("widths", "35", "'35' is not a list of ints, as in (3, 5)"),
         ("widths", (3, 5.5), "(3, 5.5) is not a list of ints, as in (3, 5)"),
+        ("widths", (3, 0), "0 is less than 1"),
+        ("scales", (1, math.nan), "nan is not finite"),
     ],
 )
 def test_a_value_of_another_type_is_refused(key, value, sentence):
