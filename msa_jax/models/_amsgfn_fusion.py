@@ -30,42 +30,42 @@ class FusionLayer(nn.Module):
     @nn.compact
     def __call__(
         self,
-        x_BLD: Float[Array, "B L D"],
-        mask_BL: Bool[Array, "B L"],
-        aux_BALD: Float[Array, "B A L D"] | None,
-        aux_mask_BAL: Bool[Array, "B A L"] | None,
-    ) -> tuple[Float[Array, "B L D"], None]:
+        x_BTD: Float[Array, "B T D"],
+        mask_BT: Bool[Array, "B T"],
+        aux_BMTD: Float[Array, "B M T D"] | None,
+        aux_mask_BMT: Bool[Array, "B M T"] | None,
+    ) -> tuple[Float[Array, "B T D"], None]:
         """Takes from the auxiliary modalities what the gate lets through.
 
         Args:
-          x_BLD: the dominant modality's representation X_p.
-          mask_BL: its valid steps.
-          aux_BALD: the weighted auxiliary streams, the same in every layer; None where there is none.
-          aux_mask_BAL: their valid steps; a stream without one adds exactly 0.
+          x_BTD: the dominant modality's representation X_p.
+          mask_BT: its valid steps.
+          aux_BMTD: the weighted auxiliary streams, the same in every layer; None where there is none.
+          aux_mask_BMT: their valid steps; a stream without one adds exactly 0.
 
         Returns:
           (the next X_p, None): in this order it is the body of a scan.
         """
-        B, L, D = x_BLD.shape
+        B, T, D = x_BTD.shape
 
         def drop(x: Array) -> Array:
             return Dropout(self.dropout)(x, train=self.train)
 
-        def attend(name: str, query_BLD: Array, source_BLD: Array, source_mask_BL: Array) -> Array:
+        def attend(name: str, query_BTD: Array, source_BTD: Array, source_mask_BT: Array) -> Array:
             attention = MultiHeadAttention(self.heads, self.attention_dropout, name=name)
-            return drop(attention(query_BLD, source_BLD, source_mask_BL, train=self.train)[0])
+            return drop(attention(query_BTD, source_BTD, source_mask_BT, train=self.train)[0])
 
-        y_BLD = x_BLD + attend("self_attention", x_BLD, x_BLD, mask_BL)  # eq. 8
-        if aux_BALD is not None:
-            # Both auxiliaries pass through the same weights (ours), so in one product, side by side.
-            query_BALD = jnp.broadcast_to(x_BLD[:, None], aux_BALD.shape)
-            query_FLD, aux_FLD = (a.reshape(-1, L, D) for a in (query_BALD, aux_BALD))
-            mixed_FLD = attend("cross_attention", query_FLD, aux_FLD, aux_mask_BAL.reshape(-1, L))
-            aux_BLD = mixed_FLD.reshape(B, -1, L, D).sum(1)  # eqs. 6, 7, 9
-            gate_BLD = nn.sigmoid(nn.Dense(D, name="gate")(jnp.concatenate([y_BLD, aux_BLD], axis=-1)))
-            y_BLD = y_BLD + gate_BLD * aux_BLD  # eqs. 10-12
-        hidden_BLF = nn.relu(nn.Dense(self.ffn_width, name="ffn_in")(nn.LayerNorm(name="norm")(y_BLD)))
-        return y_BLD + drop(nn.Dense(D, name="ffn_out")(hidden_BLF)), None  # eq. 13
+        y_BTD = x_BTD + attend("self_attention", x_BTD, x_BTD, mask_BT)  # eq. 8
+        if aux_BMTD is not None:
+            # Both auxiliaries pass through the same weights (ours), so in one product, side by side: X = B * M.
+            query_BMTD = jnp.broadcast_to(x_BTD[:, None], aux_BMTD.shape)
+            query_XTD, aux_XTD = (a.reshape(-1, T, D) for a in (query_BMTD, aux_BMTD))
+            mixed_XTD = attend("cross_attention", query_XTD, aux_XTD, aux_mask_BMT.reshape(-1, T))
+            aux_BTD = mixed_XTD.reshape(B, -1, T, D).sum(1)  # eqs. 6, 7, 9
+            gate_BTD = nn.sigmoid(nn.Dense(D, name="gate")(jnp.concatenate([y_BTD, aux_BTD], axis=-1)))
+            y_BTD = y_BTD + gate_BTD * aux_BTD  # eqs. 10-12
+        hidden_BTF = nn.relu(nn.Dense(self.ffn_width, name="ffn_in")(nn.LayerNorm(name="norm")(y_BTD)))
+        return y_BTD + drop(nn.Dense(D, name="ffn_out")(hidden_BTF)), None  # eq. 13
 
 
 def fusion_layers(layers: int) -> Callable[..., FusionLayer]:
@@ -79,7 +79,7 @@ def fusion_layers(layers: int) -> Callable[..., FusionLayer]:
     )
 
 
-def mean_of_streams(x_BMLD: Float[Array, "B M L D"], mask_BML: Bool[Array, "B M L"]) -> Float[Array, "B L D"]:
+def mean_of_streams(x_BMTD: Float[Array, "B M T D"], mask_BMT: Bool[Array, "B M T"]) -> Float[Array, "B T D"]:
     """At each step the mean of the streams that are valid there, for "w/o DMGF"; 0 where none is (ours)."""
-    kept_BMLD = jnp.where(mask_BML[..., None], x_BMLD, 0.0)
-    return kept_BMLD.sum(1) / jnp.maximum(mask_BML.sum(1), 1)[..., None]
+    kept_BMTD = jnp.where(mask_BMT[..., None], x_BMTD, 0.0)
+    return kept_BMTD.sum(1) / jnp.maximum(mask_BMT.sum(1), 1)[..., None]

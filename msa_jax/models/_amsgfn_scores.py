@@ -26,19 +26,19 @@ def deviation_over_time(x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"
 
 
 def summary(
-    x_BMLD: Float[Array, "B M L D"], mask_BML: Bool[Array, "B M L"], *, spread: bool
+    x_BMTD: Float[Array, "B M T D"], mask_BMT: Bool[Array, "B M T"], *, spread: bool
 ) -> Float[Array, "B F"]:
     """What the MLP sees of the streams (eq. 3).
 
     Args:
-      x_BMLD: the streams.
-      mask_BML: their valid steps.
+      x_BMTD: the streams.
+      mask_BMT: their valid steps.
       spread: add their deviations (ours).
 
     Returns:
       [B, M D] the mean of each over time, then, with `spread`, [B, M D] its deviation.
     """
-    streams = [(x_BMLD[:, k], mask_BML[:, k]) for k in range(x_BMLD.shape[1])]
+    streams = [(x_BMTD[:, k], mask_BMT[:, k]) for k in range(x_BMTD.shape[1])]
     seen = [mean_over_time(*stream) for stream in streams]
     if spread:
         seen += [deviation_over_time(*stream) for stream in streams]
@@ -90,10 +90,10 @@ def choose(
 
 
 def dominant_first(
-    first_B: Int[Array, " B"], x_BMLD: Float[Array, "B M L D"], mask_BML: Bool[Array, "B M L"]
-) -> tuple[Float[Array, "B M L D"], Bool[Array, "B M L"]]:
+    first_B: Int[Array, " B"], x_BMTD: Float[Array, "B M T D"], mask_BMT: Bool[Array, "B M T"]
+) -> tuple[Float[Array, "B M T D"], Bool[Array, "B M T"]]:
     """Streams and their valid steps, the dominant one first: per clip a gather, in one program for all."""
-    M = x_BMLD.shape[1]
+    M = x_BMTD.shape[1]
     order_BM = (first_B[:, None] + jnp.arange(M)[None]) % M
-    x_BMLD = jnp.take_along_axis(x_BMLD, order_BM[:, :, None, None], axis=1)
-    return x_BMLD, jnp.take_along_axis(mask_BML, order_BM[:, :, None], axis=1)
+    x_BMTD = jnp.take_along_axis(x_BMTD, order_BM[:, :, None, None], axis=1)
+    return x_BMTD, jnp.take_along_axis(mask_BMT, order_BM[:, :, None], axis=1)

@@ -26,24 +26,24 @@ class GRU(nn.Module):
     ) -> Float[Array, "B F"]:
         """State of the last layer after the last valid step; 0 where there is none."""
         del train
-        H = self.features
-        h_BH = jnp.zeros((len(x_BTD), H), x_BTD.dtype)
+        F = self.features
+        h_BF = jnp.zeros((len(x_BTD), F), x_BTD.dtype)
         for layer in range(self.layers):
             # What the inputs give is one product for all steps, outside the recurrence.
-            inputs_BTG = nn.Dense(3 * H, use_bias=False, name=f"input_{layer}")(x_BTD)
+            inputs_BTG = nn.Dense(3 * F, use_bias=False, name=f"input_{layer}")(x_BTD)
             orthogonal = nn.initializers.orthogonal()
-            gates_HG = self.param(f"gates_{layer}", orthogonal, (H, 2 * H))
-            candidate_HH = self.param(f"candidate_{layer}", orthogonal, (H, H))
+            gates_FG = self.param(f"gates_{layer}", orthogonal, (F, 2 * F))
+            candidate_FF = self.param(f"candidate_{layer}", orthogonal, (F, F))
 
-            def step(h_BH: Array, inputs_BG: Array, gates_HG=gates_HG, candidate_HH=candidate_HH) -> Array:
-                H = h_BH.shape[-1]
-                r_BH, z_BH = jnp.split(nn.sigmoid(inputs_BG[:, : 2 * H] + h_BH @ gates_HG), 2, axis=-1)
-                candidate_BH = jnp.tanh(inputs_BG[:, 2 * H :] + (r_BH * h_BH) @ candidate_HH)
+            def step(h_BF: Array, inputs_BG: Array, gates_FG=gates_FG, candidate_FF=candidate_FF) -> Array:
+                F = h_BF.shape[-1]
+                r_BF, z_BF = jnp.split(nn.sigmoid(inputs_BG[:, : 2 * F] + h_BF @ gates_FG), 2, axis=-1)
+                candidate_BF = jnp.tanh(inputs_BG[:, 2 * F :] + (r_BF * h_BF) @ candidate_FF)
                 # Eq. 4; the prose has the two the other way round.
-                return (1 - z_BH) * h_BH + z_BH * candidate_BH
+                return (1 - z_BF) * h_BF + z_BF * candidate_BF
 
-            last_BH, x_BTD = scan_time(step, h_BH, inputs_BTG, mask_BT)
-        return last_BH
+            last_BF, x_BTD = scan_time(step, h_BF, inputs_BTG, mask_BT)
+        return last_BF
 
 
 class FlaxGRU(nn.Module):
@@ -63,19 +63,19 @@ class FlaxGRU(nn.Module):
         """State of the last layer after the last valid step; 0 where there is none."""
         del train
         cell = nn.GRUCell(self.features, parent=None)
-        h_BH = jnp.zeros((len(x_BTD), self.features), x_BTD.dtype)
+        h_BF = jnp.zeros((len(x_BTD), self.features), x_BTD.dtype)
         for layer in range(self.layers):
             # Outside Linen's bookkeeping: a bound cell cannot be called inside the scan.
             params = self.param(
-                f"cell_{layer}", lambda key, x_BTD=x_BTD: cell.init(key, h_BH, x_BTD[:, 0])["params"]
+                f"cell_{layer}", lambda key, x_BTD=x_BTD: cell.init(key, h_BF, x_BTD[:, 0])["params"]
             )
-            last_BH, x_BTD = scan_time(
-                lambda h_BH, x_BD, params=params: cell.apply({"params": params}, h_BH, x_BD)[1],
-                h_BH,
+            last_BF, x_BTD = scan_time(
+                lambda h_BF, x_BD, params=params: cell.apply({"params": params}, h_BF, x_BD)[1],
+                h_BF,
                 x_BTD,
                 mask_BT,
             )
-        return last_BH
+        return last_BF
 
 
 class SelfAttention(nn.Module):

@@ -23,7 +23,7 @@ def allowed_pairs(target_B: Bool[Array, "B"], usable_B: Bool[Array, "B"]) -> Boo
 
 def nearest(
     similarity_BB: Float[Array, "B B"], allowed_BB: Bool[Array, "B B"], num: int
-) -> tuple[Int[Array, "B K"], Int[Array, "B"]]:
+) -> tuple[Int[Array, "B J"], Int[Array, "B"]]:
     """The most similar rows among the allowed ones (Algorithm 1).
 
     Args:
@@ -32,23 +32,23 @@ def nearest(
       num: how many are wanted; from B - 1 on, all are taken.
 
     Returns:
-      (rows [B, K], the most similar first, with K = min(num, B); how many of them count [B]: what stands
+      (rows [B, J], the most similar first, with J = min(num, B); how many of them count [B]: what stands
       behind has no meaning).
     """
     scores_BB = jnp.where(allowed_BB, jax.lax.stop_gradient(similarity_BB), -jnp.inf)
-    K = min(num, len(scores_BB))
-    _, rows_BK = jax.lax.top_k(scores_BB, K)
-    return rows_BK.astype(jnp.int32), jnp.minimum(allowed_BB.sum(1), K).astype(jnp.int32)
+    J = min(num, len(scores_BB))
+    _, rows_BJ = jax.lax.top_k(scores_BB, J)
+    return rows_BJ.astype(jnp.int32), jnp.minimum(allowed_BB.sum(1), J).astype(jnp.int32)
 
 
 def draw_sources(
-    key: Key[Array, ""], rows_BK: Int[Array, "B K"], count_B: Int[Array, "B"], p: float
+    key: Key[Array, ""], rows_BJ: Int[Array, "B J"], count_B: Int[Array, "B"], p: float
 ) -> tuple[Int[Array, "B"], Bool[Array, "B"]]:
     """The gate: with probability p one of the candidates, each as likely as the others, else the row itself.
 
     Args:
       key: of this draw.
-      rows_BK: candidates.
+      rows_BJ: candidates.
       count_B: how many of them count; a row without any keeps its own modality.
       p: probability of a replacement.
 
@@ -58,7 +58,7 @@ def draw_sources(
     gate_B, row_B = jax.random.uniform(key, (2, len(count_B)))
     replaced_B = (gate_B < p) & (count_B > 0)
     slot_B = (row_B * count_B).astype(jnp.int32)
-    drawn_B = jnp.take_along_axis(rows_BK, slot_B[:, None], axis=1)[:, 0]
+    drawn_B = jnp.take_along_axis(rows_BJ, slot_B[:, None], axis=1)[:, 0]
     own_B = jnp.arange(len(count_B), dtype=jnp.int32)
     return jnp.where(replaced_B, drawn_B, own_B), replaced_B
 
@@ -85,6 +85,6 @@ def replacement(
     Returns:
       (row whose modality is used [B], whether it is another's [B], how many there were to draw from [B]).
     """
-    rows_BK, count_B = nearest(similarity_BB, allowed_pairs(usable_B & target_B, usable_B), num)
-    source_B, replaced_B = draw_sources(key, rows_BK, count_B, p)
+    rows_BJ, count_B = nearest(similarity_BB, allowed_pairs(usable_B & target_B, usable_B), num)
+    source_B, replaced_B = draw_sources(key, rows_BJ, count_B, p)
     return source_B, replaced_B, count_B

@@ -94,14 +94,14 @@ class AMSGFN(nn.Module):
         """Scores a batch.
 
         Args:
-          batch: `text` [B, L] ids or [B, L, d_t], `audio` [B, L, d_a], `vision` [B, L, d_v], and
-            `text_mask`, `audio_mask`, `vision_mask` [B, L] bool.
+          batch: `text` [B, T] ids or [B, T, d_t], `audio` [B, T, d_a], `vision` [B, T, d_v], and
+            `text_mask`, `audio_mask`, `vision_mask` [B, T] bool.
           train: whether dropout (rng "dropout") and noise (rng "sample") are active.
 
         Returns:
           `prediction` [B], or `logits` [B, *outputs]; `scores` [B, 3], s in the order of MODALITIES, 0 for
           what is missing (where all is missing, equal for all the model's modalities); `dominant` [B], p as
-          an index into MODALITIES; `fused` [B, d], the pooled readout; `attention` [B, heads, L, L] of the
+          an index into MODALITIES; `fused` [B, d], the pooled readout; `attention` [B, heads, T, T] of the
           readout; `align_<m>` [B, align_width] with `align`; `cor_prediction_<m>` and `cor_target_<m>` [B, d]
           with `cor`.
 
@@ -112,22 +112,22 @@ class AMSGFN(nn.Module):
         M, lengths = len(names), {m: batch[f"{m}_mask"].shape[1] for m in names}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"the modalities must share one time line, got steps {lengths}")
-        mask_BML = jnp.stack([batch[f"{m}_mask"] for m in names], axis=1)
-        x_BMLD = jnp.stack([self._stream(m, batch, train) for m in names], axis=1)
-        pooled = {m: mean_over_time(x_BMLD[:, k], mask_BML[:, k]) for k, m in enumerate(names)}
-        scores_BM, first_B = self._select(x_BMLD, mask_BML, train)
+        mask_BMT = jnp.stack([batch[f"{m}_mask"] for m in names], axis=1)
+        x_BMTD = jnp.stack([self._stream(m, batch, train) for m in names], axis=1)
+        pooled = {m: mean_over_time(x_BMTD[:, k], mask_BMT[:, k]) for k, m in enumerate(names)}
+        scores_BM, first_B = self._select(x_BMTD, mask_BMT, train)
 
-        weight_BM = selection.relative_scores(scores_BM, mask_BML.any(2)) if self.score_scale else scores_BM
-        x_BMLD = weight_BM[:, :, None, None] * x_BMLD  # eq. 5
+        weight_BM = selection.relative_scores(scores_BM, mask_BMT.any(2)) if self.score_scale else scores_BM
+        x_BMTD = weight_BM[:, :, None, None] * x_BMTD  # eq. 5
         if self.modality_embedding and M > 1:
             embedding_MD = self.param("modality_embedding", nn.initializers.normal(0.02), (M, self.width))
-            x_BMLD = x_BMLD + embedding_MD[None, :, None]
+            x_BMTD = x_BMTD + embedding_MD[None, :, None]
         if self.positions:
-            x_BMLD = x_BMLD + jnp.asarray(sinusoids(x_BMLD.shape[2], self.width))[None, None]
-        x_BMLD, mask_BML = selection.dominant_first(first_B, x_BMLD, mask_BML)
-        fused_BLD, fused_mask_BL = self._fuse(x_BMLD, mask_BML, train)
+            x_BMTD = x_BMTD + jnp.asarray(sinusoids(x_BMTD.shape[2], self.width))[None, None]
+        x_BMTD, mask_BMT = selection.dominant_first(first_B, x_BMTD, mask_BMT)
+        fused_BTD, fused_mask_BT = self._fuse(x_BMTD, mask_BMT, train)
 
-        query_BLD, mask_BL = x_BMLD[:, 0], mask_BML[:, 0]
+        query_BTD, mask_BT = x_BMTD[:, 0], mask_BMT[:, 0]
         if self.transformer_block:  # eq. 14
             block = Transformer(
                 layers=1,
@@ -137,10 +137,10 @@ class AMSGFN(nn.Module):
                 attention_dropout=self.attention_dropout,
                 name="transformer_block",
             )
-            query_BLD, _ = block(query_BLD, None, mask_BL, train=train)
+            query_BTD, _ = block(query_BTD, None, mask_BT, train=train)
         readout = MultiHeadAttention(self.heads, self.attention_dropout, name="readout")
-        read_BLD, attention_BHLL = readout(query_BLD, fused_BLD, fused_mask_BL, train=train)  # eq. 15
-        read_BD = mean_over_time(read_BLD, mask_BL)
+        read_BTD, attention_BHTT = readout(query_BTD, fused_BTD, fused_mask_BT, train=train)  # eq. 15
+        read_BD = mean_over_time(read_BTD, mask_BT)
         hidden_BD = nn.relu(nn.Dense(self.width, name="hidden_dense")(read_BD))  # eq. 16
         hidden_BD = Dropout(self.dropout)(hidden_BD, train=train)
 
@@ -150,34 +150,34 @@ class AMSGFN(nn.Module):
             "scores": jnp.zeros((len(first_B), len(MODALITIES))).at[:, columns].set(scores_BM),
             "dominant": jnp.asarray(columns, jnp.int32)[first_B],
             "fused": read_BD,
-            "attention": attention_BHLL,
+            "attention": attention_BHTT,
         }
         if self.align and M > 1:
             out |= {f"align_{m}": nn.Dense(self.align_width, name=f"align_{m}")(pooled[m]) for m in names}
         if self.cor:
-            reference_BD = mean_over_time(fused_BLD, fused_mask_BL)
+            reference_BD = mean_over_time(fused_BTD, fused_mask_BT)
             for m in names:
                 out[f"cor_prediction_{m}"] = nn.Dense(self.width, name=f"cor_{m}")(reference_BD)
                 out[f"cor_target_{m}"] = pooled[m]
         return out
 
-    def _stream(self, modality: str, batch: Mapping[str, Array], train: bool) -> Float[Array, "B L D"]:
+    def _stream(self, modality: str, batch: Mapping[str, Array], train: bool) -> Float[Array, "B T D"]:
         """X_m: a modality's features, projected to d; 0 on invalid steps."""
-        x_BLE = batch[modality]
+        x_BTE = batch[modality]
         if modality == "text":
-            x_BLE = text_states(self.encoder, batch, frozen=self.frozen, train=train)
-        x_BLD = nn.Dense(self.width, name=f"{modality}_projection")(x_BLE)
-        return jnp.where(batch[f"{modality}_mask"][..., None], x_BLD, 0.0)
+            x_BTE = text_states(self.encoder, batch, frozen=self.frozen, train=train)
+        x_BTD = nn.Dense(self.width, name=f"{modality}_projection")(x_BTE)
+        return jnp.where(batch[f"{modality}_mask"][..., None], x_BTD, 0.0)
 
     def _select(
-        self, x_BMLD: Float[Array, "B M L D"], mask_BML: Bool[Array, "B M L"], train: bool
+        self, x_BMTD: Float[Array, "B M T D"], mask_BMT: Bool[Array, "B M T"], train: bool
     ) -> tuple[Float[Array, "B M"], Int[Array, " B"]]:
         """(s, p as an index into the model's own modalities) of each clip (eqs. 3-4)."""
-        present_BM = mask_BML.any(2)
+        present_BM = mask_BMT.any(2)
         B, M = present_BM.shape
         if M == 1:
             return jnp.ones((B, 1)), jnp.zeros(B, jnp.int32)
-        seen_BF = selection.summary(x_BMLD, mask_BML, spread=self.score_spread)
+        seen_BF = selection.summary(x_BMTD, mask_BMT, spread=self.score_spread)
         hidden_BD = nn.relu(nn.Dense(self.width, name="score_in")(seen_BF))
         logits_BM = nn.Dense(M, name="score_out")(hidden_BD)
         scores_BM = selection.present_scores(logits_BM, present_BM)
@@ -188,11 +188,11 @@ class AMSGFN(nn.Module):
         return scores_BM, selection.choose(logits_BM, present_BM, fixed=fixed)
 
     def _fuse(
-        self, x_BMLD: Float[Array, "B M L D"], mask_BML: Bool[Array, "B M L"], train: bool
-    ) -> tuple[Float[Array, "B L D"], Bool[Array, "B L"]]:
+        self, x_BMTD: Float[Array, "B M T D"], mask_BMT: Bool[Array, "B M T"], train: bool
+    ) -> tuple[Float[Array, "B T D"], Bool[Array, "B T"]]:
         """(X_p^[N], its valid steps) of streams whose first is the dominant one (eqs. 6-13)."""
         if not self.fusion:
-            return mean_of_streams(x_BMLD, mask_BML), mask_BML.any(1)
+            return mean_of_streams(x_BMTD, mask_BMT), mask_BMT.any(1)
         stack = fusion_layers(self.layers)(
             self.heads,
             self.ffn_factor * self.width,
@@ -201,9 +201,9 @@ class AMSGFN(nn.Module):
             train,
             name="fusion_layers",
         )
-        alone = x_BMLD.shape[1] == 1
-        aux = (None, None) if alone else (x_BMLD[:, 1:], mask_BML[:, 1:])
-        return stack(x_BMLD[:, 0], mask_BML[:, 0], *aux)[0], mask_BML[:, 0]
+        alone = x_BMTD.shape[1] == 1
+        aux = (None, None) if alone else (x_BMTD[:, 1:], mask_BMT[:, 1:])
+        return stack(x_BMTD[:, 0], mask_BMT[:, 0], *aux)[0], mask_BMT[:, 0]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -60,22 +60,22 @@ class LMF(nn.Module):
           train: whether dropout is active (rng "dropout").
 
         Returns:
-          `prediction` [B] or `logits` [B, *outputs]; `fused` [B, rank, Y], the product of the modalities for
-          each rank and each of the Y outputs; `vector_<m>` [B, width of m].
+          `prediction` [B] or `logits` [B, *outputs]; `fused` [B, rank, O], the product of the modalities for
+          each rank and each of the O outputs; `vector_<m>` [B, width of m].
         """
-        Y = math.prod(self.outputs)
+        size = math.prod(self.outputs)
         vectors = {m: self._vector(m, batch, train) for m in MODALITIES if m in self.modalities}
-        fused_BRY = jnp.ones(())
+        fused_BRO = jnp.ones(())
         for m, x_BD in vectors.items():
             one_BD = jnp.concatenate([jnp.ones_like(x_BD[:, :1]), x_BD], axis=-1)
-            shape = (self.rank, one_BD.shape[1], Y)
-            factor_RDY = self.param(f"{m}_factor", nn.initializers.xavier_normal(), shape)
-            fused_BRY = fused_BRY * jnp.einsum("bd,rdy->bry", one_BD, factor_RDY)  # eq. 7
+            shape = (self.rank, one_BD.shape[1], size)
+            factor_RDO = self.param(f"{m}_factor", nn.initializers.xavier_normal(), shape)
+            fused_BRO = fused_BRO * jnp.einsum("bd,rdo->bro", one_BD, factor_RDO)  # eq. 7
         weight_R = self.param("rank_weight", nn.initializers.normal(self.rank**-0.5), (self.rank,))
-        bias_Y = self.param("bias", nn.initializers.zeros, (Y,))
-        out_BY = jnp.einsum("r,bry->by", weight_R, fused_BRY) + bias_Y[None]
+        bias_O = self.param("bias", nn.initializers.zeros, (size,))
+        out_BO = jnp.einsum("r,bro->bo", weight_R, fused_BRO) + bias_O[None]
         name = "logits" if self.outputs else "prediction"
-        out = {name: out_BY.reshape(len(out_BY), *self.outputs), "fused": fused_BRY}
+        out = {name: out_BO.reshape(len(out_BO), *self.outputs), "fused": fused_BRO}
         return {**out, **{f"vector_{m}": x for m, x in vectors.items()}}
 
     def _vector(self, m: str, batch: Mapping[str, Array], train: bool) -> Float[Array, "B D"]:
@@ -83,9 +83,9 @@ class LMF(nn.Module):
         mask_BT: Bool[Array, "B T"] = batch[f"{m}_mask"]
         if m == "text":
             x_BTD = text_states(self.encoder, batch, frozen=self.frozen, train=train).astype(jnp.float32)
-            state_BH = last_valid(LSTM(self.text_hidden, name="text_lstm")(x_BTD, mask_BT), mask_BT)
-            state_BH = Dropout(self.text_dropout)(state_BH, train=train)
-            return nn.Dense(self.text_width, name="text_dense")(state_BH)
+            state_BF = last_valid(LSTM(self.text_hidden, name="text_lstm")(x_BTD, mask_BT), mask_BT)
+            state_BF = Dropout(self.text_dropout)(state_BF, train=train)
+            return nn.Dense(self.text_width, name="text_dense")(state_BF)
         width = getattr(self, f"{m}_width")
         x_BD = Dropout(getattr(self, f"{m}_dropout"))(mean_over_time(batch[m], mask_BT), train=train)
         for k in range(3):

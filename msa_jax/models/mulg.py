@@ -88,7 +88,7 @@ class MulG(nn.Module):
         """
         streams = {m: self._stream(m, batch, train) for m in MODALITIES if m in self.modalities}
         attention: dict[tuple[str, str], Array] = {}
-        masks = {m: mask_BL for m, (_, mask_BL) in streams.items()}
+        masks = {m: mask_BT for m, (_, mask_BT) in streams.items()}
         if self.cross_modal:
             front = CrossModal(
                 layers=self.layers,
@@ -103,7 +103,7 @@ class MulG(nn.Module):
             )
             joined, attention = front(streams, train=train)
         else:
-            joined = {m: x_BLD for m, (x_BLD, _) in streams.items()}
+            joined = {m: x_BTD for m, (x_BTD, _) in streams.items()}
 
         states = Copies(self._recurrent(), together=True, name="recurrent")(
             [(joined[m], masks[m]) for m in streams], train=train
@@ -123,21 +123,21 @@ class MulG(nn.Module):
         return {
             **Head(self.outputs, name="head")(drop(fused_BD, self.output_dropout)),
             "fused": fused_BD,
-            **{f"hidden_{m}": state_BH for m, state_BH in zip(streams, states, strict=True)},
+            **{f"hidden_{m}": state_BF for m, state_BF in zip(streams, states, strict=True)},
             **{f"attention_{target}_{source}": w for (target, source), w in attention.items()},
         }
 
     def _stream(self, modality: str, batch: Mapping[str, Array], train: bool) -> tuple[Array, Array]:
-        """(features [B, L, width], valid steps [B, L]) of one modality."""
-        mask_BL = batch[f"{modality}_mask"]
+        """(features [B, T, width], valid steps [B, T]) of one modality."""
+        mask_BT = batch[f"{modality}_mask"]
         if modality == "text":
-            x_BLD = text_states(self.encoder, batch, frozen=self.frozen, train=train)
-            x_BLD = Dropout(self.text_dropout)(x_BLD, train=train)
+            x_BTD = text_states(self.encoder, batch, frozen=self.frozen, train=train)
+            x_BTD = Dropout(self.text_dropout)(x_BTD, train=train)
         else:
-            x_BLD = Dropout(self.stream_dropout, name=f"{modality}_dropout")(batch[modality], train=train)
-        x_BLD = nn.relu(MaskedConv(self.width, self.kernel, name=f"{modality}_conv")(x_BLD, mask_BL))
+            x_BTD = Dropout(self.stream_dropout, name=f"{modality}_dropout")(batch[modality], train=train)
+        x_BTD = nn.relu(MaskedConv(self.width, self.kernel, name=f"{modality}_conv")(x_BTD, mask_BT))
         # LayerNorm (ours): the paper's batch normalisation would tie a clip's score to its batch.
-        return nn.LayerNorm(name=f"{modality}_norm")(x_BLD), mask_BL
+        return nn.LayerNorm(name=f"{modality}_norm")(x_BTD), mask_BT
 
     def _recurrent(self) -> Any:
         """Makes what runs over each modality's streams."""

@@ -90,15 +90,15 @@ class TeCaFN(nn.Module):
         """Scores a batch.
 
         Args:
-          batch: `text` [B, T] ids or [B, T, d] features, `audio` [B, A, d_a], `vision` [B, V, d_v], each
+          batch: `text` [B, T] ids or [B, T, D] features, `audio` [B, A, d_a], `vision` [B, V, d_v], each
             with its `<m>_mask`, and `mask` [B], False on rows that only pad the batch.
           train: whether dropout (rng "dropout") and the replacement gate (rng "sample") are active.
 
         Returns:
-          `prediction` [B] or `logits` [B, *outputs]; `fused` z_s [B, d]. For every modality m but the core:
-          `similarity_<m>` [B, B] (rows: the core's clips), `attention_<m>` [layers, B, heads, C, M] of the
+          `prediction` [B] or `logits` [B, *outputs]; `fused` z_s [B, D]. For every modality m but the core:
+          `similarity_<m>` [B, B] (rows: the core's clips), `attention_<m>` [layers, B, heads, T, S] of the
           core's steps over those of the modality that was used; `stage1_<m>`, `stage1_<core>`, `stage2_<m>`
-          [B, d] of length 1, 0 for a clip without m. From the gate, in training only: `pair_logits_<m>`
+          [B, D] of length 1, 0 for a clip without m. From the gate, in training only: `pair_logits_<m>`
           [B, 2], `pair_label_<m>` [B] (1: its own, 0: another's), `source_<m>` [B] the clip whose modality
           was used, `candidates_<m>` [B] how many there were.
         """
@@ -120,7 +120,7 @@ class TeCaFN(nn.Module):
             ]
             similarity_BB = jax.lax.stop_gradient(pair_BD[0] @ pair_BD[1].T)
             out[f"similarity_{m}"] = similarity_BB
-            x_BMD, mask_BM = states[m], masks[m]
+            x_BSD, mask_BS = states[m], masks[m]
             gated = m in self.replace and self.p > 0
             if gated and train:
                 source_B, replaced_B, count_B = replacement(
@@ -132,13 +132,13 @@ class TeCaFN(nn.Module):
                     p=self.p,
                 )
                 # The choice has no gradient, the features that were chosen have.
-                x_BMD, mask_BM = x_BMD[source_B], mask_BM[source_B]
+                x_BSD, mask_BS = x_BSD[source_B], mask_BS[source_B]
                 out[f"pair_label_{m}"] = 1 - replaced_B.astype(jnp.int32)
                 out[f"source_{m}"], out[f"candidates_{m}"] = source_B, count_B
             hidden[m], out[f"attention_{m}"] = self._transformer(self.cross_layers, f"cross_{m}", self.width)(
                 with_positions(states[core], scale=True),
-                with_positions(x_BMD, scale=True),
-                mask_BM,
+                with_positions(x_BSD, scale=True),
+                mask_BS,
                 train=train,
             )
             if gated:
@@ -151,12 +151,12 @@ class TeCaFN(nn.Module):
                 z_BD = self._vector(f"stage2_{m}_projection", hidden[m], masks[core])
                 out[f"stage2_{m}"] = jnp.where(has[m][:, None], z_BD, 0.0)
 
-        means = [mean_over_time(x_BCD, masks[core]) for x_BCD in (hidden or {core: states[core]}).values()]
+        means = [mean_over_time(x_BTD, masks[core]) for x_BTD in (hidden or {core: states[core]}).values()]
         out["fused"] = sum(means[1:], start=means[0])
         # Eq. 17 has tanh around the score, which labels from -3 to 3 do not fit into: it goes inside.
-        x_BH = nn.tanh(nn.Dense(self.head_hidden, name="head_dense")(out["fused"]))
-        x_BH = Dropout(self.head_dropout)(x_BH, train=train)
-        return {**Head(self.outputs, name="head")(x_BH), **out}
+        x_BF = nn.tanh(nn.Dense(self.head_hidden, name="head_dense")(out["fused"]))
+        x_BF = Dropout(self.head_dropout)(x_BF, train=train)
+        return {**Head(self.outputs, name="head")(x_BF), **out}
 
     def roles(self) -> tuple[str, list[str]]:
         """(the core, the other modalities in order)."""
@@ -166,7 +166,7 @@ class TeCaFN(nn.Module):
         core = self.core if self.core in used else used[0]
         return core, [m for m in used if m != core]
 
-    def _states(self, m: str, batch: Mapping[str, Array], *, train: bool) -> Float[Array, "B T d"]:
+    def _states(self, m: str, batch: Mapping[str, Array], *, train: bool) -> Float[Array, "B T D"]:
         """X_m, the states of one modality (eqs. 1 to 5); what stands on invalid steps has no meaning."""
         mask_BT = batch[f"{m}_mask"]
         x_BTD = text_states(self.encoder, batch, frozen=self.frozen, train=train) if m == "text" else batch[m]
@@ -194,8 +194,8 @@ class TeCaFN(nn.Module):
         )
 
     def _vector(
-        self, name: str, x_BTD: Float[Array, "B T d"], mask_BT: Bool[Array, "B T"]
-    ) -> Float[Array, "B d"]:
+        self, name: str, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]
+    ) -> Float[Array, "B D"]:
         """f or g: dense at every step (a depth-wise kernel of 1 would only rescale), mean, length 1."""
         return unit(mean_over_time(MaskedConv(self.width, name=name)(x_BTD, mask_BT), mask_BT))
 
