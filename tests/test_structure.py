@@ -1,4 +1,4 @@
-"""The structure of the package: which room may import which, how long a file and a function may be."""
+"""The structure of the package: who knows a model's name, and how long a file and a function may be."""
 
 import ast
 import re
@@ -10,51 +10,11 @@ from msa_jax import models
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "msa_jax"
-# From the ground up; a room imports only from lower floors, or from its own.
-FLOORS = (
-    ("errors", "corpora", "progress", "parallel"),
-    ("files", "metrics"),
-    ("checkpoint", "layers", "losses"),
-    ("text",),
-    ("models", "data"),
-    ("config", "optim"),
-    ("bounds", "evaluate", "workdir"),
-    ("assemble",),
-    ("run",),
-    ("train", "cli"),
-    ("inspect",),
-    ("main",),
-)
-FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 LONGEST_FILE, LONGEST_FUNCTION = 300, 60
 
 
 def python_files(*folders):
     return sorted(p for folder in folders for p in (ROOT / folder).rglob("*.py"))
-
-
-def room(path):
-    """The first part of a module's name below the package."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def imports(path):
-    """(line, room) of every import from the package in a file, those inside functions included."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "msa_jax":
-            parts = node.module.split(".")[1:]
-            names = [parts[0]] if parts else [alias.name for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [a.name.split(".")[1] for a in node.names if a.name.startswith("msa_jax.")]
-        else:
-            continue
-        for name in names:
-            yield node.lineno, name
-
-
-def upward(path):
-    """The imports of a file that lead to a higher floor."""
-    return [(line, name) for line, name in imports(path) if FLOOR.get(name, -1) > FLOOR[room(path)]]
 
 
 def code_lines(function, source):
@@ -77,30 +37,6 @@ def functions(path):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             yield node.name, code_lines(node, text.splitlines())
-
-
-def test_no_room_imports_upward():
-    # The entry point `python -m msa_jax.data` has its name from its users; it only calls the inspector.
-    files = [p for p in python_files("msa_jax") if p.name != "__init__.py" or p.parent != PACKAGE]
-    found = {p: upward(p) for p in files if p != PACKAGE / "data" / "__main__.py"}
-    assert {str(p.relative_to(ROOT)): arrows for p, arrows in found.items() if arrows} == {}
-    assert len((PACKAGE / "data" / "__main__.py").read_text().splitlines()) <= 10
-
-
-def test_rooms_of_one_floor_form_no_circle():
-    for rooms in FLOORS:
-        arrows = {
-            (room(p), name)
-            for p in python_files("msa_jax")
-            if p.parent != PACKAGE or p.name != "__init__.py"
-            for _, name in imports(p)
-            if room(p) in rooms and name in rooms and name != room(p)
-        }
-        assert not [pair for pair in arrows if pair[::-1] in arrows], rooms
-
-
-def test_every_module_has_a_floor():
-    assert {room(p) for p in python_files("msa_jax")} - {"__init__"} == set(FLOOR)
 
 
 @pytest.mark.parametrize("name", models.names())
