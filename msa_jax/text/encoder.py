@@ -39,9 +39,9 @@ class EncoderOutput:
     """What the encoder computed; fields can also be read as `out["last_hidden_state"]`.
 
     Attributes:
-        last_hidden_state: [B, T, d] output of the last layer.
-        hidden_states: [num_layers + 1, B, T, d], index 0 the embeddings and index k + 1 the output of layer k
-            (after its hook), or None if not asked for.
+        last_hidden_state: float32 [B, T, d] output of the last layer.
+        hidden_states: float32 [num_layers + 1, B, T, d], index 0 the embeddings and index k + 1 the output of
+            layer k (after its hook), or None if not asked for.
         attentions: float32 [num_layers, B, heads, T, T] attention probabilities before dropout (rows are
             queries), or None if not asked for.
     """
@@ -57,12 +57,9 @@ class EncoderOutput:
         return getattr(self, name)
 
 
-def _norm(module: nn.Module, x: jax.Array, name: str) -> jax.Array:
-    """Layer normalisation in float32 whatever the compute dtype, its result in that dtype."""
-    norm = nn.LayerNorm(
-        epsilon=module.config.layer_norm_eps, dtype=jnp.float32, use_fast_variance=False, name=name
-    )
-    return norm(x).astype(module.dtype)
+def _norm(config: EncoderConfig, name: str) -> nn.LayerNorm:
+    """Layer normalisation, in float32 whatever the compute dtype."""
+    return nn.LayerNorm(epsilon=config.layer_norm_eps, dtype=jnp.float32, use_fast_variance=False, name=name)
 
 
 class EncoderLayer(nn.Module):
@@ -83,7 +80,7 @@ class EncoderLayer(nn.Module):
             train: whether dropout is active (needs the "dropout" rng).
 
         Returns:
-            The layer's output and its attention probabilities, the latter in float32.
+            The layer's output and its attention probabilities, both in float32.
         """
         c = self.config
         B, T, D = x_BTD.shape
@@ -106,18 +103,17 @@ class EncoderLayer(nn.Module):
         kept_BNTS = drop(probs_BNTS.astype(self.dtype), attention_bits, c.attention_dropout)
         mixed_BTD = jnp.einsum("bnts,bsnh->btnh", kept_BNTS, v_BSNH).reshape(B, T, D)
         mixed_BTD = drop(dense(D, name="attention_out")(mixed_BTD), residual_bits, c.hidden_dropout)
-        x_BTD = _norm(self, x_BTD + mixed_BTD, "attention_norm")
+        x_BTD = _norm(c, "attention_norm")(x_BTD + mixed_BTD)
 
         y_BTF = _ACTIVATIONS[c.activation](dense(c.intermediate_size, name="mlp_in")(x_BTD))
         y_BTD = drop(dense(D, name="mlp_out")(y_BTF), output_bits, c.hidden_dropout)
-        return _norm(self, x_BTD + y_BTD, "mlp_norm"), probs_BNTS
+        return _norm(c, "mlp_norm")(x_BTD + y_BTD), probs_BNTS
 
 
 class Embeddings(nn.Module):
-    """Word + position + token-type embeddings, normalised."""
+    """Word + position + token-type embeddings, normalised, in float32."""
 
     config: EncoderConfig
-    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
@@ -147,7 +143,7 @@ class Embeddings(nn.Module):
         else:
             x_BTD = x_BTD + position_PD[None, :T]
         x_BTD = x_BTD + (type_KD[None, None, 0] if types_BT is None else jnp.take(type_KD, types_BT, axis=0))
-        x_BTD = _norm(self, x_BTD, "norm")
+        x_BTD = _norm(c, "norm")(x_BTD)
         (bits,) = draw_bits(self, len(x_BTD), [x_BTD.shape[1:]], active=train and c.hidden_dropout > 0)
         return drop(x_BTD, bits, c.hidden_dropout)
 
@@ -157,7 +153,9 @@ class Encoder(nn.Module):
 
     Attributes:
         config: sizes, family, dropout rates.
-        dtype: compute dtype. Parameters, layer norms and softmax stay in float32.
+        dtype: compute dtype of the products and of what lies between them in a layer. Parameters, layer
+            norms, softmax and the hidden states that layers hand on stay in float32: with the three digits
+            of bfloat16 a state would not show what a hook adds to it.
     """
 
     config: EncoderConfig
@@ -212,7 +210,7 @@ class Encoder(nn.Module):
             lowest = jnp.finfo(jnp.float32).min
             bias_B11S = jnp.where(jnp.asarray(mask, bool)[:, None, None, :], 0.0, lowest)
 
-        x_BTD = Embeddings(c, self.dtype, name="embeddings")(ids, token_type_ids, train=train)
+        x_BTD = Embeddings(c, name="embeddings")(ids, token_type_ids, train=train)
         hidden, attentions = [x_BTD], []
         for k in range(c.num_layers):
             x_BTD, probs_BNTS = EncoderLayer(c, self.dtype, name=f"layer_{k}")(x_BTD, bias_B11S, train=train)
@@ -220,7 +218,7 @@ class Encoder(nn.Module):
                 hooked_BTD = hooks[k](x_BTD)
                 if hooked_BTD.shape != x_BTD.shape:
                     raise ValueError(f"hook {k} turned {x_BTD.shape} into {hooked_BTD.shape}")
-                x_BTD = hooked_BTD.astype(self.dtype)
+                x_BTD = hooked_BTD.astype(jnp.float32)
             hidden.append(x_BTD)
             attentions.append(probs_BNTS)
         return EncoderOutput(
