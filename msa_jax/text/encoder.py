@@ -119,6 +119,7 @@ class Embeddings(nn.Module):
     def __call__(
         self,
         ids_BT: Int[Array, "B T"] | Float[Array, "B T W"],
+        mask_BT: Bool[Array, "B T"] | None,
         types_BT: Int[Array, "B T"] | None,
         *,
         train: bool,
@@ -137,9 +138,11 @@ class Embeddings(nn.Module):
         type_KD = self.param("token_type", init, (c.type_vocab_size, c.hidden_size))
 
         if c.family == "roberta":
-            # RoBERTa counts the tokens that are not padding from pad_id + 1; padding sits at pad_id itself.
-            token_BT = (ids_BT != c.pad_id).astype(jnp.int32)
-            x_BTD = x_BTD + jnp.take(position_PD, jnp.cumsum(token_BT, axis=1) * token_BT + c.pad_id, axis=0)
+            # RoBERTa counts the valid tokens from pad_id + 1; the others sit at pad_id itself. The mask says
+            # which are valid, and not the ids: without text all ids are padding, and the steps that have
+            # audio or vision still need positions.
+            valid_BT = jnp.ones(ids_BT.shape[:2], jnp.int32) if mask_BT is None else mask_BT.astype(jnp.int32)
+            x_BTD = x_BTD + jnp.take(position_PD, jnp.cumsum(valid_BT, axis=1) * valid_BT + c.pad_id, axis=0)
         else:
             x_BTD = x_BTD + position_PD[None, :T]
         x_BTD = x_BTD + (type_KD[None, None, 0] if types_BT is None else jnp.take(type_KD, types_BT, axis=0))
@@ -180,8 +183,8 @@ class Encoder(nn.Module):
         Args:
             ids: [B, T] token ids; one outside the vocabulary gives NaN. With `config.input_width`, [B, T, W]
                 features.
-            mask: [B, T], true on valid tokens. None means that all are valid; a row without any gives finite
-                values of no meaning.
+            mask: [B, T], true on valid tokens, which are attended to and, in RoBERTa, have positions. None
+                means that all are valid; a row without any gives finite values of no meaning.
             token_type_ids: [B, T] segment ids. None means all 0.
             train: whether dropout is active; needs `rngs={"dropout": key}`.
             hooks: layer index (0 .. num_layers - 1) to a function of that layer's output [B, T, d] whose
@@ -204,13 +207,13 @@ class Encoder(nn.Module):
         if ids.shape[1] > c.max_tokens:
             raise ValueError(f"{ids.shape[1]} tokens, but the position embeddings cover {c.max_tokens}")
 
+        mask_BT = None if mask is None else jnp.asarray(mask, bool)
         bias_B11S = None
-        if mask is not None:
+        if mask_BT is not None:
             # Finite, so that a fully masked row (a row that only pads the batch) has no NaN.
-            lowest = jnp.finfo(jnp.float32).min
-            bias_B11S = jnp.where(jnp.asarray(mask, bool)[:, None, None, :], 0.0, lowest)
+            bias_B11S = jnp.where(mask_BT[:, None, None, :], 0.0, jnp.finfo(jnp.float32).min)
 
-        x_BTD = Embeddings(c, name="embeddings")(ids, token_type_ids, train=train)
+        x_BTD = Embeddings(c, name="embeddings")(ids, mask_BT, token_type_ids, train=train)
         hidden, attentions = [x_BTD], []
         for k in range(c.num_layers):
             x_BTD, probs_BNTS = EncoderLayer(c, self.dtype, name=f"layer_{k}")(x_BTD, bias_B11S, train=train)
