@@ -172,7 +172,7 @@ def common() -> ConfigDict:
     c.text.frozen = False  # keep the encoder's weights as they are
     c.text.max_length = 50  # T, special tokens included
     c.text.max_content = 48  # subwords of the text itself
-    c.text.dtype = "float32"  # compute type of the encoder: float32 or bfloat16
+    c.text.dtype = "float32"  # compute type of the encoder's products: float32 or bfloat16
     c.text.scratch = ConfigDict()  # the encoder "scratch", its vocabulary learned from the training texts
     c.text.scratch.vocab_size = 400
     c.text.scratch.hidden_size = 64

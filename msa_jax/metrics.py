@@ -2,7 +2,10 @@
 
 `evaluate` is the one entry point; its keys are those of `results.json`. Two Acc-2 and two F1 are always
 given for CMU-MOSI and CMU-MOSEI, because papers mix them: `has0` is non-negative against negative over all
-clips, `non0` is positive against negative over the clips whose label is not zero.
+clips, `non0` is positive against negative over the clips whose label is not zero. On CH-SIMS, `acc2` and `f1`
+are positive against the rest over all clips, and those with `_non0` leave out the neutral clips as above.
+On these three, `f1` is the mean of the classes' F1 weighted by their clips, and `f1_macro` beside it the
+plain mean, which CrossSent reports.
 """
 
 import functools
@@ -110,10 +113,12 @@ def _sims(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
     p, y = np.round(p, 6), np.round(y, 6)
     for k, cuts in SIMS_CUTS.items():
         out[f"acc{k}"] = _accuracy(np.digitize(y, cuts, right=True), np.digitize(p, cuts, right=True))
-    out["f1"] = _weighted(f1_score, y > 0, p > 0)
     nonzero = y != 0
     out["acc2_non0"] = _accuracy(y[nonzero] > 0, p[nonzero] > 0)
-    out["f1_non0"] = _weighted(f1_score, y[nonzero] > 0, p[nonzero] > 0)
+    for name, kept in (("", np.ones_like(nonzero)), ("_non0", nonzero)):
+        truth, guess = y[kept] > 0, p[kept] > 0
+        out[f"f1{name}"] = _weighted(f1_score, truth, guess)
+        out[f"f1_macro{name}"] = _weighted(f1_score, truth, guess, "macro")
     y5, p5, y3, p3 = _levels(2 * y, 2), _levels(2 * p, 2), _levels(y, 1), _levels(p, 1)
     jump5, jump3 = np.abs(y5 - p5), np.abs(y3 - p3)
     out.update(qwk5=_qwk(y5, p5, 2), jump2=np.mean(jump5 >= 2), mean_abs_jump=np.mean(jump5))

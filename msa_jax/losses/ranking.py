@@ -7,6 +7,10 @@ from jaxtyping import Array, ArrayLike, Float, Key
 
 from msa_jax.losses.masked import masked_mean, valid_rows
 
+# Labels are means over a few annotators: thirds, quarters, fifths, tenths. Gaps between them are multiples of
+# 1/60, which float32 keeps to 5e-7; a gap within 1e-4 of gamma is one of gamma, and no other can be meant.
+TOLERANCE = 1e-4
+
 
 def mpr(
     predictions: ArrayLike,
@@ -30,7 +34,7 @@ def mpr(
       labels: [B] scores.
       alpha: margin for a label difference of 1.
       beta: power with which the margin grows.
-      gamma: least label difference of a pair that counts.
+      gamma: least label difference of a pair that counts; one of gamma itself, to within `TOLERANCE`, does.
       max_pairs: at most so many of the pairs that count are used; beyond it they are drawn uniformly,
         without replacement. It bounds the memory of large batches.
       mask: [B] bool, False on rows that only pad the batch; None keeps all.
@@ -46,7 +50,8 @@ def mpr(
         raise ValueError(f"max_pairs must be at least 1, got {max_pairs}")
     p, y, m = valid_rows(predictions, labels, mask)
     first, second = np.triu_indices(len(p), 1)
-    counts = m[first] & m[second] & (jnp.abs(y[first] - y[second]) >= gamma)
+    least = gamma - min(TOLERANCE, gamma / 2)  # above 0 for the smallest gamma too: equal labels stay out
+    counts = m[first] & m[second] & (jnp.abs(y[first] - y[second]) >= least)
     if len(first) > max_pairs:
         if key is None:
             raise ValueError(f"a batch of {len(p)} has {len(first)} pairs: drawing {max_pairs} needs a key")

@@ -57,7 +57,7 @@ class FusionLayer(nn.Module):
 
         y_BTD = x_BTD + attend("self_attention", x_BTD, x_BTD, mask_BT)  # eq. 8
         if aux_BMTD is not None:
-            # Both auxiliaries pass through the same weights (ours), so in one product, side by side: X = B * M.
+            # Both auxiliaries pass through the same weights (ours), so in one product: X = B * M.
             query_BMTD = jnp.broadcast_to(x_BTD[:, None], aux_BMTD.shape)
             query_XTD, aux_XTD = (a.reshape(-1, T, D) for a in (query_BMTD, aux_BMTD))
             mixed_XTD = attend("cross_attention", query_XTD, aux_XTD, aux_mask_BMT.reshape(-1, T))

@@ -55,6 +55,7 @@ class GMRA(nn.Module):
         vision_mask_BT: Bool[Array, "B T"],
         *,
         train: bool,
+        dtype: Any = None,
     ) -> tuple[Float[Array, "B T D"], dict[str, Array]]:
         """Injects audio and vision into hidden states of the text.
 
@@ -63,13 +64,14 @@ class GMRA(nn.Module):
           audio_BTA, vision_BTV: features on the text's time line, [B, T, *].
           audio_mask_BT, vision_mask_BT: True where a token has such features.
           train: whether dropout is active (rng "dropout").
+          dtype: compute type of the products; None: that of the hidden states.
 
         Returns:
-          The adapted hidden states, and `gate` g [B, T, D], `injected` g * H_cross [B, T, D],
+          The adapted hidden states, float32, and `gate` g [B, T, D], `injected` g * H_cross [B, T, D],
           `attention` [B, heads, T, 2T] over audio keys, then vision keys.
         """
-        D = x_BTD.shape[-1]
-        dense = partial(nn.Dense, use_bias=False, kernel_init=PROJECTION, dtype=x_BTD.dtype)
+        D, dtype = x_BTD.shape[-1], dtype or x_BTD.dtype
+        dense = partial(nn.Dense, use_bias=False, kernel_init=PROJECTION, dtype=dtype)
         # W_T replaces a *pretrained* hidden state, so it starts as the identity (ours).
         h_text_BTD = dense(D, kernel_init=_identity, name="text_projection")(x_BTD)
         h_audio_BTD = dense(D, name="audio_projection")(audio_BTA)
@@ -77,20 +79,21 @@ class GMRA(nn.Module):
         if self.feature_norm:
             h_audio_BTD = nn.LayerNorm(name="audio_norm")(h_audio_BTD)
             h_vision_BTD = nn.LayerNorm(name="vision_norm")(h_vision_BTD)
-        values_BSD = jnp.concatenate([h_audio_BTD, h_vision_BTD], axis=1).astype(x_BTD.dtype)
+        values_BSD = jnp.concatenate([h_audio_BTD, h_vision_BTD], axis=1).astype(dtype)
         mask_BS = jnp.concatenate([audio_mask_BT, vision_mask_BT], axis=1)
         cross_BTD, weights_BHTS = self._attend(h_text_BTD, values_BSD, mask_BS, dense, train=train)
 
         pair_BTE = jnp.concatenate([h_text_BTD, cross_BTD], axis=-1)
         gate_BTD = nn.sigmoid(dense(D, use_bias=True, name="gate")(pair_BTE))
         injected_BTD = gate_BTD * cross_BTD
-        fusion_BTD = h_text_BTD + injected_BTD
+        # Both sums in float32: beside a state of 1, bfloat16 would round away what LayerScale leaves.
+        fusion_BTD = h_text_BTD.astype(jnp.float32) + injected_BTD.astype(jnp.float32)
 
         normed_BTD = nn.LayerNorm(name="adapter_norm")(fusion_BTD)
         down_BTK = dense(self.bottleneck, use_bias=True, name="adapter_down")(normed_BTD)
         up_BTD = dense(D, use_bias=True, name="adapter_up")(nn.gelu(down_BTK, approximate=False))
         scale_D = self.param("adapter_scale", nn.initializers.constant(self.layer_scale), (D,))
-        out_BTD = fusion_BTD + scale_D[None, None].astype(x_BTD.dtype) * up_BTD
+        out_BTD = fusion_BTD + scale_D[None, None] * up_BTD.astype(jnp.float32)
         return out_BTD, {"gate": gate_BTD, "injected": injected_BTD, "attention": weights_BHTS}
 
     def _attend(
@@ -179,14 +182,8 @@ class CrossSent(nn.Module):
         extras: dict[str, Array] = {}
 
         def inject(x_BTD: Array) -> Array:
-            out_BTD, adapter = self.gmra(
-                x_BTD,
-                batch["audio"],
-                batch["vision"],
-                batch["audio_mask"],
-                batch["vision_mask"],
-                train=train,
-            )
+            streams = (batch[name] for name in ("audio", "vision", "audio_mask", "vision_mask"))
+            out_BTD, adapter = self.gmra(x_BTD, *streams, train=train, dtype=self.encoder.dtype)
             extras.update(gate=adapter["gate"], injected=adapter["injected"])
             extras["cross_attention"] = adapter["attention"]
             return out_BTD
@@ -201,7 +198,7 @@ class CrossSent(nn.Module):
             output_hidden_states=False,
             output_attentions=not train,
         )
-        x_BTD = encoded.last_hidden_state
+        x_BTD = encoded.last_hidden_state  # float32, as all that follows
         if self.pooling == "cls":
             x_BD = x_BTD[:, 0]
         elif self.pooling == "mean":
@@ -211,11 +208,10 @@ class CrossSent(nn.Module):
             raise ValueError(f'pooling must be "cls" or "mean", got {self.pooling!r}')
         if self.hidden:
             x_BD = nn.Dropout(self.pooled_dropout)(x_BD, deterministic=not train)
-            x_BD = nn.tanh(nn.Dense(x_BD.shape[-1], dtype=x_BD.dtype, name="hidden_dense")(x_BD))
+            x_BD = nn.tanh(nn.Dense(x_BD.shape[-1], name="hidden_dense")(x_BD))
         fused_BD = x_BD
         x_BD = nn.Dropout(self.dropout)(x_BD, deterministic=not train)
-        # The score in float32: bfloat16 has three digits, labels have steps of 0.2 and less.
-        prediction_B = nn.Dense(1, name="output_dense")(x_BD.astype(jnp.float32))[:, 0]
+        prediction_B = nn.Dense(1, name="output_dense")(x_BD)[:, 0]
         if encoded.attentions is not None:
             extras["attention"] = encoded.attentions[-1]
         return {"prediction": prediction_B, "fused": fused_BD, **extras}

@@ -39,9 +39,9 @@ class EncoderOutput:
     """The encoder's outputs; fields can also be read as `out["last_hidden_state"]`.
 
     Attributes:
-      last_hidden_state: [B, T, D] output of the last layer.
-      hidden_states: [num_layers + 1, B, T, D], index 0 the embeddings and index k + 1 the output of layer k
-        (after its hook), or None if not asked for.
+      last_hidden_state: float32 [B, T, D] output of the last layer.
+      hidden_states: float32 [num_layers + 1, B, T, D], index 0 the embeddings and index k + 1 the output of
+        layer k (after its hook), or None if not asked for.
       attentions: float32 [num_layers, B, heads, T, T] attention probabilities before dropout (rows are
         queries), or None if not asked for.
     """
@@ -57,12 +57,9 @@ class EncoderOutput:
         return getattr(self, name)
 
 
-def _norm(module: nn.Module, x: jax.Array, name: str) -> jax.Array:
-    """Layer normalisation in float32 whatever the compute dtype, its result in that dtype."""
-    norm = nn.LayerNorm(
-        epsilon=module.config.layer_norm_eps, dtype=jnp.float32, use_fast_variance=False, name=name
-    )
-    return norm(x).astype(module.dtype)
+def _norm(config: EncoderConfig, name: str) -> nn.LayerNorm:
+    """Layer normalisation, in float32 whatever the compute dtype."""
+    return nn.LayerNorm(epsilon=config.layer_norm_eps, dtype=jnp.float32, use_fast_variance=False, name=name)
 
 
 class EncoderLayer(nn.Module):
@@ -83,7 +80,7 @@ class EncoderLayer(nn.Module):
           train: whether dropout is active (needs the "dropout" rng).
 
         Returns:
-          The layer's output and its attention probabilities, the latter in float32.
+          The layer's output and its attention probabilities, both in float32.
         """
         c = self.config
         B, T, D = x_BTD.shape
@@ -106,23 +103,23 @@ class EncoderLayer(nn.Module):
         kept_BHTS = drop(probs_BHTS.astype(self.dtype), attention_bits, c.attention_dropout)
         mixed_BTD = jnp.einsum("bhts,bshk->bthk", kept_BHTS, v_BSHK).reshape(B, T, D)
         mixed_BTD = drop(dense(D, name="attention_out")(mixed_BTD), residual_bits, c.hidden_dropout)
-        x_BTD = _norm(self, x_BTD + mixed_BTD, "attention_norm")
+        x_BTD = _norm(c, "attention_norm")(x_BTD + mixed_BTD)
 
         y_BTF = _ACTIVATIONS[c.activation](dense(c.intermediate_size, name="mlp_in")(x_BTD))
         y_BTD = drop(dense(D, name="mlp_out")(y_BTF), output_bits, c.hidden_dropout)
-        return _norm(self, x_BTD + y_BTD, "mlp_norm"), probs_BHTS
+        return _norm(c, "mlp_norm")(x_BTD + y_BTD), probs_BHTS
 
 
 class Embeddings(nn.Module):
-    """Word + position + token-type embeddings, normalised."""
+    """Word + position + token-type embeddings, normalised, in float32."""
 
     config: EncoderConfig
-    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
         self,
         ids_BT: Int[Array, "B T"] | Float[Array, "B T E"],
+        mask_BT: Bool[Array, "B T"] | None,
         types_BT: Int[Array, "B T"] | None,
         *,
         train: bool,
@@ -141,13 +138,15 @@ class Embeddings(nn.Module):
         type_CD = self.param("token_type", init, (c.type_vocab_size, c.hidden_size))
 
         if c.family == "roberta":
-            # RoBERTa counts the tokens that are not padding from pad_id + 1; padding sits at pad_id itself.
-            token_BT = (ids_BT != c.pad_id).astype(jnp.int32)
-            x_BTD = x_BTD + jnp.take(position_PD, jnp.cumsum(token_BT, axis=1) * token_BT + c.pad_id, axis=0)
+            # RoBERTa counts the valid tokens from pad_id + 1; the others sit at pad_id itself. The mask says
+            # which are valid, and not the ids: without text all ids are padding, and the steps that have
+            # audio or vision still need positions.
+            valid_BT = jnp.ones(ids_BT.shape[:2], jnp.int32) if mask_BT is None else mask_BT.astype(jnp.int32)
+            x_BTD = x_BTD + jnp.take(position_PD, jnp.cumsum(valid_BT, axis=1) * valid_BT + c.pad_id, axis=0)
         else:
             x_BTD = x_BTD + position_PD[None, :T]
         x_BTD = x_BTD + (type_CD[None, None, 0] if types_BT is None else jnp.take(type_CD, types_BT, axis=0))
-        x_BTD = _norm(self, x_BTD, "norm")
+        x_BTD = _norm(c, "norm")(x_BTD)
         (bits,) = draw_bits(self, len(x_BTD), [x_BTD.shape[1:]], active=train and c.hidden_dropout > 0)
         return drop(x_BTD, bits, c.hidden_dropout)
 
@@ -157,7 +156,9 @@ class Encoder(nn.Module):
 
     Attributes:
       config: sizes, family, dropout rates.
-      dtype: compute dtype. Parameters, layer norms and softmax stay in float32.
+      dtype: compute dtype of the products and of what lies between them in a layer. Parameters, layer
+        norms, softmax and the hidden states that layers hand on stay in float32: with the three digits
+        of bfloat16 a state would not show what a hook adds to it.
     """
 
     config: EncoderConfig
@@ -182,8 +183,8 @@ class Encoder(nn.Module):
         Args:
           ids: [B, T] token ids; one outside the vocabulary gives NaN. With `config.input_width`, [B, T, E]
             features.
-          mask: [B, T], true on valid tokens. None means that all are valid; a row without any gives finite
-            values of no meaning.
+          mask: [B, T], true on valid tokens, which are attended to and, in RoBERTa, have positions. None
+            means that all are valid; a row without any gives finite values of no meaning.
           token_type_ids: [B, T] segment ids. None means all 0.
           train: whether dropout is active; needs `rngs={"dropout": key}`.
           hooks: layer index (0 .. num_layers - 1) to a function of that layer's output [B, T, D] whose
@@ -206,13 +207,13 @@ class Encoder(nn.Module):
         if ids.shape[1] > c.max_tokens:
             raise ValueError(f"{ids.shape[1]} tokens, but the position embeddings cover {c.max_tokens}")
 
+        mask_BT = None if mask is None else jnp.asarray(mask, bool)
         bias_B11S = None
-        if mask is not None:
+        if mask_BT is not None:
             # Finite, so that a fully masked row (a row that only pads the batch) has no NaN.
-            lowest = jnp.finfo(jnp.float32).min
-            bias_B11S = jnp.where(jnp.asarray(mask, bool)[:, None, None, :], 0.0, lowest)
+            bias_B11S = jnp.where(mask_BT[:, None, None, :], 0.0, jnp.finfo(jnp.float32).min)
 
-        x_BTD = Embeddings(c, self.dtype, name="embeddings")(ids, token_type_ids, train=train)
+        x_BTD = Embeddings(c, name="embeddings")(ids, mask_BT, token_type_ids, train=train)
         hidden, attentions = [x_BTD], []
         for k in range(c.num_layers):
             x_BTD, probs_BHTS = EncoderLayer(c, self.dtype, name=f"layer_{k}")(x_BTD, bias_B11S, train=train)
@@ -220,7 +221,7 @@ class Encoder(nn.Module):
                 hooked_BTD = hooks[k](x_BTD)
                 if hooked_BTD.shape != x_BTD.shape:
                     raise ValueError(f"hook {k} turned {x_BTD.shape} into {hooked_BTD.shape}")
-                x_BTD = hooked_BTD.astype(self.dtype)
+                x_BTD = hooked_BTD.astype(jnp.float32)
             hidden.append(x_BTD)
             attentions.append(probs_BHTS)
         return EncoderOutput(

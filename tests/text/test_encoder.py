@@ -148,13 +148,26 @@ def test_each_dropout_rate_acts_alone(variables, place):
     assert np.abs(out.last_hidden_state - apply(variables).last_hidden_state).max() > 1e-3
 
 
-def test_bfloat16_computes_in_it_and_stays_close(variables):
+def test_bfloat16_multiplies_in_it_and_stays_close(variables):
     out, exact = apply(variables, dtype=jnp.bfloat16), apply(variables)
-    assert out.last_hidden_state.dtype == jnp.bfloat16
-    assert out.attentions.dtype == jnp.float32
-    np.testing.assert_allclose(out.last_hidden_state.astype(jnp.float32), exact.last_hidden_state, atol=0.1)
+    np.testing.assert_allclose(out.last_hidden_state, exact.last_hidden_state, atol=0.1)
+    program = jax.make_jaxpr(lambda v: apply(v, dtype=jnp.bfloat16).last_hidden_state)(variables)
+    products = [e for e in program.eqns if e.primitive.name == "dot_general"]
+    assert len(products) >= 6 * CONFIG.num_layers
+    assert {v.aval.dtype for e in products for v in e.invars} == {jnp.dtype("bfloat16")}
     params = jax.eval_shape(Encoder(CONFIG, dtype=jnp.bfloat16).init, jax.random.key(0), IDS)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+
+
+def test_hidden_states_are_float32_so_that_bfloat16_keeps_what_a_hook_adds(variables):
+    added = 1e-4 * jax.random.normal(jax.random.key(0), (2, 7, CONFIG.hidden_size))
+    plain, hooked = (
+        apply(variables, dtype=jnp.bfloat16, hooks={0: hook}) for hook in (lambda x: x, lambda x: x + added)
+    )
+    assert hooked.hidden_states.dtype == hooked.attentions.dtype == jnp.float32
+    np.testing.assert_allclose(hooked.hidden_states[1] - plain.hidden_states[1], added, atol=1e-6)
+    # In bfloat16 nearly every state would be the same at first, and half of them still at the end.
+    assert np.mean(hooked.hidden_states[2:] != plain.hidden_states[2:]) > 0.99
 
 
 def test_initial_parameters_have_the_configured_scale():
