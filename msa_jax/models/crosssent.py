@@ -26,7 +26,7 @@ class GMRA(nn.Module):
     """Gated Multi-modal Residual Adapter (section 3.2.1 to 3.2.3)."""
 
     heads: Positive = 8  # must divide the encoder's width; Table 3
-    bottleneck: Positive = 48  # width of the residual adapter; Table 3
+    bottleneck: Positive = 48  # R, width of the residual adapter; Table 3
     dropout: Rate = 0.2  # on the attention weights; Table 3
     layer_scale: float = 1e-4  # what the adapter's LayerScale starts at; Table 3
     # LayerNorm on the projected audio and vision (ours: raw features differ in scale by a hundred). It hides
@@ -49,8 +49,8 @@ class GMRA(nn.Module):
     def __call__(
         self,
         x_BTD: Float[Array, "B T D"],
-        audio_BTA: Float[Array, "B T A"],
-        vision_BTV: Float[Array, "B T V"],
+        audio_BTE: Float[Array, "B T E"],
+        vision_BTF: Float[Array, "B T F"],
         audio_mask_BT: Bool[Array, "B T"],
         vision_mask_BT: Bool[Array, "B T"],
         *,
@@ -61,7 +61,7 @@ class GMRA(nn.Module):
 
         Args:
           x_BTD: hidden states of the text, [B, T, D].
-          audio_BTA, vision_BTV: features on the text's time line, [B, T, *].
+          audio_BTE, vision_BTF: features on the text's time line, [B, T, *].
           audio_mask_BT, vision_mask_BT: True where a token has such features.
           train: whether dropout is active (rng "dropout").
           dtype: compute type of the products; None: that of the hidden states.
@@ -74,8 +74,8 @@ class GMRA(nn.Module):
         dense = partial(nn.Dense, use_bias=False, kernel_init=PROJECTION, dtype=dtype)
         # W_T replaces a *pretrained* hidden state, so it starts as the identity (ours).
         h_text_BTD = dense(D, kernel_init=_identity, name="text_projection")(x_BTD)
-        h_audio_BTD = dense(D, name="audio_projection")(audio_BTA)
-        h_vision_BTD = dense(D, name="vision_projection")(vision_BTV)
+        h_audio_BTD = dense(D, name="audio_projection")(audio_BTE)
+        h_vision_BTD = dense(D, name="vision_projection")(vision_BTF)
         if self.feature_norm:
             h_audio_BTD = nn.LayerNorm(name="audio_norm")(h_audio_BTD)
             h_vision_BTD = nn.LayerNorm(name="vision_norm")(h_vision_BTD)
@@ -83,15 +83,15 @@ class GMRA(nn.Module):
         mask_BS = jnp.concatenate([audio_mask_BT, vision_mask_BT], axis=1)
         cross_BTD, weights_BHTS = self._attend(h_text_BTD, values_BSD, mask_BS, dense, train=train)
 
-        pair_BTE = jnp.concatenate([h_text_BTD, cross_BTD], axis=-1)
-        gate_BTD = nn.sigmoid(dense(D, use_bias=True, name="gate")(pair_BTE))
+        pair_BT2D = jnp.concatenate([h_text_BTD, cross_BTD], axis=-1)
+        gate_BTD = nn.sigmoid(dense(D, use_bias=True, name="gate")(pair_BT2D))
         injected_BTD = gate_BTD * cross_BTD
         # Both sums in float32: beside a state of 1, bfloat16 would round away what LayerScale leaves.
         fusion_BTD = h_text_BTD.astype(jnp.float32) + injected_BTD.astype(jnp.float32)
 
         normed_BTD = nn.LayerNorm(name="adapter_norm")(fusion_BTD)
-        down_BTK = dense(self.bottleneck, use_bias=True, name="adapter_down")(normed_BTD)
-        up_BTD = dense(D, use_bias=True, name="adapter_up")(nn.gelu(down_BTK, approximate=False))
+        down_BTR = dense(self.bottleneck, use_bias=True, name="adapter_down")(normed_BTD)
+        up_BTD = dense(D, use_bias=True, name="adapter_up")(nn.gelu(down_BTR, approximate=False))
         scale_D = self.param("adapter_scale", nn.initializers.constant(self.layer_scale), (D,))
         out_BTD = fusion_BTD + scale_D[None, None] * up_BTD.astype(jnp.float32)
         return out_BTD, {"gate": gate_BTD, "injected": injected_BTD, "attention": weights_BHTS}
