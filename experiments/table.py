@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from msa_jax import cli, run
+from msa_jax import cli
+from msa_jax.data import opening
 from msa_jax.parallel import prepare_process
 from msa_jax.progress import say
+from msa_jax.train import train_and_evaluate
 
 
 def train(folder: Path, config: str, overrides: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
@@ -27,9 +29,9 @@ def train(folder: Path, config: str, overrides: Mapping[str, Any]) -> tuple[Path
       (folder, what its results.json holds).
     """
     command = cli.parse([f"--config={config}", *(f"--config.{k}={v}" for k, v in overrides.items())])
-    prepare_process(command.config)
+    prepare_process(opening.cache_folder(command.config))
     say(f"--- {folder}")
-    return folder, run.train_and_evaluate(command.config, folder)
+    return folder, train_and_evaluate(command.config, folder)
 
 
 def _train_seeds(
