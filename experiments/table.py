@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from msa_jax import cli
-from msa_jax.data.opening import cache_folder
+from msa_jax.data import opening
 from msa_jax.parallel import prepare_process
 from msa_jax.progress import say
 from msa_jax.train import train_and_evaluate
@@ -29,7 +29,7 @@ def train(folder: Path, config: str, overrides: Mapping[str, Any]) -> tuple[Path
       (folder, what its results.json holds).
     """
     command = cli.parse([f"--config={config}", *(f"--config.{k}={v}" for k, v in overrides.items())])
-    prepare_process(cache_folder(command.config))
+    prepare_process(opening.cache_folder(command.config))
     say(f"--- {folder}")
     return folder, train_and_evaluate(command.config, folder)
 
@@ -45,7 +45,7 @@ def _train_seeds(
 
 
 def _own_core(queue: Any) -> None:
-    """Pins this process to one core: two trainings that share two cores slow each other down."""
+    """Gives this process one core: two trainings that share two cores wait for each other."""
     core = queue.get()
     if hasattr(os, "sched_setaffinity") and core in os.sched_getaffinity(0):
         os.sched_setaffinity(0, {core})
