@@ -242,7 +242,9 @@ def loss_at(step, **changes):
     rng = np.random.default_rng(0)
     outputs = {"prediction": jnp.asarray(rng.normal(size=8), jnp.float32)}
     batch = {"label": jnp.asarray(rng.uniform(-3, 3, 8), jnp.float32), "mask": jnp.arange(8) < 6}
-    objective = Loss(**{"ramp": 0.4, **changes}).objective(None, epochs=10, steps_per_epoch=10)
+    objective = Loss(**{"mpr_ramp": 0.4, "eioi_ramp": 0.4, **changes}).objective(
+        None, epochs=10, steps_per_epoch=10
+    )
     return objective(outputs, batch, step=jnp.asarray(step), key=jax.random.key(0))
 
 
@@ -260,7 +262,7 @@ def test_the_loss_adds_a_ranking_and_an_interval():
         "mpr": np.mean(hinges),
         "eioi": np.mean(np.maximum(0, np.abs(p - y) - 0.25) ** 2),
     }
-    _, terms = loss_at(0, ramp=0.0)
+    _, terms = loss_at(0, mpr_ramp=0.0, eioi_ramp=0.0)
     assert set(terms) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(terms[name], value, rtol=1e-5)
@@ -279,7 +281,7 @@ def test_both_weights_rise_along_one_ramp(step, ramp):
 
 
 def test_a_ramp_of_no_length_is_up_at_once():
-    total, terms = loss_at(0, ramp=0.0)
+    total, terms = loss_at(0, mpr_ramp=0.0, eioi_ramp=0.0)
     assert not {"mpr_weight", "eioi_weight"} & set(terms)
     np.testing.assert_allclose(total, terms["mse"] + 0.5 * terms["mpr"] + 0.06 * terms["eioi"], rtol=1e-6)
 
