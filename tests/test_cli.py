@@ -78,7 +78,7 @@ TECAFN = "--config=configs/tecafn_mosi.py"
         ),
         ([MOSI, "--config.model.gmra.heads=0"], ["--config.model.gmra.heads: 0 is less than 1"]),
         ([MOSI, "--config.loss.alpha=-5"], ["--config.loss.alpha: -5.0 is less than 0"]),
-        ([MOSI, "--config.loss.ramp=2"], ["--config.loss.ramp: 2.0 does not lie in [0, 1]"]),
+        ([MOSI, "--config.loss.mpr_ramp=2"], ["--config.loss.mpr_ramp: 2.0 does not lie in [0, 1]"]),
         ([MOSI, "--config.data.seed=abc"], ["--config.data.seed: 'abc' is not an int"]),
         ([MOSI, "--config.model.name=mulgg"], ["--config.model.name", "no model 'mulgg'", "mean mulg?"]),
         ([MOSI, "--config.model.hiden=False"], ["no such key", "did you mean model.hidden?"]),

@@ -66,11 +66,22 @@ def test_the_table_of_the_models_holds_every_shipped_variant(script):
     for model in table.MODELS:
         shipped = set(configs.variants(configs.shipped() / f"{model}_mosi.py")) - {"synthetic", "tiny"}
         assert set(models.find(model).variants) - shipped <= {"synthetic", "tiny"}
-        assert table.made("x_mosi", "a") == "configs/x_mosi.py:synthetic:a"
-        assert table.made("x_mosi", "") == "configs/x_mosi.py:synthetic"
+        assert configs.load(table.made(table.file_of(model), ""))[0].data.corpus == "synthetic"
         assert set(table.variants(model, full=True)) == {"", *shipped}
         assert table.variants(model, full=False)[:2] == ["", "text_only"]
         assert set(table.variants(model, full=False)) == {"", *shipped} - set(table.REST)
+
+
+def test_a_table_takes_the_model_of_a_config_of_ones_own(script, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from msa_jax.config import base\n\n\n"
+        "def get_config():\n    return base.config('tests.models.memory_model')\n"
+    )
+    table = script("models_embedded")
+    assert table.made(table.file_of(str(mine)), "no_text") == f"{mine}:synthetic:no_text"
+    assert table.variants(str(mine), full=False)[:2] == ["", "text_only"]
 
 
 def test_differences_are_taken_seed_by_seed(script, capsys):

@@ -102,7 +102,9 @@ def test_it_trains_on_made_data_and_scores(argv, tmp_path, capsys):
     assert first["loss"] == pytest.approx(first["mse"] + 0.01 * first["size"], rel=1e-5)
     assert first["clips"] == 24
     loaded = msa_jax.load(folder)
-    audio = list(np.random.default_rng(0).normal(size=(2, 3, loaded.how.widths["audio"])))
+    audio = list(
+        np.random.default_rng(0).normal(size=(2, 3, loaded.preparation.preprocessing.widths["audio"]))
+    )
     scores = loaded.predict(["a b c", "a b c"], audio=audio, aligned=True)
     assert scores[0] != scores[1]
     assert main(["--mode=eval", f"--workdir={folder}"]) == 0
