@@ -26,10 +26,9 @@ def training(found: Inspection, overrides: Sequence[str] = ()) -> list[str]:
         return []  # every model here takes text
     name, config = _config(found.corpus, words)
     arguments = [f"--config=configs/{name}", f"--config.data.path={found.path}"]
-    takes_features = config.text.encoder == FEATURES
-    if not words and not takes_features:
+    if not words:  # said even where it is the config's own: it is what the file decides
         arguments.append(f"--config.text.encoder={FEATURES}")
-    elif takes_features and not features:
+    elif config.text.encoder == FEATURES and not features:
         arguments.append(f"--config.text.encoder={_ENCODER}")
     if not found.official:
         arguments.append("--config.data.other_counts=True")
