@@ -184,7 +184,7 @@ def test_folders_that_cannot_be_written_are_one_line(trained, tiny_overrides, tm
 def test_groups_that_match_nothing_leave_no_run_behind(tiny_overrides, tmp_path, capsys):
     groups = "--config.optim.groups=(('encodr', 1.0), ('.*', 2.0))"
     assert main([CONFIG, *tiny_overrides, groups, f"--workdir={tmp_path / 'run'}"]) == 2
-    assert "'encodr' is the first to match no parameter" in capsys.readouterr().err
+    assert "'encodr' is never the first match for any parameter" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
