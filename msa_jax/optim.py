@@ -121,7 +121,8 @@ def watch_plateau(seen: Mapping[str, Any], loss: float, *, factor: float, patien
     """
     best, waited = seen.get("best"), seen.get("waited", 0)
     rate_factor = seen.get("rate_factor", 1.0)
-    if best is None or loss < best * (1 - _THRESHOLD):
+    # A loss that is not finite is never the best: nothing would be lower than NaN, or than minus infinity.
+    if math.isfinite(loss) and (best is None or loss < best * (1 - _THRESHOLD)):
         return {"best": loss, "waited": 0, "rate_factor": rate_factor}
     if waited + 1 > patience:
         return {"best": best, "waited": 0, "rate_factor": rate_factor * factor}

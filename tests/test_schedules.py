@@ -88,6 +88,15 @@ def test_the_rate_is_lowered_after_so_many_epochs_without_a_lower_loss():
     assert found == factors
 
 
+def test_a_loss_that_is_not_finite_is_waited_through_and_never_the_best():
+    seen, factors = {}, []
+    for loss in (np.nan, 1.0, -np.inf, 0.5, 0.6, 0.6, 0.6):
+        seen = optim.watch_plateau(seen, loss, factor=0.5, patience=1)
+        factors.append(seen["rate_factor"])
+    assert factors == [1, 1, 1, 1, 1, 0.5, 0.5]
+    assert seen["best"] == 0.5
+
+
 def test_a_lowered_rate_scales_the_next_step():
     tx, _ = optim.make_optimizer(section(schedule="plateau"), PARAMS, total_steps=5)
     params = jax.tree.map(jnp.asarray, PARAMS)
