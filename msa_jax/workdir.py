@@ -22,7 +22,7 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from msa_jax.checkpoint import Checkpoints
-from msa_jax.config import flatten
+from msa_jax.config import flatten, stored
 from msa_jax.corpora import EMOTIONS, SPLITS
 from msa_jax.errors import UserError
 from msa_jax.files import finite, read_json, whole_file, write_json
@@ -56,7 +56,8 @@ def refuse_other_run(config: ConfigDict, workdir: Path) -> None:
         raise UserError(f"--workdir: {workdir} is a file; name a folder")
     if not (workdir / "config.json").exists():
         return
-    old, new = _comparable(read_json(workdir / "config.json")), _comparable(config.to_dict())
+    # A config of another version is refused for what it is, and not for the first key that differs.
+    old, new = (_comparable(c) for c in (stored(workdir / "config.json", hint=""), config))
     changed = [k for k in sorted({*old, *new}) if k not in FREE_KEYS and old.get(k) != new.get(k)]
     if changed:
         k = changed[0]
@@ -67,9 +68,9 @@ def refuse_other_run(config: ConfigDict, workdir: Path) -> None:
         )
 
 
-def _comparable(config: dict[str, Any]) -> dict[str, Any]:
+def _comparable(config: ConfigDict) -> dict[str, Any]:
     """The values as the config's file holds them: lists for tuples, None for infinity."""
-    return {k: finite(v) for k, v in flatten(ConfigDict(config)).items()}
+    return {k: finite(v) for k, v in flatten(config).items()}
 
 
 def claim(config: ConfigDict, workdir: Path, data: dict[str, Any]) -> None:

@@ -158,12 +158,16 @@ def test_a_damaged_run_is_one_line(trained, capsys):
 
 
 def test_a_run_of_another_version_is_one_line(trained, capsys):
-    _, workdir, _ = trained
+    argv, workdir, _ = trained
     content = json.loads((workdir / "config.json").read_text())
     del content["loss"]["mpr_ramp"]
     (workdir / "config.json").write_text(json.dumps(content))
     capsys.readouterr()
     assert main(["--mode=eval", f"--workdir={workdir}"]) == 2
+    error = capsys.readouterr().err
+    assert "was written by another version of msa_jax (it has no key loss.mpr_ramp)" in error
+    assert error.count("\n") == 1
+    assert main(argv) == 2  # the training command meets the same folder
     error = capsys.readouterr().err
     assert "was written by another version of msa_jax (it has no key loss.mpr_ramp)" in error
     assert error.count("\n") == 1
