@@ -131,11 +131,12 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
     Raises:
       UserError: when the loss or its gradient is not finite; names the step and the last good checkpoint.
     """
-    split, per_epoch = pieces.splits["train"], -(-len(pieces.splits["train"]) // config.batch_size)
+    split = pieces.splits["train"]
     seed = config.seed if config.data.seed is None else config.data.seed
     buckets = pieces.preparation.buckets
     plan = BatchPlan(split.lengths, buckets, config.batch_size, epochs=config.epochs, seed=seed)
     state, rate = make_state(config, pieces, plan)
+    per_epoch = plan.steps_per_epoch
     data = pieces.preparation.batches(split, plan, threads=config.data.threads)
     progress: dict[str, Any] = {"best_epoch": -1, "best_value": None, "seconds": 0.0, "plateau": {}}
     checkpoints = Checkpoints(workdir)

@@ -7,7 +7,7 @@ alignment", 2026, section 2. Where the paper is silent, the choice made here is 
 import dataclasses
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import flax.linen as nn
 import jax
@@ -25,7 +25,7 @@ from msa_jax.layers.transformer import Transformer, sinusoids
 from msa_jax.losses import Monitor, Term, masked_mean, nce, nt_xent, present
 from msa_jax.models import _amsgfn_scores as selection
 from msa_jax.models._amsgfn_fusion import fusion_layers, mean_of_streams
-from msa_jax.models.fields import AboveZero, Misfit, Modality, NonNegative, Positive, Rate
+from msa_jax.models.fields import AboveZero, Divides, Misfit, Modality, NonNegative, Positive, Rate
 from msa_jax.text import Encoder
 from msa_jax.text.states import text_states
 
@@ -51,7 +51,7 @@ class AMSGFN(nn.Module):
     modalities: tuple[str, ...] = MODALITIES
     outputs: tuple[int, ...] = ()
     width: Positive = 64  # d of the streams
-    heads: Positive = 4  # of every attention; must divide the width
+    heads: Annotated[Positive, Divides("width")] = 4  # of every attention
     layers: Positive = 2  # N, of the fusion
     ffn_factor: Positive = 4  # width inside the feed-forward networks, in units of d
     dropout: Rate = 0.1  # on what attention and feed-forward networks add, and before the head
@@ -82,10 +82,8 @@ class AMSGFN(nn.Module):
     transformer_block: bool = True  # False is "w/o TB": the weighted dominant stream itself is the query
 
     def check(self, max_length: int) -> None:
-        """Refuses heads that do not divide the width, and a dominant modality that is not in use."""
+        """Refuses a dominant modality that is not in use."""
         del max_length
-        if self.width % self.heads:
-            raise Misfit(f"heads: {self.heads} does not divide model.width {self.width}")
         if self.dominant is not None and self.dominant not in self.modalities:
             raise Misfit(f"dominant: {self.dominant} is not in use, only {', '.join(self.modalities)}")
 

@@ -13,17 +13,6 @@ LOSS = Loss(align_weight=0.3, temperature=0.07, cor_weight=0.2, cor_temperature=
 
 
 @pytest.fixture
-def batch():
-    """Six rows: the last pads, the second has no audio, the third no vision."""
-    rng = np.random.default_rng(0)
-    out = {f"{m}_mask": np.ones((B, 3), bool) for m in MODALITIES}
-    out["audio_mask"][1] = out["vision_mask"][2] = False
-    for m in MODALITIES:
-        out[f"{m}_mask"][5] = False
-    return {**out, "mask": np.arange(B) < 5, "label": rng.uniform(-3, 3, B).astype(np.float32)}
-
-
-@pytest.fixture
 def outputs():
     rng = np.random.default_rng(1)
     vectors = [f"{name}_{m}" for m in MODALITIES for name in ("align", "cor_prediction", "cor_target")]

@@ -13,17 +13,6 @@ LOSS = Loss(contrast_weight=0.2, pair_weight=0.4, temperature=0.1)
 
 
 @pytest.fixture
-def batch():
-    """Six rows: the last pads, the second has no audio, the third no vision."""
-    rng = np.random.default_rng(0)
-    out = {f"{m}_mask": np.ones((B, 3), bool) for m in MODALITIES}
-    out["audio_mask"][1] = out["vision_mask"][2] = False
-    for m in MODALITIES:
-        out[f"{m}_mask"][5] = False
-    return {**out, "mask": np.arange(B) < 5, "label": rng.uniform(-3, 3, B).astype(np.float32)}
-
-
-@pytest.fixture
 def outputs():
     rng = np.random.default_rng(1)
     vectors = [f"{stage}_{m}" for m in MODALITIES for stage in ("stage1", "stage2")]
