@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from msa_jax import assemble, train
+from msa_jax import assemble, optim, train
 from msa_jax import config as configs
 from msa_jax.bounds import metric_set
 from msa_jax.corpora import CORPORA, MODALITIES
@@ -80,6 +80,7 @@ class Traced:
       model, loss, batch: what is computed, and on what.
       shapes: of the parameters.
       terms: names of what a training step logs of the loss.
+      optim: the config's section.
     """
 
     model: Any
@@ -87,10 +88,18 @@ class Traced:
     batch: dict
     shapes: Any
     terms: set
+    optim: Any
 
     def program(self):
         """The training step's loss as a program, not compiled."""
         return _total.lower(self.model, self.loss, self.shapes, self.batch).as_text()
+
+    def optimiser(self):
+        """One step of the optimiser as a program, not compiled."""
+        tx, _ = optim.make_optimizer(self.optim, self.shapes, total_steps=100)
+        return (
+            jax.jit(tx.update).lower(self.shapes, jax.eval_shape(tx.init, self.shapes), self.shapes).as_text()
+        )
 
     def value(self):
         """The loss of a training step at the run's end, with parameters away from those of the start."""
@@ -120,4 +129,4 @@ def traced(config):
     pieces, batch = prepared(config)
     model, loss, shapes = pieces.model, pieces.loss, pieces.variables["params"]
     _, terms = jax.eval_shape(functools.partial(_total, model, loss), shapes, batch)
-    return Traced(model, loss, batch, shapes, set(terms))
+    return Traced(model, loss, batch, shapes, set(terms), config.optim)
