@@ -1,8 +1,10 @@
 """Fixtures of all tests: strict broadcasting, a home of their own, and a tiny corpus on disk."""
 
+import gc
 import os
 import pickle
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 # Tests compile many small programs and run each briefly, so XLA's optimisations are off, and its older emitters,
@@ -44,7 +46,24 @@ TINY = {
 
 
 # Files whose tests train the same small models again and again.
-SHARE_PROGRAMS = ("test_run", "test_train", "test_models_run", "test_experiments", "test_aligned_run")
+SHARE_PROGRAMS = (
+    *("test_run", "test_train", "test_models_run", "test_experiments", "test_aligned_run"),
+    *("test_outside_model", "test_every_model"),
+)
+# Files that take the longest start first, so that no process is left alone with one at the end.
+LONGEST = ("test_every_model", "test_models_run", "test_embedded", "test_train", "test_run", "test_tecafn")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Traced programs are millions of objects that live long: looked through seldom, they cost little."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; otherwise as collected."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -62,6 +81,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     compiled without optimisation."""
     least = 0 if item.path.stem in SHARE_PROGRAMS else 1e9
     jax.config.update("jax_persistent_cache_min_compile_time_secs", least)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs() -> Iterator[None]:
+    """Compiled programs go with the file that needed them: each holds dozens of mappings of memory, of which a
+    process has a limited number, and XLA aborts where there is none left."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

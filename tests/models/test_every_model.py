@@ -31,9 +31,9 @@ def full(name, *variants):
 def differs(one, other):
     """Whether two forms of a model have other parameters, another loss, another program or another optimiser,
     or, with the same program, whether what the config leaves of the clips changes the loss."""
-    if (one.shapes, one.terms) != (other.shapes, other.terms) or one.program() != other.program():
+    if (one.shapes, one.terms) != (other.shapes, other.terms) or one.program != other.program:
         return True
-    return one.optimiser() != other.optimiser() or abs(one.value() - other.value()) > 1e-5
+    return one.optimiser != other.optimiser or abs(one.value - other.value) > 1e-5
 
 
 @pytest.mark.parametrize("name", models.names())

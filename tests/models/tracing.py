@@ -74,7 +74,7 @@ def make_state(config, pieces):
 
 @dataclasses.dataclass
 class Traced:
-    """A config's model and loss.
+    """A config's model and loss; what is asked of it is computed once.
 
     Attributes:
       model, loss, batch: what is computed, and on what.
@@ -90,10 +90,12 @@ class Traced:
     terms: set
     optim: Any
 
+    @functools.cached_property
     def program(self):
         """The training step's loss as a program, not compiled."""
         return _total.lower(self.model, self.loss, self.shapes, self.batch).as_text()
 
+    @functools.cached_property
     def optimiser(self):
         """One step of the optimiser as a program, not compiled."""
         tx, _ = optim.make_optimizer(self.optim, self.shapes, total_steps=100)
@@ -101,6 +103,7 @@ class Traced:
             jax.jit(tx.update).lower(self.shapes, jax.eval_shape(tx.init, self.shapes), self.shapes).as_text()
         )
 
+    @functools.cached_property
     def value(self):
         """The loss of a training step at the run's end, with parameters away from those of the start."""
         rng = np.random.default_rng(0)
