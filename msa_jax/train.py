@@ -111,7 +111,8 @@ def make_state(config: ConfigDict, pieces: Pieces, plan: BatchPlan) -> tuple[Tra
         ),
         frozen=frozen,
     )
-    return state, rate
+    # Bound to the device, as what a checkpoint restores is: the trained model is scored by the same program.
+    return jax.device_put(state, jax.devices()[0]), rate
 
 
 def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) -> dict[str, Any]:

@@ -7,13 +7,18 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-# Tests compile many small programs and run each briefly, so XLA's optimisations are off, and its older emitters,
-# which are twice as fast, write the code: compile time counts.
+# Tests compile many small programs and run each briefly, so compile time counts: XLA's optimisations are off,
+# and its older emitters, which are twice as fast, write the code.
 # Several test processes share a GPU where there is one, and products are exact there too.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
-QUICK = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
-os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *QUICK)).strip()
+os.environ["XLA_FLAGS"] = " ".join(
+    (
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_backend_optimization_level=0",
+        "--xla_cpu_use_fusion_emitters=false",
+    )
+)
 
 import jax
 import numpy as np
@@ -85,8 +90,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def _programs() -> Iterator[None]:
-    """Compiled programs go with the file that needed them: each holds dozens of mappings of memory, of which a
-    process has a limited number, and XLA aborts where there is none left."""
+    """Compiled programs go with the file that needed them: each holds dozens of mappings of memory, of which
+    a process has a limited number, and XLA aborts where there is none left."""
     yield
     jax.clear_caches()
     gc.collect()

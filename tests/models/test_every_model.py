@@ -3,17 +3,20 @@
 import dataclasses
 import functools
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import assemble, models, train
+from msa_jax import assemble, evaluate, models, train
 from msa_jax import config as configs
 from msa_jax.corpora import MODALITIES
-from msa_jax.data import synthetic
+from msa_jax.data import opening, synthetic
+from msa_jax.data.plan import BatchPlan
 from msa_jax.main import main
+from msa_jax.run import Run
 from tests.models.tracing import config_of, make_state, prepared, traced, without_weights
 
 BASE = configs.base.VARIANTS
@@ -70,82 +73,109 @@ def test_one_step_of_each_shipped_config_traces(path):
     assert after == state  # shapes and types: a second step compiles nothing
 
 
-@functools.cache
-def small(name):
-    """(config, pieces with parameters, batch) of a model's tiny form; each clip has another label."""
-    config = config_of(name, "tiny", optim__learning_rate=0.01, optim__schedule="constant")
-    pieces, batch = prepared(config)
-    variables = assemble.init_variables(pieces.model, pieces.preparation, jax.random.key(0), None)
-    batch["label"] = np.linspace(-2, 2, len(batch["label"])).astype(np.float32)
-    return config, dataclasses.replace(pieces, variables=variables), batch
+@dataclasses.dataclass
+class Trained:
+    """A run of two steps through the command, and the pieces that it started from.
+
+    Attributes:
+      folder, results: what the command left.
+      run: the trained model.
+      pieces: before the first step.
+      batch: all training clips.
+    """
+
+    folder: Path
+    results: dict
+    run: Run
+    pieces: assemble.Pieces
+    batch: dict
+
+    def scores(self, batch):
+        return np.asarray(evaluate.forward(self.run.model, self.run.variables, batch)["prediction"])
 
 
-@functools.cache
-def scorer(name):
-    """A model's scores of a batch, compiled once for each shape."""
-    _, pieces, _ = small(name)
-    return jax.jit(lambda batch: pieces.model.apply(pieces.variables, batch, train=False)["prediction"])
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A function from a model's name to its `Trained`, which is made once."""
+
+    @functools.cache
+    def run(name):
+        folder = tmp_path_factory.mktemp(name)
+        of_scores = (p for p in configs.shipped_files() if p.stem.startswith(f"{name}_mos"))
+        # Every split's longest clip is as long as the longest for training: one program scores them all.
+        values = {"data.cache": folder / "cache", "eval_batch_size": 8, "text.max_content": 6}
+        values |= {"optim.learning_rate": 0.01, "optim.schedule": "constant"}
+        argv = [f"--config=configs/{next(of_scores).name}:synthetic:tiny"]
+        argv += [f"--workdir={folder / 'run'}", *(f"--config.{k}={v}" for k, v in values.items())]
+        assert main(argv) == 0
+        loaded = msa_jax.load(folder / "run")
+        pieces = assemble.assemble(loaded.config, opening.open_corpus(loaded.config))
+        (batch,) = loaded.preparation.in_order(pieces.splits["train"], batch_size=8, threads=1)
+        results = json.loads((folder / "run" / "results.json").read_text())
+        return Trained(folder / "run", results, loaded, pieces, batch)
+
+    few = dataclasses.replace(synthetic.PRESETS["synthetic"], counts=(8, 8, 8), max_words=4, mean_words=3.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(synthetic.PRESETS, "synthetic", few)
+        yield run
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_each_clip_has_one_score_that_neither_its_place_nor_the_other_clips_change(name):
-    _, _, batch = small(name)
-    scores = scorer(name)(batch)
+def test_a_run_goes_through_the_command_and_scores_new_clips(trained, name):
+    one = trained(name)
+    assert one.results["test"]["clips"] == 8
+    assert np.isfinite(one.results["test"]["mae"])
+    scores = one.run.predict(["ba be", "bi"], audio=[np.ones((2, 74)), None])
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_each_clip_has_one_score_that_neither_its_place_nor_the_other_clips_change(trained, name):
+    batch = trained(name).batch
+    scores = trained(name).scores(batch)
     assert scores.shape == batch["label"].shape
     assert len(np.unique(scores)) == len(scores)
     order = np.random.default_rng(0).permutation(len(scores))
-    turned = scorer(name)({k: v[order] for k, v in batch.items()})
+    turned = trained(name).scores({k: v[order] for k, v in batch.items()})
     np.testing.assert_allclose(turned, scores[order], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_padding_changes_no_score_whatever_stands_there(name):
-    _, _, batch = small(name)
+def test_padding_changes_no_score_whatever_stands_there(trained, name):
+    batch = trained(name).batch
     longer = dict(batch)
     for m in MODALITIES:
         pad = ((0, 0), (0, 2), *((0, 0),) * (batch[m].ndim - 2))
         longer[m] = np.pad(batch[m], pad, constant_values=9)
         longer[f"{m}_mask"] = np.pad(batch[f"{m}_mask"], ((0, 0), (0, 2)))
-    np.testing.assert_allclose(scorer(name)(longer), scorer(name)(batch), atol=1e-4)
+    np.testing.assert_allclose(trained(name).scores(longer), trained(name).scores(batch), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_a_clip_without_anything_is_finite_and_leaves_the_others_alone(name):
-    _, _, batch = small(name)
+def test_a_clip_without_anything_is_finite_and_leaves_the_others_alone(trained, name):
+    batch = trained(name).batch
     empty = dict(batch)
     for m in MODALITIES:
         empty[f"{m}_mask"] = batch[f"{m}_mask"].copy()
         empty[f"{m}_mask"][3] = False
-    scores = scorer(name)(empty)
+    scores = trained(name).scores(empty)
     assert np.isfinite(scores).all()
     rest = np.arange(len(scores)) != 3
-    np.testing.assert_allclose(scores[rest], scorer(name)(batch)[rest], atol=1e-5)
+    np.testing.assert_allclose(scores[rest], trained(name).scores(batch)[rest], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_300_steps_fit_a_batch(name):
-    config, pieces, batch = small(name)
-    state = make_state(config, pieces)
-    step = jax.jit(train.train_step)
+def test_300_steps_fit_a_batch(trained, name):
+    one = trained(name)
+    config, lengths = one.run.config, one.pieces.splits["train"].lengths
+    plan = BatchPlan(lengths, one.run.preparation.buckets, 8, epochs=config.epochs, seed=0)
+    state, _ = train.make_state(config, one.pieces, plan)
+    step = jax.jit(train.train_step, donate_argnums=0)  # as the run had it: not compiled again
     first = None
     for _ in range(300):
-        state, terms = step(state, batch)
+        state, terms = step(state, one.batch)
         first = terms if first is None else first
     assert float(terms[config.loss.task]) < 0.5 * float(first[config.loss.task])
     variables = {"params": state.params, **state.collections}
-    fitted = pieces.model.apply(variables, batch, train=False)["prediction"]
-    assert np.corrcoef(fitted, batch["label"])[0, 1] > 0.9
-
-
-@pytest.mark.parametrize("name", models.names())
-def test_a_run_goes_through_the_command_and_scores_new_clips(name, tmp_path, monkeypatch):
-    few = dataclasses.replace(synthetic.PRESETS["synthetic"], counts=(16, 8, 8), max_words=8, mean_words=4.0)
-    monkeypatch.setitem(synthetic.PRESETS, "synthetic", few)
-    of_scores = (p for p in configs.shipped_files() if p.stem.startswith(f"{name}_mos"))
-    argv = [f"--config=configs/{next(of_scores).name}:synthetic:tiny", f"--workdir={tmp_path / 'run'}"]
-    assert main([*argv, f"--config.data.cache={tmp_path / 'cache'}", "--config.epochs=1"]) == 0
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["test"]["clips"] == 8
-    assert np.isfinite(results["test"]["mae"])
-    scores = msa_jax.load(tmp_path / "run").predict(["ba be", "bi"], audio=[np.ones((2, 74)), None])
-    assert np.isfinite(scores).all()
+    fitted = evaluate.forward(one.run.model, variables, one.batch)["prediction"]
+    assert np.corrcoef(fitted, one.batch["label"])[0, 1] > 0.9
