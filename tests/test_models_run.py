@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -15,6 +16,7 @@ from msa_jax.data.synthetic import PRESETS
 from msa_jax.errors import UserError
 from msa_jax.evaluate import better, validation
 from msa_jax.main import main
+from msa_jax.run import Run
 from tests.conftest import WORDS
 
 TINY = {
@@ -22,6 +24,7 @@ TINY = {
     "batch_size": 8,
     "eval_batch_size": 16,
     "log_every": 1,
+    "text.max_content": 8,
     "data.buckets": 1,
     "data.other_counts": True,
     "text.scratch.num_layers": 1,
@@ -31,12 +34,14 @@ TINY = {
 }
 
 
-@pytest.fixture
-def small_corpora(monkeypatch):
-    """The embedded corpora with a few clips each."""
-    for name, made in PRESETS.items():
-        few = dataclasses.replace(made, counts=(24, 10, 10), max_words=8, mean_words=4.0)
-        monkeypatch.setitem(synthetic.PRESETS, name, few)
+@pytest.fixture(scope="module", autouse=True)
+def _small_corpora():
+    """The embedded corpora with a few short clips each."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, made in PRESETS.items():
+            few = dataclasses.replace(made, counts=(24, 10, 10), max_words=5, mean_words=4.0)
+            patch.setitem(synthetic.PRESETS, name, few)
+        yield
 
 
 def command(config, tmp_path, **more):
@@ -61,12 +66,33 @@ def train(config, tmp_path, **more):
     return training.train_and_evaluate(parsed.config, folder), folder
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A function from a model's name, and how it gets the text, to (results, folder) of a tiny run, which is
+    made once and not to be changed."""
+
+    @functools.cache
+    def run(name, encoder="scratch"):
+        return train(
+            f"{name}_mosi:synthetic", tmp_path_factory.mktemp(name), **{"epochs": 1, "text.encoder": encoder}
+        )
+
+    return run
+
+
+def untrained(config, tmp_path, **more):
+    """A tiny run before its first step, as one that was loaded."""
+    parsed = cli.parse(command(config, tmp_path, **more))
+    pieces = assemble.assemble(parsed.config, opening.open_corpus(parsed.config))
+    return Run(tmp_path, parsed.config, pieces.model, pieces.variables, pieces.preparation)
+
+
 def rows(path):
     with path.open() as f:
         return list(csv.DictReader(f))
 
 
-def test_two_classes_from_the_first_command_to_probabilities(small_corpora, tmp_path, capsys):
+def test_two_classes_from_the_first_command_to_probabilities(tmp_path, capsys):
     results, folder = train("tecafn_urfunny", tmp_path)
     assert "runs configs/tecafn_urfunny.py:synthetic\n" in capsys.readouterr().out
     assert results["data"] == "synthetic"
@@ -85,7 +111,7 @@ def test_two_classes_from_the_first_command_to_probabilities(small_corpora, tmp_
     np.testing.assert_allclose(chances.sum(1), 1, rtol=1e-5)
 
 
-def test_four_emotions(small_corpora, tmp_path):
+def test_four_emotions(tmp_path):
     results, folder = train("mulg_iemocap", tmp_path)
     assert {"acc_happy", "f1_neutral"} <= set(results["test"])
     table = rows(folder / "predictions_valid.csv")
@@ -97,9 +123,8 @@ def test_four_emotions(small_corpora, tmp_path):
 
 
 @pytest.mark.parametrize("model", models.names())
-def test_text_as_features_needs_no_tokenizer_and_no_words(small_corpora, tmp_path, model):
-    more = {"text.encoder": "features"}
-    results, folder = train(f"{model}_mosi:synthetic", tmp_path, **more)
+def test_text_as_features_needs_no_tokenizer_and_no_words(trained, model):
+    results, folder = trained(model, "features")
     assert np.isfinite(results["test"]["mae"])
     assert not (folder / "tokenizer.json").exists()
     loaded = msa_jax.load(folder)
@@ -111,36 +136,42 @@ def test_text_as_features_needs_no_tokenizer_and_no_words(small_corpora, tmp_pat
         loaded.predict([""], text_features=[np.ones((2, 7))])
 
 
+HEARD_AND_SEEN = {"data.modalities": ("audio", "vision"), "epochs": 1}
+
+
 @pytest.mark.parametrize("model", models.names())
-def test_without_text_a_model_hears_and_sees_and_does_not_read(small_corpora, tmp_path, model):
-    kept = ("audio", "vision")
-    results, folder = train(f"{model}_mosi:synthetic", tmp_path, **{"data.modalities": kept, "epochs": 1})
-    assert np.isfinite(results["test"]["mae"])
-    loaded = msa_jax.load(folder)
-    assert ("encoder" in loaded.variables["params"]) is models.find(model).needs_encoder
+def test_without_text_a_model_hears_and_sees_and_does_not_read(tmp_path, model):
+    one = untrained(f"{model}_mosi:synthetic", tmp_path, **HEARD_AND_SEEN)
+    assert ("encoder" in one.variables["params"]) is models.find(model).needs_encoder
     rng = np.random.default_rng(0)
     audio, other = (rng.normal(size=(2, 74)).astype(np.float32) for _ in range(2))
-    same = loaded.predict(["xy yx", "yx xy"], audio=[audio, audio], aligned=True)
-    assert same[0] == same[1]  # as many words and tokens: which ones does not reach the model
-    assert same[0] != loaded.predict(["xy yx"], audio=[other], aligned=True)[0]
+    # As many words and tokens: which ones does not reach the model.
+    same = one.predict(["xy yx", "yx xy", "xy yx"], audio=[audio, audio, other], aligned=True)
+    assert same[0] == same[1] != same[2]
 
 
-def test_patience_ends_a_run_and_a_resume_does_not_go_on(small_corpora, tmp_path, capsys):
+def test_a_model_without_text_is_trained_to_the_end(tmp_path):
+    results, folder = train("crosssent_mosi:synthetic", tmp_path, **HEARD_AND_SEEN)
+    assert np.isfinite(results["test"]["mae"])
+    assert np.isfinite(msa_jax.load(folder).predict(["xy yx"])).all()
+
+
+def test_patience_ends_a_run_and_a_resume_does_not_go_on(tmp_path, capsys):
     more = {"epochs": 40, "patience": 2, "optim.learning_rate": 1e-9}  # nothing gets better
-    results, folder = train("amsgfn_mosi:synthetic", tmp_path, **more)
+    results, folder = train("lmf_mosi:synthetic", tmp_path, **more)
     epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    values = [line["valid_mse"] for line in epochs if "valid_mse" in line]
+    values = [line["valid_l1"] for line in epochs if "valid_l1" in line]
     assert len(values) == results["best_epoch"] + 1 + 2 < 40
     assert "no better epoch in 2" in capsys.readouterr().out
     before = (folder / "results.json").read_bytes()
     (folder / "results.json").unlink()
-    again, _ = train("amsgfn_mosi:synthetic", tmp_path, **more)
+    again, _ = train("lmf_mosi:synthetic", tmp_path, **more)
     assert again["best_epoch"] == results["best_epoch"]
     assert json.loads(before)["test"] == again["test"]
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == len(epochs)
 
 
-def test_a_frozen_encoder_does_not_move_while_the_rest_does(small_corpora, tmp_path):
+def test_a_frozen_encoder_does_not_move_while_the_rest_does(tmp_path):
     import jax
 
     _, folder = train(
@@ -159,15 +190,11 @@ def test_a_frozen_encoder_does_not_move_while_the_rest_does(small_corpora, tmp_p
     )
 
 
-def test_text_of_the_wrong_kind_is_refused(small_corpora, tmp_path):
-    _, folder = train("amsgfn_mosi:synthetic", tmp_path, epochs=1)
+def test_text_of_the_wrong_kind_is_refused(trained):
     features = np.ones((2, 300), np.float32)
     with pytest.raises(UserError, match="takes no text features"):
-        msa_jax.load(folder).predict(["a b"], text_features=[features])
-    _, folder = train(
-        "amsgfn_mosi:synthetic", tmp_path / "other", **{"epochs": 1, "text.encoder": "features"}
-    )
-    loaded = msa_jax.load(folder)
+        msa_jax.load(trained("lmf")[1]).predict(["a b"], text_features=[features])
+    loaded = msa_jax.load(trained("lmf", "features")[1])
     for wrong, message in (
         (None, "not texts"),
         ([features[:, 0]], "got shape"),
@@ -177,14 +204,13 @@ def test_text_of_the_wrong_kind_is_refused(small_corpora, tmp_path):
             loaded.predict(["a b"], text_features=wrong)
 
 
-def test_a_run_on_scores_is_not_tested_on_classes(small_corpora, tmp_path, capsys):
-    _, folder = train("amsgfn_mosi:synthetic", tmp_path, epochs=1)
-    argv = ["--mode=eval", f"--workdir={folder}", "--config.data.corpus=synthetic_ur_funny"]
+def test_a_run_on_scores_is_not_tested_on_classes(trained, capsys):
+    argv = ["--mode=eval", f"--workdir={trained('lmf')[1]}", "--config.data.corpus=synthetic_ur_funny"]
     assert main(argv) == 2
     assert "--config.loss.task" in capsys.readouterr().err
 
 
-def test_a_dominant_modality_that_is_left_out_is_refused(small_corpora, tmp_path, capsys):
+def test_a_dominant_modality_that_is_left_out_is_refused(tmp_path, capsys):
     argv = command("amsgfn_mosi:synthetic", tmp_path)
     argv += ["--config.model.dominant=vision", "--config.data.modalities=('text',)"]
     assert main([*argv, f"--workdir={tmp_path / 'run'}"]) == 2
