@@ -5,7 +5,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from msa_jax import models
@@ -454,22 +453,20 @@ def test_dropout_and_noise_are_active_in_training_only():
         apply(noisy, params, batch, dropout=0)
 
 
-def test_every_branch_learns_and_300_steps_fit_a_batch():
-    model, batch = make_model(dropout=0.0, attention_dropout=0.0, width=16), make_batch(rows=32)
-    params = jax.jit(lambda key: model.init(key, batch, train=False)["params"])(jax.random.key(0))
-    tx = optax.adam(3e-3)
-
-    def step(carry, _):
-        params, opt = carry
-        (_, (task, _)), grads = jax.value_and_grad(total_loss, has_aux=True)(params, model, batch)
-        updates, opt = tx.update(grads, opt)
-        seen = jax.tree.map(lambda g: jnp.abs(g).max(), grads)
-        return (optax.apply_updates(params, updates), opt), (task, seen)
-
-    _, (task, seen) = jax.lax.scan(step, (params, tx.init(params)), None, length=300)
-    assert task[-1] < task[0] / 10
-    for path, sizes in jax.tree_util.tree_leaves_with_path(seen):
-        assert sizes[:5].max() > 1e-7, jax.tree_util.keystr(path)
+def test_every_branch_learns_and_100_steps_fit_the_clips():
+    """By the sign of the gradient of the whole loss, in ever smaller steps."""
+    model, batch = make_model(), make_batch()
+    params, task, seen = init(model, batch), [], []
+    for step in range(100):
+        out, grads = jax.device_get(learn(model, params, batch))
+        task.append(np.mean((out["prediction"] - batch["label"]) ** 2))
+        seen.append(grads)
+        rate = np.float32(0.02 * (1 - step / 100))
+        params = jax.tree.map(lambda p, g, r=rate: p - r * np.sign(g), params, grads)
+    assert task[-1] < task[0] / 10, task[::20]
+    first = jax.tree.map(lambda *grads: np.abs(grads).max(), *seen[:5])
+    for path, size in jax.tree_util.tree_leaves_with_path(first):
+        assert size > 1e-7, jax.tree_util.keystr(path)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -482,6 +479,11 @@ def test_the_encoder_learns_unless_it_is_frozen(frozen):
     assert np.abs(grads["text_projection"]["kernel"]).max() > 0
     silent = make_model(encoder=Encoder(ENCODER), modalities=("audio", "vision"))
     assert "encoder" not in init(silent, batch)
+
+
+@functools.cache
+def form(*variants):
+    return traced(config_of("amsgfn", "tiny", *variants, text__scratch__num_layers=1))
 
 
 @pytest.mark.parametrize(
@@ -497,7 +499,7 @@ def test_the_encoder_learns_unless_it_is_frozen(frozen):
     ],
 )
 def test_what_a_variant_takes_away(variant, parameters, terms):
-    full, changed = (traced(config_of("amsgfn", "tiny", *v)) for v in ((), (variant,)))
+    full, changed = form(), form(variant)
     assert set(full.shapes) - set(changed.shapes) == parameters
     assert full.terms - changed.terms == terms
     added = {"balance"} if variant.startswith("balance") else set()

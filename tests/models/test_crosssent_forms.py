@@ -1,5 +1,7 @@
 """Forms of CrossSent that a field chooses, and what of the adapter arrives in the scores."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,18 +35,20 @@ def cross_numpy(params, row):
     return row @ params["audio_projection"]["kernel"] @ params["value"]["kernel"] @ params["output"]["kernel"]
 
 
+@functools.cache
+def injection(feature_norm):
+    """A function from a factor on audio and vision to what the adapter injects at the start."""
+    x, audio, vision, *masks = make_inputs()
+    gmra = GMRA(heads=4, bottleneck=6, feature_norm=feature_norm)
+    params = jax.jit(lambda key: gmra.init(key, x, audio, vision, *masks, train=False))(jax.random.key(0))
+    return jax.jit(lambda s: gmra.apply(params, x, s * audio, s * vision, *masks, train=False)[1]["injected"])
+
+
 @pytest.mark.parametrize("scale", [0.01, 0.1, 10.0])
 def test_the_size_of_the_features_counts_only_in_the_printed_form(scale):
-    x, audio, vision, *masks = make_inputs()
     sizes = {}
     for feature_norm in (True, False):
-        gmra = GMRA(heads=4, bottleneck=6, feature_norm=feature_norm)
-        params = gmra.init(jax.random.key(0), x, audio, vision, *masks, train=False)
-        injected = [
-            gmra.apply(params, x, s * audio, s * vision, *masks, train=False)[1]["injected"]
-            for s in (1.0, scale)
-        ]
-        plain, scaled = (np.linalg.norm(i) for i in injected)
+        plain, scaled = (np.linalg.norm(injection(feature_norm)(s)) for s in (1.0, scale))
         sizes[feature_norm] = scaled / plain
     np.testing.assert_allclose(sizes[True], 1.0, atol=0.02)
     # Attention, too, sees the size, so the injection is not quite proportional to it.
@@ -73,26 +77,45 @@ def test_the_variant_is_the_printed_form_and_the_default_is_not():
         assert build(CrossSent, section).gmra == GMRA(feature_norm=expected)
 
 
+@functools.cache
+def start(model):
+    """Its parameters before the first step."""
+    return jax.jit(lambda key: model.init(key, text_batch(), train=False)["params"])(jax.random.key(0))
+
+
+def text_batch():
+    """The clips of `make_inputs` with tokens."""
+    _, *inputs = make_inputs()
+    return {
+        "text": np.random.default_rng(2).integers(1, 30, (B, T)),
+        "text_mask": np.ones((B, T), bool),
+        **dict(zip(("audio", "vision", "audio_mask", "vision_mask"), inputs, strict=True)),
+    }
+
+
 def change_by_the_adapter(dtype):
     """What LayerScale at 1e-4 changes in the states after the adapter, and in the vector before the score."""
     sizes = EncoderConfig(
         family="bert", vocab_size=30, hidden_size=D, num_layers=3, num_heads=4, intermediate_size=2 * D,
         max_positions=T,
     )  # fmt: skip
-    x, audio, vision, *masks = make_inputs()
-    batch = {
-        "text": np.random.default_rng(2).integers(1, 30, (B, T)),
-        "text_mask": np.ones((B, T), bool),
-        **dict(zip(("audio", "vision", "audio_mask", "vision_mask"), (audio, vision, *masks), strict=True)),
-    }
-    model = CrossSent(encoder=Encoder(sizes, dtype=dtype), gmra=GMRA(heads=4, bottleneck=6))
-    with_adapter = model.init(jax.random.key(0), batch, train=False)["params"]
+    inputs, batch = make_inputs(), text_batch()
+    plain, model = (
+        CrossSent(encoder=Encoder(sizes, dtype=d), gmra=GMRA(heads=4, bottleneck=6))
+        for d in (jnp.float32, dtype)
+    )
+    with_adapter = start(plain)
+
+    @jax.jit
+    def apply(params):
+        out = GMRA(4, 6).apply({"params": params["gmra"]}, *inputs, train=False, dtype=dtype)[0]
+        return out, model.apply({"params": params}, batch, train=False)["fused"]
+
     gmra = {**with_adapter["gmra"], "adapter_scale": jnp.zeros(D)}
     states, vectors = [], []
     for params in (with_adapter, {**with_adapter, "gmra": gmra}):
-        inputs = (x, audio, vision, *masks)
-        states.append(GMRA(4, 6).apply({"params": params["gmra"]}, *inputs, train=False, dtype=dtype)[0])
-        vectors.append(model.apply({"params": params}, batch, train=False)["fused"])
+        for kept, found in zip((states, vectors), apply(params), strict=True):
+            kept.append(found)
     return [np.asarray(a, np.float64) - np.asarray(b, np.float64) for a, b in (states, vectors)]
 
 

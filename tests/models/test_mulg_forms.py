@@ -14,6 +14,7 @@ from msa_jax.corpora import MODALITIES
 from msa_jax.errors import UserError
 from msa_jax.models.mulg import MulG
 from msa_jax.workdir import claim, refuse_other_run
+from tests.layers.test_crossmodal import draw
 
 B, L = 3, 6
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
@@ -33,10 +34,6 @@ def apply(model, params, batch, train=False, key=0):
     return model.apply({"params": params}, batch, train=train, rngs={"dropout": jax.random.key(key)})
 
 
-def init(model, batch):
-    return jax.jit(lambda key: model.init(key, batch, train=False)["params"])(jax.random.key(0))
-
-
 def changed(variant):
     """What a variant changes of the config for MOSI."""
     plain, other = (flatten(load(spec)[0]) for spec in (MOSI, f"{MOSI}:{variant}"))
@@ -47,7 +44,7 @@ def test_stream_dropout_falls_on_audio_and_vision_in_training_alone():
     batch = make_batch()
     for cross_modal in (True, False):
         model = MulG(**TINY, **SILENT, stream_dropout=0.5, cross_modal=cross_modal)
-        params = init(model, batch)
+        params = draw(model, batch)
         still, first, same, other = (
             apply(model, params, batch, train, key)
             for train, key in ((False, 0), (True, 0), (True, 0), (True, 1))
@@ -64,13 +61,13 @@ def test_without_stream_dropout_a_training_pass_draws_what_it_drew_before():
     """The field at 0 leaves every other mask of a step as it was: the text's is the first that is drawn."""
     batch = make_batch()
     plain = MulG(**TINY, cross_modal=False)
-    params = init(plain, batch)
+    params = draw(plain, batch)
     # The same seeds, audio and vision dropped at next to nothing: all other masks must be the same.
     near = plain.clone(stream_dropout=1e-6)
     for key in (0, 1):
         a, b = (apply(m, params, batch, True, key)["prediction"] for m in (plain, near))
         np.testing.assert_array_equal(a, b)
-    assert jax.tree.structure(init(near, batch)) == jax.tree.structure(params)
+    assert jax.tree.structure(draw(near, batch)) == jax.tree.structure(params)
 
 
 def test_table_7_has_every_dropout_at_a_tenth_and_a_fused_vector_of_10():

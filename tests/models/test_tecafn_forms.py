@@ -2,7 +2,6 @@
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,11 +11,12 @@ from msa_jax.layers.convolution import MaskedConv
 from msa_jax.layers.recurrent import LSTM
 from msa_jax.layers.transformer import Transformer, with_positions
 from msa_jax.models.tecafn import TeCaFN
+from tests.layers.test_crossmodal import draw
 
 AUDIO, VISION = 6, 7  # raw widths; the second has no divisor but 7
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def batch():
     rng = np.random.default_rng(0)
     out = {"mask": np.ones(3, bool), "text_mask": np.ones((3, 4), bool)}
@@ -40,32 +40,43 @@ def small(**fields):
     return TeCaFN(**sizes, **fields)
 
 
-def test_in_the_printed_order_the_convolution_stands_behind_the_lstm(batch):
-    model = small(convolution="last")
-    params = model.init(jax.random.key(0), batch, train=False)["params"]
+@pytest.fixture(scope="module")
+def params(batch):
+    """Of the printed order, random throughout."""
+    return draw(small(convolution="last"), batch)
+
+
+def test_in_the_printed_order_the_convolution_stands_behind_the_lstm(batch, params):
     assert params["audio_projection"]["conv"]["kernel"].shape == (1, AUDIO, 4)
     assert params["vision_lstm"]["recurrent_kernel"].shape == (VISION, 4 * VISION)
 
     for m, width, heads in (("audio", AUDIO, 2), ("vision", VISION, 1)):
         mask = batch[f"{m}_mask"]
         layer = Transformer(layers=1, heads=heads, ffn_width=4 * width)
-        given = with_positions(jnp.asarray(batch[m]), scale=True)
-        x, _ = layer.apply({"params": params[f"{m}_encoder"]}, given, None, mask, train=False)
-        x = LSTM(width).apply({"params": params[f"{m}_lstm"]}, x, mask)
-        expected = MaskedConv(4).apply({"params": params[f"{m}_projection"]}, x, mask)
-        found = States(convolution="last", width=4, encoder_layers=1).apply({"params": params}, m, batch)
+        states = States(convolution="last", width=4, encoder_layers=1)
+
+        @jax.jit
+        def both(params, batch, m=m, width=width, mask=mask, layer=layer, states=states):
+            given = with_positions(batch[m], scale=True)
+            x, _ = layer.apply({"params": params[f"{m}_encoder"]}, given, None, mask, train=False)
+            x = LSTM(width).apply({"params": params[f"{m}_lstm"]}, x, mask)
+            expected = MaskedConv(4).apply({"params": params[f"{m}_projection"]}, x, mask)
+            return expected, states.apply({"params": params}, m, batch)
+
+        expected, found = both(params, batch)
         np.testing.assert_allclose(found, expected, atol=1e-6)
         assert np.abs(expected).max() > 1e-3
 
 
-def test_padding_changes_nothing_in_the_printed_order(batch):
-    model = small(convolution="last")
-    params = model.init(jax.random.key(0), batch, train=False)["params"]
+def test_padding_changes_nothing_in_the_printed_order(batch, params):
+    score = jax.jit(
+        lambda b: small(convolution="last").apply({"params": params}, b, train=False)["prediction"]
+    )
     longer = dict(batch)
     for m in ("audio", "vision"):
         longer[m] = np.pad(batch[m], ((0, 0), (0, 3), (0, 0)), constant_values=9)
         longer[f"{m}_mask"] = np.pad(batch[f"{m}_mask"], ((0, 0), (0, 3)))
-    short, long = (model.apply({"params": params}, b, train=False)["prediction"] for b in (batch, longer))
+    short, long = score(batch), score(longer)
     np.testing.assert_allclose(short, long, atol=1e-5)
 
 
