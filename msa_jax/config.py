@@ -190,13 +190,13 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
       UserError: when there is no such key, or it does not take the value; names the key, and what it takes
         or the nearest there is.
     """
-    known = keys(config)
+    known, model = keys(config), config.model.name
     named = [m for m in (re.match(r"--?(no)?config\.([^=]+)(=None$)?", a) for a in arguments) if m]
     for match in named:
         if match[2] not in known:
             raise UserError(f"--config.{match[2]}: the config has no such key; {_near_key(match[2], known)}")
     # ml_collections cannot replace a section, as when a part of a model is left out, or a text by None.
-    takes_none = {k for k, v in flatten(base.config(config.model.name)).items() if v is None}
+    takes_none = {k for k, v in flatten(base.config(model)).items() if v is None}
     for key in (match[2] for match in named if match[3]):
         if key in keys(config) and (key in takes_none or isinstance(get(config, key), ConfigDict)):
             base.set_key(config, key, None)
@@ -218,6 +218,12 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
         raise UserError(f"--config.{key}: {given!r} is not {kind}{example}") from None
     except (flags.Error, TypeError, ValueError) as e:
         raise UserError(str(e).splitlines()[0] if str(e) else type(e).__name__) from None
+    if isinstance(values.config.model, ConfigDict) and values.config.model.name != model:
+        base.models.find(values.config.model.name)  # says so where there is none
+        raise UserError(
+            f"--config.model.name: the config is of the model {model}, and its keys are {model}'s; name a "
+            f"config of {values.config.model.name} by --config=FILE"
+        )
     return values.config
 
 

@@ -22,6 +22,10 @@ TECAFN = "--config=configs/tecafn_mosi.py"
         (["--config=configs/crosssent_mosy.py"], ["no file", "did you mean configs/crosssent_mosi.py?"]),
         ([MOSI + ":no_gmr"], ["no variant 'no_gmr'", "did you mean no_gmra?"]),
         ([MOSI, "--config.sede=1"], ["--config.sede", "no such key", "did you mean seed?"]),
+        (
+            [MOSI, "--config.model.name=mulg"],
+            ["--config.model.name", "of the model crosssent", "--config=FILE"],
+        ),
         ([MOSI, "--config.learning_rate=1"], ["did you mean optim.learning_rate?"]),
         ([MOSI, "--config.data.pth=x"], ["did you mean data.path?"]),
         ([MOSI, "--config.seed=abc"], ["--config.seed", "'abc' is not an int", "--config.seed=6758"]),
