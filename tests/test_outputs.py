@@ -1,4 +1,4 @@
-"""What a model computes beside its score, clip by clip: `Run.outputs`."""
+"""Outputs that a model has beside its score, clip by clip: `Run.outputs`."""
 
 import flax.linen as nn
 import jax.numpy as jnp

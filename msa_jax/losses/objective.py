@@ -1,4 +1,4 @@
-"""The one place that weighs, schedules and names the terms of a loss."""
+"""Objective of a model: the one place that weighs, schedules and names the terms of a loss."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

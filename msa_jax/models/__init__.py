@@ -1,4 +1,4 @@
-"""One paper, one file. `find` takes a model's file by its name; no table lists them.
+"""Models, one file for each paper. `find` takes a model's file by its name; no table lists them.
 
 A model's file, here or in a package of its own, holds
 

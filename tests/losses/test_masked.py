@@ -1,4 +1,4 @@
-"""Which rows of a batch count, and means over them."""
+"""Masked means, and which rows of a batch count in them."""
 
 import jax
 import jax.numpy as jnp

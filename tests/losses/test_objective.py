@@ -1,4 +1,4 @@
-"""The weighing, ramping and naming of terms."""
+"""Objectives: how their terms are weighed, ramped and named."""
 
 import jax
 import jax.numpy as jnp

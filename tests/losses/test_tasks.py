@@ -1,4 +1,4 @@
-"""The task losses by name: of a step, and over a whole split."""
+"""Task losses by name: of a step, and over a whole split."""
 
 import dataclasses
 

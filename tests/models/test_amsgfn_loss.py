@@ -1,4 +1,4 @@
-"""Which terms AMSGFN's loss has, and over which clips."""
+"""Loss of AMSGFN: which terms it has, and over which clips."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What is asked of every model's file, and of every variant that it declares."""
+"""Questions that every model's file must answer, and every variant that it declares."""
 
 import dataclasses
 import functools

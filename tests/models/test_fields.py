@@ -1,4 +1,4 @@
-"""Fields become a section of the config, and what stands there is checked against them."""
+"""Fields of a model: they become a section of the config, and what stands there is checked against them."""
 
 import dataclasses
 import math

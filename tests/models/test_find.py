@@ -1,4 +1,4 @@
-"""A model's file is found by its name, and its `model` section becomes a module."""
+"""Models: their files are found by name, and their `model` section becomes a module."""
 
 import jax
 import jax.extend

@@ -1,4 +1,4 @@
-"""Which terms TeCaFN's loss has, and over which clips."""
+"""Loss of TeCaFN: which terms it has, and over which clips."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What a config describes, put together and traced: without data, and without weights on disk."""
+"""Traces of what a config describes, made without data and without weights on disk."""
 
 import dataclasses
 import functools
