@@ -1,19 +1,23 @@
 """Fixtures of all tests: strict broadcasting, a home of their own, and a tiny corpus on disk."""
 
+import functools
 import gc
+import json
 import os
 import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-# Tests compile many small programs and run each briefly, so XLA's optimisations are off, and its older emitters,
-# which are twice as fast, write the code: compile time counts.
+# Tests compile many small programs and run each briefly, so XLA's optimisations are off, and its older
+# emitters, which are twice as fast, write the code: compile time counts.
 # Several test processes share a GPU where there is one, and products are exact there too.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
-QUICK = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
-os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *QUICK)).strip()
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} "
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+).strip()
 
 import jax
 import numpy as np
@@ -85,8 +89,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def _programs() -> Iterator[None]:
-    """Compiled programs go with the file that needed them: each holds dozens of mappings of memory, of which a
-    process has a limited number, and XLA aborts where there is none left."""
+    """Compiled programs go with the file that needed them: each holds dozens of mappings of memory, of which
+    a process has a limited number, and XLA aborts where there is none left."""
     yield
     jax.clear_caches()
     gc.collect()
@@ -136,7 +140,11 @@ def tiny_overrides(tmp_path: Path, words_folder: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory):
-    """(arguments, folder) of a finished run in `run`, on the corpus in `words`."""
+    """(arguments, folder) of a finished run in `run`, on the corpus in `words`.
+
+    `events.json` says in order which splits were read, for which text shapes the step was traced, and when
+    training was done.
+    """
     folder = tmp_path_factory.mktemp("trained")
     make_words_folder(folder / "words")
     values = {**TINY, "data.path": folder / "words", "data.cache": folder / "cache"}
@@ -144,9 +152,33 @@ def trained_once(tmp_path_factory):
         "--config=configs/crosssent_mosi.py",
         *(f"--config.{key}={value}" for key, value in values.items()),
     ]
-    from msa_jax.main import main  # late: the flags above come first
+    from msa_jax import train  # late: the flags above come first
+    from msa_jax.data.datasets import Built
+    from msa_jax.main import main
 
-    assert main([*argv, f"--workdir={folder / 'run'}"]) == 0
+    events = []
+    opened, trained, step = Built.split, train.train, train.train_step
+
+    def read(corpus, name):
+        events.append(["read", name])
+        return opened(corpus, name)
+
+    def trains(*args, **kwargs):
+        result = trained(*args, **kwargs)
+        events.append(["trained"])
+        return result
+
+    @functools.wraps(step)
+    def traced(state, batch):
+        events.append(["traced", batch["text"].shape])
+        return step(state, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Built, "split", read)
+        patch.setattr(train, "train", trains)
+        patch.setattr(train, "train_step", traced)
+        assert main([*argv, f"--workdir={folder / 'run'}"]) == 0
+    (folder / "events.json").write_text(json.dumps(events))
     return argv, folder
 
 
