@@ -1,5 +1,6 @@
 """Fixtures of all tests: strict broadcasting, a home of their own, and a tiny corpus on disk."""
 
+import contextlib
 import functools
 import gc
 import json
@@ -188,3 +189,17 @@ def trained(trained_once, tmp_path):
     argv, folder = trained_once
     shutil.copytree(folder / "run", tmp_path / "run")
     return [*argv, f"--workdir={tmp_path / 'run'}"], tmp_path / "run", folder / "words"
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Runs are finished at their first parameters: for questions that training says nothing about."""
+    from msa_jax import train  # late: the flags above come first
+    from msa_jax.checkpoint import Checkpoints
+
+    def at_the_start(config, pieces, workdir, *, started):
+        with contextlib.closing(Checkpoints(workdir)) as checkpoints:
+            checkpoints.save_best(0, pieces.variables)
+        return {"best_epoch": 0, "best_value": 0.0, "seconds": 0.0}
+
+    monkeypatch.setattr(train, "train", at_the_start)
