@@ -1,6 +1,9 @@
 """Fixtures of all tests: strict broadcasting, a home of their own, and a tiny corpus on disk."""
 
+import contextlib
+import functools
 import gc
+import json
 import os
 import pickle
 import shutil
@@ -141,7 +144,11 @@ def tiny_overrides(tmp_path: Path, words_folder: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory):
-    """(arguments, folder) of a finished run in `run`, on the corpus in `words`."""
+    """(arguments, folder) of a finished run in `run`, on the corpus in `words`.
+
+    `events.json` says in order which splits were read, for which text shapes the step was traced, and when
+    training was done.
+    """
     folder = tmp_path_factory.mktemp("trained")
     make_words_folder(folder / "words")
     values = {**TINY, "data.path": folder / "words", "data.cache": folder / "cache"}
@@ -149,9 +156,33 @@ def trained_once(tmp_path_factory):
         "--config=configs/crosssent_mosi.py",
         *(f"--config.{key}={value}" for key, value in values.items()),
     ]
-    from msa_jax.main import main  # late: the flags above come first
+    from msa_jax import train  # late: the flags above come first
+    from msa_jax.data.datasets import Built
+    from msa_jax.main import main
 
-    assert main([*argv, f"--workdir={folder / 'run'}"]) == 0
+    events = []
+    opened, trained, step = Built.split, train.train, train.train_step
+
+    def read(corpus, name):
+        events.append(["read", name])
+        return opened(corpus, name)
+
+    def trains(*args, **kwargs):
+        result = trained(*args, **kwargs)
+        events.append(["trained"])
+        return result
+
+    @functools.wraps(step)
+    def traced(state, batch):
+        events.append(["traced", batch["text"].shape])
+        return step(state, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Built, "split", read)
+        patch.setattr(train, "train", trains)
+        patch.setattr(train, "train_step", traced)
+        assert main([*argv, f"--workdir={folder / 'run'}"]) == 0
+    (folder / "events.json").write_text(json.dumps(events))
     return argv, folder
 
 
@@ -161,3 +192,17 @@ def trained(trained_once, tmp_path):
     argv, folder = trained_once
     shutil.copytree(folder / "run", tmp_path / "run")
     return [*argv, f"--workdir={tmp_path / 'run'}"], tmp_path / "run", folder / "words"
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Runs are finished at their first parameters: for questions that training says nothing about."""
+    from msa_jax import train  # late: the flags above come first
+    from msa_jax.checkpoint import Checkpoints
+
+    def at_the_start(config, pieces, workdir, *, started):
+        with contextlib.closing(Checkpoints(workdir)) as checkpoints:
+            checkpoints.save_best(0, pieces.variables)
+        return {"best_epoch": 0, "best_value": 0.0, "seconds": 0.0}
+
+    monkeypatch.setattr(train, "train", at_the_start)

@@ -1,6 +1,8 @@
 """Runs on the same clips as MMSA's token rows and as word rows: the messages, and equal training."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import pickle
 
@@ -49,31 +51,47 @@ def _token_file(folder, words_folder):
     return path
 
 
+def _both(folder):
+    words = make_words_folder(folder / "words")
+    return words, _token_file(folder, words)
+
+
 @pytest.fixture
 def both(tmp_path):
     """(words folder, token file) with the same clips."""
-    folder = make_words_folder(tmp_path / "words")
-    return folder, _token_file(tmp_path, folder)
+    return _both(tmp_path)
 
 
-def _train(path, tmp_path, name, **changes):
-    values = {**TINY, "data.path": path, "data.cache": tmp_path / "cache", "data.buckets": 1, **changes}
-    argv = [CONFIG, f"--workdir={tmp_path / name}", *(f"--config.{k}={v}" for k, v in values.items())]
-    assert main(argv) == 0
+def _arguments(path, folder, name, **changes):
+    # The same few epochs, one bucket and one layer in all runs: one program to compile.
+    values = {**TINY, "data.path": path, "data.cache": folder / "cache", "data.buckets": 1, "epochs": 2}
+    values |= {"text.scratch.num_layers": 1, **changes}
+    return [CONFIG, f"--workdir={folder / name}", *(f"--config.{k}={v}" for k, v in values.items())]
 
 
-def test_token_rows_and_word_rows_train_the_same_model(both, tmp_path, capsys):
-    words, tokens = both
-    scores = {}
-    for name, path in (("by_word", words), ("by_token", tokens)):
-        _train(path, tmp_path, name, **{"data.standardise": False, "epochs": 2})
-        scores[name] = (tmp_path / name / "predictions_test.csv").read_text()
-    assert scores["by_word"] == scores["by_token"]
-    out = capsys.readouterr().out
+def _train(path, folder, name, **changes):
+    assert main(_arguments(path, folder, name, **changes)) == 0
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """(folder with the finished runs `by_word` and `by_token`, what they said)."""
+    folder = tmp_path_factory.mktemp("runs")
+    words, tokens = _both(folder)
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        for name, path in (("by_word", words), ("by_token", tokens)):
+            _train(path, folder, name, **{"data.standardise": False})
+    return folder, out.getvalue()
+
+
+def test_token_rows_and_word_rows_train_the_same_model(runs):
+    folder, out = runs
+    by_word, by_token = (folder / name / "predictions_test.csv" for name in ("by_word", "by_token"))
+    assert by_word.read_text() == by_token.read_text()
     assert out.count(f"note: rows of audio and vision: {READ}") == 1
-    assert json.loads((tmp_path / "by_token/results.json").read_text())["rows"] == READ
-    assert json.loads((tmp_path / "by_word/results.json").read_text())["rows"] is None
-    (sidecar,) = (s for s in (tmp_path / "cache").glob("mosi-*/source.json") if "aligned_50" in s.read_text())
+    assert json.loads((folder / "by_token/results.json").read_text())["rows"] == READ
+    assert json.loads((folder / "by_word/results.json").read_text())["rows"] is None
+    (sidecar,) = (s for s in (folder / "cache").glob("mosi-*/source.json") if "aligned_50" in s.read_text())
     assert json.loads(sidecar.read_text())["rows"] == READ
 
 
@@ -130,7 +148,7 @@ def test_another_tokenizer_gets_the_rows_through_words(both, tmp_path):
 
 def test_eval_and_predict_read_the_file_as_training_did(both, tmp_path):
     _, tokens = both
-    _train(tokens, tmp_path, "run", epochs=1)
+    _train(tokens, tmp_path, "run")
     own = (tmp_path / "run/predictions_test.csv").read_text()
     assert main(["--mode=eval", f"--workdir={tmp_path / 'run'}"]) == 0
     (again,) = (tmp_path / "run").glob("eval_*/predictions_test.csv")
@@ -146,7 +164,7 @@ def test_eval_and_predict_read_the_file_as_training_did(both, tmp_path):
 def test_another_file_is_scored_without_what_was_said_of_the_first(both, tmp_path, capsys):
     """data.rows speaks of the file that was trained on."""
     words, tokens = both
-    _train(tokens, tmp_path, "run", **{"epochs": 1, "data.rows": "tokens"})
+    _train(tokens, tmp_path, "run", **{"data.rows": "tokens"})
     run = [f"--workdir={tmp_path / 'run'}"]
     capsys.readouterr()
     assert main(["--mode=predict", *run, f"--config.data.path={words}"]) == 0
@@ -185,8 +203,7 @@ def test_rows_that_nothing_explains_are_refused_until_named(both, tmp_path, caps
         for stream in ("audio", "vision"):
             arrays[stream][:] = 1
     tokens.write_bytes(pickle.dumps(whole))
-    values = {**TINY, "data.path": tokens, "data.cache": tmp_path / "cache"}
-    argv = [CONFIG, f"--workdir={tmp_path / 'run'}", *(f"--config.{k}={v}" for k, v in values.items())]
+    argv = _arguments(tokens, tmp_path, "run")
     assert main(argv) == 2
     error = capsys.readouterr().err
     assert "it is not clear what the rows of audio and vision belong to (of 22 clips none" in error
@@ -194,7 +211,7 @@ def test_rows_that_nothing_explains_are_refused_until_named(both, tmp_path, caps
     assert not (tmp_path / "run").exists()
     assert inspect_main([str(tokens)]) == 2
     assert "say what they are by --rows=tokens, words or stream" in capsys.readouterr().err
-    assert main([*argv, "--config.data.rows=stream", "--config.epochs=1"]) == 0
+    assert main([*argv, "--config.data.rows=stream"]) == 0
     assert json.loads((tmp_path / "run/results.json").read_text())["rows"] == "a stream of their own"
 
 
@@ -205,8 +222,7 @@ def test_where_most_words_stay_unknown_the_vocabulary_is_asked_for(both, tmp_pat
     for arrays in whole.values():
         arrays["raw_text"] = np.array([f"{text} and some more words here" for text in arrays["raw_text"]])
     tokens.write_bytes(pickle.dumps(whole))
-    values = {**TINY, "data.path": tokens, "data.cache": tmp_path / "cache"}
-    argv = [CONFIG, f"--workdir={tmp_path / 'run'}", *(f"--config.{k}={v}" for k, v in values.items())]
+    argv = _arguments(tokens, tmp_path, "run")
     assert main(argv) == 2
     error = capsys.readouterr().err
     assert "10 clips have BERT tokens of unknown words" in error

@@ -94,14 +94,16 @@ def test_differences_are_taken_seed_by_seed(script, capsys):
     assert shown[3].split() == ["a", "2.0000", "±", "1.4142"]
 
 
-def test_the_chosen_modality_is_read_clip_by_clip(script, tmp_path, monkeypatch):
+def test_the_chosen_modality_is_read_clip_by_clip(script, untrained, tmp_path, monkeypatch):
     dominance = script("amsgfn_dominance")
     few = dataclasses.replace(synthetic.PRESETS["synthetic_dominance"], counts=(16, 8, 9))
     monkeypatch.setitem(synthetic.PRESETS, "synthetic_dominance", few)
     values = {"data.corpus": "synthetic_dominance", "data.cache": tmp_path / "cache", "epochs": 1}
-    values |= {"model.width": 8, "text.scratch.num_layers": 1, "text.scratch.hidden_size": 16}
-    values |= {"model.layers": 1, "data.buckets": 1, "model.dominant": "vision"}
-    argv = ["--config=configs/amsgfn_mosi.py:synthetic", *(f"--config.{k}={v}" for k, v in values.items())]
+    values |= {"text.scratch.num_layers": 1, "batch_size": 16, "model.dominant": "vision"}
+    argv = [
+        "--config=configs/amsgfn_mosi.py:synthetic:tiny",
+        *(f"--config.{k}={v}" for k, v in values.items()),
+    ]
     train.train_and_evaluate(cli.parse(argv).config, tmp_path / "run")
     test = [e for e in synthetic.generate(few)[0] if e.split == "test"]
     test[3].vision = test[3].vision[:0]

@@ -17,6 +17,8 @@ from msa_jax.main import main
 from tests.conftest import make_words_folder
 
 CONFIG = "--config=configs/crosssent_mosi.py"
+# For runs of which only the data are asked about: little to compile.
+SMALL = ["--config.epochs=1", "--config.data.buckets=1", "--config.text.scratch.num_layers=1"]
 
 
 def files(folder):
@@ -45,14 +47,18 @@ def test_a_folder_with_another_run_is_refused(trained, capsys):
     assert files(workdir) == before
 
 
-def test_changed_data_are_not_mixed_into_a_run(tiny_overrides, tmp_path, capsys):
-    workdir = tmp_path / "run"
-    argv = [CONFIG, *tiny_overrides, f"--workdir={workdir}"]
-    assert main(argv) == 0
+def test_changed_data_are_not_mixed_into_a_run(trained, tmp_path, capsys):
+    argv, workdir, words = trained
+    shutil.copytree(words, tmp_path / "changing")
+    path = f"--config.data.path={tmp_path / 'changing'}"
+    opening.open_corpus(cli.parse([*argv, path]).config)  # built as the run first saw it
+    config = json.loads((workdir / "config.json").read_text())
+    config["data"]["path"] = str(tmp_path / "changing")
+    (workdir / "config.json").write_text(json.dumps(config))
     (workdir / "results.json").unlink()  # as if it had not finished
-    shutil.rmtree(tmp_path / "words")
-    make_words_folder(tmp_path / "words", seed=9)
-    assert main(argv) == 2
+    shutil.rmtree(tmp_path / "changing")
+    make_words_folder(tmp_path / "changing", seed=9)
+    assert main([*argv, path]) == 2
     assert "has changed" in capsys.readouterr().err
 
 
@@ -192,7 +198,7 @@ def test_groups_that_match_nothing_leave_no_run_behind(tiny_overrides, tmp_path,
     assert not (tmp_path / "run").exists()
 
 
-def test_eval_never_scores_training_clips_under_another_cut(tmp_path, tiny_overrides, capsys):
+def test_eval_never_scores_training_clips_under_another_cut(untrained, tmp_path, tiny_overrides, capsys):
     words = tmp_path / "words"
     clips = [
         c for name in ("train", "dev", "test") for c in pickle.loads((words / f"{name}.pkl").read_bytes())
@@ -200,7 +206,7 @@ def test_eval_never_scores_training_clips_under_another_cut(tmp_path, tiny_overr
     (tmp_path / "one.pkl").write_bytes(pickle.dumps(clips))
     path = f"--config.data.path={tmp_path / 'one.pkl'}"
     workdir = f"--workdir={tmp_path / 'run'}"
-    assert main([CONFIG, *tiny_overrides, path, "--config.data.cut.folds=3", workdir]) == 0
+    assert main([CONFIG, *tiny_overrides, *SMALL, path, "--config.data.cut.folds=3", workdir]) == 0
     assert main(["--mode=eval", workdir]) == 0
     assert main(["--mode=eval", workdir, "--config.data.cut.fold=1"]) == 2
     assert "clips that it has seen" in capsys.readouterr().err
@@ -215,7 +221,7 @@ def test_a_text_run_ignores_the_audio_and_vision_of_another_corpus(trained_once,
     argv, folder = trained_once
     argv = [a for a in argv if "data.path" not in a]
     workdir = f"--workdir={tmp_path / 'run'}"
-    assert main([*argv, f"--config.data.path={tmp_path / 'clips.csv'}", workdir]) == 0
+    assert main([*argv, *SMALL, f"--config.data.path={tmp_path / 'clips.csv'}", workdir]) == 0
     assert main(["--mode=eval", workdir, f"--config.data.path={folder / 'words'}"]) == 0
     assert "audio is left out: the run was trained without it" in capsys.readouterr().out
 
@@ -249,12 +255,12 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 def test_without_data_the_embedded_corpus_is_used_and_said_loudly(tmp_path, monkeypatch, capsys):
     small = SyntheticConfig(counts=(40, 16, 16))
     monkeypatch.setitem(synthetic.PRESETS, "synthetic", small)
-    sizes = [
-        "--config.text.scratch.num_layers=2",
+    more = [
+        *SMALL,
         "--config.text.scratch.hidden_size=16",
-        "--config.epochs=1",
+        f"--config.data.cache={tmp_path / 'cache'}",
+        f"--workdir={tmp_path / 'run'}",
     ]
-    more = [*sizes, f"--config.data.cache={tmp_path / 'cache'}", f"--workdir={tmp_path / 'run'}"]
     assert main([CONFIG + ":no_mpr", *more]) == 0
     out = capsys.readouterr().out.strip().splitlines()
     assert out[0].endswith("so this runs configs/crosssent_mosi.py:synthetic:no_mpr")
@@ -268,16 +274,15 @@ def test_without_data_the_embedded_corpus_is_used_and_said_loudly(tmp_path, monk
     assert stored["loss"]["mpr_weight"] == 0
 
 
-def test_a_corpus_that_was_built_is_used_when_no_path_is_given(tiny_overrides, tmp_path):
+def test_a_corpus_that_was_built_is_used_when_no_path_is_given(untrained, tiny_overrides, tmp_path):
     def without_path(argv):
         return [a for a in argv if not a.startswith("--config.data.path")]
 
-    with_path = cli.parse([CONFIG, *tiny_overrides])
-    train.train_and_evaluate(with_path.config, tmp_path / "first")
-    command = cli.parse([CONFIG, *without_path(tiny_overrides)])
+    opening.open_corpus(cli.parse([CONFIG, *tiny_overrides]).config)
+    command = cli.parse([CONFIG, *without_path(tiny_overrides), *SMALL])
     assert opening.has_data(command.config)
     assert command.config.data.corpus == "mosi"
-    results = train.train_and_evaluate(command.config, tmp_path / "second")
+    results = train.train_and_evaluate(command.config, tmp_path / "run")
     assert results["data"] == str(tmp_path / "words")
     # Two built corpora: no guessing.
     other = make_words_folder(tmp_path / "other", seed=5)

@@ -16,8 +16,8 @@ import optax
 import pytest
 
 from msa_jax import assemble, cli, metrics, run, train
-from msa_jax.data.datasets import Built
 from msa_jax.errors import UserError
+from tests.conftest import TINY, make_words_folder
 from tests.models.tracing import config_of, make_state, prepared
 
 CONFIG = "--config=configs/crosssent_mosi.py"
@@ -36,19 +36,32 @@ def leaves(workdir):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(run.load(workdir).variables)]
 
 
-def test_resume_after_a_kill_equals_the_unbroken_run_bit_for_bit(tiny_overrides, tmp_path):
-    more = ["--config.epochs=16", "--config.checkpoint_every=2"]  # three steps an epoch: also inside epochs
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    config = config_with(tiny_overrides, *more)
-    train.train_and_evaluate(config, whole)
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """(arguments, folder, results) of a run in `run`, at a learning rate that sends validation up and down.
 
-    command = [sys.executable, "-m", "msa_jax.main", CONFIG, *tiny_overrides, *more, f"--workdir={broken}"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    One bucket and one layer: every run that is compared with it traces its program again.
+    """
+    folder = tmp_path_factory.mktemp("unbroken")
+    make_words_folder(folder / "words")
+    values = {**TINY, "epochs": 7, "optim.learning_rate": 0.03, "data.buckets": 1}
+    values |= {"text.scratch.num_layers": 1, "data.path": folder / "words", "data.cache": folder / "cache"}
+    argv = [f"--config.{key}={value}" for key, value in values.items()]
+    return argv, folder, train.train_and_evaluate(config_with(argv), folder / "run")
+
+
+def test_resume_after_a_kill_equals_the_unbroken_run_bit_for_bit(unbroken, tmp_path):
+    argv, folder, results = unbroken
+    argv = [*argv, "--config.checkpoint_every=4"]  # three steps an epoch: also inside epochs
+    whole, broken = folder / "run", tmp_path / "broken"
+
+    command = [sys.executable, "-m", "msa_jax.main", CONFIG, *argv, f"--workdir={broken}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         latest = broken / "checkpoints" / "latest"
         steps = [int(p.name) for p in latest.glob("*") if p.name.isdigit()] if latest.exists() else []
-        if steps and max(steps) >= 5:
+        if steps and max(steps) >= 8:
             break
         time.sleep(0.01)
     assert process.poll() is None, "the run ended before it could be killed"
@@ -58,8 +71,8 @@ def test_resume_after_a_kill_equals_the_unbroken_run_bit_for_bit(tiny_overrides,
     killed_after = (broken / "metrics.jsonl").read_text().count("\n")
     assert killed_after < len(lines(whole))
 
-    resumed = train.train_and_evaluate(config, broken)
-    assert resumed["best_epoch"] == json.loads((whole / "results.json").read_text())["best_epoch"]
+    resumed = train.train_and_evaluate(config_with(argv), broken)
+    assert resumed["best_epoch"] == results["best_epoch"]
     for name in ("predictions_valid.csv", "predictions_test.csv", "preparation.json"):
         assert (broken / name).read_bytes() == (whole / name).read_bytes()
     assert lines(broken) == lines(whole)
@@ -67,80 +80,68 @@ def test_resume_after_a_kill_equals_the_unbroken_run_bit_for_bit(tiny_overrides,
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_best_epoch_by_validation_is_what_is_tested(tiny_overrides, tmp_path):
-    config = config_with(tiny_overrides, "--config.epochs=8", "--config.optim.learning_rate=0.02")
-    results = train.train_and_evaluate(config, tmp_path / "run")
-    by_epoch = {line["epoch"]: line["valid_mse"] for line in lines(tmp_path / "run") if "valid_mse" in line}
-    assert len(by_epoch) == 8
-    assert results["best_epoch"] == min(by_epoch, key=by_epoch.get)
-    rows = (tmp_path / "run" / "predictions_valid.csv").read_text().splitlines()
+def test_the_best_epoch_by_validation_is_what_is_tested(unbroken):
+    _, folder, results = unbroken
+    by_epoch = {line["epoch"]: line["valid_mse"] for line in lines(folder / "run") if "valid_mse" in line}
+    assert len(by_epoch) == 7
+    assert results["best_epoch"] == min(by_epoch, key=by_epoch.get) < 6
+    assert results == json.loads((folder / "run" / "results.json").read_text())
+    rows = (folder / "run" / "predictions_valid.csv").read_text().splitlines()
     errors = [float(p) - float(y) for _, y, p in (row.split(",") for row in rows[1:])]
     np.testing.assert_allclose(np.mean(np.square(errors)), by_epoch[results["best_epoch"]], rtol=1e-4)
 
 
-def test_the_test_split_is_read_once_after_training(tiny_overrides, tmp_path, monkeypatch):
-    events = []
-    opened, trained = Built.split, train.train
-    monkeypatch.setattr(Built, "split", lambda self, name: (events.append(name), opened(self, name))[1])
-    monkeypatch.setattr(train, "train", lambda *a, **k: (trained(*a, **k), events.append("trained"))[0])
-    train.train_and_evaluate(config_with(tiny_overrides), tmp_path / "run")
-    assert events.count("test") == 1
-    assert events.index("test") > events.index("trained")
+def test_the_test_split_is_read_once_after_training(trained_once):
+    events = json.loads((trained_once[1] / "events.json").read_text())
+    assert events.count(["read", "test"]) == 1
+    assert events.index(["read", "test"]) > events.index(["trained"])
 
 
-def test_one_compilation_per_bucket(tiny_overrides, tmp_path, monkeypatch):
-    shapes = []
-    step = train.train_step
-
-    def counting(state, batch):
-        shapes.append(batch["text"].shape)
-        return step(state, batch)
-
-    monkeypatch.setattr(train, "train_step", counting)
-    train.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=6"), tmp_path / "run")
-    buckets = json.loads((tmp_path / "run" / "preparation.json").read_text())["buckets"]
+def test_one_compilation_per_bucket(trained_once):
+    _, folder = trained_once
+    shapes = [event[1] for event in json.loads((folder / "events.json").read_text()) if event[0] == "traced"]
+    buckets = json.loads((folder / "run" / "preparation.json").read_text())["buckets"]
     assert len(buckets) == 2
-    assert sorted(shapes) == [(4, text) for text, _, _ in buckets]
+    assert sorted(shapes) == [[4, text] for text, _, _ in buckets]
 
 
-def test_a_broken_loss_stops_the_run_and_names_the_last_good_checkpoint(
-    tiny_overrides, tmp_path, monkeypatch
-):
-    step = train.train_step
+def test_a_broken_loss_stops_the_run_and_names_the_last_good_checkpoint(unbroken, tmp_path, monkeypatch):
+    argv, folder, _ = unbroken
+    add = train.StepLog.add
 
-    def breaks(state, batch):
-        state, terms = step(state, batch)
-        return state, {**terms, "loss": jnp.where(state.step >= 8, jnp.nan, terms["loss"])}
+    def breaks(self, step, terms, clips):
+        add(self, step, {**terms, "loss": jnp.where(step >= 8, jnp.nan, terms["loss"])}, clips)
 
-    monkeypatch.setattr(train, "train_step", breaks)
+    monkeypatch.setattr(train.StepLog, "add", breaks)
     with pytest.raises(UserError, match=r"not finite at step 8 .*last good checkpoint: step 6 in .*latest"):
-        train.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=9"), tmp_path / "run")
+        train.train_and_evaluate(config_with(argv), tmp_path / "run")
     assert [p.name for p in (tmp_path / "run" / "checkpoints" / "latest").glob("[0-9]*")] == ["6"]
     assert lines(tmp_path / "run")[-1]["step"] == 7
     # The run is not lost: with the cause gone, the same command carries on.
-    monkeypatch.setattr(train, "train_step", step)
-    train.train_and_evaluate(config_with(tiny_overrides, "--config.epochs=9"), tmp_path / "run")
-    assert lines(tmp_path / "run")[-1]["step"] == 27
+    monkeypatch.setattr(train.StepLog, "add", add)
+    train.train_and_evaluate(config_with(argv), tmp_path / "run")
+    assert lines(tmp_path / "run") == lines(folder / "run")
+    assert lines(tmp_path / "run")[-1]["step"] == 21
 
 
-def test_metrics_jsonl_names_every_term(tiny_overrides, tmp_path):
-    train.train_and_evaluate(config_with(tiny_overrides), tmp_path / "run")
-    first = lines(tmp_path / "run", timed=True)[0]
+def test_metrics_jsonl_names_every_term(trained_once):
+    workdir = trained_once[1] / "run"
+    first = lines(workdir, timed=True)[0]
     wanted = {"step", "epoch", "loss", "mse", "mpr", "eioi", "grad_norm", "learning_rate"}
     assert set(first) == {*wanted, "mpr_weight", "eioi_weight", "clips_per_second"}
     assert (first["step"], first["epoch"], first["mpr_weight"], first["eioi_weight"]) == (1, 0, 0.0, 0.0)
     assert first["loss"] == first["mse"]
-    later = [line for line in lines(tmp_path / "run") if line.get("mpr_weight") == 0.5]
+    later = [line for line in lines(workdir) if line.get("mpr_weight") == 0.5]
     for line in later:
         assert line["eioi_weight"] == pytest.approx(0.06)
         expected = line["mse"] + 0.5 * line["mpr"] + 0.06 * line["eioi"]
         assert line["loss"] == pytest.approx(expected, rel=1e-5)
     assert later
-    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+    assert list((workdir / "tensorboard").glob("events*"))
 
 
 def test_a_frozen_encoder_does_not_count_in_the_norm_that_gradients_are_clipped_by():
-    config = config_of("crosssent", text__scratch__num_layers=2, text__frozen=True)
+    config = config_of("crosssent", "tiny", text__scratch__num_layers=1, text__frozen=True)
     pieces, batch = prepared(config)
     variables = assemble.init_variables(pieces.model, pieces.preparation, jax.random.key(0), None)
     state = make_state(config, dataclasses.replace(pieces, variables=variables))
@@ -148,13 +149,14 @@ def test_a_frozen_encoder_does_not_count_in_the_norm_that_gradients_are_clipped_
     moments = optax.tree_utils.tree_get(after.opt_state, "mu")
     assert all(not np.asarray(m).any() for m in jax.tree.leaves(moments["encoder"]))
     assert np.asarray(moments["output_dense"]["kernel"]).any()
+    assert terms["grad_norm"] > config.optim.clip  # otherwise there is no clip to ask about
     rest = float(optax.tree.norm({k: v for k, v in moments.items() if k != "encoder"}))
     assert rest == pytest.approx(0.1 * min(float(terms["grad_norm"]), config.optim.clip), rel=1e-4)
 
 
-def test_results_hold_every_metric_of_the_corpus(tiny_overrides, tmp_path):
-    workdir = tmp_path / "run"
-    results = train.train_and_evaluate(config_with(tiny_overrides), workdir)
+def test_results_hold_every_metric_of_the_corpus(trained_once):
+    _, folder = trained_once
+    workdir = folder / "run"
     on_disk = json.loads((workdir / "results.json").read_text())
     rng = np.random.default_rng(0)
     keys = {"clips", *metrics.evaluate("mosi", rng.normal(size=20), rng.normal(size=20))}
@@ -164,18 +166,16 @@ def test_results_hold_every_metric_of_the_corpus(tiny_overrides, tmp_path):
         assert rows[0] == "id,label,prediction"
         y, p = np.array([[float(v) for v in row.split(",")[1:]] for row in rows[1:]]).T
         assert on_disk[split]["mae"] == pytest.approx(np.mean(np.abs(y - p)), abs=1e-5)
-    assert on_disk["data"] == str(tmp_path / "words")
+    assert on_disk["data"] == str(folder / "words")
     assert on_disk["seed"] == 3
     assert on_disk["parameters"] == sum(leaf.size for leaf in leaves(workdir))
     assert on_disk["wall_seconds"] > 0
-    assert results["best_epoch"] == on_disk["best_epoch"]
     assert Path(workdir / "environment.json").exists()
 
 
-def test_golden_first_step(tiny_overrides, tmp_path):
+def test_golden_first_step(trained_once):
     """The very first loss and gradient: data order, tokens, alignment, initialisation and dropout in one."""
-    train.train_and_evaluate(config_with(tiny_overrides), tmp_path / "run")
-    first = lines(tmp_path / "run")[0]
+    first = lines(trained_once[1] / "run")[0]
     assert first["loss"] == pytest.approx(1.21586, rel=1e-3)
     assert first["grad_norm"] == pytest.approx(38.7657, rel=1e-3)
 

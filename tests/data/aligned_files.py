@@ -8,6 +8,7 @@ python -m tests.data.aligned_files     prints how each form of the texts of CMU-
 """
 
 import dataclasses
+import functools
 import pickle
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -107,6 +108,7 @@ def content(texts, splits, tokenizer: Tokenizer, form: Form, *, text_width: int 
     return whole
 
 
+@functools.cache
 def tokens(text: str, tokenizer: Tokenizer, limit: int = LIMIT) -> tuple[np.ndarray, np.ndarray]:
     """(ids, the word of each, -1 on special tokens): each word, or Chinese character, by itself, then cut."""
     words = [part for word in text.split() for part in (word if not word.isascii() else [word])]
