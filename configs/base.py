@@ -13,6 +13,7 @@ from ml_collections.config_dict import placeholder
 
 from msa_jax import models
 from msa_jax.data.synthetic import PRESETS
+from msa_jax.errors import UserError
 from msa_jax.models import fields
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -69,7 +70,10 @@ def config(model: str) -> ConfigDict:
     c.model = paper.section()
     c.loss = fields.section(paper.loss)
     for key, value in paper.defaults.items():
-        set_key(c, key, value)
+        try:
+            set_key(c, key, value)
+        except KeyError:
+            raise UserError(f"{model}: DEFAULTS sets {key}, and a config has no such key") from None
     return c.lock()
 
 
@@ -129,73 +133,89 @@ def common() -> ConfigDict:
     c.log_every = 10  # steps between lines of metrics.jsonl
     c.checkpoint_every = 500  # steps between checkpoints, besides one at each epoch's end
 
-    c.data = ConfigDict()
+    c.data, c.text, c.optim = data(), text(), optim()
+    return c
+
+
+def data() -> ConfigDict:
+    """The section `data`: what is read, and how it becomes batches."""
+    c = ConfigDict()
     # mosi, mosei, sims, ur_funny, iemocap; or made on the spot: synthetic, synthetic_short,
     # synthetic_dominance, synthetic_ur_funny, synthetic_iemocap. It decides labels, outputs and metrics.
-    c.data.corpus = "mosi"
-    c.data.path = placeholder(str)  # the user's feature file or folder
-    c.data.cache = "~/.cache/msa_jax"  # where corpora are built, and compiled programs kept
-    c.data.split_name = placeholder(str)  # which split_* array of an .npz to use, where it has several
+    c.corpus = "mosi"
+    c.path = placeholder(str)  # the user's feature file or folder
+    c.cache = "~/.cache/msa_jax"  # where corpora are built, and compiled programs kept
+    c.split_name = placeholder(str)  # which split_* array of an .npz to use, where it has several
     # Accept splits of other sizes than the official ones, and files without splits; the results say so.
-    c.data.other_counts = False
-    c.data.context = False  # UR-FUNNY's SDK files: the sentences before the punchline too
+    c.other_counts = False
+    c.context = False  # UR-FUNNY's SDK files: the sentences before the punchline too
     # What a row of audio and vision is, where a format leaves it open (MMSA): tokens, words or stream; None:
     # told by the counts of all clips.
-    c.data.rows = placeholder(str)
+    c.rows = placeholder(str)
     # The vocabulary that made the BERT tokens of such a file, if it is not that of the encoder: a vocab.txt,
     # a folder, a Hugging Face id. Without one the words of the tokens are found from the ids.
-    c.data.bert_vocab = placeholder(str)
-    c.data.special_rows = False  # with time_line="own" keep the rows of [CLS] and [SEP] of such a file
+    c.bert_vocab = placeholder(str)
+    c.special_rows = False  # with time_line="own" keep the rows of [CLS] and [SEP] of such a file
     # What --mode=eval scores: train, valid, test, all (taken together), or auto: test, but all of a file that
     # has no splits of its own and that the run was not trained on.
-    c.data.eval_split = "auto"
-    c.data.modalities = ("text", "audio", "vision")  # any subset; those left out do not reach the model
+    c.eval_split = "auto"
+    c.modalities = ("text", "audio", "vision")  # any subset; those left out do not reach the model
     # "text": audio and vision are brought onto the text's tokens; "own": each keeps its own steps.
-    c.data.time_line = "text"
-    c.data.max_frames = 500  # longest audio or vision with time_line="own"; longer ones are resampled to it
-    c.data.standardise = True  # audio and vision columns, by the training split's mean and deviation
-    c.data.lowercase = False  # lower the case of the text before it is tokenised
-    c.data.buckets = 4  # lengths of text, audio and vision that batches are padded to; each is compiled once
-    c.data.threads = 2  # that make batches ahead of time
+    c.time_line = "text"
+    c.max_frames = 500  # longest audio or vision with time_line="own"; longer ones are resampled to it
+    c.standardise = True  # audio and vision columns, by the training split's mean and deviation
+    c.lowercase = False  # lower the case of the text before it is tokenised
+    c.buckets = 4  # lengths of text, audio and vision that batches are padded to; each is compiled once
+    c.threads = 2  # that make batches ahead of time
     # Of the order of batches, so that runs of several seeds can share it; None: that of the run.
-    c.data.seed = placeholder(int)
-    c.data.cut = ConfigDict()  # how a file without (all) splits is cut, by video
-    c.data.cut.seed = 0
-    c.data.cut.folds = 5  # groups of videos; one is the test split
-    c.data.cut.fold = 0  # which one
-    c.data.cut.valid_fraction = 0.15  # share of the remaining videos that validate
+    c.seed = placeholder(int)
+    c.cut = ConfigDict()  # how a file without (all) splits is cut, by video
+    c.cut.seed = 0
+    c.cut.folds = 5  # groups of videos; one is the test split
+    c.cut.fold = 0  # which one
+    c.cut.valid_fraction = 0.15  # share of the remaining videos that validate
 
-    c.text = ConfigDict()
+    return c
+
+
+def text() -> ConfigDict:
+    """The section `text`: the encoder, and how much of a text it reads."""
+    c = ConfigDict()
     # Hugging Face id, folder, pkg:<package>/<folder>, "scratch" (made new), or "features" (the file's own
     # text features, whatever their width).
-    c.text.encoder = "bert-base-uncased"
-    c.text.frozen = False  # keep the encoder's weights as they are
-    c.text.max_length = 50  # T, special tokens included
-    c.text.max_content = 48  # subwords of the text itself
-    c.text.dtype = "float32"  # compute type of the encoder's products: float32 or bfloat16
-    c.text.scratch = ConfigDict()  # the encoder "scratch", its vocabulary learned from the training texts
-    c.text.scratch.vocab_size = 400
-    c.text.scratch.hidden_size = 64
-    c.text.scratch.num_layers = 3
-    c.text.scratch.num_heads = 4
-    c.text.scratch.intermediate_size = 256
-    c.text.scratch.dropout = 0.1
+    c.encoder = "bert-base-uncased"
+    c.frozen = False  # keep the encoder's weights as they are
+    c.max_length = 50  # T, special tokens included
+    c.max_content = 48  # subwords of the text itself
+    c.dtype = "float32"  # compute type of the encoder's products: float32 or bfloat16
+    c.scratch = ConfigDict()  # the encoder "scratch", its vocabulary learned from the training texts
+    c.scratch.vocab_size = 400
+    c.scratch.hidden_size = 64
+    c.scratch.num_layers = 3
+    c.scratch.num_heads = 4
+    c.scratch.intermediate_size = 256
+    c.scratch.dropout = 0.1
 
-    c.optim = ConfigDict()
-    c.optim.learning_rate = 1e-3
-    c.optim.warmup = 0.0  # share of the steps over which the rate rises
-    c.optim.warmup_steps = 0  # the same as a number of steps; only one of the two
+    return c
+
+
+def optim() -> ConfigDict:
+    """The section `optim`: Adam, its learning rate and its weight decay."""
+    c = ConfigDict()
+    c.learning_rate = 1e-3
+    c.warmup = 0.0  # share of the steps over which the rate rises
+    c.warmup_steps = 0  # the same as a number of steps; only one of the two
     # What the rate does then: "constant", "linear" or "cosine" (down to 0 at the last step), "plateau"
     # (lowered when the validation loss has stopped falling).
-    c.optim.schedule = "constant"
-    c.optim.plateau = ConfigDict()
-    c.optim.plateau.factor = 0.5  # on the rate, each time
-    c.optim.plateau.patience = 20  # epochs without a lower validation loss before that
-    c.optim.clip = 1.0  # largest global norm of the gradient; inf (or None): no clip
-    c.optim.eps = 1e-8
-    c.optim.weight_decay = 0.0
-    c.optim.coupled = False  # False: decoupled weight decay (AdamW); True: L2 in the gradient (Adam)
+    c.schedule = "constant"
+    c.plateau = ConfigDict()
+    c.plateau.factor = 0.5  # on the rate, each time
+    c.plateau.patience = 20  # epochs without a lower validation loss before that
+    c.clip = 1.0  # largest global norm of the gradient; inf: no clip
+    c.eps = 1e-8
+    c.weight_decay = 0.0
+    c.coupled = False  # False: decoupled weight decay (AdamW); True: L2 in the gradient (Adam)
     # (pattern, factor of the learning rate) or (pattern, factor, weight decay): that of the first pattern
     # found in a parameter's path.
-    c.optim.groups = ((".*", 1.0),)
+    c.groups = ((".*", 1.0),)
     return c

@@ -26,7 +26,7 @@ SHORT = {"data.corpus": "synthetic_short", "data.buckets": 1, "eval_batch_size":
 EPOCHS = {"tecafn": 10, "mulg": 8, "amsgfn": 14}
 # Subsets that only --full trains.
 REST = ("audio_only", "vision_only", "no_text")
-OTHER = ("synthetic", "tiny")  # variants that are no ablation
+OTHER = ("synthetic", "tiny")  # variants that are not ablations
 CLASSES = {
     "tecafn_urfunny": ("synthetic_ur_funny", ("acc2", "f1")),
     "mulg_iemocap": ("synthetic_iemocap", ("acc_happy", "acc_sad", "acc_angry", "acc_neutral")),

@@ -1,6 +1,7 @@
 """Bounds of the config's values: one line for the first that no run can use."""
 
 import difflib
+import math
 import re
 from typing import Any
 
@@ -50,6 +51,7 @@ AT_LEAST = {
     "optim.warmup_steps": 0,
     "optim.plateau.patience": 0,
 }
+ABOVE_ZERO = ("optim.eps", "optim.plateau.factor")
 RATES = ("data.cut.valid_fraction", "text.scratch.dropout", "optim.warmup", "optim.plateau.factor")
 
 
@@ -88,6 +90,13 @@ def _check_common(flat: dict[str, Any]) -> None:
     for key, choices in CHOICES.items():
         if flat[key] not in choices:
             raise UserError(f"--config.{key}: {fields.one_of(flat[key], [str(c) for c in choices])}")
+    for key, value in flat.items():
+        endless = isinstance(value, float) and not math.isfinite(value)
+        if endless and key != "optim.clip" and not key.startswith(("model.", "loss.")):
+            raise UserError(f"--config.{key}: {value} is not finite")
+    for key in ABOVE_ZERO:
+        if not flat[key] > 0:
+            raise UserError(f"--config.{key}: {flat[key]} must be above 0")
     for key, least in AT_LEAST.items():
         if flat[key] is not None and not flat[key] >= least:
             raise UserError(f"--config.{key}: {flat[key]} is less than {least}")
@@ -95,10 +104,10 @@ def _check_common(flat: dict[str, Any]) -> None:
         if not 0 <= flat[key] < 1:
             raise UserError(f"--config.{key}: {flat[key]} does not lie in [0, 1)")
     modalities = flat["data.modalities"]
-    if not modalities or not set(modalities) <= set(MODALITIES):
+    if not modalities or not set(modalities) <= set(MODALITIES) or len({*modalities}) < len(modalities):
         raise UserError(
-            f"--config.data.modalities: {modalities!r} must hold at least one of text, audio and vision, "
-            "as in --config.data.modalities=\"('text', 'audio')\""
+            f"--config.data.modalities: {modalities!r} must hold one or more of text, audio and vision, each "
+            "once, as in --config.data.modalities=\"('text', 'audio')\""
         )
     if flat["optim.warmup"] and flat["optim.warmup_steps"]:
         raise UserError("--config.optim.warmup_steps: optim.warmup is set too; set one of them to 0")

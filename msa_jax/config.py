@@ -16,14 +16,15 @@ from ml_collections import ConfigDict, config_flags
 
 from msa_jax.errors import UserError
 from msa_jax.files import read_json
+from msa_jax.progress import say
 
 OLDER = "was written by another version of msa_jax"
 
 
 def shipped() -> Path:
     """The folder of the configs that come with the package."""
-    here = Path(__file__).parent
-    return here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else inside.parents[1] / "configs"
 
 
 def shipped_files() -> list[Path]:
@@ -55,8 +56,7 @@ def load(spec: str) -> tuple[ConfigDict, str]:
       UserError: when there is no such file or variant; names the nearest.
     """
     file, *variants = split_spec(spec)
-    path = _find(file, variants)
-    module = _import(path)
+    module = _import(path := _find(file, variants))
     try:
         config = module.get_config()
     except UserError:
@@ -71,9 +71,11 @@ def load(spec: str) -> tuple[ConfigDict, str]:
         raise UserError(f"--config: {file}: the config has no model.name; start it from base.config(NAME)")
     own = getattr(module, "VARIANTS", {})
     config.lock()
-    for name in variants:
+    for place, name in enumerate(variants):
         try:
+            before = flatten(config)
             base.apply(config, name, own)
+            _say_what_is_undone(before, config, variants[:place], name, own)
         except KeyError as e:
             if e.args[0] != name:
                 raise UserError(
@@ -86,6 +88,19 @@ def load(spec: str) -> tuple[ConfigDict, str]:
                 f"--config: {file}: the variant {name} sets a wrong value: {_reason(e)}"
             ) from None
     return config, "-".join((path.stem, *variants))
+
+
+def _say_what_is_undone(
+    before: Mapping[str, Any], config: ConfigDict, earlier: Sequence[str], name: str, own: Mapping[str, Any]
+) -> None:
+    """One line where a variant of every config, such as `tiny`, takes back what one before it had set."""
+    if name not in ("synthetic", *base.VARIANTS):
+        return
+    of, after = variants_of(config.model.name, own), flatten(config)
+    for one in (v for v in earlier if v != "synthetic" and v not in base.VARIANTS):
+        for key in of[one].keys() & of[name].keys():
+            if before.get(key) != after.get(key):
+                say(f"note: {name} sets {key} again, which {one} had set; write :{name} first to keep it")
 
 
 def split_spec(spec: str) -> list[str]:
@@ -116,9 +131,10 @@ def _find(file: str, variants: Sequence[str]) -> Path:
         return found
     known = [f"configs/{p.name}" for p in shipped_files()]
     # 0.1.0 had files of their own for the embedded corpora.
-    old = re.fullmatch(r"(\w+?)_synthetic(_\w+)?", path.stem)
-    now = old and next((k for k in known if k == f"configs/{old[1]}{old[2] or '_mosi'}.py"), None)
-    if now:
+    model, *rest = [part for part in path.stem.split("_") if part != "synthetic"] or [""]
+    names = (f"configs/{model}_{corpus}.py" for corpus in ("_".join(rest), "mosi"))
+    now = next((name for name in names if name in known), None)
+    if now and "synthetic" in path.stem.split("_"):
         raise UserError(
             f"--config: {file} is now a variant; say --config={':'.join((now, 'synthetic', *variants))}"
         )
@@ -270,7 +286,8 @@ def stored(file: Path, *, hint: str) -> ConfigDict:
     wanted = flatten(config)
     if odd := sorted(wanted.keys() ^ flat.keys()):
         what = "has no" if odd[0] in wanted else "has an unknown"
-        raise UserError(f"{file} {OLDER} (it {what} key {odd[0]}); train again in another folder")
+        of = " or of the model's file" if odd[0].startswith(("model.", "loss.")) else ""
+        raise UserError(f"{file} {OLDER}{of} (it {what} key {odd[0]}); train again in another folder")
     try:
         for key, value in flat.items():
             base.set_key(config, key, _tuples(value))

@@ -135,7 +135,7 @@ def make_optimizer(
     """The optimiser that a config's `optim` section describes.
 
     Args:
-      optim: `learning_rate`, `schedule`, `warmup` or `warmup_steps`, `clip` (global norm; infinity or None
+      optim: `learning_rate`, `schedule`, `warmup` or `warmup_steps`, `clip` (global norm; infinity
         leaves it out), `eps`, `weight_decay`, `coupled`, `groups`.
       params: the parameters, for the groups.
       total_steps: optimiser steps of the whole run.

@@ -1,15 +1,11 @@
-"""Training: one step, one readable loop around it, and the run from its config to its results."""
+"""Training: one readable loop over steps, and the run from its config to its results."""
 
 import contextlib
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import flax
 import jax
-import jax.numpy as jnp
-import optax
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
@@ -21,98 +17,10 @@ from msa_jax.data.datasets import Built
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, write_json
-from msa_jax.losses import Objective
 from msa_jax.progress import bar, say
 from msa_jax.run import evaluate_splits, load
+from msa_jax.step import TrainState, make_state, train_step
 from msa_jax.workdir import OTHER_SPLITS, MetricLog, StepLog, banner, claim, refuse_other_run, show
-
-
-@flax.struct.dataclass
-class TrainState:
-    """Everything a step changes, and, outside the tree, the functions that change it.
-
-    Attributes:
-      step: [] int32, optimiser steps done.
-      params, opt_state: trees of arrays.
-      collections: the model's other collections, by name: state that a step changes, such as a table with an
-        entry for each clip, addressed by `batch["index"]`.
-      key: of the whole run; a step draws from fold_in(key, step), so a resumed run draws the same.
-      apply_fn: the model's `apply`.
-      tx: the optimiser.
-      objective: the loss.
-      frozen: top-level parts of the parameters that are not trained.
-    """
-
-    step: Array
-    params: Any
-    opt_state: Any
-    collections: dict[str, Any]
-    key: Array
-    apply_fn: Callable = flax.struct.field(pytree_node=False)
-    tx: optax.GradientTransformation = flax.struct.field(pytree_node=False)
-    objective: Objective = flax.struct.field(pytree_node=False)
-    frozen: tuple[str, ...] = flax.struct.field(pytree_node=False)
-
-
-def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
-    """One optimiser step.
-
-    Args:
-      state: before the step.
-      batch: as `Split.batch` makes it.
-
-    Returns:
-      The state after it, and scalars: `loss`, each term unweighted, `grad_norm` before the clip.
-    """
-    dropout_key, loss_key = jax.random.split(jax.random.fold_in(state.key, state.step))
-
-    rngs = {"dropout": dropout_key, "sample": jax.random.fold_in(dropout_key, 1)}
-
-    def loss_fn(params: Any) -> tuple[Array, tuple[dict[str, Array], dict[str, Any]]]:
-        # What is frozen has no gradient: it would count in the norm that the others are clipped by.
-        params = {k: jax.lax.stop_gradient(v) if k in state.frozen else v for k, v in params.items()}
-        variables = {"params": params, **state.collections}
-        mutable = list(state.collections)
-        outputs, changed = state.apply_fn(variables, batch, train=True, rngs=rngs, mutable=mutable)
-        loss, terms = state.objective(outputs, batch, step=state.step, key=loss_key)
-        return loss, (terms, changed)
-
-    (loss, (terms, changed)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
-    updates, opt_state = state.tx.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    terms = {"loss": loss, **terms, "grad_norm": optax.tree.norm(grads)}
-    collections = {**state.collections, **changed}
-    state = state.replace(step=state.step + 1, params=params, opt_state=opt_state, collections=collections)
-    return state, terms
-
-
-def make_state(config: ConfigDict, pieces: Pieces, plan: BatchPlan) -> tuple[TrainState, optax.Schedule]:
-    """(state, learning-rate schedule) at the start of a run.
-
-    Args:
-      config: `seed`, `epochs`, `optim`, `text.frozen`.
-      pieces: model, variables and loss.
-      plan: the batches of the whole run.
-    """
-    collections = dict(pieces.variables)
-    params = collections.pop("params")
-    frozen = ("encoder",) if config.text.frozen else ()
-    tx, rate = optim.make_optimizer(config.optim, params, total_steps=len(plan), frozen=frozen)
-    state = TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
-        opt_state=jax.jit(tx.init)(params),
-        collections=collections,
-        key=jax.random.key(config.seed + 1),
-        apply_fn=pieces.model.apply,
-        tx=tx,
-        objective=pieces.loss.objective(
-            pieces.model, epochs=config.epochs, steps_per_epoch=plan.steps_per_epoch
-        ),
-        frozen=frozen,
-    )
-    # Bound to the device, as what a checkpoint restores is: the trained model is scored by the same program.
-    return jax.device_put(state, jax.devices()[0]), rate
 
 
 def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """State of each clip in a collection: a step changes it, checkpoints keep it, a resumed run has it."""
 
+import dataclasses
 import json
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from msa_jax import train
 from msa_jax.bounds import check
 from msa_jax.config import base
 from msa_jax.data.plan import BatchPlan
+from msa_jax.errors import UserError
+from tests.models.tracing import config_of, make_state, prepared
 
 EPOCHS = 3
 
@@ -40,6 +44,35 @@ def test_each_clip_has_been_visited_once_an_epoch_and_padding_never(config, tmp_
     first = next(line for line in logged(tmp_path / "run") if "steady" in line)
     assert first["steady"] > 0  # nothing was said before: the distance from 0
     assert first["loss"] == pytest.approx(first["mse"] + 0.5 * first["steady"], rel=1e-5)
+
+
+class Sown(nn.Module):
+    """Keeps a value a step where the run keeps collections, or makes one in training alone."""
+
+    late: bool = False
+
+    @nn.compact
+    def __call__(self, batch, *, train):
+        score = nn.Dense(1)(batch["audio"].mean(1))[:, 0]
+        if not self.late:
+            self.sow("stats", "mean", score.mean())
+        elif train:
+            self.variable("stats", "mean", lambda: score.mean()).value = score.mean()
+        return {"prediction": score}
+
+
+@pytest.mark.parametrize(
+    ("late", "message"),
+    [(False, "'stats' changes its shape in a step"), (True, "makes a collection in training alone")],
+)
+def test_a_collection_that_would_make_each_step_another_program_is_refused(late, message):
+    config = config_of("lmf", "tiny")
+    pieces, batch = prepared(config)
+    model = Sown(late=late)
+    variables = model.init(jax.random.key(0), batch, train=False)
+    state = make_state(config, dataclasses.replace(pieces, model=model, variables=dict(variables)))
+    with pytest.raises(UserError, match=message):
+        jax.eval_shape(train.train_step, state, batch)
 
 
 def test_a_run_that_was_cut_off_inside_an_epoch_goes_on_with_the_same_memory(config, tmp_path, monkeypatch):

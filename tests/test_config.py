@@ -151,6 +151,8 @@ def test_a_variant_that_sets_what_it_cannot_is_refused(changes, message, tmp_pat
         ("configs/mulg_synthetic.py:bilinear:tiny", "configs/mulg_mosi.py:synthetic:bilinear:tiny"),
         ("configs/mulg_synthetic_iemocap.py", "configs/mulg_iemocap.py:synthetic"),
         ("configs/amsgfn_synthetic.py", "configs/amsgfn_mosi.py:synthetic"),
+        ("configs/crosssent_mosi_synthetic.py", "configs/crosssent_mosi.py:synthetic"),
+        ("configs/amsgfn_synthetic_dominance.py", "configs/amsgfn_mosi.py:synthetic"),
     ],
 )
 def test_an_old_name_is_answered_with_the_new_one(old, new):
@@ -158,6 +160,21 @@ def test_an_old_name_is_answered_with_the_new_one(old, new):
         configs.load(old)
     assert str(caught.value) == f"--config: {old.split(':')[0]} is now a variant; say --config={new}"
     configs.load(new)
+
+
+@pytest.mark.parametrize(
+    ("variants", "said"),
+    [
+        ("no_mpr:synthetic", ["note: synthetic sets loss.mpr_weight again, which no_mpr had set; write "]),
+        ("synthetic:no_mpr", []),
+        ("synthetic:tiny", []),
+        ("no_gmra:text_only", []),
+    ],
+)
+def test_what_a_later_variant_takes_back_is_said(variants, said, capsys):
+    configs.load(f"configs/crosssent_mosi.py:{variants}")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[: len(start)] for line, start in zip(lines, said, strict=True)] == said
 
 
 @pytest.mark.parametrize(
@@ -248,11 +265,11 @@ def test_a_stored_config_is_the_one_that_was_written(spec, tmp_path):
     [
         (
             lambda c: c["model"].pop("layer"),
-            "{} was written by another version of msa_jax (it has no key model.layer); train again in ",
+            "{} was written by another version of msa_jax or of the model's file (it has no key model.layer)",
         ),
         (
             lambda c: c["loss"].update(margin=0.5),
-            "{} was written by another version of msa_jax (it has an unknown key loss.margin); train",
+            "{} was written by another version of msa_jax or of the model's file (it has an unknown key loss",
         ),
         (lambda c: c.pop("text"), "{} was written by another version of msa_jax (it has no key text.dtype)"),
         (lambda c: c.pop("model"), "{} is not a config of this library"),

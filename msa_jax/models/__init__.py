@@ -22,6 +22,9 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
+
+from msa_jax import losses
 from msa_jax.errors import UserError
 from msa_jax.models import fields
 
@@ -133,5 +136,10 @@ def find(name: str) -> Paper:
     for part in ("Model", "Loss"):
         if not inspect.isclass(getattr(module, part, None)):
             raise UserError(f"--config.model.name: {path} is not a model's file: it has no class {part}")
+    kinds = {"Model": (nn.Module, "Linen module"), "Loss": (losses.Loss, "dataclass, a msa_jax.losses.Loss")}
+    for part, (kind, words) in kinds.items():
+        cls = getattr(module, part)
+        if not (issubclass(cls, kind) and "__dataclass_params__" in vars(cls)):
+            raise UserError(f"--config.model.name: {path}: {part} must be a {words}")
     defaults, variants = (dict(getattr(module, table, {})) for table in ("DEFAULTS", "VARIANTS"))
     return Paper(name, module.Model, module.Loss, defaults, variants)

@@ -69,8 +69,9 @@ def section(cls: Any, *, skip: tuple[str, ...] = ()) -> ConfigDict:
             out[name] = section(value, skip=("name", "parent"))
         elif value is None:
             out[name] = placeholder(_class_of(_alternatives(kind)[0][1]))
-        else:
-            out[name] = value
+        else:  # a config's key keeps the type of its first value: 0 would take no 0.5
+            is_number = _alternatives(kind)[0][1] is float and not isinstance(value, bool)
+            out[name] = float(value) if is_number else value
     return out
 
 
@@ -113,7 +114,11 @@ def check(cls: type, values: Mapping[str, Any], path: str, *, skip: tuple[str, .
         _check_value(f"--config.{path}.{name}", values[name], kind, _default(cls, name), f"{path}.{name}")
     for name, kind in kinds.items():
         for bound in getattr(kind, "__metadata__", ()):
-            if isinstance(bound, Divides) and values[bound.field] % values[name]:
+            if not isinstance(bound, Divides):
+                continue
+            if bound.field not in values:
+                raise UserError(f"{cls.__name__}.{name} must divide {bound.field}, which is not a field")
+            if values[bound.field] % values[name]:
                 other = f"{path}.{bound.field} {values[bound.field]}"
                 raise UserError(f"--config.{path}.{name}: {values[name]} does not divide {other}")
 
@@ -132,7 +137,7 @@ def _check_value(key: str, value: Any, kind: Any, default: Any, path: str) -> No
     elif typing.get_origin(plain) is Literal:
         _check_choice(key, value, full, alternatives)
     elif typing.get_origin(plain) is tuple:
-        _check_list(key, value, typing.get_args(plain)[0], default)
+        _check_list(key, value, plain, default)
     else:
         if not _is_a(value, plain):
             raise UserError(f"{key}: {value!r} is not {_article(plain)}, as in {key}={default}")
@@ -147,8 +152,11 @@ def _check_bounds(key: str, value: Any, full: Any) -> None:
             raise UserError(f"{key}: {value} {bound.otherwise}")
 
 
-def _check_list(key: str, value: Any, element: Any, default: Any) -> None:
+def _check_list(key: str, value: Any, kind: Any, default: Any) -> None:
+    element, *more = typing.get_args(kind)
     is_list = isinstance(value, tuple | list)
+    if is_list and more != [Ellipsis] and len(value) != 1 + len(more):
+        raise UserError(f"{key}: {value!r} does not hold {1 + len(more)} values, as in {default!r}")
     if typing.get_origin(element) is Literal:
         allowed = typing.get_args(element)
         if not (is_list and all(v in allowed for v in value)):

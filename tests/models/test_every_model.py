@@ -101,11 +101,13 @@ def trained(tmp_path_factory):
     @functools.cache
     def run(name):
         folder = tmp_path_factory.mktemp(name)
-        of_scores = (p for p in configs.shipped_files() if p.stem.startswith(f"{name}_mos"))
+        (folder / "any_mosi.py").write_text(
+            f"from msa_jax.config import base\n\n\ndef get_config():\n    return base.config({name!r})\n"
+        )
         # Every split's longest clip is as long as the longest for training: one program scores them all.
         values = {"data.cache": folder / "cache", "eval_batch_size": 8, "text.max_content": 6}
         values |= {"optim.learning_rate": 0.01, "optim.schedule": "constant"}
-        argv = [f"--config=configs/{next(of_scores).name}:synthetic:tiny"]
+        argv = [f"--config={folder / 'any_mosi.py'}:synthetic:tiny"]
         argv += [f"--workdir={folder / 'run'}", *(f"--config.{k}={v}" for k, v in values.items())]
         assert main(argv) == 0
         loaded = msa_jax.load(folder / "run")

@@ -39,8 +39,33 @@ class Every:
     used: tuple[Modality, ...] = ("text", "audio")
     widths: tuple[Positive, ...] = (3, 5)
     scales: tuple[float, ...] = (0.5,)
+    pair: tuple[int, int] = (1, 2)
+    whole: Rate = 0  # written without a point
     inner: Inner | None = Inner(size=6)
     hidden: int = 7  # left out where it is skipped
+
+
+@dataclasses.dataclass(frozen=True)
+class Misspelt:
+    """A number that is to divide a field which is not there."""
+
+    heads: Annotated[Positive, fields.Divides("wid")] = 2
+
+
+def test_a_number_written_without_a_point_takes_one_with_it():
+    section = fields.section(Every)
+    section.whole = 0.5
+    assert refused("whole", 0.5) is None
+    assert "whole: 1.0 does not lie in [0, 1)" in refused("whole", 1.0)
+
+
+def test_a_list_of_a_fixed_length_has_that_length():
+    assert refused("pair", (3, 4)) is None
+    assert "pair: (1, 2, 3) does not hold 2 values, as in (1, 2)" in refused("pair", (1, 2, 3))
+
+
+def test_a_number_that_divides_no_field_is_said_to_be_a_mistake_of_the_class():
+    assert refused("heads", 2, Misspelt) == "Misspelt.heads must divide wid, which is not a field"
 
 
 def refused(key, value, of=Every, path="model"):

@@ -145,6 +145,8 @@ def test_a_name_that_is_no_model_is_refused(name, parts):
     ("content", "message"),
     [
         (OWN.replace("class Loss", "class Lost"), "{} is not a model's file: it has no class Loss$"),
+        (OWN.replace("class Model(nn.Module)", "class Model"), "{}: Model must be a Linen module$"),
+        (OWN.replace("class Loss(losses.Loss)", "class Loss"), "{}: Loss must be a dataclass, a msa_jax"),
         (OWN.replace("class Model", "class Modell"), "{} is not a model's file: it has no class Model$"),
         (
             OWN.replace("class Model(nn.Module)", "def Model()").replace("width: Positive = 3", "pass"),

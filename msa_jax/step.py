@@ -1,0 +1,130 @@
+"""Step of the optimiser: the state that it changes, the pure function that does so, and the first state."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+from ml_collections import ConfigDict
+
+from msa_jax import optim
+from msa_jax.assemble import Pieces
+from msa_jax.data.plan import BatchPlan
+from msa_jax.errors import UserError
+from msa_jax.losses import Objective
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything a step changes, and, outside the tree, the functions that change it.
+
+    Attributes:
+      step: [] int32, optimiser steps done.
+      params, opt_state: trees of arrays.
+      collections: the model's other collections, by name: state that a step changes, such as a table with an
+        entry for each clip, addressed by `batch["index"]`.
+      key: of the whole run; a step draws from fold_in(key, step), so a resumed run draws the same.
+      apply_fn: the model's `apply`.
+      tx: the optimiser.
+      objective: the loss.
+      frozen: top-level parts of the parameters that are not trained.
+    """
+
+    step: Array
+    params: Any
+    opt_state: Any
+    collections: dict[str, Any]
+    key: Array
+    apply_fn: Callable = flax.struct.field(pytree_node=False)
+    tx: optax.GradientTransformation = flax.struct.field(pytree_node=False)
+    objective: Objective = flax.struct.field(pytree_node=False)
+    frozen: tuple[str, ...] = flax.struct.field(pytree_node=False)
+
+
+def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
+    """One optimiser step.
+
+    Args:
+      state: before the step.
+      batch: as `Split.batch` makes it.
+
+    Returns:
+      The state after it, and scalars: `loss`, each term unweighted, `grad_norm` before the clip.
+    """
+    dropout_key, loss_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+
+    rngs = {"dropout": dropout_key, "sample": jax.random.fold_in(dropout_key, 1)}
+
+    def loss_fn(params: Any) -> tuple[Array, tuple[dict[str, Array], dict[str, Any]]]:
+        # What is frozen has no gradient: it would count in the norm that the others are clipped by.
+        params = {k: jax.lax.stop_gradient(v) if k in state.frozen else v for k, v in params.items()}
+        outputs, changed = _apply(state, params, batch, rngs)
+        loss, terms = state.objective(outputs, batch, step=state.step, key=loss_key)
+        return loss, (terms, changed)
+
+    (loss, (terms, changed)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+    updates, opt_state = state.tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    terms = {"loss": loss, **terms, "grad_norm": optax.tree.norm(grads)}
+    collections = {**state.collections, **changed}
+    state = state.replace(step=state.step + 1, params=params, opt_state=opt_state, collections=collections)
+    return state, terms
+
+
+def _apply(
+    state: TrainState, params: Any, batch: dict[str, Array], rngs: dict[str, Array]
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The model's outputs, and its collections after the step.
+
+    Raises:
+      UserError: when a collection is made or grows in a step: each step would be another program.
+    """
+    before = state.collections
+    try:
+        variables = {"params": params, **before}
+        outputs, after = state.apply_fn(variables, batch, train=True, rngs=rngs, mutable=list(before))
+    except flax.errors.ScopeCollectionNotFound as e:
+        raise UserError(
+            f"the model makes a collection in training alone ({str(e).splitlines()[0]}); make it with "
+            "train=False too"
+        ) from None
+    for name, collection in after.items():
+        shapes = [[(jax.tree.structure(c), jax.tree.map(jnp.shape, c))] for c in (before[name], collection)]
+        if shapes[0] != shapes[1]:
+            raise UserError(
+                f"the model's collection {name!r} changes its shape in a step; keep it by self.variable, or "
+                "sow into 'intermediates'"
+            )
+    return outputs, after
+
+
+def make_state(config: ConfigDict, pieces: Pieces, plan: BatchPlan) -> tuple[TrainState, optax.Schedule]:
+    """(state, learning-rate schedule) at the start of a run.
+
+    Args:
+      config: `seed`, `epochs`, `optim`, `text.frozen`.
+      pieces: model, variables and loss.
+      plan: the batches of the whole run.
+    """
+    collections = dict(pieces.variables)
+    params = collections.pop("params")
+    frozen = ("encoder",) if config.text.frozen else ()
+    tx, rate = optim.make_optimizer(config.optim, params, total_steps=len(plan), frozen=frozen)
+    state = TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=jax.jit(tx.init)(params),
+        collections=collections,
+        key=jax.random.key(config.seed + 1),
+        apply_fn=pieces.model.apply,
+        tx=tx,
+        objective=pieces.loss.objective(
+            pieces.model, epochs=config.epochs, steps_per_epoch=plan.steps_per_epoch
+        ),
+        frozen=frozen,
+    )
+    # Bound to the device, as what a checkpoint restores is: the trained model is scored by the same program.
+    return jax.device_put(state, jax.devices()[0]), rate
