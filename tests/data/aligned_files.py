@@ -118,6 +118,11 @@ def tokens(text: str, tokenizer: Tokenizer, limit: int = LIMIT) -> tuple[np.ndar
     return np.array([tokenizer.cls_id, *ids, tokenizer.sep_id]), np.array([-1, *places, -1])
 
 
+@functools.cache
+def _words_of_run(text: str, run: Tokenizer, chinese: bool) -> np.ndarray:
+    return run.encode(text, chinese=chinese)[1]
+
+
 def _values(words: np.ndarray, count: int, form: Form) -> np.ndarray:
     """One number a row: that of the word, counted from 1."""
     if form.by == "words":
@@ -154,7 +159,7 @@ def wrong_tokens(
         batch = split.batch(rows, (longest,) * 3, len(rows), Statistics.identity(WIDTHS))
         for b, r in enumerate(rows):
             name, k = of_file[r]
-            run_words = run.encode(clips[r].text, chinese=form.by == "tokens")[1]
+            run_words = _words_of_run(clips[r].text, run, form.by == "tokens")
             for stream in WIDTHS:
                 values = whole[name][stream][k][:, 0]
                 wanted = _wanted(values, clips[r].text, form, bert, run is bert, run_words)
