@@ -109,6 +109,11 @@ def _check_common(flat: dict[str, Any]) -> None:
             f"--config.data.modalities: {modalities!r} must hold one or more of text, audio and vision, each "
             "once, as in --config.data.modalities=\"('text', 'audio')\""
         )
+    heads, width = flat["text.scratch.num_heads"], flat["text.scratch.hidden_size"]
+    if width % heads:
+        raise UserError(
+            f"--config.text.scratch.num_heads: {heads} does not divide text.scratch.hidden_size {width}"
+        )
     if flat["optim.warmup"] and flat["optim.warmup_steps"]:
         raise UserError("--config.optim.warmup_steps: optim.warmup is set too; set one of them to 0")
     if flat["optim.clip"] is not None and not flat["optim.clip"] > 0:

@@ -39,6 +39,7 @@ TECAFN = "--config=configs/tecafn_mosi.py"
         ([MOSI, "--config.data.modalities=smell"], ["--config.data.modalities", "one or more of"]),
         ([MOSI, "--config.data.modalities=()"], ["--config.data.modalities", "one or more of"]),
         ([MOSI, "--config.data.modalities=('text', 'text')"], ["--config.data.modalities", "each once"]),
+        ([MOSI, "--config.text.scratch.num_heads=7"], ["num_heads: 7 does not divide", "hidden_size 64"]),
         ([MOSI, "--config.optim.eps=-1"], ["--config.optim.eps: -1.0 must be above 0"]),
         ([MOSI, "--config.optim.plateau.factor=0"], ["--config.optim.plateau.factor: 0.0 must be above 0"]),
         ([MOSI, "--config.optim.learning_rate=nan"], ["--config.optim.learning_rate: nan is not finite"]),

@@ -129,10 +129,9 @@ def find(name: str) -> Paper:
             raise UserError(f"--config.model.name: {path} cannot be imported: {reason}") from e
         close = difflib.get_close_matches(str(name), names(), 1)
         hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names())}"
-        raise UserError(
-            f"--config.model.name: there is no model {name!r}; {hint} (a model of your own is named by the "
-            "dotted path of its file, as in my_package.my_model)"
-        ) from None
+        hint += " (a model of your own is named by the dotted path of its file, as in my_package.my_model"
+        hint += "; install its package, or put the folder that holds it on PYTHONPATH)"
+        raise UserError(f"--config.model.name: there is no model {name!r}; {hint}") from None
     for part in ("Model", "Loss"):
         if not inspect.isclass(getattr(module, part, None)):
             raise UserError(f"--config.model.name: {path} is not a model's file: it has no class {part}")

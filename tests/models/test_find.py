@@ -128,7 +128,7 @@ def test_heads_may_be_any_number_where_none_of_them_share_a_width():
         ("transformer9", ["there are: amsgfn, crosssent"]),
         ("fields", ["there is no model 'fields'"]),
         ("_mulg_recurrent", ["there is no model '_mulg_recurrent'"]),
-        ("my_package.my_model", ["there is no model 'my_package.my_model'"]),
+        ("my_package.my_model", ["there is no model 'my_package.my_model'", "PYTHONPATH"]),
         ("", ["cannot be imported: ValueError"]),
         (7, ["7 cannot be imported"]),
         ("msa_jax.text", ["msa_jax.text is not a model's file: it has no class Model"]),
