@@ -1,4 +1,4 @@
-"""Compile time, step time, clips per second of a real epoch, peak memory and padding: one JSON line per case.
+"""Benchmark: compile and step time, clips per second of an epoch, peak memory, padding; one JSON line a case.
 
     python experiments/benchmark.py [--mosi=PATH] [--case=NAME ...] [--config=NAME ...]
 

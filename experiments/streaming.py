@@ -1,4 +1,4 @@
-"""A corpus of CMU-MOSEI's size and unaligned lengths, from the pickle to the training step, with its memory.
+"""Streaming of a corpus of CMU-MOSEI's size, unaligned, from the pickle to a training step, with its memory.
 
     python experiments/streaming.py [--folder=DIR] [--scale=1.0] [--steps=20] [--keep]
 

@@ -142,14 +142,14 @@ def _check_model(config: ConfigDict, flat: dict[str, Any]) -> None:
             f"--config.data.time_line: {name} lays audio and vision beside the text's tokens; it must be "
             f"{paper.time_line}"
         )
+    if paper.scores_only and outputs:
+        raise UserError(f"--config.data.corpus: {name} predicts scores, and {corpus} has classes")
     fitting = [task for task, kind in TASKS.items() if kind.classes == bool(outputs)]
     if flat["loss.task"] not in fitting:
         raise UserError(
             f"--config.loss.task: {flat['loss.task']} does not fit the labels of {corpus}; "
             f"say {' or '.join(fitting)}"
         )
-    if paper.scores_only and outputs:
-        raise UserError(f"--config.data.corpus: {name} predicts scores, and {corpus} has classes")
 
 
 def _check_selection(flat: dict[str, Any]) -> None:

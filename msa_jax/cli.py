@@ -103,7 +103,12 @@ def help_text() -> str:
     lines.append("                      in msa_jax/models those of the sections model and loss")
     lines += ["", "shipped configs, and the variants that follow FILE, as in FILE:synthetic:no_audio:"]
     sources = {path: ast.parse(path.read_text(encoding="utf-8")) for path in configs.shipped_files()}
-    for model, group in itertools.groupby(sources, lambda path: path.stem.split("_")[0]):
+    models = sorted((p.stem for p in (Path(__file__).parent / "models").glob("*.py")), key=len)
+
+    def model_of(path: Path) -> str:
+        return [name for name in models if path.stem.startswith(f"{name}_")][-1]
+
+    for model, group in itertools.groupby(sources, model_of):
         for path in group:
             lines.append(f"  configs/{path.name:28s} {ast.get_docstring(sources[path]).splitlines()[0]}")
         lines += _wrapped(_variant_names(Path(__file__).parent / "models" / f"{model}.py"))
@@ -121,7 +126,8 @@ def _wrapped(names: Sequence[str]) -> list[str]:
 def _variant_names(path: Path) -> list[str]:
     """Those that a model's file declares, read without importing JAX."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "VARIANTS":
+        targets = getattr(node, "targets", [getattr(node, "target", None)])  # with a type or without
+        if any(getattr(target, "id", "") == "VARIANTS" for target in targets):
             names = [key.value for key in node.value.keys]
             return [name for name in names if name not in configs.base.VARIANTS]
     return []

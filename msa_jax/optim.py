@@ -1,4 +1,4 @@
-"""Adam with a clip, a schedule with a warm-up, and parameter groups by regular expression."""
+"""Optimiser: Adam with a clip, a schedule with a warm-up, and parameter groups by regular expression."""
 
 import math
 import re
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array
 
@@ -102,7 +103,10 @@ def _scale_by_plateau() -> optax.GradientTransformation:
 
 def lower_rate(opt_state: Any, factor: float) -> Any:
     """The optimiser's state with another factor on the learning rate; only for the schedule "plateau"."""
-    return optax.tree_utils.tree_set(opt_state, rate_factor=jnp.asarray(factor))
+    # Of the type and on the device of the one before: the training step is not compiled again.
+    before = optax.tree_utils.tree_get(opt_state, "rate_factor")
+    now = jax.device_put(np.full(before.shape, factor, before.dtype), before.sharding)
+    return optax.tree_utils.tree_set(opt_state, rate_factor=now)
 
 
 def watch_plateau(seen: Mapping[str, Any], loss: float, *, factor: float, patience: int) -> dict[str, Any]:

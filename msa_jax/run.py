@@ -95,7 +95,7 @@ class Run:
           vision: likewise.
           text_features: N arrays [tokens, d_t], for a run whose text is features; texts are not read then.
           aligned: whether the arrays have one row per word of the text (words are what spaces separate);
-            otherwise they are streams, resampled to the text.
+            otherwise they are streams, brought onto the run's time line.
 
         Returns:
           [N] float32 scores, on the scale of the training labels; of a run on classes, their probabilities,

@@ -135,7 +135,7 @@ def banner(data: str) -> str:
 
 
 def show(results: dict[str, Any], workdir: Path) -> None:
-    """Prints the main numbers, and where they are of made data or of other splits, that they are."""
+    """Prints the main numbers, and says so where the data are synthetic or the splits are not official."""
     for name in (n for n in (*SPLITS, "all") if n in results):
         values = [f"{k} {results[name][k]:.4f}" for k in SHOWN if results[name].get(k) is not None]
         say(f"{name:5s} ({results[name]['clips']} clips): {'  '.join(values)}")

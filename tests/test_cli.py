@@ -45,7 +45,8 @@ TECAFN = "--config=configs/tecafn_mosi.py"
         ([MOSI, "--config.optim.learning_rate=nan"], ["--config.optim.learning_rate: nan is not finite"]),
         ([MOSI, "--config.optim.weight_decay=inf"], ["--config.optim.weight_decay: inf is not finite"]),
         ([MOSI, "--config.data.time_line=own"], ["--config.data.time_line", "must be text"]),
-        ([MOSI, "--config.data.corpus=ur_funny"], ["--config.loss.task", "cross_entropy"]),
+        ([TECAFN, "--config.data.corpus=ur_funny"], ["--config.loss.task", "cross_entropy"]),
+        ([MOSI, "--config.data.corpus=ur_funny"], ["--config.data.corpus", "has classes"]),
         (
             [MOSI, "--config.data.corpus=ur_funny", "--config.loss.task=cross_entropy"],
             ["--config.data.corpus", "has classes"],

@@ -66,6 +66,11 @@ def test_every_variant_is_documented(name):
     assert set(re.findall(r"`:(\w+)`", row[1])) == declared
 
 
+def test_the_reference_shows_the_common_keys():
+    page = (ROOT / "docs" / "reference" / "configs.md").read_text("utf-8")
+    assert '\n--8<-- "configs/base.py"\n' in page
+
+
 def test_the_readme_is_a_page():
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 130
 
@@ -94,14 +99,17 @@ def _imports(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("msa_jax."):
             yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            yield from (a.name.split(".")[1] for a in node.names if a.name.startswith("msa_jax."))
 
 
 def test_rooms_import_only_from_rooms_above_them():
     ranks, package = _ranks(), ROOT / "msa_jax"
     entry_points = {package / "__init__.py", package / "data" / "__main__.py"}
     wrong = []
-    for path in sorted(set(package.rglob("*.py")) - entry_points):
-        room = path.relative_to(package).parts[0].removesuffix(".py")
+    for path in sorted({*package.rglob("*.py"), *(ROOT / "configs").glob("*.py")} - entry_points):
+        inside = path.is_relative_to(package)  # configs/base.py is a part of the room config
+        room = path.relative_to(package).parts[0].removesuffix(".py") if inside else "config"
         wrong += [
             (_name(path), other) for other in _imports(path) if other != room and ranks[other] >= ranks[room]
         ]

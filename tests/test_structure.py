@@ -48,6 +48,12 @@ def test_no_file_but_its_own_knows_the_name_of_a_model(name):
         tree = ast.parse(path.read_text())
         documents = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
         for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                words = [*(node.module or "").split("."), *(alias.name.lower() for alias in node.names)]
+                assert name not in words, (path, node.lineno)
+            elif isinstance(node, ast.Name | ast.Attribute):
+                word = node.id if isinstance(node, ast.Name) else node.attr
+                assert word.lower() != name, (path, node.lineno)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
                 text = re.sub(r"configs/\w+\.py", "", node.value)
                 assert not re.search(rf"\b{name}\b|{name}_", text), (path, node.lineno)

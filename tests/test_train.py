@@ -15,7 +15,9 @@ import numpy as np
 import optax
 import pytest
 
-from msa_jax import assemble, cli, metrics, run, train
+from msa_jax import assemble, cli, evaluate, metrics, run, train
+from msa_jax.checkpoint import Checkpoints
+from msa_jax.config import base
 from msa_jax.errors import UserError
 from tests.conftest import TINY, make_words_folder
 from tests.models.tracing import config_of, make_state, prepared
@@ -122,6 +124,36 @@ def test_a_broken_loss_stops_the_run_and_names_the_last_good_checkpoint(unbroken
     train.train_and_evaluate(config_with(argv), tmp_path / "run")
     assert lines(tmp_path / "run") == lines(folder / "run")
     assert lines(tmp_path / "run")[-1]["step"] == 21
+
+
+def test_a_plateau_halves_the_rate_and_a_resume_keeps_it_in_one_program(
+    words_folder, tmp_path, monkeypatch, caplog
+):
+    """The state's new factor must look to the compiler like the old one."""
+    config = base.apply(base.config("lmf"), "tiny")
+    config.optim.schedule, config.optim.learning_rate, config.optim.plateau.patience = "plateau", 1e-3, 0
+    config.epochs, config.batch_size, config.log_every, config.data.other_counts = 6, 16, 1, True
+    config.data.path, config.data.cache = str(words_folder), str(tmp_path / "cache")
+    config.select = "mae"
+    values = iter([3.0, 2.0, 2.0, 2.0, 1.0, 1.0])  # of the validation loss, epoch by epoch
+    monkeypatch.setattr(evaluate, "task_loss", lambda *arguments: next(values))
+    saved, stopped = Checkpoints.save_latest, []
+
+    def save(self, step, *rest):
+        saved(self, step, *rest)
+        if step == 3 and not stopped:
+            stopped.append(step)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "save_latest", save)
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        with pytest.raises(KeyboardInterrupt):
+            train.train_and_evaluate(config, tmp_path / "run")
+        train.train_and_evaluate(config, tmp_path / "run")
+    rates = [line["learning_rate"] for line in lines(tmp_path / "run") if "learning_rate" in line]
+    np.testing.assert_allclose(rates, [1e-3, 1e-3, 1e-3, 5e-4, 2.5e-4, 2.5e-4])
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("Finished XLA compilation of jit(train_step)" in line for line in said) == 2  # one a start
 
 
 def test_metrics_jsonl_names_every_term(trained_once):

@@ -7,7 +7,7 @@ A model's file, here or in a package of its own, holds
     DEFAULTS  common keys that the paper sets for every corpus: dotted keys and their values (optional)
     VARIANTS  what each `:name` after a config file changes, likewise (optional)
 
-and on the class, where they are so: TIME_LINE = "text" (audio and vision lie beside the text's tokens),
+and, on the class, what applies of: TIME_LINE = "text" (audio and vision lie beside the text's tokens),
 NEEDS_ENCODER = True (the model lives in a text encoder), SCORES_ONLY = True (it has no output for classes). A
 method `check(max_length)` may raise `fields.Misfit` for fields that do not fit together, and a method
 `notes(batch_size)` may yield lines that are printed before a run.

@@ -81,7 +81,8 @@ class TeCaFN(nn.Module):
 
     def notes(self, batch_size: int) -> Iterator[str]:
         """What a user should know before a run with batches of this size."""
-        if batch_size <= self.num:
+        others = set(self.replace) & set(self.hard_negatives) & set(self.modalities) - {self.core}
+        if batch_size <= self.num and others and self.p:
             few = f"a batch of {batch_size} has fewer than the {self.num} hard negatives that model.num asks"
             yield f"{few} for; all others of the batch are drawn from (candidates_* in metrics.jsonl)"
 

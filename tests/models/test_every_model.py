@@ -54,9 +54,17 @@ def test_every_variant_traces_and_differs_from_the_full_model(name, variant):
 @pytest.mark.parametrize("name", models.names())
 def test_a_model_without_text_has_an_encoder_only_where_it_lives_in_one(name):
     for variant in ("no_text", "audio_only", "vision_only"):
-        assert ("encoder" in traced(config_of(name, "tiny", variant)).shapes) is (
+        assert ("encoder" in traced(config_of(name, "tiny", variant)).shapes["params"]) is (
             models.find(name).needs_encoder
         )
+
+
+def test_a_model_that_keeps_state_can_be_asked_too():
+    one, other = (traced(config_of("tests.models.memory_model", *size)) for size in (("tiny",), ()))
+    assert set(one.shapes) == {"params", "memory"}
+    assert "steady" in one.terms
+    assert not differs(one, traced(config_of("tests.models.memory_model", "tiny")))
+    assert differs(one, other) is (one.shapes != other.shapes)
 
 
 @pytest.mark.parametrize("path", configs.shipped_files(), ids=lambda path: path.stem)

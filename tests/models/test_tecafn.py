@@ -546,6 +546,8 @@ def test_a_small_batch_is_noted():
     (note,) = make_model(num=4).notes(4)
     assert note.startswith("a batch of 4 has fewer than the 4 hard negatives that model.num asks for")
     assert not list(make_model(num=4).notes(5))
+    for nothing_is_drawn in ({"p": 0.0}, {"hard_negatives": ()}, {"modalities": ("text",)}):
+        assert not list(make_model(num=4, **nothing_is_drawn).notes(4))
 
 
 def test_without_modalities_there_is_no_core():

@@ -78,7 +78,7 @@ class Traced:
 
     Attributes:
       model, loss, batch: what is computed, and on what.
-      shapes: of the parameters.
+      shapes: of the parameters and of the other collections.
       terms: names of what a training step logs of the loss.
       optim: the config's section.
     """
@@ -98,10 +98,9 @@ class Traced:
     @functools.cached_property
     def optimiser(self):
         """One step of the optimiser as a program, not compiled."""
-        tx, _ = optim.make_optimizer(self.optim, self.shapes, total_steps=100)
-        return (
-            jax.jit(tx.update).lower(self.shapes, jax.eval_shape(tx.init, self.shapes), self.shapes).as_text()
-        )
+        params = self.shapes["params"]
+        tx, _ = optim.make_optimizer(self.optim, params, total_steps=100)
+        return jax.jit(tx.update).lower(params, jax.eval_shape(tx.init, params), params).as_text()
 
     @functools.cached_property
     def value(self):
@@ -120,16 +119,17 @@ def _map(function, tree):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _total(model, loss, params, batch):
+def _total(model, loss, variables, batch):
     dropout, sample, draw = jax.random.split(jax.random.key(0), 3)
     rngs = {"dropout": dropout, "sample": sample}
-    outputs = model.apply({"params": params}, batch, train=True, rngs=rngs)
+    others = [name for name in variables if name != "params"]
+    outputs, _ = model.apply(variables, batch, train=True, rngs=rngs, mutable=others)
     return loss.objective(model, epochs=2, steps_per_epoch=1)(outputs, batch, step=2, key=draw)
 
 
 def traced(config):
     """See `Traced`."""
     pieces, batch = prepared(config)
-    model, loss, shapes = pieces.model, pieces.loss, pieces.variables["params"]
+    model, loss, shapes = pieces.model, pieces.loss, pieces.variables
     _, terms = jax.eval_shape(functools.partial(_total, model, loss), shapes, batch)
     return Traced(model, loss, batch, shapes, set(terms), config.optim)
