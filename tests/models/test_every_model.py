@@ -34,7 +34,7 @@ def full(name, *variants):
 def differs(one, other):
     """Whether two forms of a model have other parameters, another loss, another program or another optimiser,
     or, with the same program, whether what the config leaves of the clips changes the loss."""
-    if (one.shapes, one.terms) != (other.shapes, other.terms) or one.program != other.program:
+    if (one.variables, one.terms) != (other.variables, other.terms) or one.program != other.program:
         return True
     return one.optimiser != other.optimiser or abs(one.value - other.value) > 1e-5
 
@@ -54,17 +54,20 @@ def test_every_variant_traces_and_differs_from_the_full_model(name, variant):
 @pytest.mark.parametrize("name", models.names())
 def test_a_model_without_text_has_an_encoder_only_where_it_lives_in_one(name):
     for variant in ("no_text", "audio_only", "vision_only"):
-        assert ("encoder" in traced(config_of(name, "tiny", variant)).shapes["params"]) is (
+        assert ("encoder" in traced(config_of(name, "tiny", variant)).shapes) is (
             models.find(name).needs_encoder
         )
 
 
 def test_a_model_that_keeps_state_can_be_asked_too():
-    one, other = (traced(config_of("tests.models.memory_model", *size)) for size in (("tiny",), ()))
-    assert set(one.shapes) == {"params", "memory"}
+    one, other = (
+        traced(config_of("tests.models.memory_model", *variants))
+        for variants in (("tiny",), ("tiny", "no_audio"))
+    )
+    assert set(one.variables) == {"params", "memory"}
     assert "steady" in one.terms
     assert not differs(one, traced(config_of("tests.models.memory_model", "tiny")))
-    assert differs(one, other) is (one.shapes != other.shapes)
+    assert differs(one, other)
 
 
 @pytest.mark.parametrize("path", configs.shipped_files(), ids=lambda path: path.stem)

@@ -78,7 +78,7 @@ class Traced:
 
     Attributes:
       model, loss, batch: what is computed, and on what.
-      shapes: of the parameters and of the other collections.
+      variables: shapes of the parameters and of the other collections.
       terms: names of what a training step logs of the loss.
       optim: the config's section.
     """
@@ -86,19 +86,24 @@ class Traced:
     model: Any
     loss: Any
     batch: dict
-    shapes: Any
+    variables: Any
     terms: set
     optim: Any
+
+    @property
+    def shapes(self):
+        """Those of the parameters."""
+        return self.variables["params"]
 
     @functools.cached_property
     def program(self):
         """The training step's loss as a program, not compiled."""
-        return _total.lower(self.model, self.loss, self.shapes, self.batch).as_text()
+        return _total.lower(self.model, self.loss, self.variables, self.batch).as_text()
 
     @functools.cached_property
     def optimiser(self):
         """One step of the optimiser as a program, not compiled."""
-        params = self.shapes["params"]
+        params = self.shapes
         tx, _ = optim.make_optimizer(self.optim, params, total_steps=100)
         return jax.jit(tx.update).lower(params, jax.eval_shape(tx.init, params), params).as_text()
 
@@ -111,7 +116,7 @@ class Traced:
             mean = 1.0 if path[-1].key == "scale" else 0.0
             return (mean + 0.3 * rng.normal(size=leaf.shape)).astype(leaf.dtype)
 
-        return float(_total(self.model, self.loss, _map(draw, self.shapes), self.batch)[0])
+        return float(_total(self.model, self.loss, _map(draw, self.variables), self.batch)[0])
 
 
 def _map(function, tree):
@@ -130,6 +135,6 @@ def _total(model, loss, variables, batch):
 def traced(config):
     """See `Traced`."""
     pieces, batch = prepared(config)
-    model, loss, shapes = pieces.model, pieces.loss, pieces.variables
-    _, terms = jax.eval_shape(functools.partial(_total, model, loss), shapes, batch)
-    return Traced(model, loss, batch, shapes, set(terms), config.optim)
+    model, loss, variables = pieces.model, pieces.loss, pieces.variables
+    _, terms = jax.eval_shape(functools.partial(_total, model, loss), variables, batch)
+    return Traced(model, loss, batch, variables, set(terms), config.optim)
