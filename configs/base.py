@@ -174,7 +174,6 @@ def data() -> ConfigDict:
     c.cut.folds = 5  # groups of videos; one is the test split
     c.cut.fold = 0  # which one
     c.cut.valid_fraction = 0.15  # share of the remaining videos that validate
-
     return c
 
 
@@ -195,7 +194,6 @@ def text() -> ConfigDict:
     c.scratch.num_heads = 4
     c.scratch.intermediate_size = 256
     c.scratch.dropout = 0.1
-
     return c
 
 

@@ -60,7 +60,7 @@ class Run:
         """[N] scores, or [N, ..., classes] logits, of a scanned split, float32, in its order."""
         return evaluate.score(self.model, self.variables, self._batches(split), len(split))
 
-    def outputs(self, split: Split, names: Sequence[str] | str | None = None) -> dict[str, list[np.ndarray]]:
+    def outputs(self, split: Split, names: str | Sequence[str] | None = None) -> dict[str, list[np.ndarray]]:
         """The model's named outputs for every clip of a split, such as `gate`, `scores` or `attention`.
 
         Args:
@@ -74,7 +74,8 @@ class Run:
         Raises:
           UserError: when there is no such output, or it has no single axis of clips (as [B, B] has).
         """
-        names = (names,) if isinstance(names, str) else names and tuple(names)
+        if names is not None:
+            names = (names,) if isinstance(names, str) else tuple(names)
         return evaluate.outputs(self.model, self.variables, self._batches(split), len(split), names)
 
     def predict(

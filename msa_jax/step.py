@@ -92,11 +92,11 @@ def _apply(
             "train=False too"
         ) from None
     for name, collection in after.items():
-        shapes = [[(jax.tree.structure(c), jax.tree.map(jnp.shape, c))] for c in (before[name], collection)]
-        if shapes[0] != shapes[1]:
+        was, now = (jax.tree.map(lambda x: (x.shape, x.dtype), c) for c in (before[name], collection))
+        if was != now:
             raise UserError(
-                f"the model's collection {name!r} changes its shape in a step; keep it by self.variable, or "
-                "sow into 'intermediates'"
+                f"the model's collection {name!r} changes its shape or type in a step; keep it by "
+                "self.variable, or sow into 'intermediates'"
             )
     return outputs, after
 

@@ -2,8 +2,8 @@
 
     python -m tests.many_commands '{"eval": ["--mode=eval", "--workdir=run"], ...}'
 
-Prints, as JSON, the code and what was written to stdout and to stderr for each. "table" is no command of the
-package but experiments/models_embedded.py, which trains one of its rows, briefly, and shows it in all.
+Prints, as JSON, the code and what was written to stdout and to stderr for each. The name "table"
+stands for experiments/models_embedded.py, which trains one of its rows, briefly, and shows it in all.
 """
 
 import contextlib

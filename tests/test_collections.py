@@ -63,7 +63,7 @@ class Sown(nn.Module):
 
 @pytest.mark.parametrize(
     ("late", "message"),
-    [(False, "'stats' changes its shape in a step"), (True, "makes a collection in training alone")],
+    [(False, "'stats' changes its shape or type in a step"), (True, "makes a collection in training alone")],
 )
 def test_a_collection_that_would_make_each_step_another_program_is_refused(late, message):
     config = config_of("lmf", "tiny")

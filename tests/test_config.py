@@ -265,11 +265,13 @@ def test_a_stored_config_is_the_one_that_was_written(spec, tmp_path):
     [
         (
             lambda c: c["model"].pop("layer"),
-            "{} was written by another version of msa_jax or of the model's file (it has no key model.layer)",
+            "{} was written by another version of msa_jax or of the model's file "
+            "(it has no key model.layer); train again in ",
         ),
         (
             lambda c: c["loss"].update(margin=0.5),
-            "{} was written by another version of msa_jax or of the model's file (it has an unknown key loss",
+            "{} was written by another version of msa_jax or of the model's file "
+            "(it has an unknown key loss.margin); train",
         ),
         (lambda c: c.pop("text"), "{} was written by another version of msa_jax (it has no key text.dtype)"),
         (lambda c: c.pop("model"), "{} is not a config of this library"),

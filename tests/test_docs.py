@@ -59,8 +59,9 @@ def test_every_key_named_is_a_key_of_some_config(page):
 def test_every_variant_is_documented(name):
     page = (ROOT / "docs" / "models.md").read_text("utf-8")
     row = re.search(rf"^\| `?{name}`? \|(.*)$", page, re.M)
-    if row is None:
-        pytest.skip(f"docs/models.md has no row of the variants of {name} yet")
+    if row is None and name not in page.lower():
+        pytest.skip(f"docs/models.md does not mention the model and has no row of the variants of {name} yet")
+    assert row is not None
     shared = set(base.VARIANTS)
     declared = shared if name == "all" else set(models.find(name).variants) - shared
     assert set(re.findall(r"`:(\w+)`", row[1])) == declared

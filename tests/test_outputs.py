@@ -67,6 +67,7 @@ def test_a_run_gives_the_gate_of_every_clip_as_if_it_were_alone(trained):
     examples = list(readers.read(words / "test.pkl"))
     split = run.preparation.scan(run.preparation.check(examples))
     found = run.outputs(split, ["gate", "text_mask", "prediction"])
+    assert run.outputs(split, []) == {}
     np.testing.assert_array_equal(run.outputs(split, "prediction")["prediction"], found["prediction"])
     np.testing.assert_allclose(found["prediction"], run.score(split), atol=1e-6)
     for clip in (0, 5):
