@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from msa_jax.run import Run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 
 def load(workdir: Any) -> "Run":

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: the latest state, to resume from, and the best parameters; only it knows Orbax."""
+"""Checkpoints of a run: the latest state, to resume from, and the best variables; only it knows Orbax."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -45,9 +45,9 @@ class Checkpoints:
         args = ocp.args.Composite(state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress))
         self._latest.save(step, args=args, force=True)
 
-    def save_best(self, step: int, params: Any) -> None:
-        """Keeps the parameters as the best so far."""
-        self._best.save(step, args=ocp.args.StandardSave(params), force=True)
+    def save_best(self, step: int, variables: Any) -> None:
+        """Keeps the parameters and other collections as the best so far."""
+        self._best.save(step, args=ocp.args.StandardSave(variables), force=True)
 
     @property
     def latest_step(self) -> int | None:
@@ -60,7 +60,10 @@ class Checkpoints:
         Args:
           like: a tree of arrays, or of their shapes, with the structure that was saved.
 
-        Best parameters from after that checkpoint are dropped: the resumed run will decide anew.
+        Best variables from after that checkpoint are dropped: the resumed run will decide anew.
+
+        Raises:
+          UserError: when it cannot be read.
         """
         args = ocp.args.Composite(
             state=ocp.args.StandardRestore(_abstract(like)), progress=ocp.args.JsonRestore()
@@ -72,13 +75,14 @@ class Checkpoints:
         return restored.state, restored.progress
 
     def restore_best(self, like: Any) -> Any:
-        """The best parameters.
+        """The best parameters and other collections.
 
         Args:
           like: a tree of arrays, or of their shapes, with the structure that was saved.
 
         Raises:
           FileNotFoundError: when the run has none yet.
+          UserError: when the checkpoint cannot be read.
         """
         step = self._best.latest_step()
         if step is None:

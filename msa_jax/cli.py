@@ -64,6 +64,7 @@ class Command:
         default folder is another one, so that the same command can run once there are data.
         """
         from msa_jax import bounds
+        from msa_jax.data.opening import FEATURES
         from msa_jax.workdir import SYNTHETIC
 
         file, *variants = configs.split_spec(self.spec)
@@ -72,7 +73,7 @@ class Command:
         config = configs.override(config, self.overrides)
         bounds.check(config)
         corpus = f"{self.config.data.corpus} corpus"
-        if self.config.text.encoder == "features":
+        if self.config.text.encoder == FEATURES:
             corpus += " with text features"
         say(f"{SYNTHETIC}: --config.data.path is not set and no {corpus} has been built, so this runs {spec}")
         workdir = self.workdir if self.own_workdir else Path("runs") / name

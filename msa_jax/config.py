@@ -15,10 +15,8 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from msa_jax.errors import UserError
-from msa_jax.files import read_json
+from msa_jax.files import OLDER, read_json
 from msa_jax.progress import say
-
-OLDER = "was written by another version of msa_jax"
 
 
 def shipped() -> Path:

@@ -10,6 +10,8 @@ from typing import IO, Any
 
 from msa_jax.errors import UserError
 
+OLDER = "was written by another version of msa_jax"
+
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[IO[str]]:

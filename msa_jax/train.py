@@ -45,6 +45,8 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
     buckets = pieces.preparation.buckets
     plan = BatchPlan(split.lengths, buckets, config.batch_size, epochs=config.epochs, seed=seed)
     state, rate = make_state(config, pieces, plan)
+    for term in state.objective.idle():
+        say(f"note: the loss's term {term} has no weight in any of the {config.epochs} epochs")
     per_epoch = plan.steps_per_epoch
     data = pieces.preparation.batches(split, plan, threads=config.data.threads)
     progress: dict[str, Any] = {"best_epoch": -1, "best_value": None, "seconds": 0.0, "plateau": {}}

@@ -14,7 +14,7 @@ from msa_jax.data.pipeline import ALONE, Clips, Share, Source, Split, batches
 from msa_jax.data.plan import BatchPlan, Lengths, choose_buckets
 from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.errors import UserError
-from msa_jax.files import read_json, write_json
+from msa_jax.files import OLDER, read_json, write_json
 from msa_jax.progress import say
 from msa_jax.text import EncoderConfig, Tokenizer
 
@@ -203,7 +203,7 @@ class Preparation:
             buckets = tuple(tuple(lengths) for lengths in stored["buckets"])
             clips = stored["clips"]
         except (KeyError, TypeError):
-            raise UserError(f"{file} was written by another version of msa_jax; train again") from None
+            raise UserError(f"{file} {OLDER}; train again in another folder") from None
         tokenizer = None if how.text_width else Tokenizer.load(workdir / "tokenizer.json")
         return cls(tokenizer, how, statistics, buckets, clips, encoder)
 

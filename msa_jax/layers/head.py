@@ -20,5 +20,9 @@ class Head(nn.Module):
     def __call__(self, x_BD: Float[Array, "B D"]) -> dict[str, Float[Array, "B ..."]]:
         """`prediction` [B] for a score, else `logits` [B, *outputs]."""
         out_BO = nn.Dense(math.prod(self.outputs), name="output_dense")(x_BD.astype(jnp.float32))
-        name = "logits" if self.outputs else "prediction"
-        return {name: out_BO.reshape(len(x_BD), *self.outputs)}
+        return named(out_BO, self.outputs)
+
+
+def named(out_BO: Float[Array, "B O"], outputs: tuple[int, ...]) -> dict[str, Float[Array, "B ..."]]:
+    """`prediction` [B] where `outputs` is (), else `logits` [B, *outputs], of O = prod(outputs) columns."""
+    return {"logits" if outputs else "prediction": out_BO.reshape(len(out_BO), *outputs)}

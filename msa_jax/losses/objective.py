@@ -105,6 +105,11 @@ class Objective:
     epochs: int = 1
     steps_per_epoch: int = 1
 
+    def idle(self) -> tuple[str, ...]:
+        """The names of the terms whose schedule gives them no weight at the run's last step either."""
+        end = Clock(self.epochs * self.steps_per_epoch - 1, self.steps_per_epoch, self.epochs)
+        return tuple(t.name for t in self.terms if callable(t.weight) and not float(t.weight(end)))
+
     def __call__(
         self, outputs: Arrays, batch: Arrays, *, step: Array, key: Key[Array, ""]
     ) -> tuple[Scalar, dict[str, Scalar]]:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from msa_jax import losses
+from msa_jax.layers.attention import MASKED
 from msa_jax.losses import RampUnit, Term, eioi, mpr, ramped
 from msa_jax.models.fields import Count, Misfit, NonNegative, Positive, Rate, Share
 from msa_jax.text import Encoder
@@ -116,7 +117,7 @@ class GMRA(nn.Module):
         k_BSHK = split(dense(D, name="key")(keys_BSD))
         v_BSHK = split(dense(D, name="value")(values_BSD))
         scores_BHTS = jnp.einsum("bthk,bshk->bhts", q_BTHK, k_BSHK) / jnp.sqrt(D // self.heads)
-        scores_BHTS = jnp.where(mask_BS[:, None, None], scores_BHTS.astype(jnp.float32), -1e30)
+        scores_BHTS = jnp.where(mask_BS[:, None, None], scores_BHTS.astype(jnp.float32), MASKED)
         weights_BHTS = nn.softmax(scores_BHTS) * mask_BS[:, None, None]
         dropped_BHTS = nn.Dropout(self.dropout)(weights_BHTS, deterministic=not train).astype(v_BSHK.dtype)
         heads_BTD = jnp.einsum("bhts,bshk->bthk", dropped_BHTS, v_BSHK).reshape(B, T, D)

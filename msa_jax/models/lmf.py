@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 from msa_jax import losses
 from msa_jax.corpora import MODALITIES
 from msa_jax.layers.dropout import Dropout
+from msa_jax.layers.head import named
 from msa_jax.layers.pooling import last_valid, mean_over_time
 from msa_jax.layers.recurrent import LSTM
 from msa_jax.models.fields import Positive, Rate
@@ -74,8 +75,7 @@ class LMF(nn.Module):
         weight_R = self.param("rank_weight", nn.initializers.normal(self.rank**-0.5), (self.rank,))
         bias_O = self.param("bias", nn.initializers.zeros, (size,))
         out_BO = jnp.einsum("r,bro->bo", weight_R, fused_BRO) + bias_O[None]
-        name = "logits" if self.outputs else "prediction"
-        out = {name: out_BO.reshape(len(out_BO), *self.outputs), "fused": fused_BRO}
+        out = {**named(out_BO, self.outputs), "fused": fused_BRO}
         return {**out, **{f"vector_{m}": x for m, x in vectors.items()}}
 
     def _vector(self, m: str, batch: Mapping[str, Array], train: bool) -> Float[Array, "B D"]:
@@ -102,7 +102,7 @@ class Loss(losses.Loss):
 
 Model = LMF
 
-# The toolkit's for CMU-MOSI, whose weight decay is Adam's own; it forgets the fusion's weights in it.
+# The toolkit's for CMU-MOSI. Its weight decay, L2 in Adam, leaves out the fusion's weights; ours does not.
 DEFAULTS: Mapping[str, Any] = {
     "epochs": 100,  # ours: the patience ends it
     "patience": 8,

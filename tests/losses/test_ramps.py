@@ -103,6 +103,21 @@ def test_each_term_has_a_start_and_a_length_of_its_own():
         )
 
 
+@pytest.mark.parametrize(
+    ("changes", "idle"),
+    [
+        ({}, ()),
+        ({"eioi_start": EPOCHS}, ("eioi",)),
+        ({"eioi_start": EPOCHS - 1}, ("eioi",)),  # its ramp is still 0 in the epoch that it starts in
+        ({"eioi_start": EPOCHS - 1, "eioi_ramp": 0.0}, ()),
+        ({"mpr_start": EPOCHS - 1, "ramp_unit": "step"}, ()),
+        ({"mpr_start": 3 * EPOCHS, "eioi_start": EPOCHS}, ("mpr", "eioi")),
+    ],
+)
+def test_a_term_that_never_gets_a_weight_is_named(changes, idle):
+    assert Loss(**changes).objective(None, epochs=EPOCHS, steps_per_epoch=STEPS).idle() == idle
+
+
 def test_the_variant_counts_eioi_in_full_from_the_first_step_and_leaves_mpr_as_it_is():
     shipped, _ = config.load("configs/crosssent_mosi.py:eioi_from_start")
     bounds.check(shipped)
