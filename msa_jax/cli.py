@@ -13,13 +13,14 @@ from ml_collections import ConfigDict
 
 from msa_jax import config as configs
 from msa_jax import files
+from msa_jax.data.conventions import FIELDS
 from msa_jax.errors import UserError
 from msa_jax.progress import say
 
 MODES = ("train", "eval", "predict")
 # Keys that may be overridden once a run is trained.
 EVAL_KEYS = (
-    *("path", "cache", "corpus", "cut", "split_name", "other_counts", "context", "rows", "bert_vocab"),
+    *("path", "cache", "corpus", "cut", "split_name", "other_counts", "context", *FIELDS),
     *("eval_split", "modalities", "threads"),
 )
 
@@ -180,7 +181,7 @@ def parse(argv: Sequence[str]) -> Command | None:
     if values.mode != "train":
         _refuse_fixed(overrides)
         if not _same_file(config.data.path, trained_on):
-            _forget(config, ("data.rows", "data.bert_vocab"), overrides)
+            _forget(config, [f"data.{name}" for name in FIELDS], overrides)
     bounds.check(config, training=values.mode == "train")
     output = Path(values.output) if values.output else None
     spec = values.config or ""

@@ -17,7 +17,7 @@ from msa_jax import config as configs
 from msa_jax.bounds import metric_set
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.corpora import CORPORA, MODALITIES, SPLITS, STREAMS
-from msa_jax.data import opening, readers
+from msa_jax.data import conventions, opening, readers
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.pipeline import Split
@@ -196,8 +196,8 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     source = opening.source_name(corpus)
     say(banner(source))
     say(f"trained on: {before['source']}")
-    if corpus.rows:
-        say(f"note: rows of audio and vision: {corpus.rows}")
+    for line in conventions.lines(corpus.conventions):
+        say(f"note: {line}")
     if how.text_width not in (0, corpus.text_width):
         raise UserError(
             f"{corpus.source}: its text features have {corpus.text_width} columns, the run was trained on "
@@ -223,7 +223,7 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         "data": source,
         "data_hash": corpus.content_hash,
         "official_splits": corpus.official,
-        "rows": corpus.rows or None,
+        "conventions": corpus.conventions,
         "trained_on": before["source"],
         "modalities": list(how.modalities),
         "cut": corpus.cut,

@@ -183,7 +183,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         "data": source,
         "data_hash": corpus.content_hash,
         "official_splits": corpus.official,
-        "rows": corpus.rows or None,
+        "conventions": corpus.conventions,
     }
     for name in ("valid", "test"):
         split = pieces.splits["valid"] if name == "valid" else best.preparation.scan(corpus.split(name))

@@ -89,10 +89,10 @@ def test_token_rows_and_word_rows_train_the_same_model(runs):
     by_word, by_token = (folder / name / "predictions_test.csv" for name in ("by_word", "by_token"))
     assert by_word.read_text() == by_token.read_text()
     assert out.count(f"note: rows of audio and vision: {READ}") == 1
-    assert json.loads((folder / "by_token/results.json").read_text())["rows"] == READ
-    assert json.loads((folder / "by_word/results.json").read_text())["rows"] is None
+    assert json.loads((folder / "by_token/results.json").read_text())["conventions"]["rows"] == READ
+    assert json.loads((folder / "by_word/results.json").read_text())["conventions"] == {}
     (sidecar,) = (s for s in (folder / "cache").glob("mosi-*/source.json") if "aligned_50" in s.read_text())
-    assert json.loads(sidecar.read_text())["rows"] == READ
+    assert json.loads(sidecar.read_text())["conventions"]["rows"] == READ
 
 
 def test_embedded_clips_as_token_rows_and_word_rows_make_equal_batches(tmp_path):
@@ -123,7 +123,7 @@ def test_embedded_clips_as_token_rows_and_word_rows_make_equal_batches(tmp_path)
         path = tmp_path / f"{form}.pkl"
         path.write_bytes(pickle.dumps(whole, protocol=4))
         source = readers.read(path)
-        assert source.reading.rows.startswith(
+        assert source.reading.conventions["rows"].startswith(
             "words" if form == "words" else "BERT tokens, [CLS] and [SEP] zero"
         )
         how = Preprocessing(48, False, ("text", "audio", "vision"), widths)
@@ -188,7 +188,7 @@ def test_the_inspector_says_what_the_rows_are(both, tmp_path, capsys):
     assert "aligned word by word" not in out
     assert inspect_main([str(tokens), f"--bert_vocab={tmp_path / 'tokenizer.json'}", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["rows"] == READ
+    assert found["conventions"]["rows"] == READ
     assert found["notes"] == [
         f"The words of the tokens were found by the vocabulary of {tmp_path / 'tokenizer.json'}."
     ]
@@ -212,7 +212,10 @@ def test_rows_that_nothing_explains_are_refused_until_named(both, tmp_path, caps
     assert inspect_main([str(tokens)]) == 2
     assert "say what they are by --rows=tokens, words or stream" in capsys.readouterr().err
     assert main([*argv, "--config.data.rows=stream"]) == 0
-    assert json.loads((tmp_path / "run/results.json").read_text())["rows"] == "a stream of their own"
+    assert (
+        json.loads((tmp_path / "run/results.json").read_text())["conventions"]["rows"]
+        == "a stream of their own"
+    )
 
 
 def test_where_most_words_stay_unknown_the_vocabulary_is_asked_for(both, tmp_path, capsys):

@@ -8,6 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from msa_jax.data import datasets, synthetic
+from msa_jax.data.conventions import FIELDS
 from msa_jax.data.example import Example
 from msa_jax.data.pipeline import SCAN_CLIPS
 from msa_jax.data.splits import Cut
@@ -57,7 +58,7 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
     if corpus in synthetic.PRESETS:
         made = synthetic_config(config)
         return datasets.build_examples(corpus, _generated(made), cache=cache, key=synthetic.corpus_key(made))
-    for key in ("rows", "bert_vocab"):
+    for key in FIELDS:
         if config.data[key] is not None:
             raise UserError(f"--config.data.{key} says how to read a file; name it by --config.data.path")
     built = find_built(config)
@@ -76,7 +77,7 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
 def reading(config: ConfigDict) -> dict[str, Any]:
     """The options of `readers.read` that the config's sections `data` and `text` hold."""
     return {
-        **{name: config.data[name] for name in ("split_name", "context", "rows", "bert_vocab")},
+        **{name: config.data[name] for name in ("split_name", "context", *FIELDS)},
         "encoder": config.text.encoder if config.text.encoder not in ("scratch", FEATURES) else None,
     }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msa_jax.corpora import CORPORA
+from msa_jax.data.conventions import FIELDS
 from msa_jax.errors import UserError, exit_code
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def main(argv: list[str]) -> int:
 def _in_own_options(message: str) -> str:
     """A message about the training command's keys, put into the options of this command."""
     return re.sub(
-        r"(--config\.)?\bdata\.(split_name|other_counts|context|cache|rows|bert_vocab)(=True)?",
+        rf"(--config\.)?\bdata\.(split_name|other_counts|context|cache|{'|'.join(FIELDS)})(=True)?",
         r"--\2",
         message,
     )
@@ -104,9 +105,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from msa_jax.progress import watched
 
     options = {
-        name: value
-        for name in ("split_name", "context", "rows", "bert_vocab")
-        if (value := getattr(arguments, name))
+        name: value for name in ("split_name", "context", *FIELDS) if (value := getattr(arguments, name))
     }
     reading = [f"--config.data.{name}={value}" for name, value in options.items()]
     caching = [f"--config.data.cache={arguments.cache}"] if arguments.cache else []

@@ -52,7 +52,7 @@ class Inspection:
       findings: what is odd within clips.
       leaks: what training and test clips share.
       notes: how the file was understood, a line each.
-      rows: what a row of audio and vision belongs to; "" where the format leaves no choice.
+      conventions: what was decided where the format leaves it open, as in `Reading`.
       rows_bytes: all features as float32; also about the most that a build takes on disk.
       batch_bytes: features of `BATCH` clips padded to the longest.
       reading_bytes: memory that its largest part takes while it is read; only pickles are read whole.
@@ -79,7 +79,7 @@ class Inspection:
     findings: list[Finding]
     leaks: list[Finding]
     notes: list[str]
-    rows: str
+    conventions: dict[str, str]
     rows_bytes: int
     batch_bytes: int
     reading_bytes: int
@@ -105,7 +105,7 @@ def inspect(
       cut: how to cut what the file leaves undivided.
       corpus: a key of `CORPORA`; None = to be guessed.
       watch: is handed the clips and hands them on, to show progress.
-      options: of `readers.read`: split_name, context, rows, bert_vocab.
+      options: of `readers.read`: split_name, context, and the fields of `conventions.Said`.
 
     Returns:
       The facts. Of every clip a few numbers and two hashes are held, of features a clip at a time.
@@ -158,7 +158,7 @@ def inspect(
             clips, scan.texts, scan.contents, split_by_clip=facts is not None and facts.split_by_clip
         ),
         notes=list(source.reading.notes),
-        rows=source.reading.rows,
+        conventions=dict(source.reading.conventions),
         rows_bytes=4 * sum(width * rows for clip in clips for rows, width in clip.shapes),
         batch_bytes=4 * BATCH * longest,
         reading_bytes=sum(file.stat().st_size for file in readers.files(path) if "pickle" in source.format),

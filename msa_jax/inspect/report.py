@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from msa_jax.corpora import CORPORA, SPLITS
+from msa_jax.data import conventions
 from msa_jax.files import finite
 from msa_jax.inspect.inspection import BATCH, Inspection
 from msa_jax.inspect.scan import KEPT, PERCENTILES, Finding
@@ -43,8 +44,8 @@ def show(found: Inspection, train: Sequence[str], predict: Sequence[str], file: 
     console = Console(file=file or sys.stdout, highlight=False, markup=False, emoji=False)
     console.print(_printable(found.path), style="bold", soft_wrap=True)
     _print(console, f"{found.format}, {_size(found.bytes)}")
-    if found.rows:
-        _print(console, f"rows of audio and vision: {found.rows}")
+    for line in conventions.lines(found.conventions):
+        _print(console, line)
     for note in found.notes:
         _print(console, note)
     if found.unread:
@@ -113,7 +114,7 @@ def _modalities(console: Console, found: Inspection) -> None:
     missing = [name for name in ("text", "audio", "vision") if not found.has(name)]
     if missing:
         _print(console, f"not in the file: {', '.join(missing)}")
-    if not found.rows and found.has("text") and (found.has("audio") or found.has("vision")):
+    if "rows" not in found.conventions and found.has("text") and (found.has("audio") or found.has("vision")):
         _print(console, f"aligned word by word: {_of(found.aligned, sum(found.clips.values()))} clips")
 
 

@@ -210,7 +210,7 @@ def main() -> None:
             for run, tokenizer, options in runs:
                 source = readers.read(path, **options)
                 wrong, total = wrong_tokens(source, whole, form, minilm, tokenizer)
-                print(f"{name} | {run} | {source.reading.rows} | {total} | {wrong}")
+                print(f"{name} | {run} | {source.reading.conventions['rows']} | {total} | {wrong}")
 
 
 if __name__ == "__main__":

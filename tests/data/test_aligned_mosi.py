@@ -68,7 +68,7 @@ def test_every_row_reaches_its_own_word(tmp_path, mosi, minilm, byte_level, form
     source = readers.read(
         write(tmp_path / "aligned_50.pkl", whole), **({} if "no voc" in run else vocabulary)
     )
-    assert source.reading.rows.startswith(f"{name}, 2199 of 2199 clips (")
+    assert source.reading.conventions["rows"].startswith(f"{name}, 2199 of 2199 clips (")
     wrong, total = wrong_tokens(source, whole, form, minilm, minilm if run == "the file's" else byte_level)
     assert total > 2 * 2199 * 10
     assert wrong == 0
@@ -76,7 +76,7 @@ def test_every_row_reaches_its_own_word(tmp_path, mosi, minilm, byte_level, form
 
 def test_without_text_bert_rows_that_are_not_words_are_a_stream(tmp_path, mosi, minilm):
     path = write(tmp_path / "a.pkl", content(*mosi, minilm, Form(text_bert=False)))
-    assert readers.read(path).reading.rows == "a stream of their own"
+    assert readers.read(path).reading.conventions["rows"] == "a stream of their own"
 
 
 def _wordpiece(texts, lowercase):
@@ -117,7 +117,7 @@ def test_chinese_texts_have_a_token_a_character(tmp_path, vocabulary):
     source = readers.read(
         write(tmp_path / "a.pkl", whole), **({"bert_vocab": str(tmp_path / "vocab")} if vocabulary else {})
     )
-    assert source.reading.rows.startswith("BERT tokens with [CLS] and [SEP], 300 of 300 clips")
+    assert source.reading.conventions["rows"].startswith("BERT tokens with [CLS] and [SEP], 300 of 300 clips")
     for run in (bert, other):
         wrong, total = wrong_tokens(source, whole, Form(), bert, run)
         assert (wrong, total > 2 * sum(map(len, texts)) - 1) == (0, True)
@@ -215,7 +215,7 @@ def test_other_ways_to_write_the_same(tmp_path, mosi, minilm, byte_level, change
                     arrays[stream][clip] = np.roll(arrays[stream][clip], -1, 0)
                     arrays[stream][clip, n - 2 :] = 0
     source = readers.read(write(tmp_path / "a.pkl", whole), encoder=MINILM)
-    assert ", 2199 of 2199 clips" in source.reading.rows
+    assert ", 2199 of 2199 clips" in source.reading.conventions["rows"]
     for run in (minilm, byte_level):
         clips = [dataclasses.asdict(clip) for clip in source][:400]
         split = Split(Clips(clips), run, HOW)

@@ -7,9 +7,11 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from msa_jax.corpora import STREAMS
 from msa_jax.data import readers
+from msa_jax.data.conventions import Said
 from msa_jax.data.datasets import place, synthetic
 from msa_jax.data.datasets.built import SIDECAR, Built, open_built
 from msa_jax.data.datasets.ch_sims import ChSims
@@ -44,10 +46,9 @@ def load(
     split_name: str | None = None,
     text_features: bool = False,
     context: bool = False,
-    rows: str | None = None,
-    bert_vocab: str | None = None,
     encoder: str | None = None,
     other_counts: bool = False,
+    **said: Any,
 ) -> Built:
     """Opens a corpus, building it first where this very file has not been built before.
 
@@ -61,12 +62,13 @@ def load(
       split_name: which division into splits to use, where the file has several.
       text_features: whether to keep the features of the text that the file brings; they are large.
       context: whether clips begin with the sentences before them (UR-FUNNY).
-      rows, bert_vocab, encoder: how to read the rows of audio and vision; see `msa_jax.data.readers.read`.
+      encoder: the name of the run's text encoder; see `msa_jax.data.readers.read`.
       other_counts: whether splits of other sizes than the official ones are accepted, a cut among them.
+      **said: the fields of `msa_jax.data.conventions.Said`: what the file leaves open.
 
     Returns:
       The build, in `<cache>/<corpus>-<hash of content, split_name, version and, where they matter,
-      text_features, context, rows, bert_vocab and cut>`.
+      text_features, context, what is said, and cut>`.
 
     Raises:
       UserError: when the path cannot be read, its contents cannot be repaired or lack text features, its
@@ -74,22 +76,20 @@ def load(
     """
     path = Path(path).expanduser()
     content = _content_hash(path)
-    by = bert_vocab  # the vocabulary that the build depends on
+    given = Said(**said).given()
     asked = {"text_features": text_features, "context": context}
-    folders = _folders(cache, corpus, content, split_name, cut, asked, rows, by)
+    folders = _folders(cache, corpus, content, split_name, cut, asked, given)
     built = _open_one(folders, path, other_counts)
-    if built and built.open_words and bert_vocab is None and (by := _vocabulary(built, encoder)):
+    if built and built.open_words and "bert_vocab" not in given and (by := _vocabulary(built, encoder)):
         # Built without a vocabulary; there is one by now, and the words of the tokens are surer by it.
-        folders = _folders(cache, corpus, content, split_name, cut, asked, rows, by)
+        folders = _folders(cache, corpus, content, split_name, cut, asked, {**given, "bert_vocab": by})
         built = _open_one(folders, path, other_counts)
     if built:
         return built
     with place.workshop(folders[0]) as scratch:
         if built := _open_one(folders, path, other_counts):  # by the process that was waited for
             return built
-        source = readers.read(
-            path, split_name=split_name, rows=rows, bert_vocab=bert_vocab, encoder=encoder, **asked
-        )
+        source = readers.read(path, split_name=split_name, encoder=encoder, **asked, **given)
         facts = BUILDERS[corpus].facts
         prepared = prepare(source, facts, where=str(path), cut=cut, other_counts=other_counts)
         folder = folders[0] if prepared.cut is None else folders[1]
@@ -105,17 +105,16 @@ def _folders(
     split_name: str | None,
     cut: Cut,
     asked: Mapping[str, bool],
-    rows: str | None,
-    bert_vocab: str | None,
+    said: Mapping[str, Any],
 ) -> list[Path]:
     """Where a build lies if the file has all its splits, and if it has to be cut."""
     key: list[object] = [content, split_name, *(name for name, wanted in asked.items() if wanted)]
-    if rows is not None:
-        key.append(["rows", rows])
-    if bert_vocab is not None:
-        from msa_jax.text.bert_vocab import fingerprint  # late: it brings JAX, which few builds need
+    for name, value in said.items():
+        if name == "bert_vocab":
+            from msa_jax.text.bert_vocab import fingerprint  # late: it brings JAX, which few builds need
 
-        key.append(["bert_vocab", fingerprint(bert_vocab)])
+            value = fingerprint(value)
+        key.append([name, value])
     # A file that has all its splits is built once for every cut, so that seeds do not multiply builds.
     return [_folder(cache, corpus, [*key, *part]) for part in ([], [dataclasses.asdict(cut)])]
 
@@ -193,7 +192,7 @@ def _build(
             "official": builder.info.metadata["official"],
             "report": builder.info.metadata["repaired"],
             "notes": prepared.notes,
-            "rows": prepared.rows,
+            "conventions": prepared.conventions,
             "open_words": prepared.open_words,
         }
         (scratch / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", "utf-8")

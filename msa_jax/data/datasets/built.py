@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from msa_jax.corpora import CORPORA, SPLITS
+from msa_jax.data import conventions
 from msa_jax.data.datasets import checks
 from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import require_official
@@ -37,7 +38,7 @@ class Built:
         corpus that is made, which has no official ones.
       report: what was repaired or is odd: the ids of the clips by problem.
       notes: how the source was understood, a line each.
-      rows: what a row of audio and vision belongs to; "" where the format leaves no choice.
+      conventions: what was decided where the format leaves it open, as in `Reading`.
       open_words: clips whose BERT tokens a vocabulary could give to words with more certainty.
     """
 
@@ -54,7 +55,7 @@ class Built:
     official: bool
     report: dict[str, list[str]]
     notes: list[str]
-    rows: str
+    conventions: dict[str, str]
     open_words: int
 
     def split(self, name: str) -> "Split":
@@ -75,8 +76,7 @@ class Built:
     def messages(self) -> list[str]:
         """How the source was understood, and one line for each problem, with the first ids."""
         problems = [checks.named(f"clips with {problem}", ids) for problem, ids in self.report.items()]
-        rows = [f"rows of audio and vision: {self.rows}"] if self.rows else []
-        return [*rows, *self.notes, *problems]
+        return [*conventions.lines(self.conventions), *self.notes, *problems]
 
 
 class Split:

@@ -13,13 +13,14 @@ from tensorflow_datasets.core import constants
 
 from msa_jax.corpora import SPLITS, Corpus
 from msa_jax.data import readers
+from msa_jax.data.conventions import FIELDS, Said
 from msa_jax.data.datasets import checks, place, schema
 from msa_jax.data.datasets.prepared import Prepared, is_official, prepare, require_official
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from msa_jax.progress import watched
 
-VERSION = "3.0.0"  # raise it when a build of the same file would come out different
+VERSION = "4.0.0"  # raise it when a build of the same file would come out different
 _CHUNK = 128  # clips handed over at once: TFDS writes its files of metadata anew each time
 _CHUNK_BYTES = 4 << 20  # and no more bytes than these, about
 _SHARD = 2048  # clips per file
@@ -48,6 +49,8 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version(VERSION)
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "4.0.0": "The conventions of a file (padding, rows, times, labels, encoding, videos) are decided "
+        "once for all its clips, and kept.",
         "3.0.0": "The forms in which the field's own scripts write their files: rows of audio and vision "
         "that belong to BERT's tokens, padding at either end, and more.",
         "2.0.0": "Labels by modality; builders that TFDS finds by name; splits of other sizes than the "
@@ -70,8 +73,6 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
         split_name: str | None = None,
         text_features: bool = False,
         context: bool = False,
-        rows: str | None = None,
-        bert_vocab: str | None = None,
         other_counts: bool = False,
         prepared: Prepared | None = None,
         **options: Any,
@@ -84,18 +85,18 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
           split_name: which division into splits to use, where the file has several.
           text_features: whether to keep the features of the text that the file brings; they are large.
           context: whether clips begin with the sentences before them (UR-FUNNY).
-          rows, bert_vocab: how to read the rows of audio and vision; see `msa_jax.data.readers.read`.
           other_counts: whether splits of other sizes than the official ones are accepted.
           prepared: the clips, where they need not be read from manual_dir.
-          **options: `config` and `version`, as TFDS passes them.
+          **options: the fields of `msa_jax.data.conventions.Said`, which say what the file leaves open; and
+            `config` and `version`, as TFDS passes them.
         """
+        said = Said(**{name: options.pop(name) for name in FIELDS if name in options})
         self._cut = cut or Cut()
         self._options = {
             "split_name": split_name,
             "text_features": text_features,
             "context": context,
-            "rows": rows,
-            "bert_vocab": bert_vocab,
+            **dataclasses.asdict(said),
         }
         self._other_counts = other_counts
         self._prepared = prepared

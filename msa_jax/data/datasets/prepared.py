@@ -26,7 +26,7 @@ class Prepared:
       streams: those of audio and vision that some clip has.
       text_width: features per row of the text features; 0 where no clip has them.
       cut: the cut that made the splits, as a dict; None where the file has them all.
-      notes, rows, open_words: how the file was understood, as in `Reading`.
+      notes, conventions, open_words: how the file was understood, as in `Reading`.
       nbytes: bytes of all features.
     """
 
@@ -38,7 +38,7 @@ class Prepared:
     cut: dict[str, Any] | None
     nbytes: int
     notes: tuple[str, ...] = ()
-    rows: str = ""
+    conventions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     open_words: int = 0
 
     @property
@@ -102,7 +102,7 @@ def _understood(source: Iterable[Example]) -> dict[str, Any]:
     """The reader's account of a file; an empty one for clips that were made."""
     if not isinstance(source, readers.Source):
         return {}
-    return {name: getattr(source.reading, name) for name in ("notes", "rows", "open_words")}
+    return {name: getattr(source.reading, name) for name in ("notes", "conventions", "open_words")}
 
 
 def is_official(counts: Mapping[str, int], cut: Mapping[str, Any] | None, facts: Corpus) -> bool:

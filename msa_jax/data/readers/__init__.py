@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 
+from msa_jax.data.conventions import Said
 from msa_jax.data.example import Example
 from msa_jax.data.readers import (
     clean,
@@ -16,7 +17,6 @@ from msa_jax.data.readers import (
     csv_text,
     hdf5_arrays,
     mmsa_pickle,
-    mmsa_rows,
     mult_pickle,
     one_modality,
     ur_funny_sdk,
@@ -33,7 +33,7 @@ _FEATURED = (mmsa_pickle, mult_pickle, ur_funny_sdk, hdf5_arrays, csd)  # can ho
 _WORDLESS = (mult_pickle, hdf5_arrays)
 _DIVIDED = (csv_text, utterance_npz)  # formats that can hold several divisions into splits
 _WITH_CONTEXT = (ur_funny_sdk,)
-_WITH_ROWS = (mmsa_pickle,)  # formats that leave open what a row of audio and vision belongs to
+_WITH_TOKENS = (mmsa_pickle,)  # formats whose rows may belong to the tokens of a vocabulary
 _ODD = (TypeError, ValueError, LookupError, AttributeError, OverflowError)
 _ODD = (*_ODD, MemoryError, RecursionError, SystemError)
 KNOWN = "known are: " + ", ".join(dict.fromkeys(format.NAME for format in (*_FILES, *_FOLDERS)))
@@ -80,10 +80,9 @@ def read(
     split_name: str | None = None,
     text_features: bool | None = False,
     context: bool = False,
-    rows: str | None = None,
-    bert_vocab: str | None = None,
     encoder: str | None = None,
     words: bool = True,
+    **said: object,
 ) -> Source:
     """Opens a feature file of any known format.
 
@@ -95,12 +94,10 @@ def read(
       split_name: which division into splits to use, where the file has several.
       text_features: whether to read the features of the text that the file brings; None = where it has some.
       context: whether clips begin with the sentences before them (UR-FUNNY).
-      rows: what the rows of audio and vision are, "tokens", "words" or "stream", where the format leaves it
-        open (MMSA); None = decided by the file.
-      bert_vocab: the BERT vocabulary that the file's tokens were made with (see
-        `msa_jax.text.bert_vocab.load_vocabulary`); None = any that is at hand.
-      encoder: the name of the run's text encoder, whose vocabulary may be that one.
+      encoder: the name of the run's text encoder, whose vocabulary may have made the file's tokens.
       words: whether to find the words of such tokens, by which their rows reach other tokenizers' tokens.
+      **said: the fields of `msa_jax.data.conventions.Said`, for what the format leaves open, such as
+        rows="words".
 
     Returns:
       The source: `for example in read(path)`.
@@ -112,8 +109,8 @@ def read(
     path, format, content = _open(path)
     try:
         options = _options(path, format, split_name, context)
-        options |= _row_options(path, format, rows, bert_vocab)
-        if format in _WITH_ROWS:
+        options |= {"said": _said(path, format, said)}
+        if format in _WITH_TOKENS:
             options |= {"encoder": encoder, "words": words}
         if format not in _FEATURED:
             if text_features:
@@ -132,21 +129,13 @@ def read(
             content.close()
 
 
-def _row_options(
-    path: Path, format: ModuleType, rows: str | None, bert_vocab: str | None
-) -> dict[str, object]:
-    """The options on rows, which only formats have that leave open what a row belongs to."""
-    if rows is not None and rows not in mmsa_rows.KINDS:
-        raise UserError(f"data.rows: {rows!r} is not one of {', '.join(mmsa_rows.KINDS)}")
-    given = {"rows": rows, "bert_vocab": bert_vocab}
-    if format in _WITH_ROWS:
-        return given
-    for name, value in given.items():
-        if value is not None:
-            raise UserError(
-                f"{path}: the rows of a {format.NAME} are of one kind; remove data.{name} ({value!r})"
-            )
-    return {}
+def _said(path: Path, format: ModuleType, fields: dict[str, object]) -> Said:
+    """What the user says of the file, as far as its format leaves it open."""
+    said = Said(**fields)
+    for name, value in said.given().items():
+        if name not in format.LEAVES_OPEN:
+            raise UserError(f"{path}: a {format.NAME} leaves no choice here; remove data.{name} ({value!r})")
+    return said
 
 
 def _options(path: Path, format: ModuleType, split_name: str | None, context: bool) -> dict[str, object]:

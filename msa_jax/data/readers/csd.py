@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from msa_jax.data.conventions import NOTHING, Said
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.csd_labels import Segment, segments
@@ -22,6 +23,7 @@ from msa_jax.data.readers.timed_rows import TimedRows
 from msa_jax.errors import UserError
 
 NAME = "CMU-MultimodalSDK .csd"
+LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
 SPLITS = "splits.json"  # the file that divides the videos, beside the others
 _STREAMS = ("audio", "vision", "word vectors")
 _PAUSE = "sp"  # how the forced aligner writes silence between words
@@ -43,7 +45,13 @@ def members(path: Path) -> list[Path]:
     return sorted(sequences + [file for file in inside if sequences and file.name == SPLITS])
 
 
-def reader(path: Path, where: str, require_labels: bool, text_features: bool = False) -> Reading:
+def reader(
+    path: Path,
+    where: str,
+    require_labels: bool,
+    text_features: bool = False,
+    said: Said = NOTHING,
+) -> Reading:
     """Prepares to read computational sequences, one video at a time.
 
     Args:
@@ -54,6 +62,7 @@ def reader(path: Path, where: str, require_labels: bool, text_features: bool = F
       where: what to call the folder in messages.
       require_labels: makes no difference: the labels are needed either way, since clips are cut by them.
       text_features: whether to read the word vectors.
+      said: what the user says of the file.
 
     Returns:
       What starts the iteration. Clip `<video>_<k>` is the k-th label of the video, in the order of the file

@@ -7,12 +7,14 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from msa_jax.data.conventions import NOTHING, Said
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "CSV of texts and labels"
+LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
 _SPLIT_COLUMNS = ("split", "mode")
 
 
@@ -28,7 +30,13 @@ def matches(path: object) -> bool:
         return False
 
 
-def reader(path: Path, where: str, require_labels: bool, split_name: str | None = None) -> Reading:
+def reader(
+    path: Path,
+    where: str,
+    require_labels: bool,
+    split_name: str | None = None,
+    said: Said = NOTHING,
+) -> Reading:
     """Prepares to read a CSV file, one line at a time.
 
     Args:
@@ -37,6 +45,7 @@ def reader(path: Path, where: str, require_labels: bool, split_name: str | None 
       where: what to call the file in messages.
       require_labels: whether video_id, clip_id and label are needed; without them a clip is named by its row.
       split_name: the column that divides the clips; needed only where the file has both split and mode.
+      said: what the user says of the file.
 
     Returns:
       What starts the iteration; audio and vision are missing, and so is the split where the file

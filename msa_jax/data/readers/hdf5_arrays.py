@@ -13,13 +13,15 @@ import h5py
 import numpy as np
 
 from msa_jax.corpora import SPLITS
+from msa_jax.data.conventions import NOTHING, Said, padding
 from msa_jax.data.example import Example
-from msa_jax.data.readers import clean, padding
+from msa_jax.data.readers import clean
 from msa_jax.data.readers.hdf5 import opened
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "HDF5 per array"
+LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
 _FILE = re.compile(r"(X|audio|video|vision|visual|text|y|labels?)_([a-z]+?)(_emb)?\.(?:h5|hdf5)", re.I)
 _ARRAYS = {"video": "vision", "visual": "vision", "y": "label", "labels": "label", "x": "joint"}
 _MODALITIES = ("audio", "vision", "text")
@@ -55,7 +57,13 @@ def members(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _parts(path) and path.is_file())
 
 
-def reader(path: Path, where: str, require_labels: bool, text_features: bool = False) -> Reading:
+def reader(
+    path: Path,
+    where: str,
+    require_labels: bool,
+    text_features: bool = False,
+    said: Said = NOTHING,
+) -> Reading:
     """Prepares to read a folder of arrays, a block of clips at a time.
 
     Args:
@@ -66,6 +74,7 @@ def reader(path: Path, where: str, require_labels: bool, text_features: bool = F
       where: what to call the folder in messages.
       require_labels: whether a split without labels is an error; without them the label is NaN.
       text_features: whether to read the text's rows.
+      said: what the user says of the file.
 
     Returns:
       What starts the iteration, train before valid before test. The files name no clips, so that

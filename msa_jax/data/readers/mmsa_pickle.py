@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from msa_jax.data.conventions import NOTHING, Said
+from msa_jax.data.conventions import rows as row_kinds
 from msa_jax.data.example import SPECIAL, UNKNOWN, Example
-from msa_jax.data.readers import clean, mmsa_rows, mmsa_split, mult_pickle
+from msa_jax.data.readers import clean, mmsa_split, mult_pickle
 from msa_jax.data.readers.mmsa_split import NAME, Split, checked, need
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
@@ -20,6 +22,7 @@ from msa_jax.errors import UserError
 if TYPE_CHECKING:
     from msa_jax.text.bert_vocab import TokenWords
 
+LEAVES_OPEN: tuple[str, ...] = ("rows", "bert_vocab")  # fields of `Said` that matter here
 _CLS, _SEP = 0.9, 0.5  # shares of the clips that begin with [CLS], and end with [SEP]: it may be cut off
 _SHOWN = 3  # ids named in a message
 
@@ -39,8 +42,7 @@ def reader(
     where: str,
     require_labels: bool,
     text_features: bool = False,
-    rows: str | None = None,
-    bert_vocab: str | None = None,
+    said: Said = NOTHING,
     encoder: str | None = None,
     words: bool = True,
 ) -> Reading:
@@ -52,17 +54,16 @@ def reader(
         The lengths are there in unaligned files only: the first rows are meant, unless the zeros say
         otherwise (see `Split.stretch`). text_bert (N, 3, Lt) holds ids, mask and segments of BERT's tokens;
         in aligned files row i of audio and vision is that of token i, unless the counts say otherwise (see
-        `mmsa_rows.decide`). Features of the text are `text` (N, Lt, dt), of which those under text_bert's
+        `row_kinds.decide`). Features of the text are `text` (N, Lt, dt), of which those under text_bert's
         mask are valid; they are dropped at once where nobody asks for them, to free their memory. CH-SIMS
         has regression_labels_T, _A and _V as well.
       where: what to call the file in messages.
       require_labels: whether missing regression_labels are an error.
       text_features: whether to read the features of the text.
-      rows: one of `mmsa_rows.KINDS`, where the user says what the rows are; None = decided by the counts.
+      said: what the user says of the file; see also `msa_jax.text.bert_vocab.find_words`.
+      encoder: the name of the run's text encoder, whose vocabulary may have made text_bert.
       words: whether to find the words of BERT's tokens, which lead to the tokens of other tokenizers; text
         features need none.
-      bert_vocab, encoder: where to look for the vocabulary that made text_bert; see
-        `msa_jax.text.bert_vocab.find_words`.
 
     Returns:
       What starts the iteration; features are cut to their valid rows.
@@ -83,14 +84,14 @@ def reader(
             need(arrays, "id", named)
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
-    how = _rows(list(splits.values()), rows, where)
-    notes = _unused(list(splits.values()), how, bert_vocab)
+    how = _rows(list(splits.values()), said.rows, where)
+    notes = _unused(list(splits.values()), how, said.bert_vocab)
     notes += _length_notes(list(splits.values()), where) if how.kind == "stream" else []
     found = None
     if how.kind == "tokens":
         content = _content(list(splits.values()))
         if words and not text_features:
-            found = _find_words(content, how, bert_vocab, encoder, where)
+            found = _find_words(content, how, said.bert_vocab, encoder, where)
             notes.append(found.note)
         _hand_out(content, found)
 
@@ -103,9 +104,8 @@ def reader(
                     raise UserError(f"{split.where} clip {index}: not as in an {NAME}: {error}") from None
 
     streams = any(split.streams for split in splits.values())
-    return Reading(
-        examples, tuple(notes), str(how) if streams else "", open_words=0 if found is None else found.open
-    )
+    conventions = {"rows": str(how)} if streams else {}
+    return Reading(examples, tuple(notes), conventions, open_words=0 if found is None else found.open)
 
 
 def _by_split(content: dict) -> dict[object, dict]:
@@ -137,12 +137,12 @@ def _named(clips: Sequence[str]) -> str:
     return f"{len(clips)} clip{'s' * (len(clips) > 1)} ({', '.join(clips[:_SHOWN])}{more})"
 
 
-def _rows(splits: Sequence[Split], asked: str | None, where: str) -> mmsa_rows.Rows:
+def _rows(splits: Sequence[Split], asked: str | None, where: str) -> row_kinds.Rows:
     """The reading of the rows of audio and vision, over all splits."""
     # A stream that a split lacks is in use nowhere.
     streams = sorted({stream for split in splits for stream in split.streams})
     if not streams:
-        return mmsa_rows.STREAM
+        return row_kinds.STREAM
     edges_NS3 = np.concatenate(
         [np.stack([s.edges.get(m, np.zeros((len(s), 3), int)) for m in streams], axis=1) for s in splits]
     )
@@ -150,7 +150,7 @@ def _rows(splits: Sequence[Split], asked: str | None, where: str) -> mmsa_rows.R
     longest_N = limits_NS.max(axis=1)
     together = bool(np.all((limits_NS == longest_N[:, None]) | (limits_NS == 0)))
     if asked is None and not together:
-        return mmsa_rows.STREAM
+        return row_kinds.STREAM
     tokens = None
     if not _without_tokens(splits):
         tokens = [len(ids) for split in splits for ids in split.ids]
@@ -161,13 +161,13 @@ def _rows(splits: Sequence[Split], asked: str | None, where: str) -> mmsa_rows.R
         )
     words = [text.count(" ") + bool(text) for split in splits for text in split.texts]
     try:
-        return mmsa_rows.decide(edges_NS3, tokens, words, asked=asked, where=where)
-    except mmsa_rows.UnclearRows:
+        return row_kinds.decide(edges_NS3, tokens, words, asked=asked, where=where)
+    except row_kinds.UnclearRows:
         room_N = np.repeat([split.token_limit for split in splits], list(map(len, splits)))
         # Only rows that are padded as the tokens are, without a length, must be one of these.
         if np.all(longest_N == room_N) and not any(split.lengths for split in splits):
             raise
-        return mmsa_rows.STREAM
+        return row_kinds.STREAM
 
 
 def _without_tokens(splits: Sequence[Split]) -> list[str]:
@@ -175,7 +175,7 @@ def _without_tokens(splits: Sequence[Split]) -> list[str]:
     return [split.where for split in splits if split.ids is None or not any(map(len, split.ids))]
 
 
-def _unused(splits: Sequence[Split], how: mmsa_rows.Rows, bert_vocab: str | None) -> list[str]:
+def _unused(splits: Sequence[Split], how: row_kinds.Rows, bert_vocab: str | None) -> list[str]:
     """Notes on facts that could have told more, and are missing."""
     notes = []
     lacking = _without_tokens(splits)
@@ -219,7 +219,7 @@ def _content(splits: Sequence[Split]) -> list[_Content]:
 
 def _find_words(
     content: Sequence[_Content],
-    how: mmsa_rows.Rows,
+    how: row_kinds.Rows,
     bert_vocab: str | None,
     encoder: str | None,
     where: str,

@@ -3,8 +3,10 @@
 import numpy as np
 
 from msa_jax.corpora import STREAMS
+from msa_jax.data.conventions import padding
+from msa_jax.data.conventions import rows as row_kinds
 from msa_jax.data.example import Example, no_features, no_tokens, no_unimodal_labels
-from msa_jax.data.readers import clean, mmsa_rows, padding
+from msa_jax.data.readers import clean
 from msa_jax.errors import UserError
 
 NAME = "MMSA pickle"
@@ -19,7 +21,7 @@ class Split:
       where: what to call it in messages.
       streams: those of audio and vision that the file has.
       texts: the transcripts.
-      edges: by stream, where the rows of each clip are in use; see `mmsa_rows.edges`.
+      edges: by stream, where the rows of each clip are in use; see `row_kinds.edges`.
       lengths: by stream the number of rows of each clip, as far as the file says it.
       ids: of each clip the ids of BERT's tokens under text_bert's mask, int32 [n]; None without text_bert.
       token_limit: the most tokens that text_bert has room for.
@@ -31,7 +33,7 @@ class Split:
         self._arrays, self.where = arrays, where
         self.streams = [m for m in STREAMS if m in arrays]
         self.texts = [clean.text(text) for text in arrays["raw_text"]]
-        self.edges = {m: mmsa_rows.edges(arrays[m]) for m in self.streams}
+        self.edges = {m: row_kinds.edges(arrays[m]) for m in self.streams}
         self.lengths = {m: arrays[f"{m}_lengths"] for m in self.streams if f"{m}_lengths" in arrays}
         self._odd = {stream: self._disagrees(stream) for stream in self.lengths}
         bert = arrays.get("text_bert")
@@ -70,7 +72,7 @@ class Split:
         ]
         return names[0], names[1]
 
-    def repeats(self, index: int, how: mmsa_rows.Rows) -> np.ndarray:
+    def repeats(self, index: int, how: row_kinds.Rows) -> np.ndarray:
         """For each token of a clip, whether its rows are those of the token before."""
         count = len(self.ids[index])
         same = np.ones(count, bool)
@@ -80,7 +82,7 @@ class Split:
             same[1:] &= (rows[1:] == rows[:-1]).all(axis=1)
         return same
 
-    def example(self, index: int, split: str, how: mmsa_rows.Rows) -> Example:
+    def example(self, index: int, split: str, how: row_kinds.Rows) -> Example:
         """One clip, its rows read as `how` says."""
         identity, video = clean.clip_name(self._arrays["id"][index])
         text = self.texts[index]

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from msa_jax.data.conventions import NOTHING, Said, padding
 from msa_jax.data.example import Example, no_features
-from msa_jax.data.readers import clean, padding
+from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "MulT pickle"
+LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
 _MODALITIES = ("text", "audio", "vision")
 _OTHERS = {"raw_text", "regression_labels"}  # what only an MMSA pickle has
 # The file's emotions are neutral, happy, sad, angry: the order that the format's own evaluation names them
@@ -40,7 +42,13 @@ def matches(content: object) -> bool:
     return bool(keys & {*_MODALITIES}) and not keys & _OTHERS
 
 
-def reader(content: dict, where: str, require_labels: bool, text_features: bool = False) -> Reading:
+def reader(
+    content: dict,
+    where: str,
+    require_labels: bool,
+    text_features: bool = False,
+    said: Said = NOTHING,
+) -> Reading:
     """Prepares to read a loaded MulT pickle.
 
     Args:
@@ -54,6 +62,7 @@ def reader(content: dict, where: str, require_labels: bool, text_features: bool 
       where: what to call the file in messages.
       require_labels: whether missing labels are an error.
       text_features: whether to read the features of the text; it has no words.
+      said: what the user says of the file.
 
     Returns:
       What starts the iteration; the padding is cut off. Modalities of equal L are on one time line and are

@@ -1,8 +1,9 @@
 """Readings: what a reader makes of a file before anybody goes through its clips."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+from msa_jax.data import conventions
 from msa_jax.data.example import Example
 
 
@@ -14,15 +15,16 @@ class Reading:
       examples: starts an iteration over the clips, in the order of the file.
       notes: how the file was understood, a line each; they are printed by the inspector and at the start
         of training, and kept with the built corpus.
-      rows: what a row of audio and vision belongs to, in a few words, where the format leaves it open.
+      conventions: what was decided where the format leaves it open, and by what evidence, in a few words
+        each, by the names in `conventions.TITLES`.
       open_words: clips whose BERT tokens a vocabulary could give to words with more certainty.
     """
 
     examples: Callable[[], Iterator[Example]]
     notes: tuple[str, ...] = ()
-    rows: str = ""
+    conventions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     open_words: int = 0
 
     def lines(self) -> list[str]:
         """The lines to print for the user."""
-        return [*([f"rows of audio and vision: {self.rows}"] if self.rows else []), *self.notes]
+        return [*conventions.lines(self.conventions), *self.notes]

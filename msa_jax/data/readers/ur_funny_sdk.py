@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from msa_jax.data.conventions import NOTHING, Said
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean, safe_pickle
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "UR-FUNNY SDK pickles"
+LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
 _LANGUAGE = "language_sdk.pkl"
 _STREAMS = {"audio": "covarep_features_sdk.pkl", "vision": "openface_features_sdk.pkl"}
 _LABELS = "humor_label_sdk.pkl"
@@ -32,7 +34,12 @@ def members(folder: Path) -> list[Path]:
 
 
 def reader(
-    folder: Path, where: str, require_labels: bool, text_features: bool = False, context: bool = False
+    folder: Path,
+    where: str,
+    require_labels: bool,
+    text_features: bool = False,
+    context: bool = False,
+    said: Said = NOTHING,
 ) -> Reading:
     """Loads the pickles of a folder and prepares to read their clips.
 
@@ -48,6 +55,7 @@ def reader(
       require_labels: whether missing labels are an error.
       text_features: whether to read the vectors at the embedding indexes of word_embedding_list.pkl.
       context: whether a clip begins with the sentences before the punchline; else it is the punchline alone.
+      said: what the user says of the file.
 
     Returns:
       What starts the iteration, in the order of data_folds.pkl. A clip is aligned where its streams have a

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from msa_jax.data.conventions import NOTHING, Said
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "utterance .npz"
+LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
 _PREFIX = "split_"
 # The errors of a damaged archive: one bit is enough to name another method, or to ask for a password.
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
@@ -24,7 +26,11 @@ def matches(content: object) -> bool:
 
 
 def reader(
-    content: np.lib.npyio.NpzFile, where: str, require_labels: bool, split_name: str | None = None
+    content: np.lib.npyio.NpzFile,
+    where: str,
+    require_labels: bool,
+    split_name: str | None = None,
+    said: Said = NOTHING,
 ) -> Reading:
     """Prepares to read an opened archive.
 
@@ -34,6 +40,7 @@ def reader(
       where: what to call the file in messages.
       require_labels: whether a missing label array is an error.
       split_name: which division to use, with or without "split_"; needed where there are several.
+      said: what the user says of the file.
 
     Returns:
       What starts the iteration; each vector becomes one row, [1, width].

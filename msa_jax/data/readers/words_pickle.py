@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from msa_jax.data.conventions import NOTHING, Said
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "words pickle"
+LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
 FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")  # the usual names, for messages
 _PAUSE = "sp"  # how the forced aligner writes silence between words
 _ALIGNED_PARTS = 4  # with more, a clip has lengths of its own; MMIM's and BBFN's heirs tell the two apart so
@@ -76,7 +78,12 @@ def matches(content: object) -> bool:
     return isinstance(content, (list, tuple))
 
 
-def reader(content: object, where: str, require_labels: bool) -> Reading:
+def reader(
+    content: object,
+    where: str,
+    require_labels: bool,
+    said: Said = NOTHING,
+) -> Reading:
     """Prepares to read a loaded words pickle.
 
     Args:
@@ -88,6 +95,7 @@ def reader(content: object, where: str, require_labels: bool) -> Reading:
         also come as one text.
       where: what to call the file in messages.
       require_labels: whether a clip without a label is an error.
+      said: what the user says of the file.
 
     Returns:
       What starts the iteration. Pauses ("sp") are left out, together with their rows where a row is a word.

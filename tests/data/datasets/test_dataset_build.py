@@ -332,16 +332,16 @@ def test_rows_that_are_named_are_a_build_of_their_own(tmp_path, cache):
     path, _ = _aligned_file(tmp_path)
     built, named = _load(path, cache), _load(path, cache, rows="stream")
     assert built.folder != named.folder
-    assert named.rows == "a stream of their own"
+    assert named.conventions["rows"] == "a stream of their own"
     assert named.split("train")[0]["tokens"].shape == (0,)
     clip = built.split("train")[0]
     assert len(clip["tokens"]) == len(clip["token_words"]) > 0
     assert clip["tokens"].dtype == clip["token_words"].dtype == np.int32
-    assert built.rows.startswith("BERT tokens, [CLS] and [SEP] zero, 60 of 60 clips")
+    assert built.conventions["rows"].startswith("BERT tokens, [CLS] and [SEP] zero, 60 of 60 clips")
 
 
 def test_options_on_rows_are_refused_where_there_is_no_choice(source, cache):
     _, vocabulary = _aligned_file(source.parent)
     for option in ({"rows": "tokens"}, {"bert_vocab": str(vocabulary)}):
-        with pytest.raises(UserError, match="rows of a words pickle are of one kind; remove data"):
+        with pytest.raises(UserError, match="a words pickle leaves no choice here; remove data"):
             _load(source, cache, **option)

@@ -91,7 +91,7 @@ def test_builds_of_another_version_are_ignored(source, cache):
 def test_builds_that_lack_a_fact_are_ignored(source, cache):
     folder = _load(source, cache).folder
     facts = json.loads((folder / "source.json").read_text())
-    del facts["rows"]
+    del facts["conventions"]
     (folder / "source.json").write_text(json.dumps(facts))
     assert datasets.find_built("mosi", cache) == []
     with pytest.raises(UserError, match="not a complete build of this version"):

@@ -100,7 +100,7 @@ def test_a_file_whose_rows_are_mostly_not_words_has_no_aligned_clip(tmp_path, al
         aligned[split]["raw_text"] = [f"{text} and more" for text in TEXTS[:2]] + [TEXTS[2]]
     source = readers.read(_write(tmp_path / "a.pkl", aligned))
     assert not any(clip.aligned for clip in source)
-    assert source.reading.rows == "a stream of their own"
+    assert source.reading.conventions["rows"] == "a stream of their own"
 
 
 def test_rows_that_do_not_match_the_words_are_a_stream(tmp_path, aligned):
@@ -109,12 +109,15 @@ def test_rows_that_do_not_match_the_words_are_a_stream(tmp_path, aligned):
     many["id"] = [f"v{k}$_$0" for k in range(120)]
     many["audio"][2, 1] = many["vision"][2, 1] = 1
     source = readers.read(_write(tmp_path / "a.pkl", {"train": many}))
-    assert source.reading.rows == "words, 119 of 120 clips (119 end with the last one)"
+    assert source.reading.conventions["rows"] == "words, 119 of 120 clips (119 end with the last one)"
     clips = list(source)
     assert [clip.aligned for clip in clips[:4]] == [True, True, False, True]
     assert clips[2].audio.shape == (2, 5)
     many["audio"][5, 1] = 1
-    assert readers.read(_write(tmp_path / "b.pkl", {"train": many})).reading.rows == "a stream of their own"
+    assert (
+        readers.read(_write(tmp_path / "b.pkl", {"train": many})).reading.conventions["rows"]
+        == "a stream of their own"
+    )
 
 
 def test_rows_can_be_named(tmp_path, aligned):

@@ -13,7 +13,6 @@ import numpy as np
 
 from msa_jax.errors import UserError
 
-KINDS = ("tokens", "words", "stream")  # what `data.rows` may say
 _ENDING = (
     0.6  # share of the clips that must end exactly where a reading says; streams often fall silent before
 )
@@ -31,7 +30,7 @@ class Rows:
     """The kind of the rows of a file, decided once for all its clips.
 
     Attributes:
-      kind: one of `KINDS`.
+      kind: "tokens", "words" or "stream".
       name: the same in a few words.
       front: whether the padding is in front.
       skip: rows that are missing in front of the first, where [CLS] has none.
@@ -134,7 +133,7 @@ def decide(
       edges_NS3: of each of N clips and each of its streams what `edges` says.
       tokens: of each clip the ones in text_bert's mask, [CLS] and [SEP] among them; None without text_bert.
       words: of each clip the words of its text.
-      asked: one of `KINDS` where the user says which; then only how it is padded is told by the counts.
+      asked: the kind, where the user says which; then only how it is padded is told by the counts.
       where: what to call the file in a message.
 
     Returns:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from msa_jax.data.readers.padding import trim
+from msa_jax.data.conventions.padding import trim
 
 
 def _rows(pattern, width=3):

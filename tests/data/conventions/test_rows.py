@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from msa_jax.data.readers import mmsa_rows
+from msa_jax.data.conventions import rows as row_kinds
 from msa_jax.errors import UserError
 
 LIMIT = 20
@@ -18,7 +18,7 @@ def _edges(lengths, *, front=False, first=0):
 
 
 def _decide(edges, *, tokens=TOKENS, words=WORDS, asked=None):
-    return mmsa_rows.decide(edges, tokens, words, asked=asked, where="a.pkl")
+    return row_kinds.decide(edges, tokens, words, asked=asked, where="a.pkl")
 
 
 @pytest.mark.parametrize("front", [False, True])
@@ -97,13 +97,13 @@ def test_none_fits():
     )
     assert _decide(_edges([LIMIT] * 10), asked="tokens").kind == "tokens"
     assert _decide(_edges([LIMIT] * 10), asked="words").kind == "words"
-    assert _decide(_edges([LIMIT] * 10), asked="stream") is mmsa_rows.STREAM
+    assert _decide(_edges([LIMIT] * 10), asked="stream") is row_kinds.STREAM
 
 
 def test_without_text_bert_rows_are_words_or_a_stream():
     assert _decide(_edges(WORDS), tokens=None).name == "words"
-    assert _decide(_edges(TOKENS), tokens=None) is mmsa_rows.STREAM
-    assert _decide(_edges([0] * 10), tokens=None) is mmsa_rows.STREAM
+    assert _decide(_edges(TOKENS), tokens=None) is row_kinds.STREAM
+    assert _decide(_edges([0] * 10), tokens=None) is row_kinds.STREAM
 
 
 def test_words_beyond_the_arrays():
@@ -118,12 +118,12 @@ def test_edges(kind):
     rows[1, 4] = np.nan
     rows[2] = -1
     values = rows if kind == "array" else [clip.tolist() for clip in rows]
-    assert mmsa_rows.edges(values).tolist() == [[1, 3, 5], [4, 5, 5], [0, 5, 5], [0, 0, 5]]
+    assert row_kinds.edges(values).tolist() == [[1, 3, 5], [4, 5, 5], [0, 5, 5], [0, 0, 5]]
 
 
 def test_edges_of_nothing():
-    assert mmsa_rows.edges(np.zeros((0, 5, 2))).shape == (0, 3)
-    assert mmsa_rows.edges(np.zeros((2, 0, 2))).tolist() == [[0, 0, 0]] * 2
+    assert row_kinds.edges(np.zeros((0, 5, 2))).shape == (0, 3)
+    assert row_kinds.edges(np.zeros((2, 0, 2))).tolist() == [[0, 0, 0]] * 2
 
 
 ROWS = np.arange(1.0, 7)[:, None] * [1, 10]  # 1 to 6 in the first column
@@ -132,16 +132,16 @@ ROWS = np.arange(1.0, 7)[:, None] * [1, 10]  # 1 to 6 in the first column
 @pytest.mark.parametrize(
     ("rows", "stop", "count", "expected"),
     [
-        (mmsa_rows.Rows("tokens", ""), 6, 4, [1, 2, 3, 4]),
-        (mmsa_rows.Rows("tokens", ""), 3, 4, [1, 2, 3]),
-        (mmsa_rows.Rows("tokens", ""), 0, 4, []),
-        (mmsa_rows.Rows("tokens", "", front=True), 6, 4, [3, 4, 5, 6]),
-        (mmsa_rows.Rows("tokens", "", front=True), 5, 4, [3, 4, 5]),
-        (mmsa_rows.Rows("tokens", "", skip=1), 4, 6, [0, 1, 2, 3, 4]),
-        (mmsa_rows.Rows("tokens", "", skip=1), 2, 6, [0, 1, 2]),
-        (mmsa_rows.Rows("tokens", "", front=True, skip=1), 6, 6, [0, 3, 4, 5, 6]),
-        (mmsa_rows.Rows("tokens", "", skip=1), 6, 0, []),
-        (mmsa_rows.Rows("tokens", "", front=True, skip=1), 6, 1, []),
+        (row_kinds.Rows("tokens", ""), 6, 4, [1, 2, 3, 4]),
+        (row_kinds.Rows("tokens", ""), 3, 4, [1, 2, 3]),
+        (row_kinds.Rows("tokens", ""), 0, 4, []),
+        (row_kinds.Rows("tokens", "", front=True), 6, 4, [3, 4, 5, 6]),
+        (row_kinds.Rows("tokens", "", front=True), 5, 4, [3, 4, 5]),
+        (row_kinds.Rows("tokens", "", skip=1), 4, 6, [0, 1, 2, 3, 4]),
+        (row_kinds.Rows("tokens", "", skip=1), 2, 6, [0, 1, 2]),
+        (row_kinds.Rows("tokens", "", front=True, skip=1), 6, 6, [0, 3, 4, 5, 6]),
+        (row_kinds.Rows("tokens", "", skip=1), 6, 0, []),
+        (row_kinds.Rows("tokens", "", front=True, skip=1), 6, 1, []),
     ],
 )
 def test_rows_of_tokens(rows, stop, count, expected):
@@ -151,7 +151,7 @@ def test_rows_of_tokens(rows, stop, count, expected):
 
 
 def test_rows_of_words():
-    behind, front = mmsa_rows.Rows("words", ""), mmsa_rows.Rows("words", "", front=True)
+    behind, front = row_kinds.Rows("words", ""), row_kinds.Rows("words", "", front=True)
     assert behind.of_words(ROWS, 2)[:, 0].tolist() == [1, 2]
     assert front.of_words(ROWS, 2)[:, 0].tolist() == [5, 6]
     assert behind.of_words(ROWS, 8)[:, 0].tolist() == [1, 2, 3, 4, 5, 6, 0, 0]

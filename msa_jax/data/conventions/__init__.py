@@ -1,0 +1,60 @@
+"""Conventions of feature files: what a file's numbers and names mean, where its format leaves that open.
+
+Each convention has a file here, which decides it from evidence in the file, once for all its clips. What is
+decided is said to the user and kept with the built corpus; where the evidence does not decide, the file is
+refused with the field of `Said` that does.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from msa_jax.errors import UserError
+
+# What is decided, by its name in JSON, as it is called in lines for the user.
+TITLES: Mapping[str, str] = {
+    "rows": "rows of audio and vision",
+    "padding": "padding",
+    "times": "times",
+    "labels": "labels",
+    "encoding": "text encoding",
+    "videos": "videos",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """What the user says of a file, each a key of the config's section `data`; None: told by the file.
+
+    Attributes:
+      rows: what a row of audio and vision is: "tokens", "words" or "stream".
+      bert_vocab: the BERT vocabulary that made the file's tokens (see
+        `msa_jax.text.bert_vocab.load_vocabulary`).
+    """
+
+    rows: Literal["tokens", "words", "stream"] | None = None
+    bert_vocab: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a value that a field does not have."""
+        for name, kind in typing.get_type_hints(type(self)).items():
+            (plain, *_) = typing.get_args(kind)
+            value, choices = getattr(self, name), typing.get_args(plain)
+            if value is not None and choices and value not in choices:
+                raise UserError(f"data.{name}: {value!r} is not one of {', '.join(choices)}")
+
+    def given(self) -> dict[str, Any]:
+        """The fields that the user has set."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if value is not None}
+
+
+FIELDS = tuple(field.name for field in dataclasses.fields(Said))
+
+NOTHING = Said()  # the file tells it all
+
+
+def lines(conventions: Mapping[str, str]) -> Iterator[str]:
+    """A line for each convention of a file, as `Reading.conventions` has them."""
+    return (f"{TITLES[name]}: {value}" for name, value in conventions.items())
