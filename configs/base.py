@@ -167,7 +167,7 @@ def data() -> ConfigDict:
     c.lowercase = False  # lower the case of the text before it is tokenised
     c.buckets = 4  # lengths of text, audio and vision that batches are padded to; each is compiled once
     c.threads = 2  # that make batches ahead of time
-    # Of the order of batches, so that runs of several seeds can share it; None: that of the run.
+    # Seed of the order of batches, so that runs of several seeds can share it; None: the run's seed.
     c.seed = placeholder(int)
     c.cut = ConfigDict()  # how a file without (all) splits is cut, by video
     c.cut.seed = 0

@@ -100,9 +100,8 @@ def config_step(name: str) -> dict[str, object]:
 
     from msa_jax import cli, train
     from msa_jax.assemble import count_parameters, without_data
-    from msa_jax.bounds import metric_set
-    from msa_jax.corpora import CORPORA
     from msa_jax.data.plan import BatchPlan
+    from msa_jax.data.synthetic import facts
 
     argument = f"--config=configs/{name}.py"
     config = cli.parse([argument]).config
@@ -114,7 +113,7 @@ def config_step(name: str) -> dict[str, object]:
     state, _ = train.make_state(config, pieces, plan)
     batch = pieces.preparation.blank_batch(rows=rows, length=STEPS)
     batch |= {f"{m}_mask": np.ones((rows, STEPS), bool) for m in ("text", "audio", "vision")}
-    tasks = CORPORA[metric_set(config.data.corpus)].outputs[:-1]
+    tasks = facts(config.data.corpus).label_shape
     batch |= {"label": np.zeros((rows, *tasks), np.float32), "index": np.arange(rows, dtype=np.int32)}
     started = time.perf_counter()
     lowered = jax.jit(train.train_step, donate_argnums=0).lower(state, batch)

@@ -14,13 +14,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from table import pairs, show, train_all
+from table import file_of, pairs, show, train_all
 
 from msa_jax import config as configs
+from msa_jax import models
 from msa_jax.data import synthetic
 from msa_jax.data.synthetic import floor
 
-MODELS = ("tecafn", "mulg", "amsgfn")
 KEYS = ("mae", "corr", "acc7", "acc2_non0")
 SHORT = {"data.corpus": "synthetic_short", "data.buckets": 1, "eval_batch_size": 256}
 EPOCHS = {"tecafn": 10, "mulg": 8, "amsgfn": 14}
@@ -38,11 +38,6 @@ def variants(model: str, *, full: bool) -> list[str]:
     shipped = configs.variants(Path(file_of(model)))
     rest = [v for v in shipped if v not in ("text_only", *OTHER) and (full or v not in REST)]
     return ["", "text_only", *rest]
-
-
-def file_of(model: str) -> str:
-    """The config file of a model: the shipped one for CMU-MOSI, or the file itself where one is named."""
-    return model if model.endswith(".py") else str(configs.shipped() / f"{model}_mosi.py")
 
 
 def made(file: str, variant: str) -> str:
@@ -94,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", nargs="+", default=list(MODELS), help="names, or config files")
+    parser.add_argument("--models", nargs="+", default=models.names(), help="names, or config files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2, help="processes that train at the same time")
     parser.add_argument("--full", action="store_true", help="uncut corpus, epochs and subsets")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from table import pairs, show, train_all
+from table import file_of, pairs, show, train_all
 
 from msa_jax import metrics
 
@@ -37,7 +37,8 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def predictions(folder: Path) -> np.ndarray:
     """[N, 2] labels and predictions of a run's test split."""
-    return np.genfromtxt(folder / "predictions_test.csv", delimiter=",", skip_header=1)[:, 1:]
+    with (folder / "predictions_test.csv").open(newline="", encoding="utf-8") as f:
+        return np.array([(row["label"], row["prediction"]) for row in csv.DictReader(f)], float)
 
 
 def words(model: str, args: argparse.Namespace) -> None:
@@ -46,7 +47,7 @@ def words(model: str, args: argparse.Namespace) -> None:
     for name, variant in ROWS.items():
         jobs = {
             f"{variant[1:] or 'all'}-fold{fold}": (
-                f"configs/{model}_mosi.py{variant}",
+                f"{file_of(model)}{variant}",
                 {
                     **settings(args),
                     "data.path": args.data / "mosi_words_valid.pkl",
@@ -59,9 +60,12 @@ def words(model: str, args: argparse.Namespace) -> None:
             )
             for fold in range(5)
         }
-        runs = train_all(args.runs / f"{model}-words", jobs, args.seeds[:1], workers=args.jobs)
+        runs = train_all(args.runs / f"{Path(model).stem}-words", jobs, args.seeds[:1], workers=args.jobs)
         rows[name] = [results[0]["test"] for results in runs.values()]
-        scores = [predictions(args.runs / f"{model}-words" / f"{job}-seed{args.seeds[0]}") for job in jobs]
+        scores = [
+            predictions(args.runs / f"{Path(model).stem}-words" / f"{job}-seed{args.seeds[0]}")
+            for job in jobs
+        ]
         labels, guesses = np.concatenate(scores).T
         pooled[name] = [metrics.evaluate("mosi", guesses, labels)]
     show(f"{model}, CMU-MOSI words file, all {len(labels)} clips scored once in five folds", pooled, KEYS)
@@ -78,9 +82,9 @@ def utterance(model: str, args: argparse.Namespace) -> None:
         "data.buckets": 2,
         "epochs": 6,
     }
-    jobs = {name: (f"configs/{model}_mosi.py{variant}", overrides) for name, variant in ROWS.items()}
+    jobs = {name: (f"{file_of(model)}{variant}", overrides) for name, variant in ROWS.items()}
     jobs = {ROWS[name][1:] or "all": job for name, job in jobs.items()}
-    runs = train_all(args.runs / f"{model}-utterance", jobs, args.seeds, workers=args.jobs)
+    runs = train_all(args.runs / f"{Path(model).stem}-utterance", jobs, args.seeds, workers=args.jobs)
     rows = {
         name: [results["test"] for results in runs[variant[1:] or "all"]] for name, variant in ROWS.items()
     }
@@ -101,7 +105,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("words", "utterance"))
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--models", nargs="+", default=list(MODELS), help="names, or config files")
     parser.add_argument("--data", type=Path, default=Path("../shared/data/mosi"), help="folder of the files")
     parser.add_argument("--runs", type=Path, default=Path("runs/models_real"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])

@@ -11,10 +11,16 @@ from typing import Any
 import numpy as np
 
 from msa_jax import cli
+from msa_jax import config as configs
 from msa_jax.data import opening
 from msa_jax.parallel import prepare_process
 from msa_jax.progress import say
 from msa_jax.train import train_and_evaluate
+
+
+def file_of(model: str) -> str:
+    """The config file of a model: the shipped one for CMU-MOSI, or the file itself where one is named."""
+    return model if model.endswith(".py") else str(configs.shipped() / f"{model}_mosi.py")
 
 
 def train(folder: Path, config: str, overrides: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:

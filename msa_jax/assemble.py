@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from msa_jax import losses, models
-from msa_jax.bounds import metric_set
-from msa_jax.corpora import CORPORA, MODALITIES, STREAMS
+from msa_jax import losses, models, optim
+from msa_jax.corpora import MODALITIES, STREAMS
 from msa_jax.data import datasets
 from msa_jax.data.opening import FEATURES, training_texts
 from msa_jax.data.pipeline import Split
 from msa_jax.data.preparation import Preparation
 from msa_jax.data.preprocessing import Preprocessing, Statistics
+from msa_jax.data.synthetic import facts, metric_set
 from msa_jax.errors import UserError
 from msa_jax.models import fields
 from msa_jax.text import (
@@ -116,14 +116,35 @@ def _pieces(
     splits: Mapping[str, Split],
 ) -> Pieces:
     model = make_model(config, encoder, preparation)
+    variables = init_variables(model, preparation, jax.random.key(config.seed), pretrained)
+    _check_groups(config, preparation, variables["params"])
     return Pieces(
         preparation=preparation,
         model=model,
-        variables=init_variables(model, preparation, jax.random.key(config.seed), pretrained),
+        variables=variables,
         loss=fields.build(models.find(config.model.name).loss, config.loss.to_dict()),
         metrics=metric_set(config.data.corpus),
         splits=splits,
     )
+
+
+def _check_groups(config: ConfigDict, preparation: Preparation, params: Any) -> None:
+    """Refuses a pattern of `optim.groups` that no parameter of the model has in any of its forms.
+
+    A form without a text encoder, or without a modality, need not have them all.
+    """
+    groups = config.optim.groups
+    optim.group_values(params, groups, weight_decay=config.optim.weight_decay)
+    if not (idle := optim.unused(params, groups)):
+        return
+    how = dataclasses.replace(preparation.preprocessing, modalities=MODALITIES, text_width=0)
+    whole = dataclasses.replace(preparation, preprocessing=how)
+    model = make_model(config, _scratch(config, preparation.tokenizer, width=0), whole)
+    shapes = jax.eval_shape(lambda key: init_variables(model, whole, key, None), jax.random.key(0))
+    for pattern in sorted(idle & optim.unused(shapes["params"], groups)):
+        raise UserError(
+            f"--config.optim.groups: the pattern {pattern!r} is never the first match for any parameter"
+        )
 
 
 def make_preprocessing(
@@ -197,11 +218,16 @@ def make_encoder(
                 f"tokens, its weights {encoder.config.vocab_size}"
             )
         return encoder, variables["params"]
+    return _scratch(config, tokenizer, width=how.text_width), None
+
+
+def _scratch(config: ConfigDict, tokenizer: Tokenizer | None, *, width: int) -> Encoder:
+    """The encoder from scratch; with a width it takes features in place of words."""
     s = config.text.scratch
     sizes = EncoderConfig(
         family="bert",
-        vocab_size=0 if tokenizer is None else tokenizer.vocab_size,
-        input_width=how.text_width,
+        vocab_size=tokenizer.vocab_size if tokenizer else int(not width),  # one row where none is read
+        input_width=width,
         hidden_size=s.hidden_size,
         num_layers=s.num_layers,
         num_heads=s.num_heads,
@@ -214,7 +240,7 @@ def make_encoder(
         attention_dropout=s.dropout,
         pad_id=0 if tokenizer is None else tokenizer.pad_id,
     )
-    return Encoder(sizes, dtype=dtype), None
+    return Encoder(sizes, dtype=jnp.dtype(config.text.dtype))
 
 
 def make_model(config: ConfigDict, encoder: Encoder | None, preparation: Preparation) -> nn.Module:
@@ -239,7 +265,7 @@ def make_model(config: ConfigDict, encoder: Encoder | None, preparation: Prepara
         encoder=encoder,
         modalities=preparation.preprocessing.modalities,
         clips=preparation.clips,
-        outputs=CORPORA[metric_set(config.data.corpus)].outputs,
+        outputs=facts(config.data.corpus).outputs,
         frozen=config.text.frozen,
     )
 

@@ -1,6 +1,5 @@
 """Bounds of the config's values: one line for the first that no run can use."""
 
-import difflib
 import math
 import re
 from typing import Any
@@ -10,8 +9,8 @@ from ml_collections import ConfigDict
 from msa_jax import models
 from msa_jax.config import flatten
 from msa_jax.corpora import CORPORA, MODALITIES, SPLITS
-from msa_jax.data.synthetic import PRESETS
-from msa_jax.errors import UserError
+from msa_jax.data.synthetic import PRESETS, facts, metric_set
+from msa_jax.errors import UserError, nearest
 from msa_jax.losses import TASKS
 from msa_jax.metrics import keys
 from msa_jax.models import fields
@@ -53,12 +52,6 @@ AT_LEAST = {
 }
 ABOVE_ZERO = ("optim.eps", "optim.plateau.factor")
 RATES = ("data.cut.valid_fraction", "text.scratch.dropout", "optim.warmup", "optim.plateau.factor")
-
-
-def metric_set(corpus: str) -> str:
-    """The corpus whose labels and metrics apply: that of the name, or that in whose shape it is made."""
-    made = PRESETS.get(corpus)
-    return corpus if made is None else made.task
 
 
 def check(config: ConfigDict, *, training: bool = True) -> None:
@@ -131,7 +124,7 @@ def _check_common(flat: dict[str, Any]) -> None:
 
 def _check_model(config: ConfigDict, flat: dict[str, Any]) -> None:
     name, corpus = flat["model.name"], flat["data.corpus"]
-    paper, outputs = models.find(name), CORPORA[metric_set(corpus)].outputs
+    paper, outputs = models.find(name), facts(corpus).outputs
     section = config.model.to_dict()
     paper.check(section)
     fields.check(paper.loss, config.loss.to_dict(), "loss")
@@ -144,6 +137,8 @@ def _check_model(config: ConfigDict, flat: dict[str, Any]) -> None:
         )
     if paper.scores_only and outputs:
         raise UserError(f"--config.data.corpus: {name} predicts scores, and {corpus} has classes")
+    if paper.needs_labels and not facts(corpus).by_modality:
+        raise UserError(f"--config.data.corpus: {name} learns from labels by modality, and {corpus} has none")
     fitting = [task for task, kind in TASKS.items() if kind.classes == bool(outputs)]
     if flat["loss.task"] not in fitting:
         raise UserError(
@@ -156,8 +151,7 @@ def _check_selection(flat: dict[str, Any]) -> None:
     corpus = metric_set(flat["data.corpus"])
     known = ("loss", *keys(corpus))
     if flat["select"] not in known:
-        close = difflib.get_close_matches(flat["select"], known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+        hint = nearest(flat["select"], known)
         raise UserError(f"--config.select: {flat['select']!r} is not a metric of {corpus}; {hint}")
 
 

@@ -3,7 +3,6 @@
 `from msa_jax.config import base` is how a config file, shipped or a user's own, gets at the common keys.
 """
 
-import difflib
 import importlib.util
 import re
 import types
@@ -14,7 +13,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, nearest
 from msa_jax.files import OLDER, read_json
 from msa_jax.progress import say
 
@@ -156,12 +155,6 @@ def _import(path: Path) -> types.ModuleType:
     return module
 
 
-def nearest(wrong: str, known: Sequence[str]) -> str:
-    """ "did you mean ...?", or the known names where none is near."""
-    close = difflib.get_close_matches(wrong, known, 1, 0.6)
-    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
-
-
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
@@ -248,8 +241,8 @@ def _near_key(wrong: str, known: Sequence[str]) -> str:
         return f"did you mean {same_leaf[0]}?"
     section = wrong.rpartition(".")[0]
     inside = [k for k in known if k.rpartition(".")[0] == section] or [k for k in known if "." not in k]
-    close = difflib.get_close_matches(wrong, known, 1, 0.6)
-    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(inside)}"
+    hint = nearest(wrong, known)
+    return hint if hint.startswith("did") else nearest(wrong, inside)
 
 
 def _is_none(config: ConfigDict, argument: str) -> bool:

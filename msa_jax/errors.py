@@ -1,7 +1,8 @@
 """Errors: the one exception that means "the user can mend this", and how the commands report it."""
 
+import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 class UserError(Exception):
@@ -13,6 +14,13 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(str(message).split()))
+
+
+def nearest(wrong: object, known: Sequence[object]) -> str:
+    """ "did you mean ...?", or the known names where none is near."""
+    names = [str(name) for name in known]
+    close = difflib.get_close_matches(str(wrong), names, 1)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(names) or 'none'}"
 
 
 def exit_code(job: Callable[[], None], *, interrupted: str, worded: Callable[[str], str] = str) -> int:

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from msa_jax import metrics
 from msa_jax.errors import UserError
+from msa_jax.layers.head import output_name
 from msa_jax.losses import TASKS
 
 SCORES = ("prediction", "logits")  # a model has one of them
@@ -59,7 +60,7 @@ def score(
         out[index[mask]] = np.asarray(predictions)[mask]
 
     for batch in batches:
-        (predictions,) = forward(model, variables, batch).values()
+        predictions = forward(model, variables, batch)[output_name(getattr(model, "outputs", ()))]
         waiting.append((batch["index"], batch["mask"], predictions))
         if len(waiting) > 1:
             collect(*waiting.pop(0))

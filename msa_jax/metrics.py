@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall_score
 
-from msa_jax.corpora import EMOTIONS
+from msa_jax.corpora import CORPORA, EMOTIONS
 
 # Of the metrics that an epoch may be chosen by.
 LOWER_IS_BETTER = frozenset({"mae", "jump2", "mean_abs_jump", "mean_abs_jump3"})
@@ -156,8 +156,7 @@ _EVALUATORS: dict[str, Callable[[np.ndarray, np.ndarray], dict[str, float]]] = {
 def keys(corpus: str) -> tuple[str, ...]:
     """The names of a corpus's metrics, as `evaluate` returns them."""
     p, y = np.linspace(-1, 1, 6), np.linspace(-0.9, 1, 6)
-    if corpus == "ur_funny":
-        p, y = p > 0, y > 0
-    elif corpus == "iemocap":
-        p, y = (np.repeat(v[:, None] > 0, len(EMOTIONS), 1) for v in (p, y))
+    if CORPORA[corpus].outputs:
+        shape = CORPORA[corpus].label_shape
+        p, y = (np.broadcast_to(v.reshape(-1, *(1,) * len(shape)) > 0, (6, *shape)) for v in (p, y))
     return tuple(evaluate(corpus, p, y))

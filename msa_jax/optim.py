@@ -57,30 +57,32 @@ def group_values(
       (factors, decays): trees of floats like `params`.
 
     Raises:
-      UserError: when a pattern is the first match of no parameter, or a parameter matches no pattern.
+      UserError: when a parameter matches no pattern.
     """
-    used = set()
 
     def values(path: Any, _: Any) -> tuple[float, float]:
-        name = "/".join(str(getattr(k, "key", k)) for k in path)
+        name = _path(path)
         for pattern, factor, *decay in groups:
             if re.search(pattern, name):
-                used.add(pattern)
                 return float(factor), float(*decay or (weight_decay,))
         raise UserError(f"--config.optim.groups: no pattern matches the parameter {name}")
 
     both = jax.tree_util.tree_map_with_path(values, params)
-    # Without a text encoder (the text is features, or left out) an `encoder/` pattern may match nothing.
-    forgiven = () if "encoder" in params else ("encoder/",)
-    for pattern, *_ in groups:
-        if pattern not in used and not any(re.search(pattern, path) for path in forgiven):
-            raise UserError(
-                f"--config.optim.groups: the pattern {pattern!r} is never the first match for any parameter"
-            )
     factors, decays = (
         jax.tree.map(lambda pair, i=i: pair[i], both, is_leaf=lambda x: isinstance(x, tuple)) for i in (0, 1)
     )
     return factors, decays
+
+
+def unused(params: Any, groups: Sequence[tuple]) -> set[str]:
+    """The patterns of groups (see `group_values`) that are the first match of no parameter."""
+    names = [_path(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    first = (next((pattern for pattern, *_ in groups if re.search(pattern, name)), None) for name in names)
+    return {pattern for pattern, *_ in groups} - set(first)
+
+
+def _path(path: Any) -> str:
+    return "/".join(str(getattr(key, "key", key)) for key in path)
 
 
 class PlateauState(NamedTuple):

@@ -14,7 +14,6 @@ from scipy import special
 
 from msa_jax import assemble, evaluate, metrics
 from msa_jax import config as configs
-from msa_jax.bounds import metric_set
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.corpora import CORPORA, MODALITIES, SPLITS, STREAMS
 from msa_jax.data import conventions, opening, readers
@@ -23,6 +22,7 @@ from msa_jax.data.example import Example, no_features
 from msa_jax.data.pipeline import Split
 from msa_jax.data.preparation import Preparation
 from msa_jax.data.readers.clean import NoTextFeatures, NoWords
+from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError
 from msa_jax.files import write_json
 from msa_jax.progress import say

@@ -86,10 +86,16 @@ def _apply(
     try:
         variables = {"params": params, **before}
         outputs, after = state.apply_fn(variables, batch, train=True, rngs=rngs, mutable=list(before))
-    except flax.errors.ScopeCollectionNotFound as e:
+    except (flax.errors.ScopeCollectionNotFound, flax.errors.ScopeParamNotFoundError) as e:
+        what = "collection" if isinstance(e, flax.errors.ScopeCollectionNotFound) else "parameter"
         raise UserError(
-            f"the model makes a collection in training alone ({str(e).splitlines()[0]}); make it with "
+            f"the model makes a {what} in training alone ({str(e).splitlines()[0]}); make it with "
             "train=False too"
+        ) from None
+    except flax.errors.InvalidRngError as e:
+        raise UserError(
+            f"the model draws from a random stream that a step does not have ({str(e).splitlines()[0]}); "
+            f"there are: {', '.join(rngs)}"
         ) from None
     for name, collection in after.items():
         was, now = (jax.tree.map(lambda x: (x.shape, x.dtype), c) for c in (before[name], collection))

@@ -171,7 +171,6 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     pieces = assemble(config, corpus)
     for line in pieces.summary(config):
         say(line)
-    optim.make_optimizer(config.optim, pieces.variables["params"], total_steps=1)  # refused before writing
     workdir.mkdir(parents=True, exist_ok=True)
     claim(config, workdir, {"source": source, "hash": corpus.content_hash, "cut": corpus.cut})
     pieces.preparation.save(workdir)

@@ -47,28 +47,38 @@ def test_each_clip_has_been_visited_once_an_epoch_and_padding_never(config, tmp_
 
 
 class Sown(nn.Module):
-    """Keeps a value a step where the run keeps collections, or makes one in training alone."""
+    """Does in a step what a run cannot carry: `odd` says what."""
 
-    late: bool = False
+    odd: str
 
     @nn.compact
     def __call__(self, batch, *, train):
         score = nn.Dense(1)(batch["audio"].mean(1))[:, 0]
-        if not self.late:
+        if self.odd == "grows":
             self.sow("stats", "mean", score.mean())
-        elif train:
+        elif train and self.odd == "late collection":
             self.variable("stats", "mean", lambda: score.mean()).value = score.mean()
-        return {"prediction": score}
+        elif train and self.odd == "late parameter":
+            score = nn.Dense(1, name="decoder")(score[:, None])[:, 0]
+        elif train and self.odd == "stream":
+            score += jax.random.normal(self.make_rng("noise"))
+        return {"logits" if self.odd == "logits" else "prediction": score}
 
 
 @pytest.mark.parametrize(
-    ("late", "message"),
-    [(False, "'stats' changes its shape or type in a step"), (True, "makes a collection in training alone")],
+    ("odd", "message"),
+    [
+        ("grows", "'stats' changes its shape or type in a step"),
+        ("late collection", "makes a collection in training alone .*make it with train=False too"),
+        ("late parameter", "makes a parameter in training alone .*make it with train=False too"),
+        ("stream", "draws from a random stream that a step does not have .*there are: dropout, sample"),
+        ("logits", "gives no 'prediction', which the loss l1 needs; it gives logits"),
+    ],
 )
-def test_a_collection_that_would_make_each_step_another_program_is_refused(late, message):
+def test_what_a_step_cannot_carry_is_one_line(odd, message):
     config = config_of("lmf", "tiny")
     pieces, batch = prepared(config)
-    model = Sown(late=late)
+    model = Sown(odd)
     variables = model.init(jax.random.key(0), batch, train=False)
     state = make_state(config, dataclasses.replace(pieces, model=model, variables=dict(variables)))
     with pytest.raises(UserError, match=message):

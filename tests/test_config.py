@@ -10,8 +10,7 @@ from ml_collections import ConfigDict
 
 from msa_jax import bounds, cli
 from msa_jax import config as configs
-from msa_jax.corpora import CORPORA
-from msa_jax.data.synthetic import PRESETS
+from msa_jax.data.synthetic import PRESETS, facts
 from msa_jax.errors import UserError
 
 MOSI = "configs/crosssent_mosi.py"
@@ -61,7 +60,7 @@ def test_synthetic_is_the_embedded_corpus_of_the_config_s_own_form(path):
         made = configs.load(f"{path}:synthetic{more}")[0]
         bounds.check(made)
         assert made.data.corpus == MADE[own.data.corpus]
-        one, other = (CORPORA[bounds.metric_set(c.data.corpus)].outputs for c in (own, made))
+        one, other = (facts(c.data.corpus).outputs for c in (own, made))
         assert one == other
         assert (made.text.encoder, made.data.path) == ("scratch", None)
         assert made.epochs == (2 if more else 30)

@@ -10,6 +10,7 @@ import pytest
 
 import msa_jax
 from msa_jax import assemble, cli, models
+from msa_jax import config as configs
 from msa_jax import train as training
 from msa_jax.data import opening, synthetic
 from msa_jax.data.synthetic import PRESETS
@@ -47,13 +48,9 @@ def _small_corpora():
 def command(config, tmp_path, **more):
     """Arguments for a shipped config, with its variants after a colon."""
     name, *variants = config.split(":")
-    values = {
-        **TINY,
-        **models.find(name.split("_")[0]).variants["tiny"],
-        "data.cache": tmp_path / "cache",
-        **more,
-    }
     spec = ":".join((f"configs/{name}.py", *variants))
+    tiny = models.find(configs.load(spec)[0].model.name).variants.get("tiny", {})
+    values = {**TINY, **tiny, "data.cache": tmp_path / "cache", **more}
     return [f"--config={spec}", *(f"--config.{k}={v}" for k, v in values.items())]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from msa_jax import optim
 from msa_jax.errors import UserError
+from tests.models.tracing import config_of, without_numbers
 
 PARAMS = {"encoder": {"layers": {"kernel": jnp.ones(3)}}, "gmra": {"key": {"kernel": jnp.ones(2)}}}
 OPTIM = {
@@ -75,14 +76,26 @@ def test_the_clip_is_of_the_global_norm():
 
 
 def test_a_pattern_that_matches_nothing_is_an_error():
-    with pytest.raises(UserError, match="'encodr' is never the first match for any parameter"):
-        optim.group_values(PARAMS, (("encodr", 1.0), (".*", 2.0)), weight_decay=0.0)
+    assert optim.unused(PARAMS, (("encodr", 1.0), (".*", 2.0))) == {"encodr"}
+    assert optim.unused(PARAMS, ((".*", 2.0), ("^encoder/", 1.0))) == {"^encoder/"}  # never the first
+    assert optim.unused(PARAMS, (("^encoder/", 1.0), (".*", 2.0))) == set()
     with pytest.raises(UserError, match="no pattern matches the parameter gmra/key/kernel"):
         optim.group_values(PARAMS, (("^encoder/", 1.0),), weight_decay=0.0)
 
 
-def test_without_an_encoder_its_pattern_may_match_nothing():
+def test_without_an_encoder_the_other_groups_stay():
     params = {"gmra": PARAMS["gmra"]}
     factors, decays = optim.group_values(params, OPTIM["groups"], weight_decay=0.3)
     assert factors["gmra"]["key"]["kernel"] == 100.0
     assert decays["gmra"]["key"]["kernel"] == 0.3
+
+
+BY_MODALITY = (("^encoder/.*bias", 0.1, 0.0), ("^audio_", 5.0), ("^vision_", 2.0), (".*", 1.0))
+
+
+@pytest.mark.parametrize("variants", [(), ("no_audio",), ("text_only",), ("no_text",)])
+def test_a_form_of_a_model_need_not_have_all_the_parameters_that_groups_name(variants):
+    without_numbers(config_of("lmf", "tiny", *variants, optim__groups=BY_MODALITY))  # not refused
+    wrong = config_of("lmf", "tiny", *variants, optim__groups=(("^adio_", 5.0), *BY_MODALITY))
+    with pytest.raises(UserError, match="'\\^adio_' is never the first match for any parameter"):
+        without_numbers(wrong)

@@ -25,4 +25,9 @@ class Head(nn.Module):
 
 def named(out_BO: Float[Array, "B O"], outputs: tuple[int, ...]) -> dict[str, Float[Array, "B ..."]]:
     """`prediction` [B] where `outputs` is (), else `logits` [B, *outputs], of O = prod(outputs) columns."""
-    return {"logits" if outputs else "prediction": out_BO.reshape(len(out_BO), *outputs)}
+    return {output_name(outputs): out_BO.reshape(len(out_BO), *outputs)}
+
+
+def output_name(outputs: tuple[int, ...]) -> str:
+    """The name of a model's output that is scored: "prediction" where `outputs` is (), else "logits"."""
+    return "logits" if outputs else "prediction"

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from msa_jax.errors import UserError
+
 Arrays = Mapping[str, Array]
 Scalar = Float[Array, ""]
 RampUnit = Literal["epoch", "step"]
@@ -96,6 +98,7 @@ class Objective:
       terms: the auxiliary losses.
       monitors: numbers that are logged beside the loss, by name, from (outputs, batch).
       epochs, steps_per_epoch: of the run, for weights that follow a schedule.
+      output: the name of the model's output that the task judges.
     """
 
     task_name: str
@@ -104,6 +107,7 @@ class Objective:
     monitors: tuple[Monitor, ...] = ()
     epochs: int = 1
     steps_per_epoch: int = 1
+    output: str = "prediction"
 
     def idle(self) -> tuple[str, ...]:
         """The names of the terms whose schedule gives them no weight at the run's last step either."""
@@ -124,7 +128,15 @@ class Objective:
         Returns:
           (total, values by name): a scalar; the task loss, each term unweighted, `<term>_weight` where a
           schedule gives it, and the monitors.
+
+        Raises:
+          UserError: when the model does not give the output that the task judges.
         """
+        if self.output not in outputs:
+            raise UserError(
+                f"the model gives no {self.output!r}, which the loss {self.task_name} needs; it gives "
+                f"{', '.join(outputs)}"
+            )
         total = self.task(outputs, batch)
         values = {self.task_name: total}
         weighted = jnp.zeros(())

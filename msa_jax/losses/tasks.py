@@ -1,15 +1,19 @@
 """Task losses by name, and what a model's own `Loss` adds to one."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 from scipy import special
 
+from msa_jax.errors import UserError
 from msa_jax.losses.classification import cross_entropy
 from msa_jax.losses.objective import Arrays, Monitor, Objective, Scalar, Term
 from msa_jax.losses.regression import l1, mse
+
+RESERVED = ("loss", "grad_norm")  # what a step logs besides the values of its loss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +22,14 @@ class Task:
 
     Attributes:
       classes: whether the labels are classes, and not scores.
+      output: the name of the model's output that it judges.
       loss: (outputs of the model, batch) to the loss of a step.
       validation: ([N] scores or [N, ..., classes] logits, labels) to its value over a whole split, on the
         host in float64.
     """
 
     classes: bool
+    output: str
     loss: Callable[[Arrays, Arrays], Scalar]
     validation: Callable[[np.ndarray, np.ndarray], float]
 
@@ -36,20 +42,26 @@ def _negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
 TASKS: dict[str, Task] = {
     "mse": Task(
         False,
+        "prediction",
         lambda outputs, batch: mse(outputs["prediction"], batch["label"], mask=batch["mask"]),
         lambda scores, labels: np.mean((scores - labels) ** 2),
     ),
     "l1": Task(
         False,
+        "prediction",
         lambda outputs, batch: l1(outputs["prediction"], batch["label"], mask=batch["mask"]),
         lambda scores, labels: np.mean(np.abs(scores - labels)),
     ),
     "cross_entropy": Task(
         True,
+        "logits",
         lambda outputs, batch: cross_entropy(outputs["logits"], batch["label"], mask=batch["mask"]),
         _negative_log_likelihood,
     ),
 }
+
+
+TaskName = Literal["mse", "l1", "cross_entropy"]  # the keys of `TASKS`, for a field of a model's `Loss`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +71,7 @@ class Loss:
     A model's file extends it by the fields and the terms of its own.
     """
 
-    task: Literal["mse", "l1", "cross_entropy"] = "mse"
+    task: TaskName = "mse"
 
     def terms(self, model: Any) -> Iterator[Term]:
         """The auxiliary terms, always in the same order.
@@ -83,11 +95,19 @@ class Loss:
           epochs: of the run.
           steps_per_epoch: optimiser steps in an epoch.
         """
+        terms, monitors = tuple(self.terms(model)), tuple(self.monitors(model))
+        names = [self.task, *RESERVED, *(term.name for term in terms), *(name for name, _ in monitors)]
+        names += [f"{term.name}_weight" for term in terms]
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise UserError(
+                f"the loss has two values of the name {twice[0]!r} to log; rename a term or monitor"
+            )
         return Objective(
             task_name=self.task,
             task=TASKS[self.task].loss,
-            terms=tuple(self.terms(model)),
-            monitors=tuple(self.monitors(model)),
+            output=TASKS[self.task].output,
+            terms=terms,
+            monitors=monitors,
             epochs=epochs,
             steps_per_epoch=steps_per_epoch,
         )

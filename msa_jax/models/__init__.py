@@ -8,13 +8,17 @@ A model's file, here or in a package of its own, holds
     VARIANTS  what each `:name` after a config file changes, likewise (optional)
 
 and, on the class, what applies of: TIME_LINE = "text" (audio and vision lie beside the text's tokens),
-NEEDS_ENCODER = True (the model lives in a text encoder), SCORES_ONLY = True (it has no output for classes). A
-method `check(max_length)` may raise `fields.Misfit` for fields that do not fit together, and a method
-`notes(batch_size)` may yield lines that are printed before a run.
+NEEDS_ENCODER = True (the model lives in a text encoder), SCORES_ONLY = True (it has no output for classes),
+NEEDS_LABELS = True (it learns from `label_text`, `label_audio` and `label_vision`). A method
+`check(max_length)` may raise `fields.Misfit` for fields that do not fit together; it is asked before there
+is an encoder, too. A method `notes(batch_size)` may yield lines that are printed before a run.
+
+The run fills the fields `encoder`, `frozen`, `modalities`, `outputs` and `clips` (of the training split),
+where a model has them. Every parameter and collection must be made with train=False too; the random streams
+of a training step are "dropout" and "sample".
 """
 
 import dataclasses
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -25,7 +29,7 @@ from typing import Any
 import flax.linen as nn
 
 from msa_jax import losses
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, nearest
 from msa_jax.models import fields
 
 
@@ -61,6 +65,11 @@ class Paper:
     def scores_only(self) -> bool:
         """Whether the model has no output for classes."""
         return getattr(self.model, "SCORES_ONLY", False)
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the model learns from labels by modality."""
+        return getattr(self.model, "NEEDS_LABELS", False)
 
     @property
     def _not_in_config(self) -> tuple[str, ...]:
@@ -127,8 +136,7 @@ def find(name: str) -> Paper:
         if not (missing and f"{path}.".startswith(f"{missing}.")):
             reason = f"{type(e).__name__}: {e}".splitlines()[0]
             raise UserError(f"--config.model.name: {path} cannot be imported: {reason}") from e
-        close = difflib.get_close_matches(str(name), names(), 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names())}"
+        hint = nearest(name, names())
         hint += " (a model of your own is named by the dotted path of its file, as in my_package.my_model"
         hint += "; install its package, or put the folder that holds it on PYTHONPATH)"
         raise UserError(f"--config.model.name: there is no model {name!r}; {hint}") from None

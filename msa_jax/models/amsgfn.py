@@ -57,8 +57,8 @@ class AMSGFN(nn.Module):
     dropout: Rate = 0.1  # on what attention and feed-forward networks add, and before the head
     attention_dropout: Rate = 0.1  # on the attention weights
     # Add a learned vector of the modality to its weighted stream, since the fusion's weights are the same
-    # whichever modality leads. It comes after the weighting: before it, it would be no more than the bias of
-    # the modality's own projection.
+    # whichever modality leads. The vector is added after the weighting: added before, it would only
+    # repeat the bias of the modality's own projection.
     modality_embedding: bool = True
     # Add sinusoidal positions to the weighted streams: as printed, permuting the rows of audio or vision in
     # time would change nothing.

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from msa_jax import losses
 from msa_jax.layers.attention import MASKED
+from msa_jax.layers.pooling import mean_over_time
 from msa_jax.losses import RampUnit, Term, eioi, mpr, ramped
 from msa_jax.models.fields import Count, Misfit, NonNegative, Positive, Rate, Share
 from msa_jax.text import Encoder
@@ -41,8 +42,8 @@ class GMRA(nn.Module):
     # features that they are added to, and attention stays global; at 1 the row's place shows, but on the
     # embedded corpus the error grew and varied more.
     key_std: NonNegative = 0.02
-    # Standard deviation of W_O at the start (ours: 0 would leave W_Q, W_K, W_V, W_A and W_V without a
-    # gradient at first).
+    # Standard deviation of W_O at the start (ours: 0 would leave the query, key, value, audio and
+    # vision projections without a gradient at first).
     output_std: NonNegative = 0.02
     max_length: Positive = 50  # longest text time line, in tokens
 
@@ -200,13 +201,7 @@ class CrossSent(nn.Module):
             output_attentions=not train,
         )
         x_BTD = encoded.last_hidden_state  # float32, as all that follows
-        if self.pooling == "cls":
-            x_BD = x_BTD[:, 0]
-        elif self.pooling == "mean":
-            weight_BT1 = mask_BT[..., None].astype(x_BTD.dtype)
-            x_BD = (x_BTD * weight_BT1).sum(1) / jnp.maximum(weight_BT1.sum(1), 1)
-        else:
-            raise ValueError(f'pooling must be "cls" or "mean", got {self.pooling!r}')
+        x_BD = x_BTD[:, 0] if self.pooling == "cls" else mean_over_time(x_BTD, mask_BT)
         if self.hidden:
             x_BD = nn.Dropout(self.pooled_dropout)(x_BD, deterministic=not train)
             x_BD = nn.tanh(nn.Dense(x_BD.shape[-1], name="hidden_dense")(x_BD))

@@ -5,7 +5,6 @@ The section `model` or `loss` of a config is made of these fields, and what a us
 """
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Literal
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +67,13 @@ def section(cls: Any, *, skip: tuple[str, ...] = ()) -> ConfigDict:
         if _is_fields(value):
             out[name] = section(value, skip=("name", "parent"))
         elif value is None:
-            out[name] = placeholder(_class_of(_alternatives(kind)[0][1]))
+            of_value = _class_of(_alternatives(kind)[0][1])
+            if dataclasses.is_dataclass(of_value):
+                raise UserError(
+                    f"{of.__name__}.{name} holds fields of its own and is None by default, so no key could "
+                    "switch it on; give it a default, and let a variant set it to None"
+                )
+            out[name] = placeholder(of_value)
         else:  # a config's key keeps the type of its first value: 0 would take no 0.5
             is_number = _alternatives(kind)[0][1] is float and not isinstance(value, bool)
             out[name] = float(value) if is_number else value
@@ -105,8 +110,7 @@ def check(cls: type, values: Mapping[str, Any], path: str, *, skip: tuple[str, .
     kinds = _kinds(cls, skip)
     for name in values:
         if name not in kinds:
-            close = difflib.get_close_matches(name, kinds, 1)
-            hint = f"did you mean {path}.{close[0]}?" if close else f"there are: {', '.join(kinds) or 'none'}"
+            hint = nearest(name, list(kinds)).replace("did you mean ", f"did you mean {path}.")
             raise UserError(f"--config.{path}.{name}: the section {path} has no such key; {hint}")
     for name, kind in kinds.items():
         if name not in values:
@@ -118,7 +122,7 @@ def check(cls: type, values: Mapping[str, Any], path: str, *, skip: tuple[str, .
                 continue
             if bound.field not in values:
                 raise UserError(f"{cls.__name__}.{name} must divide {bound.field}, which is not a field")
-            if values[bound.field] % values[name]:
+            if None not in (values[bound.field], values[name]) and values[bound.field] % values[name]:
                 other = f"{path}.{bound.field} {values[bound.field]}"
                 raise UserError(f"--config.{path}.{name}: {values[name]} does not divide {other}")
 
@@ -153,22 +157,33 @@ def _check_bounds(key: str, value: Any, full: Any) -> None:
 
 
 def _check_list(key: str, value: Any, kind: Any, default: Any) -> None:
-    element, *more = typing.get_args(kind)
-    is_list = isinstance(value, tuple | list)
-    if is_list and more != [Ellipsis] and len(value) != 1 + len(more):
-        raise UserError(f"{key}: {value!r} does not hold {1 + len(more)} values, as in {default!r}")
-    if typing.get_origin(element) is Literal:
-        allowed = typing.get_args(element)
-        if not (is_list and all(v in allowed for v in value)):
-            raise UserError(
-                f"{key}: {value!r} may hold only {', '.join(map(str, allowed))}, as in {default!r}"
-            )
-        return
-    plain = typing.get_args(element)[0] if typing.get_origin(element) is Annotated else element
-    if not (is_list and all(_is_a(v, plain) for v in value)):
-        raise UserError(f"{key}: {value!r} is not a list of {plain.__name__}s, as in {default!r}")
-    for v in value:
-        _check_bounds(key, v, element)
+    """Asks each element for its own type: one for all, as in tuple[int, ...], or one for each place."""
+    elements, example = typing.get_args(kind), f"as in {default!r}"
+    (_, plain), *_ = _alternatives(elements[0])
+    alike = all(element in (elements[0], Ellipsis) for element in elements)
+    if typing.get_origin(plain) is Literal:
+        wrong = f"{key}: {value!r} may hold only {', '.join(map(str, typing.get_args(plain)))}, {example}"
+    elif alike and isinstance(plain, type) and typing.get_origin(plain) is not tuple:
+        wrong = f"{key}: {value!r} is not a list of {plain.__name__}s, {example}"
+    else:
+        wrong = f"{key}: {value!r} is not such a list, {example}"
+    if not isinstance(value, tuple | list):
+        raise UserError(wrong)
+    if elements[1:] == (Ellipsis,):
+        elements = elements[:1] * len(value)
+    elif len(value) != len(elements):
+        raise UserError(f"{key}: {value!r} does not hold {len(elements)} values, {example}")
+    for one, element in zip(value, elements, strict=True):
+        (full, plain), *_ = _alternatives(element)
+        if typing.get_origin(plain) is tuple:
+            _check_list(key, one, plain, default)
+        elif typing.get_origin(plain) is Literal:
+            if one not in typing.get_args(plain):
+                raise UserError(wrong)
+        elif not _is_a(one, plain):
+            raise UserError(wrong)
+        else:
+            _check_bounds(key, one, full)
 
 
 def _is_a(value: Any, kind: type) -> bool:
@@ -185,8 +200,8 @@ def _check_choice(key: str, value: Any, full: Any, alternatives: list) -> None:
 
 def one_of(value: Any, choices: list[str]) -> str:
     """The sentence that a value is none of the choices, with the nearest."""
-    close = difflib.get_close_matches(str(value), choices, 1)
-    return f"{value!r} is not one of {', '.join(choices)}" + (f"; did you mean {close[0]}?" if close else "")
+    hint = nearest(value, choices)
+    return f"{value!r} is not one of {', '.join(choices)}" + (f"; {hint}" if hint.startswith("did") else "")
 
 
 def _kinds(cls: type, skip: tuple[str, ...]) -> dict[str, Any]:

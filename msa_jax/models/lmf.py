@@ -7,7 +7,7 @@ arXiv:1806.00064. Sizes are those of the MMSA toolkit for CMU-MOSI ("toolkit"), 
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -28,8 +28,8 @@ class LMF(nn.Module):
     """One vector for each modality, and their low-rank product (section 3.2).
 
     The paper normalises audio and vision over the batch, which would tie a clip's score to its batch; here
-    they come standardised by the training split (ours). A clip without a modality has the vector of a clip
-    whose features are all 0 in its place.
+    they come standardised by the training split (ours). A missing modality is treated as features
+    that are all 0.
 
     Attributes:
       encoder: the text encoder; None where `text` holds features.
@@ -72,7 +72,7 @@ class LMF(nn.Module):
             shape = (self.rank, one_BD.shape[1], size)
             factor_RDO = self.param(f"{m}_factor", nn.initializers.xavier_normal(), shape)
             fused_BRO = fused_BRO * jnp.einsum("bd,rdo->bro", one_BD, factor_RDO)  # eq. 7
-        weight_R = self.param("rank_weight", nn.initializers.normal(self.rank**-0.5), (self.rank,))
+        weight_R = self.param("rank_weight", nn.initializers.normal(self.rank**-0.5), (self.rank,))  # ours
         bias_O = self.param("bias", nn.initializers.zeros, (size,))
         out_BO = jnp.einsum("r,bro->bo", weight_R, fused_BRO) + bias_O[None]
         out = {**named(out_BO, self.outputs), "fused": fused_BRO}
@@ -97,16 +97,19 @@ class LMF(nn.Module):
 class Loss(losses.Loss):
     """The task's loss alone."""
 
-    task: Literal["mse", "l1", "cross_entropy"] = "l1"  # toolkit
+    task: losses.TaskName = "l1"  # toolkit
 
 
 Model = LMF
 
-# The toolkit's for CMU-MOSI. Its weight decay, L2 in Adam, leaves out the fusion's weights; ours does not.
+# The toolkit's for CMU-MOSI; its weight decay is L2 in Adam. Its optimiser does not hold the fusion's own
+# weights, so that they never move; here they are trained as the rest is (ours).
 DEFAULTS: Mapping[str, Any] = {
     "epochs": 100,  # ours: the patience ends it
     "patience": 8,
     "batch_size": 64,
+    "optim.learning_rate": 1e-3,
+    "optim.clip": math.inf,
     "data.time_line": "own",
     "optim.weight_decay": 5e-3,
     "optim.coupled": True,

@@ -161,7 +161,7 @@ class MulG(nn.Module):
 class Loss(losses.Loss):
     """The task's loss alone."""
 
-    task: Literal["mse", "l1", "cross_entropy"] = "l1"  # ours: the paper has cross entropy for scores too
+    task: losses.TaskName = "l1"  # ours: the paper has cross entropy for scores too
 
 
 Model = MulG

@@ -144,7 +144,7 @@ class TeCaFN(nn.Module):
             )
             if gated:
                 logits_B2 = nn.Dense(2, name=f"pair_{m}")(mean_over_time(hidden[m], masks[core]))
-                if train:
+                if train:  # the layer itself is made in scoring too, and not counted
                     out[f"pair_logits_{m}"] = logits_B2
 
         if self.bicon and len(others) == 2:
@@ -205,7 +205,7 @@ class TeCaFN(nn.Module):
 class Loss(losses.Loss):
     """Eqs. 5-8 (stage 1), 13 (pairs), 14-16 (stage 2), 18."""
 
-    task: Literal["mse", "l1", "cross_entropy"] = "l1"
+    task: losses.TaskName = "l1"
     contrast_weight: NonNegative = 0.1  # lambda1, of both stages; the paper: 0.1, 0.2 or 0.4
     pair_weight: NonNegative = 0.1  # lambda2; the paper: 0.1, 0.2 or 0.4
     temperature: AboveZero = 0.1  # code
@@ -266,8 +266,8 @@ DEFAULTS: Mapping[str, Any] = {
     "optim.groups": (("^encoder/", 0.05), (".*", 1.0)),  # BERT at 5e-5; code
 }
 
-# Table 5 (what is removed, the gate with its pair prediction), Figure 3 (the core), and forms that the paper
-# prints but its code has not.
+# Table 5 (what is removed, the gate with its pair prediction), Figure 3 (the core), and printed forms that
+# the code does not use.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "no_ta": {"model.contrast": ("vision",)},
     "no_tv": {"model.contrast": ("audio",)},

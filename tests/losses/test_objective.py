@@ -1,11 +1,14 @@
 """Objectives: how their terms are weighed, ramped and named."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from msa_jax.losses import CosineRamp, Objective, Term, ramped
+from msa_jax.errors import UserError
+from msa_jax.losses import CosineRamp, Loss, Objective, TaskName, Term, ramped
 from msa_jax.losses.objective import Clock
 
 OUTPUTS, BATCH = {"prediction": jnp.array([1.0, 3.0])}, {"label": jnp.array([0.0, 1.0])}
@@ -50,6 +53,36 @@ def test_each_term_draws_with_a_key_of_its_own_whatever_the_others_weigh():
     assert both["a"] != both["b"]
     assert call(draws("a", 0.0), draws("b", 1.0))[1]["b"] == both["b"]
     assert call(draws("a", 1.0), draws("b", 1.0), key=1)[1]["a"] != both["a"]
+
+
+@pytest.mark.parametrize("name", ["loss", "grad_norm", "l1", "near", "near_weight"])
+def test_a_name_is_logged_once(name):
+    @dataclasses.dataclass(frozen=True)
+    class Twice(Loss):
+        task: TaskName = "l1"
+
+        def terms(self, model):
+            yield constant("near", 1.0, 2.0)
+
+        def monitors(self, model):
+            yield name, lambda outputs, batch: 0.0
+
+    with pytest.raises(UserError, match=f"two values of the name '{name}'"):
+        Twice().objective(None, epochs=1, steps_per_epoch=1)
+
+
+def test_a_model_with_both_outputs_is_judged_by_the_one_of_its_task():
+    outputs = {"logits": jnp.array([[0.0, 1.0], [1.0, 0.0]]), **OUTPUTS}
+    for name, value in (("l1", 1.5), ("cross_entropy", np.log1p(np.exp(-1)) + 1)):
+        batch = {"label": jnp.array([0.0, 1.0]), "mask": jnp.ones(2, bool)}
+        objective = Loss(task=name).objective(None, epochs=1, steps_per_epoch=1)
+        np.testing.assert_allclose(
+            objective(outputs, batch, step=0, key=jax.random.key(0))[0], value, rtol=1e-6
+        )
+    with pytest.raises(
+        UserError, match="gives no 'logits', which the loss cross_entropy needs; it gives prediction"
+    ):
+        objective(OUTPUTS, batch, step=0, key=jax.random.key(0))
 
 
 def test_monitors_are_logged_and_weigh_nothing():

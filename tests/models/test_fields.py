@@ -40,6 +40,8 @@ class Every:
     widths: tuple[Positive, ...] = (3, 5)
     scales: tuple[float, ...] = (0.5,)
     pair: tuple[int, int] = (1, 2)
+    mixed: tuple[Positive, Rate] = (2, 0.5)
+    lists: tuple[tuple[Positive, ...], ...] = ((1, 2), (3,))
     whole: Rate = 0  # written without a point
     inner: Inner | None = Inner(size=6)
     hidden: int = 7  # left out where it is skipped
@@ -62,6 +64,41 @@ def test_a_number_written_without_a_point_takes_one_with_it():
 def test_a_list_of_a_fixed_length_has_that_length():
     assert refused("pair", (3, 4)) is None
     assert "pair: (1, 2, 3) does not hold 2 values, as in (1, 2)" in refused("pair", (1, 2, 3))
+
+
+def test_each_place_of_a_list_has_its_own_type_and_bounds():
+    assert refused("mixed", (3, 0.25)) is None
+    assert "mixed: (0.5, 0.25) is not such a list, as in (2, 0.5)" in refused("mixed", (0.5, 0.25))
+    assert "mixed: 1.5 does not lie in [0, 1)" in refused("mixed", (3, 1.5))
+    assert refused("lists", ((4,), (5, 6, 7))) is None
+    assert "lists: 0 is less than 1" in refused("lists", ((4,), (5, 0)))
+    assert "lists: 4 is not a list of ints" in refused("lists", (4, 5))
+
+
+@dataclasses.dataclass(frozen=True)
+class Optional:
+    """A part that no key could switch on, and a number that divides what may be None."""
+
+    part: Inner | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Free:
+    """A number that divides another one, where there is one."""
+
+    heads: Annotated[Positive, fields.Divides("width")] = 2
+    width: Positive | None = None
+
+
+def test_a_part_that_is_off_by_default_is_a_mistake_of_the_class():
+    with pytest.raises(
+        UserError, match=r"^Optional\.part .* is None by default, so no key could switch it on"
+    ):
+        fields.section(Optional)
+
+
+def test_nothing_is_divided_by_every_number():
+    assert refused("heads", 3, Free) is None
 
 
 def test_a_number_that_divides_no_field_is_said_to_be_a_mistake_of_the_class():

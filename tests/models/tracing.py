@@ -9,9 +9,9 @@ import numpy as np
 
 from msa_jax import assemble, optim, train
 from msa_jax import config as configs
-from msa_jax.bounds import metric_set
-from msa_jax.corpora import CORPORA, MODALITIES
+from msa_jax.corpora import MODALITIES
 from msa_jax.data.plan import BatchPlan
+from msa_jax.data.synthetic import facts
 
 ROWS, STEPS, TEXT_WIDTH, WIDTHS = 8, 12, 5, {"audio": 3, "vision": 2}
 
@@ -60,8 +60,10 @@ def prepared(config):
         batch[m] = (drawn if m in used else 0 * drawn).astype(batch[m].dtype)
         batch[f"{m}_mask"] = np.full((B, STEPS), m in used)
     rows = np.arange(B)
-    tasks = CORPORA[metric_set(config.data.corpus)].outputs[:-1]
+    tasks = facts(config.data.corpus).label_shape
     label = np.broadcast_to(rows.reshape(-1, *(1,) * len(tasks)) % 2, (B, *tasks)).astype(np.float32)
+    if facts(config.data.corpus).by_modality:
+        batch |= {f"label_{m}": label for m in MODALITIES}
     return pieces, {**batch, "label": label, "index": rows.astype(np.int32)}
 
 

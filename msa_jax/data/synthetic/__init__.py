@@ -23,6 +23,7 @@ for it; Acc-2 leaves out neutral clips) as `python -m msa_jax.data.synthetic.flo
 The generative constants were chosen on the corpus of seed 0; the default is another seed.
 """
 
+from msa_jax.corpora import CORPORA, Corpus
 from msa_jax.data.synthetic.config import PRESETS, SyntheticConfig
 from msa_jax.data.synthetic.generation import ANNOTATORS, Facts, corpus_key, generate, transition, world
 from msa_jax.data.synthetic.worlds import (
@@ -50,7 +51,20 @@ __all__ = [
     "Facts",
     "SyntheticConfig",
     "corpus_key",
+    "facts",
     "generate",
+    "metric_set",
     "transition",
     "world",
 ]
+
+
+def metric_set(corpus: str) -> str:
+    """The corpus whose labels and metrics apply: that of the name, or that in whose shape it is made."""
+    made = PRESETS.get(corpus)
+    return corpus if made is None else made.task
+
+
+def facts(corpus: str) -> Corpus:
+    """What is known of the labels of a corpus, be it real or made."""
+    return CORPORA[metric_set(corpus)]
