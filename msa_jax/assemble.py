@@ -28,6 +28,7 @@ from msa_jax.text import (
     load_tokenizer,
     train_tokenizer,
 )
+from msa_jax.text.casing import note_on_texts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Pieces:
       loss: the config's `loss` section.
       metrics: name of the corpus whose metrics apply.
       splits: "train" and "valid", scanned; empty without data.
+      notes: what was decided about the text from evidence, in sentences.
     """
 
     preparation: Preparation
@@ -49,6 +51,7 @@ class Pieces:
     loss: losses.Loss
     metrics: str
     splits: Mapping[str, Split] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def summary(self, config: ConfigDict) -> Iterator[str]:
         """Says what is trained, on how many clips and on which device, and what the model has to say."""
@@ -57,7 +60,8 @@ class Pieces:
         clips = f"{len(self.splits['train'])} clips to train on, {len(self.splits['valid'])} to validate"
         device = jax.devices()[0].device_kind
         yield f"{config.model.name}: {count_parameters(params):,} parameters ({parts}); {clips}; {device}"
-        for line in self.model.notes(config.batch_size) if hasattr(self.model, "notes") else ():
+        of_model = self.model.notes(config.batch_size) if hasattr(self.model, "notes") else ()
+        for line in (*self.notes, *of_model):
             yield f"note: {line}"
 
 
@@ -83,7 +87,8 @@ def assemble(config: ConfigDict, corpus: datasets.Built) -> Pieces:
         encoder=None if encoder is None else encoder.config,
     )
     splits = {"train": training, "valid": preparation.scan(corpus.split("valid"))}
-    return _pieces(config, preparation, encoder, pretrained, splits)
+    notes = text_notes(config, tokenizer, how, training_texts(corpus))
+    return _pieces(config, preparation, encoder, pretrained, splits, notes)
 
 
 def without_data(
@@ -114,6 +119,7 @@ def _pieces(
     encoder: Encoder | None,
     pretrained: Any | None,
     splits: Mapping[str, Split],
+    notes: tuple[str, ...] = (),
 ) -> Pieces:
     model = make_model(config, encoder, preparation)
     variables = init_variables(model, preparation, jax.random.key(config.seed), pretrained)
@@ -125,6 +131,7 @@ def _pieces(
         loss=fields.build(models.find(config.model.name).loss, config.loss.to_dict()),
         metrics=metric_set(config.data.corpus),
         splits=splits,
+        notes=notes,
     )
 
 
@@ -193,6 +200,25 @@ def make_tokenizer(config: ConfigDict, training_texts: Iterable[str]) -> Tokeniz
     return train_tokenizer(texts, config.text.scratch.vocab_size)
 
 
+def text_notes(
+    config: ConfigDict, tokenizer: Tokenizer | None, how: Preprocessing, texts: Iterable[str]
+) -> tuple[str, ...]:
+    """What there is to say about a pretrained tokenizer and the case of the texts.
+
+    Args:
+      config: its `text` section.
+      tokenizer: of the encoder; None where the text is features.
+      how: the preprocessing.
+      texts: of the training split.
+    """
+    name = config.text.encoder
+    # The tokenizer of "scratch" lowers texts by itself.
+    if tokenizer is None or name == "scratch" or "text" not in how.modalities:
+        return ()
+    of_texts = note_on_texts(tokenizer, texts, lowercase=how.lowercase, name=name)
+    return tuple(note for note in (tokenizer.note, of_texts) if note)
+
+
 def make_encoder(
     config: ConfigDict, tokenizer: Tokenizer | None, how: Preprocessing
 ) -> tuple[Encoder | None, Any | None]:
@@ -212,11 +238,6 @@ def make_encoder(
     dtype = jnp.dtype(config.text.dtype)
     if config.text.encoder not in ("scratch", FEATURES):
         encoder, variables = load_encoder(config.text.encoder, dtype=dtype)
-        if tokenizer.vocab_size > encoder.config.vocab_size:
-            raise UserError(
-                f"--config.text.encoder: the tokenizer of {config.text.encoder} has {tokenizer.vocab_size} "
-                f"tokens, its weights {encoder.config.vocab_size}"
-            )
         return encoder, variables["params"]
     return _scratch(config, tokenizer, width=how.text_width), None
 
