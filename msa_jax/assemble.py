@@ -1,7 +1,7 @@
 """Assembly of a run: its config becomes preparation, model, variables and loss, as typed pieces."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -20,15 +20,8 @@ from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.data.synthetic import facts, metric_set
 from msa_jax.errors import UserError
 from msa_jax.models import fields
-from msa_jax.text import (
-    Encoder,
-    EncoderConfig,
-    Tokenizer,
-    load_encoder,
-    load_tokenizer,
-    train_tokenizer,
-)
-from msa_jax.text.casing import note_on_texts
+from msa_jax.reading import make_encoder, make_tokenizer, scratch, text_notes
+from msa_jax.text import Encoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +139,7 @@ def _check_groups(config: ConfigDict, preparation: Preparation, params: Any) -> 
         return
     how = dataclasses.replace(preparation.preprocessing, modalities=MODALITIES, text_width=0)
     whole = dataclasses.replace(preparation, preprocessing=how)
-    model = make_model(config, _scratch(config, preparation.tokenizer, width=0), whole)
+    model = make_model(config, scratch(config, preparation.tokenizer, width=0), whole)
     shapes = jax.eval_shape(lambda key: init_variables(model, whole, key, None), jax.random.key(0))
     for pattern in sorted(idle & optim.unused(shapes["params"], groups)):
         raise UserError(
@@ -185,83 +178,6 @@ def make_preprocessing(
         keep_end=config.data.context,
         special_rows=config.data.special_rows,
     )
-
-
-def make_tokenizer(config: ConfigDict, training_texts: Iterable[str]) -> Tokenizer | None:
-    """The tokenizer of the config's encoder; that of "scratch" learns from the training texts alone.
-
-    None where the text is features, and needs none.
-    """
-    if config.text.encoder == FEATURES:
-        return None
-    if config.text.encoder != "scratch":
-        return load_tokenizer(config.text.encoder)
-    texts = (t.lower() if config.data.lowercase else t for t in training_texts)
-    return train_tokenizer(texts, config.text.scratch.vocab_size)
-
-
-def text_notes(
-    config: ConfigDict, tokenizer: Tokenizer | None, how: Preprocessing, texts: Iterable[str]
-) -> tuple[str, ...]:
-    """What there is to say about a pretrained tokenizer and the case of the texts.
-
-    Args:
-      config: its `text` section.
-      tokenizer: of the encoder; None where the text is features.
-      how: the preprocessing.
-      texts: of the training split.
-    """
-    name = config.text.encoder
-    # The tokenizer of "scratch" lowers texts by itself.
-    if tokenizer is None or name == "scratch" or "text" not in how.modalities:
-        return ()
-    of_texts = note_on_texts(tokenizer, texts, lowercase=how.lowercase, name=name)
-    return tuple(note for note in (tokenizer.note, of_texts) if note)
-
-
-def make_encoder(
-    config: ConfigDict, tokenizer: Tokenizer | None, how: Preprocessing
-) -> tuple[Encoder | None, Any | None]:
-    """(encoder, its pretrained parameters); the latter None where it is trained from scratch.
-
-    A model whose text is features, or that has no text, has no encoder; one that lives inside an encoder gets
-    one from scratch that takes features in place of words.
-
-    Args:
-      config: its `text` section and `model.name`.
-      tokenizer: of the encoder, for its vocabulary's size.
-      how: the preprocessing.
-    """
-    no_tokens = how.text_width or "text" not in how.modalities
-    if no_tokens and not models.find(config.model.name).needs_encoder:
-        return None, None
-    dtype = jnp.dtype(config.text.dtype)
-    if config.text.encoder not in ("scratch", FEATURES):
-        encoder, variables = load_encoder(config.text.encoder, dtype=dtype)
-        return encoder, variables["params"]
-    return _scratch(config, tokenizer, width=how.text_width), None
-
-
-def _scratch(config: ConfigDict, tokenizer: Tokenizer | None, *, width: int) -> Encoder:
-    """The encoder from scratch; with a width it takes features in place of words."""
-    s = config.text.scratch
-    sizes = EncoderConfig(
-        family="bert",
-        vocab_size=tokenizer.vocab_size if tokenizer else int(not width),  # one row where none is read
-        input_width=width,
-        hidden_size=s.hidden_size,
-        num_layers=s.num_layers,
-        num_heads=s.num_heads,
-        intermediate_size=s.intermediate_size,
-        max_positions=config.text.max_length,
-        type_vocab_size=1,
-        activation="gelu",
-        layer_norm_eps=1e-12,
-        hidden_dropout=s.dropout,
-        attention_dropout=s.dropout,
-        pad_id=0 if tokenizer is None else tokenizer.pad_id,
-    )
-    return Encoder(sizes, dtype=jnp.dtype(config.text.dtype))
 
 
 def make_model(config: ConfigDict, encoder: Encoder | None, preparation: Preparation) -> nn.Module:
