@@ -97,8 +97,18 @@ def apply(config: ConfigDict, name: str, own: Mapping[str, Mapping[str, Any]] | 
         config.data.corpus = made if made in PRESETS else "synthetic"
     for changes in found:
         for key, value in changes.items():
-            set_key(config, key, value)
+            # A part that is left out has no sizes to make small.
+            if name != "tiny" or not _is_left_out(config, key):
+                set_key(config, key, value)
     return config
+
+
+def _is_left_out(config: ConfigDict, key: str) -> bool:
+    """Whether a section on the way to a key is None."""
+    for part in key.split(".")[:-1]:
+        if isinstance(config, ConfigDict) and part in config:
+            config = config[part]
+    return config is None
 
 
 def set_key(config: ConfigDict, key: str, value: Any) -> None:

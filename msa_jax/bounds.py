@@ -50,6 +50,7 @@ AT_LEAST = {
     "optim.warmup_steps": 0,
     "optim.plateau.patience": 0,
 }
+SEEDS = ("seed", "data.seed", "data.cut.seed")  # below 2 to the power of 32
 ABOVE_ZERO = ("optim.eps", "optim.plateau.factor")
 RATES = ("data.cut.valid_fraction", "text.scratch.dropout", "optim.warmup", "optim.plateau.factor")
 
@@ -65,7 +66,8 @@ def check(config: ConfigDict, *, training: bool = True) -> None:
       UserError: when a value is out of bounds; names the key, the value, and what is possible.
     """
     flat = flatten(config)
-    for section in ("data", "text", "model", "loss", "optim"):
+    sections = ("data", "data.cut", "text", "text.scratch", "model", "loss", "optim", "optim.plateau")
+    for section in sections:
         if section in flat:
             raise UserError(f"--config.{section}: {flat[section]!r} is not a section")
     try:
@@ -93,6 +95,9 @@ def _check_common(flat: dict[str, Any]) -> None:
     for key, least in AT_LEAST.items():
         if flat[key] is not None and not flat[key] >= least:
             raise UserError(f"--config.{key}: {flat[key]} is less than {least}")
+    for key in SEEDS:
+        if flat[key] is not None and flat[key] >= 1 << 32:
+            raise UserError(f"--config.{key}: {flat[key]} must be below 2 to the power of 32")
     for key in RATES:
         if not 0 <= flat[key] < 1:
             raise UserError(f"--config.{key}: {flat[key]} does not lie in [0, 1)")
@@ -159,8 +164,11 @@ def _check_groups(groups: Any) -> None:
     try:
         for pattern, factor, *decay in groups:
             re.compile(pattern)
-            if len(decay) > 1 or min(float(v) for v in (factor, *decay)) < 0:
+            numbers = (factor, *decay)
+            if len(decay) > 1 or any(isinstance(v, bool) or not 0 <= v < math.inf for v in numbers):
                 raise ValueError
+        if not groups:
+            raise ValueError
     except (TypeError, ValueError, re.error):
         raise UserError(
             f"--config.optim.groups: {groups!r} is not a list of (regular expression, factor) or (regular "

@@ -1,11 +1,9 @@
-"""Configs: found, imported, changed by variants and overrides, and read back from a run's folder.
+"""Configs: loaded, changed by variants and overrides, and read back from a run's folder.
 
 `from msa_jax.config import base` is how a config file, shipped or a user's own, gets at the common keys.
 """
 
-import importlib.util
 import re
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,30 +11,18 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from msa_jax import config_files
+from msa_jax.config_files import base, find, reason, shipped, shipped_files
 from msa_jax.errors import UserError, nearest
 from msa_jax.files import OLDER, read_json
 from msa_jax.progress import say
 
+__all__ = [
+    "base", "flatten", "get", "keys", "load", "nearest", "override", "shipped", "shipped_files", "split_spec",
+    "stored", "variants", "variants_of",
+]  # fmt: skip
 
-def shipped() -> Path:
-    """The folder of the configs that come with the package."""
-    inside = Path(__file__).parent / "configs"
-    return inside if inside.is_dir() else inside.parents[1] / "configs"
-
-
-def shipped_files() -> list[Path]:
-    """The configs that come with the package; base.py is not one."""
-    return sorted(p for p in shipped().glob("*_*.py") if not p.name.startswith("_"))
-
-
-def _run_file(path: Path, name: str) -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-base = _run_file(shipped() / "base.py", "msa_jax.config.base")
+SIZES = ("synthetic", "tiny")  # variants that change what a run is tried on, and not what is tried
 
 
 def load(spec: str) -> tuple[ConfigDict, str]:
@@ -53,13 +39,13 @@ def load(spec: str) -> tuple[ConfigDict, str]:
       UserError: when there is no such file or variant; names the nearest.
     """
     file, *variants = split_spec(spec)
-    module = _import(path := _find(file, variants))
+    module = config_files.read(path := find(file, variants))
     try:
         config = module.get_config()
     except UserError:
         raise
     except Exception as e:  # a user's file may do anything
-        raise UserError(f"--config: get_config of {file} failed: {_reason(e)}") from e
+        raise UserError(f"--config: get_config of {file} failed: {reason(e)}") from e
     if not isinstance(config, ConfigDict):
         raise UserError(
             f"--config: get_config of {file} returned a {type(config).__name__}, not a ConfigDict"
@@ -67,12 +53,17 @@ def load(spec: str) -> tuple[ConfigDict, str]:
     if "name" not in (config.get("model") or ()):
         raise UserError(f"--config: {file}: the config has no model.name; start it from base.config(NAME)")
     own = getattr(module, "VARIANTS", {})
+    if not (isinstance(own, Mapping) and all(isinstance(changes, Mapping) for changes in own.values())):
+        raise UserError(
+            f"--config: {file}: VARIANTS must be a dict by name of dicts by key, as in "
+            '{"wide": {"model.width": 256}}'
+        )
     config.lock()
     for place, name in enumerate(variants):
         try:
             before = flatten(config)
             base.apply(config, name, own)
-            _say_what_is_undone(before, config, variants[:place], name, own)
+            _say_what_is_undone(before, config, variants[:place], name, own, shipped=path in shipped_files())
         except KeyError as e:
             if e.args[0] != name:
                 raise UserError(
@@ -81,23 +72,34 @@ def load(spec: str) -> tuple[ConfigDict, str]:
             known = list(variants_of(config.model.name, own))
             raise UserError(f"--config: {file} has no variant {name!r}; {nearest(name, known)}") from None
         except TypeError as e:
-            raise UserError(
-                f"--config: {file}: the variant {name} sets a wrong value: {_reason(e)}"
-            ) from None
+            raise UserError(f"--config: {file}: the variant {name} sets a wrong value: {reason(e)}") from None
     return config, "-".join((path.stem, *variants))
 
 
 def _say_what_is_undone(
-    before: Mapping[str, Any], config: ConfigDict, earlier: Sequence[str], name: str, own: Mapping[str, Any]
+    before: Mapping[str, Any],
+    config: ConfigDict,
+    earlier: Sequence[str],
+    name: str,
+    own: Mapping[str, Any],
+    *,
+    shipped: bool,
 ) -> None:
-    """One line where a variant of every config, such as `tiny`, takes back what one before it had set."""
-    if name not in ("synthetic", *base.VARIANTS):
-        return
+    """One line where a variant takes back what one before it, or the user's own file, had set.
+
+    `synthetic` and `tiny` are there to be changed by what follows.
+    """
     of, after = variants_of(config.model.name, own), flatten(config)
-    for one in (v for v in earlier if v != "synthetic" and v not in base.VARIANTS):
-        for key in of[one].keys() & of[name].keys():
+    for one in (v for v in earlier if v not in SIZES):
+        for key in sorted(of[one].keys() & of[name].keys()):
             if before.get(key) != after.get(key):
-                say(f"note: {name} sets {key} again, which {one} had set; write :{name} first to keep it")
+                mend = f"write :{name} first to keep it" if name in SIZES else "the last one counts"
+                say(f"note: {name} sets {key} again, which {one} had set; {mend}")
+    if name in SIZES and not shipped:
+        default = flatten(base.config(config.model.name))
+        mine = [k for k, v in before.items() if v != default.get(k) and after.get(k, v) != v]
+        if mine := [k for k in mine if not any(k in of[v] for v in earlier) and k != "data.corpus"]:
+            say(f"note: {name} sets {', '.join(mine)}, which get_config had set; override them to keep them")
 
 
 def split_spec(spec: str) -> list[str]:
@@ -115,48 +117,8 @@ def variants_of(model: str, own: Mapping[str, Any]) -> dict[str, Mapping[str, An
 
 def variants(path: Path) -> dict[str, Mapping[str, Any]]:
     """The variants of a config file."""
-    module = _import(path)
+    module = config_files.read(path)
     return variants_of(module.get_config().model.name, getattr(module, "VARIANTS", {}))
-
-
-def _find(file: str, variants: Sequence[str]) -> Path:
-    path = Path(file)
-    if path.is_file():
-        return path
-    found = next((p for p in shipped_files() if path == Path("configs", p.name)), None)
-    if found is not None:
-        return found
-    known = [f"configs/{p.name}" for p in shipped_files()]
-    # 0.1.0 had files of their own for the embedded corpora.
-    model, *rest = [part for part in path.stem.split("_") if part != "synthetic"] or [""]
-    names = (f"configs/{model}_{corpus}.py" for corpus in ("_".join(rest), "mosi"))
-    now = next((name for name in names if name in known), None)
-    if now and "synthetic" in path.stem.split("_"):
-        raise UserError(
-            f"--config: {file} is now a variant; say --config={':'.join((now, 'synthetic', *variants))}"
-        )
-    raise UserError(f"--config: there is no file {file}; {nearest(file, known)}")
-
-
-def _import(path: Path) -> types.ModuleType:
-    try:
-        module = _run_file(path, f"msa_jax_config_{path.stem}")
-    except ModuleNotFoundError as e:
-        if str(e.name).split(".")[0] != "configs":
-            raise UserError(f"--config: {path} is not a config file: {_reason(e)}") from e
-        raise UserError(
-            f"--config: {path} imports from `configs`, which is not a package any more; say "
-            "`from msa_jax.config import base` and start from base.config(MODEL)"
-        ) from e
-    except Exception as e:
-        raise UserError(f"--config: {path} is not a config file: {_reason(e)}") from e
-    if not callable(getattr(module, "get_config", None)):
-        raise UserError(f"--config: {path} is not a config file: it has no function get_config")
-    return module
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:

@@ -80,7 +80,8 @@ def outputs(
 
     Args:
       model, variables, batches, clips: as for `score`.
-      names: of outputs of the model, or of arrays of the batch; None: every output that belongs to clips.
+      names: of outputs of the model, or of arrays of the batch that have no output of their name; None: every
+        output that belongs to clips.
 
     Returns:
       For each name N arrays, in the order of the split, each without the axis of the clips.
@@ -94,8 +95,7 @@ def outputs(
         if not out:
             axes = _clip_axes(model, variables, batch, names)
             out = {name: [None] * clips for name in axes}
-        wanted = tuple(name for name in axes if name not in batch)
-        made = {**batch, **forward(model, variables, batch, wanted)} if wanted else batch
+        made = {**batch, **forward(model, variables, batch, tuple(axes))}
         for name, rows in out.items():
             array = np.moveaxis(np.asarray(made[name]), axes[name], 0)
             for b in np.flatnonzero(batch["mask"]):

@@ -1,6 +1,7 @@
 """Config files: the shipped ones, a user's own, variants, and what a run has stored."""
 
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -168,12 +169,82 @@ def test_an_old_name_is_answered_with_the_new_one(old, new):
         ("synthetic:no_mpr", []),
         ("synthetic:tiny", []),
         ("no_gmra:text_only", []),
+        (
+            "no_audio:no_vision",
+            ["note: no_vision sets data.modalities again, which no_audio had set; the last "],
+        ),
     ],
 )
 def test_what_a_later_variant_takes_back_is_said(variants, said, capsys):
     configs.load(f"configs/crosssent_mosi.py:{variants}")
     lines = capsys.readouterr().out.splitlines()
     assert [line[: len(start)] for line, start in zip(lines, said, strict=True)] == said
+
+
+def own_config(tmp_path, text, model="lmf"):
+    """A config file of a user's own: `text` before its `get_config`, which starts from the model's."""
+    path = tmp_path / "mine.py"
+    start = "from msa_jax.config import base\n\n\ndef get_config():\n    c = base.config"
+    path.write_text(text.replace("START", f"{start}('{model}')"))
+    return path
+
+
+def test_what_synthetic_and_tiny_take_back_of_a_users_own_settings_is_said(tmp_path, capsys):
+    path = own_config(tmp_path, "START\n    c.epochs = 10\n    c.text.max_content = 20\n    return c\n")
+    configs.load(f"{path}:synthetic")
+    assert capsys.readouterr().out == (
+        "note: synthetic sets epochs, which get_config had set; override them to keep them\n"
+    )
+    configs.load(f"{path}:rank_1")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_part_that_is_left_out_needs_no_size():
+    for order in ("no_gmra:tiny", "tiny:no_gmra"):
+        config, _ = configs.load(f"configs/crosssent_mosi.py:{order}")
+        assert config.model.gmra is None
+        assert config.text.scratch.hidden_size == 16
+
+
+@pytest.mark.parametrize("table", ["{'x': 3}", "['x']"])
+def test_variants_of_another_form_are_one_line(tmp_path, table):
+    path = own_config(tmp_path, f"VARIANTS = {table}\nSTART\n    return c\n")
+    with pytest.raises(UserError, match="VARIANTS must be a dict by name of dicts by key, as in"):
+        configs.load(f"{path}:x")
+
+
+def test_a_config_file_may_hold_a_dataclass(tmp_path):
+    text = "from __future__ import annotations\nimport dataclasses\n\n\n@dataclasses.dataclass\nclass Size:\n"
+    path = own_config(tmp_path, text + "    width: int = 3\n\n\nSTART\n    return c\n")
+    assert configs.load(str(path))[0].model.name == "lmf"
+
+
+@pytest.mark.parametrize(
+    "line", ["from configs import base", "from configs import crosssent", "import configs.base"]
+)
+def test_a_config_of_the_first_version_is_told_what_to_import(tmp_path, line):
+    path = own_config(tmp_path, f"{line}\nSTART\n    return c\n")
+    with pytest.raises(UserError, match="imports from `configs`, which is not a package any more; say"):
+        configs.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("seed", 1 << 32, "seed: 4294967296 must be below 2 to the power of 32"),
+        ("data.seed", 1 << 70, "must be below 2 to the power of 32"),
+        ("optim.plateau", None, "--config.optim.plateau: None is not a section"),
+        ("optim.groups", ((".*", math.inf),), "is not a list of (regular expression, factor)"),
+        ("optim.groups", ((".*", "1.0"),), "is not a list of (regular expression, factor)"),
+        ("optim.groups", ((".*", True),), "is not a list of (regular expression, factor)"),
+        ("optim.groups", (), "is not a list of (regular expression, factor)"),
+    ],
+)
+def test_settings_that_no_run_can_use(key, value, message):
+    config = configs.base.config("lmf")
+    configs.base.set_key(config, key, value)
+    with pytest.raises(UserError, match=re.escape(message)):
+        bounds.check(config)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ class Axes(nn.Module):
         return {
             "prediction": x_B,
             "layers": jnp.stack([x_B, 2 * x_B, 3 * x_B])[..., None],
+            "value": -x_B,  # of the name of an array of the batch
             "pairs": x_B[:, None] - x_B[None, :],
             "mean": x_B.mean(),
         }
@@ -45,7 +46,13 @@ def test_each_clip_gets_its_own_whichever_axis_counts_them():
 
 
 def test_without_names_all_that_belong_to_single_clips_are_there():
-    assert set(evaluate.outputs(Axes(), VARIABLES, batches(), 5)) == {"prediction", "layers"}
+    assert set(evaluate.outputs(Axes(), VARIABLES, batches(), 5)) == {"prediction", "layers", "value"}
+
+
+def test_an_output_goes_before_an_array_of_the_batch_of_its_name():
+    for names in (None, ("value",)):
+        found = evaluate.outputs(Axes(), VARIABLES, batches(), 5, names)
+        np.testing.assert_array_equal(found["value"], [0, -10, -20, -30, -40])
 
 
 @pytest.mark.parametrize(

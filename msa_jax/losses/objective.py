@@ -6,10 +6,12 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from msa_jax.errors import UserError
 
+_LOOKED_AT = 64  # steps, evenly over a run, at which a schedule's weight is looked at
 Arrays = Mapping[str, Array]
 Scalar = Float[Array, ""]
 RampUnit = Literal["epoch", "step"]
@@ -110,9 +112,16 @@ class Objective:
     output: str = "prediction"
 
     def idle(self) -> tuple[str, ...]:
-        """The names of the terms whose schedule gives them no weight at the run's last step either."""
-        end = Clock(self.epochs * self.steps_per_epoch - 1, self.steps_per_epoch, self.epochs)
-        return tuple(t.name for t in self.terms if callable(t.weight) and not float(t.weight(end)))
+        """The names of the terms whose schedule gives them no weight at any point of the run."""
+        steps = self.epochs * self.steps_per_epoch
+        shares = np.linspace(1, 0, _LOOKED_AT)  # from the end: a ramp is told by its last step
+        looked_at = dict.fromkeys(round(share * (steps - 1)) for share in shares)
+        clocks = [Clock(step, self.steps_per_epoch, self.epochs) for step in looked_at]
+        return tuple(
+            t.name
+            for t in self.terms
+            if callable(t.weight) and not any(float(t.weight(clock)) for clock in clocks)
+        )
 
     def __call__(
         self, outputs: Arrays, batch: Arrays, *, step: Array, key: Key[Array, ""]
@@ -137,6 +146,7 @@ class Objective:
                 f"the model gives no {self.output!r}, which the loss {self.task_name} needs; it gives "
                 f"{', '.join(outputs)}"
             )
+        _check_shape(self.output, outputs[self.output], batch["label"])
         total = self.task(outputs, batch)
         values = {self.task_name: total}
         weighted = jnp.zeros(())
@@ -152,3 +162,13 @@ class Objective:
         for name, monitor in self.monitors:
             values[name] = monitor(outputs, batch)
         return total + weighted, values
+
+
+def _check_shape(name: str, output: Array, label: Array) -> None:
+    """Refuses [B, 1] for [B], which would be broadcast against the labels of all the other clips."""
+    shape = output.shape if name == "prediction" else output.shape[:-1]
+    if shape != label.shape:
+        wanted = label.shape if name == "prediction" else (*label.shape, "classes")
+        raise UserError(
+            f"the model's {name!r} has the shape {output.shape}, and not ({', '.join(map(str, wanted))})"
+        )

@@ -13,7 +13,8 @@ from msa_jax.losses.classification import cross_entropy
 from msa_jax.losses.objective import Arrays, Monitor, Objective, Scalar, Term
 from msa_jax.losses.regression import l1, mse
 
-RESERVED = ("loss", "grad_norm")  # what a step logs besides the values of its loss
+# What the log of a run holds besides the values of its loss.
+RESERVED = ("loss", "grad_norm", "learning_rate", "clips_per_second", "step", "epoch")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -63,6 +63,11 @@ def section(cls: Any, *, skip: tuple[str, ...] = ()) -> ConfigDict:
     out = ConfigDict()
     of, values = (cls, None) if isinstance(cls, type) else (type(cls), cls)
     for name, kind in _kinds(of, skip).items():
+        if not _supported(kind):
+            raise UserError(
+                f"{of.__name__}.{name} is of a type that a config's key cannot have; use int, float, bool, "
+                "str, Literal, tuples of them, or a dataclass of such fields (each may be None)"
+            )
         value = _default(of, name) if values is None else getattr(values, name)
         if _is_fields(value):
             out[name] = section(value, skip=("name", "parent"))
@@ -131,7 +136,12 @@ def _check_value(key: str, value: Any, kind: Any, default: Any, path: str) -> No
     alternatives = _alternatives(kind)
     if value is None and any(plain is types.NoneType for _, plain in alternatives):
         return
-    (full, plain), *_ = alternatives
+    (full, plain), *others = [a for a in alternatives if a[1] is not types.NoneType]
+    for other, _ in others:  # of several types it may be any
+        try:
+            return _check_value(key, value, other, default, path)
+        except UserError:
+            continue
     if dataclasses.is_dataclass(plain):
         if not isinstance(value, Mapping):
             raise UserError(
@@ -223,6 +233,22 @@ def _class_of(plain: Any) -> type:
     if typing.get_origin(plain) is Literal:
         return type(typing.get_args(plain)[0])
     return typing.get_origin(plain) or plain
+
+
+def _supported(kind: Any) -> bool:
+    """Whether a value of a type can be written in a config and checked."""
+    plain = [plain for _, plain in _alternatives(kind) if plain is not types.NoneType]
+    for one in plain:
+        if typing.get_origin(one) is tuple:
+            if not all(_supported(part) for part in typing.get_args(one) if part is not Ellipsis):
+                return False
+        elif not (
+            one in (int, float, bool, str)
+            or typing.get_origin(one) is Literal
+            or dataclasses.is_dataclass(one)
+        ):
+            return False
+    return bool(plain)
 
 
 def _is_fields(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """Objectives: how their terms are weighed, ramped and named."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -83,6 +84,24 @@ def test_a_model_with_both_outputs_is_judged_by_the_one_of_its_task():
         UserError, match="gives no 'logits', which the loss cross_entropy needs; it gives prediction"
     ):
         objective(OUTPUTS, batch, step=0, key=jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("task", "outputs", "message"),
+    [
+        ("l1", {"prediction": jnp.zeros((2, 1))}, "'prediction' has the shape (2, 1), and not (2)"),
+        (
+            "cross_entropy",
+            {"logits": jnp.zeros((2, 1, 2))},
+            "the shape (2, 1, 2), and not (2, classes)",
+        ),
+    ],
+)
+def test_an_output_of_another_shape_is_refused(task, outputs, message):
+    batch = {"label": jnp.array([0.0, 1.0]), "mask": jnp.ones(2, bool)}
+    objective = Loss(task=task).objective(None, epochs=1, steps_per_epoch=1)
+    with pytest.raises(UserError, match=re.escape(message)):
+        objective(outputs, batch, step=0, key=jax.random.key(0))
 
 
 def test_monitors_are_logged_and_weigh_nothing():

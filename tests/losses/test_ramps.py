@@ -7,7 +7,7 @@ import pytest
 
 from msa_jax import bounds, config
 from msa_jax.errors import UserError
-from msa_jax.losses import CosineRamp, ramped
+from msa_jax.losses import CosineRamp, Objective, Term, ramped
 from msa_jax.losses.objective import Clock
 from msa_jax.models import fields
 from msa_jax.models.crosssent import Loss
@@ -116,6 +116,12 @@ def test_each_term_has_a_start_and_a_length_of_its_own():
 )
 def test_a_term_that_never_gets_a_weight_is_named(changes, idle):
     assert Loss(**changes).objective(None, epochs=EPOCHS, steps_per_epoch=STEPS).idle() == idle
+
+
+def test_a_term_that_is_on_only_in_the_middle_of_a_run_is_not_named():
+    falls = Term("falls", lambda clock: jnp.maximum(0.0, 1 - clock.step / 20), lambda *_: jnp.zeros(()))
+    objective = Objective("mse", lambda *_: jnp.zeros(()), (falls,), epochs=EPOCHS, steps_per_epoch=STEPS)
+    assert objective.idle() == ()
 
 
 def test_the_variant_counts_eioi_in_full_from_the_first_step_and_leaves_mpr_as_it_is():

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import pytest
 from ml_collections import ConfigDict
@@ -88,6 +89,30 @@ class Free:
 
     heads: Annotated[Positive, fields.Divides("width")] = 2
     width: Positive | None = None
+
+
+def of_type(kind, default):
+    """A class with one field of a type."""
+    return dataclasses.make_dataclass("Odd", [("k", kind, dataclasses.field(default=default))], frozen=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "default"),
+    [(Any, 1), (list[int], None), (dict, None), (Callable, max), (Callable[[int], int], max)],
+)
+def test_a_type_that_no_key_can_have_is_a_mistake_of_the_class(kind, default):
+    with pytest.raises(
+        UserError, match=r"^Odd\.k is of a type that a config's key cannot have; use int, float"
+    ):
+        fields.section(of_type(kind, default))
+
+
+def test_of_several_types_a_value_may_have_any():
+    either = of_type(Positive | Literal["auto"], "auto")
+    assert refused("k", "auto", either) is None
+    assert refused("k", 3, either) is None
+    assert "k: 0 is less than 1" in refused("k", 0, either)
+    assert refused("k", "al", either) is not None
 
 
 def test_a_part_that_is_off_by_default_is_a_mistake_of_the_class():
