@@ -1,7 +1,7 @@
 """Assembly of a run: its config becomes preparation, model, variables and loss, as typed pieces."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -20,14 +20,8 @@ from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.data.synthetic import facts, metric_set
 from msa_jax.errors import UserError
 from msa_jax.models import fields
-from msa_jax.text import (
-    Encoder,
-    EncoderConfig,
-    Tokenizer,
-    load_encoder,
-    load_tokenizer,
-    train_tokenizer,
-)
+from msa_jax.reading import make_encoder, make_tokenizer, scratch, text_notes
+from msa_jax.text import Encoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +35,7 @@ class Pieces:
       loss: the config's `loss` section.
       metrics: name of the corpus whose metrics apply.
       splits: "train" and "valid", scanned; empty without data.
+      notes: what was decided about the text from evidence, in sentences.
     """
 
     preparation: Preparation
@@ -49,6 +44,7 @@ class Pieces:
     loss: losses.Loss
     metrics: str
     splits: Mapping[str, Split] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def summary(self, config: ConfigDict) -> Iterator[str]:
         """Says what is trained, on how many clips and on which device, and what the model has to say."""
@@ -57,7 +53,8 @@ class Pieces:
         clips = f"{len(self.splits['train'])} clips to train on, {len(self.splits['valid'])} to validate"
         device = jax.devices()[0].device_kind
         yield f"{config.model.name}: {count_parameters(params):,} parameters ({parts}); {clips}; {device}"
-        for line in self.model.notes(config.batch_size) if hasattr(self.model, "notes") else ():
+        of_model = self.model.notes(config.batch_size) if hasattr(self.model, "notes") else ()
+        for line in (*self.notes, *of_model):
             yield f"note: {line}"
 
 
@@ -83,7 +80,8 @@ def assemble(config: ConfigDict, corpus: datasets.Built) -> Pieces:
         encoder=None if encoder is None else encoder.config,
     )
     splits = {"train": training, "valid": preparation.scan(corpus.split("valid"))}
-    return _pieces(config, preparation, encoder, pretrained, splits)
+    notes = text_notes(config, tokenizer, how, training_texts(corpus))
+    return _pieces(config, preparation, encoder, pretrained, splits, notes)
 
 
 def without_data(
@@ -114,6 +112,7 @@ def _pieces(
     encoder: Encoder | None,
     pretrained: Any | None,
     splits: Mapping[str, Split],
+    notes: tuple[str, ...] = (),
 ) -> Pieces:
     model = make_model(config, encoder, preparation)
     variables = init_variables(model, preparation, jax.random.key(config.seed), pretrained)
@@ -125,6 +124,7 @@ def _pieces(
         loss=fields.build(models.find(config.model.name).loss, config.loss.to_dict()),
         metrics=metric_set(config.data.corpus),
         splits=splits,
+        notes=notes,
     )
 
 
@@ -139,7 +139,7 @@ def _check_groups(config: ConfigDict, preparation: Preparation, params: Any) -> 
         return
     how = dataclasses.replace(preparation.preprocessing, modalities=MODALITIES, text_width=0)
     whole = dataclasses.replace(preparation, preprocessing=how)
-    model = make_model(config, _scratch(config, preparation.tokenizer, width=0), whole)
+    model = make_model(config, scratch(config, preparation.tokenizer, width=0), whole)
     shapes = jax.eval_shape(lambda key: init_variables(model, whole, key, None), jax.random.key(0))
     for pattern in sorted(idle & optim.unused(shapes["params"], groups)):
         raise UserError(
@@ -179,69 +179,6 @@ def make_preprocessing(
         special_rows=config.data.special_rows,
         clip_values=config.data.clip_values,
     )
-
-
-def make_tokenizer(config: ConfigDict, training_texts: Iterable[str]) -> Tokenizer | None:
-    """The tokenizer of the config's encoder; that of "scratch" learns from the training texts alone.
-
-    None where the text is features, and needs none.
-    """
-    if config.text.encoder == FEATURES:
-        return None
-    if config.text.encoder != "scratch":
-        return load_tokenizer(config.text.encoder)
-    texts = (t.lower() if config.data.lowercase else t for t in training_texts)
-    return train_tokenizer(texts, config.text.scratch.vocab_size)
-
-
-def make_encoder(
-    config: ConfigDict, tokenizer: Tokenizer | None, how: Preprocessing
-) -> tuple[Encoder | None, Any | None]:
-    """(encoder, its pretrained parameters); the latter None where it is trained from scratch.
-
-    A model whose text is features, or that has no text, has no encoder; one that lives inside an encoder gets
-    one from scratch that takes features in place of words.
-
-    Args:
-      config: its `text` section and `model.name`.
-      tokenizer: of the encoder, for its vocabulary's size.
-      how: the preprocessing.
-    """
-    no_tokens = how.text_width or "text" not in how.modalities
-    if no_tokens and not models.find(config.model.name).needs_encoder:
-        return None, None
-    dtype = jnp.dtype(config.text.dtype)
-    if config.text.encoder not in ("scratch", FEATURES):
-        encoder, variables = load_encoder(config.text.encoder, dtype=dtype)
-        if tokenizer.vocab_size > encoder.config.vocab_size:
-            raise UserError(
-                f"--config.text.encoder: the tokenizer of {config.text.encoder} has {tokenizer.vocab_size} "
-                f"tokens, its weights {encoder.config.vocab_size}"
-            )
-        return encoder, variables["params"]
-    return _scratch(config, tokenizer, width=how.text_width), None
-
-
-def _scratch(config: ConfigDict, tokenizer: Tokenizer | None, *, width: int) -> Encoder:
-    """The encoder from scratch; with a width it takes features in place of words."""
-    s = config.text.scratch
-    sizes = EncoderConfig(
-        family="bert",
-        vocab_size=tokenizer.vocab_size if tokenizer else int(not width),  # one row where none is read
-        input_width=width,
-        hidden_size=s.hidden_size,
-        num_layers=s.num_layers,
-        num_heads=s.num_heads,
-        intermediate_size=s.intermediate_size,
-        max_positions=config.text.max_length,
-        type_vocab_size=1,
-        activation="gelu",
-        layer_norm_eps=1e-12,
-        hidden_dropout=s.dropout,
-        attention_dropout=s.dropout,
-        pad_id=0 if tokenizer is None else tokenizer.pad_id,
-    )
-    return Encoder(sizes, dtype=jnp.dtype(config.text.dtype))
 
 
 def make_model(config: ConfigDict, encoder: Encoder | None, preparation: Preparation) -> nn.Module:

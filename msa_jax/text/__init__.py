@@ -2,8 +2,9 @@
 
 from msa_jax.text.config import EncoderConfig
 from msa_jax.text.encoder import Encoder, EncoderOutput
+from msa_jax.text.loading import load_tokenizer
 from msa_jax.text.pretrained import load_encoder
-from msa_jax.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer, words_of
+from msa_jax.text.tokenizer import Tokenizer, train_tokenizer, words_of
 
 __all__ = [
     "Encoder",

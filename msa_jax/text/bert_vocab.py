@@ -12,9 +12,11 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from msa_jax.errors import UserError
+from msa_jax.text.casing import is_cased
+from msa_jax.text.loading import load_tokenizer, read_pieces
 from msa_jax.text.piece_words import UNKNOWN, learn_words
 from msa_jax.text.pretrained import resolve
-from msa_jax.text.tokenizer import BERT_TOKENS, Tokenizer, load_tokenizer, read_backend, words_of
+from msa_jax.text.tokenizer import BERT_TOKENS, Tokenizer, read_backend, words_of
 from msa_jax.text.wordpiece import PREFIX
 
 _USUAL = (
@@ -185,17 +187,14 @@ def _from_folder(folder: Path) -> Tokenizer:
 
 
 def _from_file(path: Path) -> Tokenizer:
-    """A tokenizer.json, or a list of pieces, one a line, cased where one of them has a capital."""
+    """A tokenizer.json, or a list of pieces, one a line, cased where they have capitals."""
     if path.suffix == ".json":
         backend = read_backend(path)
     else:
-        try:
-            pieces = path.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read as a vocabulary, a piece a line ({error})") from None
+        pieces = read_pieces(path)
         if "[UNK]" not in pieces:
             raise UserError(f"{path}: is not a vocabulary of BERT: it has no line [UNK]")
-        cased = any(piece != piece.lower() for piece in pieces if not piece.startswith("["))
+        cased = is_cased(pieces) is not False  # where it may be either, lowered texts are tried as well
         vocabulary = {piece: i for i, piece in enumerate(pieces)}
         backend = tokenizers.Tokenizer(
             models.WordPiece(vocabulary, unk_token="[UNK]", continuing_subword_prefix=PREFIX)

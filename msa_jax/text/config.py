@@ -1,5 +1,6 @@
 """Config of a BERT or RoBERTa encoder: its sizes, and how they are read from a Hugging Face `config.json`."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,10 @@ from typing import Any
 from msa_jax.errors import UserError
 
 FAMILIES = ("bert", "roberta")
+# What config.json calls them; XLM-RoBERTa and CamemBERT are RoBERTa with another vocabulary.
+MODEL_TYPES = {"bert": "bert", "roberta": "roberta", "xlm-roberta": "roberta", "camembert": "roberta"}
+_ARCHITECTURES = {"Bert": "bert", "Roberta": "roberta", "XLMRoberta": "roberta", "Camembert": "roberta"}
+_ARCHITECTURE = re.compile(rf"(?:TF|Flax)?({'|'.join(_ARCHITECTURES)})(?:For\w+|(?:LMHead)?Model)")
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")
 
 
@@ -79,11 +84,7 @@ class EncoderConfig:
         Raises:
           UserError: when the model is of another family, uses what is not supported, or lacks a size.
         """
-        family = values.get("model_type")
-        if family not in FAMILIES:
-            raise UserError(
-                f"model_type {family!r} in the encoder's config.json: supported are {', '.join(FAMILIES)}"
-            )
+        family = family_of(values)
         # Absent keys mean the defaults of the published BERT and RoBERTa configurations.
         if (positions := values.get("position_embedding_type", "absolute")) != "absolute":
             raise UserError(
@@ -111,3 +112,43 @@ class EncoderConfig:
             pad_id=pad_id if pad_id is not None else FAMILIES.index(family),
             initializer_range=values.get("initializer_range", 0.02),
         )
+
+
+def family_of(values: Mapping[str, Any]) -> str:
+    """Tells from the contents of a `config.json` which family its model is of.
+
+    `model_type` says it, and where it is missing the class that saved the model (`architectures`). The
+    folder's name says nothing: Chinese RoBERTa-wwm is a BERT.
+
+    Args:
+      values: the parsed file.
+
+    Returns:
+      One of `FAMILIES`.
+
+    Raises:
+      UserError: when the model is of another family, or the file does not tell, or contradicts itself.
+    """
+    named, supported = values.get("model_type"), ", ".join(MODEL_TYPES)
+    classes = values.get("architectures")
+    classes = [name for name in classes if isinstance(name, str)] if isinstance(classes, list) else []
+    saved_by = {_ARCHITECTURES[found[1]] for name in classes if (found := _ARCHITECTURE.fullmatch(name))}
+    if named is None and len(saved_by) == 1:
+        return saved_by.pop()
+    if named is None:
+        what = f"architectures {', '.join(classes)}" if classes else "no architectures"
+        raise UserError(
+            f"the encoder's config.json has no model_type, and {what}: write the model_type that the model "
+            f"was made with; supported are {supported} (a Chinese RoBERTa-wwm is a bert)"
+        )
+    if named not in MODEL_TYPES:
+        raise UserError(
+            f"model_type {named!r} in the encoder's config.json: supported are {supported}; name an encoder "
+            "of these, or store the features that this one gives and take --config.text.encoder=features"
+        )
+    if saved_by - {MODEL_TYPES[named]}:
+        raise UserError(
+            f"the encoder's config.json has model_type {named!r} but architectures {', '.join(classes)}: the "
+            "two number positions differently; write the model_type that the model was made with"
+        )
+    return MODEL_TYPES[named]

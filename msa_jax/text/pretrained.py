@@ -1,7 +1,7 @@
 """Pretrained encoders: a name becomes a Flax module and its parameters.
 
 A name is a local folder, `pkg:<package>/<folder>` (a folder inside an installed Python package) or a Hugging
-Face id. Weights come from safetensors files only; pickled weights are never opened.
+Face id.
 """
 
 import contextlib
@@ -13,15 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from msa_jax.errors import UserError
 from msa_jax.files import read_json
 from msa_jax.text.config import EncoderConfig
 from msa_jax.text.encoder import Encoder
+from msa_jax.text.weights import read_weights
 
 _HUB_FILES = [
     "config.json",
@@ -30,6 +28,7 @@ _HUB_FILES = [
     "tokenizer*",
     "vocab*",
     "merges*",
+    "sentencepiece.bpe.model",
 ]
 _HUB_FILES += ["special_tokens_map.json", "added_tokens.json"]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -37,7 +36,7 @@ _NEEDS = "a folder with config.json, model.safetensors and tokenizer.json"
 
 
 def load_encoder(name: str, *, dtype: Any = jnp.float32) -> tuple[Encoder, dict[str, Any]]:
-    """Loads a pretrained BERT or RoBERTa encoder.
+    """Loads a pretrained encoder: a BERT, or a RoBERTa, XLM-RoBERTa or CamemBERT.
 
     Args:
       name: a local folder, `pkg:<package>/<folder>`, or a Hugging Face id.
@@ -141,111 +140,3 @@ def read_config(folder: Path) -> EncoderConfig:
         return EncoderConfig.from_json(values)
     except UserError as e:
         raise UserError(f"{folder}: {e}") from None
-
-
-def read_weights(folder: Path, config: EncoderConfig) -> dict[str, Any]:
-    """Reads a model folder's safetensors files into the parameters of `Encoder`.
-
-    Understands names with and without the `bert.` or `roberta.` prefix, the old `gamma` and `beta` of layer
-    norms, sharded checkpoints and half-precision tensors. Heads and poolers are left unread.
-
-    Args:
-      folder: the model folder.
-      config: its configuration.
-
-    Returns:
-      The parameter tree with float32 NumPy leaves.
-
-    Raises:
-      UserError: when there are no safetensors, or a tensor is missing or of the wrong shape.
-    """
-    folder = Path(folder)
-    c, D, F = config, config.hidden_size, config.intermediate_size
-    with contextlib.ExitStack() as stack:
-        # Half-precision tensors pass through JAX (NumPy has no bfloat16): keep them off an accelerator.
-        stack.enter_context(jax.default_device(jax.local_devices(backend="cpu")[0]))
-        tensors = _open_tensors(folder, stack)
-
-        def get(name: str, *shape: int) -> np.ndarray:
-            if name not in tensors:
-                raise UserError(
-                    f"{folder}: the weights have no tensor {name!r} (nor one with a model prefix)"
-                )
-            file, key = tensors[name]
-            found = tuple(file.get_slice(key).get_shape())
-            if found != shape:
-                raise UserError(f"{folder}: tensor {key!r} has shape {found}, config.json implies {shape}")
-            return np.array(file.get_tensor(key), np.float32)
-
-        def norm(name: str) -> dict[str, np.ndarray]:
-            return {"scale": get(f"{name}.weight", D), "bias": get(f"{name}.bias", D)}
-
-        def dense(d_in: int, d_out: int, *names: str) -> dict[str, np.ndarray]:
-            # PyTorch keeps [out, in]; several names make one product, side by side.
-            kernels = [get(f"{name}.weight", d_out, d_in).T for name in names]
-            biases = [get(f"{name}.bias", d_out) for name in names]
-            return {
-                "kernel": np.ascontiguousarray(np.concatenate(kernels, 1)),
-                "bias": np.concatenate(biases),
-            }
-
-        params: dict[str, Any] = {
-            "embeddings": {
-                "word": get("embeddings.word_embeddings.weight", c.vocab_size, D),
-                "position": get("embeddings.position_embeddings.weight", c.max_positions, D),
-                "token_type": get("embeddings.token_type_embeddings.weight", c.type_vocab_size, D),
-                "norm": norm("embeddings.LayerNorm"),
-            }
-        }
-        for k in range(c.num_layers):
-            layer = f"encoder.layer.{k}"
-            query, key, value = (f"{layer}.attention.self.{name}" for name in ("query", "key", "value"))
-            params[f"layer_{k}"] = {
-                "qkv": dense(D, D, query, key, value),
-                "attention_out": dense(D, D, f"{layer}.attention.output.dense"),
-                "attention_norm": norm(f"{layer}.attention.output.LayerNorm"),
-                "mlp_in": dense(D, F, f"{layer}.intermediate.dense"),
-                "mlp_out": dense(F, D, f"{layer}.output.dense"),
-                "mlp_norm": norm(f"{layer}.output.LayerNorm"),
-            }
-        return params
-
-
-def _open_tensors(folder: Path, stack: contextlib.ExitStack) -> dict[str, tuple[Any, str]]:
-    """Maps each tensor's plain name to (open file, name in that file)."""
-    tensors = {}
-    for path in _weight_files(folder):
-        try:
-            file = stack.enter_context(safe_open(path, framework="flax"))
-        except FileNotFoundError:
-            raise UserError(f"{path} is missing: {folder} is incomplete") from None
-        except (SafetensorError, OSError) as e:
-            raise UserError(f"cannot read {path}: {e}") from None
-        for key in file.keys():  # noqa: SIM118 (the file is not iterable)
-            plain = re.sub(r"^(bert|roberta)\.", "", key)
-            plain = plain.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
-                "LayerNorm.beta", "LayerNorm.bias"
-            )
-            tensors[plain] = (file, key)
-    return tensors
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    index = folder / "model.safetensors.index.json"
-    if (single := folder / "model.safetensors").is_file():
-        return [single]
-    if index.is_file():
-        names = read_json(index).get("weight_map")
-        if not isinstance(names, dict):
-            raise UserError(f"{index} has no weight_map")
-        return [folder / name for name in sorted(set(names.values()))]
-    pickled = any(file.suffix in (".bin", ".pt", ".pth", ".ckpt") for file in folder.iterdir())
-    why = (
-        "pickled weights are not read"
-        if pickled
-        else "other formats, such as pytorch_model.bin, are not read"
-    )
-    raise UserError(
-        f"there is no model.safetensors in {folder}: {why}; convert them with transformers, "
-        "model.save_pretrained(folder)"
-    )

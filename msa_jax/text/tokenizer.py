@@ -1,14 +1,12 @@
 """Tokenizers: texts become token ids, each with the place of the word that it came from.
 
 A thin layer over the `tokenizers` library: a saved tokenizer is one `tokenizer.json` that this library reads
-without transformers. transformers is imported only for a model folder that has no such file.
+by itself.
 """
 
-import contextlib
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +16,9 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from msa_jax.errors import UserError
 from msa_jax.files import read_json
-from msa_jax.text.pretrained import resolve
 from msa_jax.text.wordpiece import PREFIX, learn_vocabulary
 
 BERT_TOKENS = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]"}
-_ROBERTA_TOKENS = {"cls": "<s>", "sep": "</s>", "pad": "<pad>"}
 # The characters that BERT's tokenizer sets apart (its "CJK Unified Ideographs" and their extensions).
 _CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002ceaf\U0002f800-\U0002fa1f"
 _CHINESE_CHARACTER = re.compile(f"[{_CHINESE}]")
@@ -39,9 +35,12 @@ class Tokenizer:
       pad_id: id of the padding token.
       unk_id: id of the token for what the vocabulary lacks; None where it lacks nothing.
       vocab_size: number of ids.
+      note: what was decided about it from evidence when it was loaded, and what settles it; may be empty.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, *, cls: str, sep: str, pad: str) -> None:
+    def __init__(
+        self, backend: tokenizers.Tokenizer, *, cls: str, sep: str, pad: str, note: str = ""
+    ) -> None:
         """Wraps a tokenizer.
 
         Args:
@@ -49,6 +48,7 @@ class Tokenizer:
           cls: start token.
           sep: end token.
           pad: padding token.
+          note: as the attribute.
 
         Raises:
           UserError: when one of the three is not in the vocabulary.
@@ -63,6 +63,7 @@ class Tokenizer:
         self.cls_id, self.sep_id, self.pad_id = (int(ids[token]) for token in (cls, sep, pad))
         self.unk_id = _unknown(self._backend)
         self.vocab_size = self._backend.get_vocab_size()
+        self.note = note
 
     def encode(
         self, text: str, max_content: int | None = None, *, chinese: bool = False
@@ -159,82 +160,6 @@ def read_backend(path: Path) -> tokenizers.Tokenizer:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as e:  # the library raises plain Exception
         raise UserError(f"cannot read {path}: {e}") from None
-
-
-def load_tokenizer(name: str) -> Tokenizer:
-    """Loads the tokenizer of a pretrained encoder.
-
-    Args:
-      name: a local folder, `pkg:<package>/<folder>`, or a Hugging Face id, as for `load_encoder`.
-
-    Returns:
-      The tokenizer, without the truncation or padding that its files may ask for.
-
-    Raises:
-      UserError: when the name cannot be resolved or holds no usable tokenizer.
-    """
-    folder = resolve(name)
-    if (path := folder / "tokenizer.json").is_file():
-        backend = read_backend(path)
-    else:
-        backend = _convert_backend(folder)
-    named = _named_tokens(folder)
-    for usual in (BERT_TOKENS, _ROBERTA_TOKENS):
-        tokens = {**usual, **named}
-        if all(backend.token_to_id(token) is not None for token in tokens.values()):
-            return Tokenizer(backend, **tokens)
-    raise UserError(
-        f"cannot tell the start, end and padding tokens of the tokenizer in {folder}: name cls_token, "
-        "sep_token and pad_token in its tokenizer_config.json"
-    )
-
-
-def _named_tokens(folder: Path) -> dict[str, str]:
-    """The special tokens that a folder's side files name, under our short names."""
-    named = {}
-    for file in ("special_tokens_map.json", "tokenizer_config.json"):
-        if not (folder / file).is_file():
-            continue
-        values = read_json(folder / file)
-        for short in ("cls", "sep", "pad"):
-            token = values.get(f"{short}_token")
-            if isinstance(token, dict):
-                token = token.get("content")
-            if isinstance(token, str):
-                named[short] = token
-    return named
-
-
-@contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Silences transformers, which announces at import that it found no PyTorch (none is needed here)."""
-    variable = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
-    before = os.environ.get(variable)
-    os.environ[variable] = "1"
-    try:
-        from transformers.utils import logging
-
-        level = logging.get_verbosity()
-        logging.set_verbosity_error()
-        yield
-        logging.set_verbosity(level)
-    finally:
-        if before is None:
-            del os.environ[variable]
-        else:
-            os.environ[variable] = before
-
-
-def _convert_backend(folder: Path) -> tokenizers.Tokenizer:
-    """Builds the tokenizer of a folder that has only vocabulary files."""
-    with _quiet_transformers():
-        from transformers import AutoTokenizer
-
-        try:
-            return AutoTokenizer.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
-        except Exception as e:  # missing files come as OSError, TypeError, ValueError, ...
-            reason = next(iter(str(e).strip().splitlines()), type(e).__name__)[:200]
-    raise UserError(f"there is no usable tokenizer in {folder} (a tokenizer.json is best): {reason}")
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:

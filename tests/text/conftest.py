@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def small_model(tmp_path: Path) -> Callable[..., tuple[Path, dict[str, np.ndarra
         (folder / "config.json").write_text(json.dumps(json.loads(str(arrays["config"]))))
         weights = {rename(k.removeprefix("weight:")): v for k, v in arrays.items() if k.startswith("weight:")}
         save_file(weights, folder / "model.safetensors")
+        if "texts" in arrays:
+            shutil.copy(GOLDEN / "sentencepiece.bpe.model", folder)
         return folder, arrays
 
     return write

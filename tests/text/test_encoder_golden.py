@@ -11,7 +11,9 @@ from msa_jax.text import load_encoder
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@pytest.mark.parametrize("case", ["bert_gelu", "bert_relu", "roberta_gelu", "roberta_gelu_new"])
+@pytest.mark.parametrize(
+    "case", ["bert_gelu", "bert_relu", "roberta_gelu", "roberta_gelu_new", "xlm_roberta", "camembert"]
+)
 def test_small_models_equal_pytorch(case, small_model):
     folder, want = small_model(case)
     encoder, variables = load_encoder(str(folder))

@@ -14,7 +14,8 @@ import safetensors.numpy
 
 from msa_jax.errors import UserError
 from msa_jax.text import load_encoder
-from msa_jax.text.pretrained import read_config, read_weights, resolve
+from msa_jax.text.pretrained import read_config, resolve
+from msa_jax.text.weights import read_weights
 
 
 def assert_same_params(got, want, **kwargs):
@@ -41,20 +42,42 @@ def test_parameters_fit_the_module(folder):
     assert all(jax.tree.leaves(same))
 
 
-def test_prefixes_old_names_and_heads(folder):
+@pytest.mark.parametrize(
+    "prefix", ["bert.", "roberta.", "model.", "module.", "module.bert.", "_orig_mod.module.xlm_roberta."]
+)
+def test_prefixes_old_names_and_heads(folder, prefix):
     want = load_encoder(str(folder))[1]
 
     def old(tensors):
         named = {
-            f"bert.{k}".replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            f"{prefix}{k}".replace("LayerNorm.weight", "LayerNorm.gamma").replace(
                 "LayerNorm.bias", "LayerNorm.beta"
             ): v
             for k, v in tensors.items()
         }
-        return {**named, "cls.predictions.bias": np.zeros(97), "bert.pooler.dense.bias": np.zeros(36)}
+        return {**named, "cls.predictions.bias": np.zeros(97), f"{prefix}pooler.dense.bias": np.zeros(36)}
 
     rewrite(folder, old)
-    assert_same_params(load_encoder(str(folder))[1], want)
+    assert_same_params(load_encoder(str(folder))[1], want, rtol=0)
+
+
+def test_a_second_embedding_without_layers_does_not_confuse(folder):
+    want = load_encoder(str(folder))[1]
+    other = "generator.embeddings.word_embeddings.weight"
+    rewrite(folder, lambda t: {**{f"bert.{k}": v for k, v in t.items()}, other: np.zeros((97, 36))})
+    assert_same_params(load_encoder(str(folder))[1], want, rtol=0)
+
+
+def test_two_encoders_in_one_file_are_named(folder):
+    rewrite(folder, lambda t: {f"{p}.{k}": v for k, v in t.items() for p in ("student", "teacher")})
+    with pytest.raises(UserError, match=r"hold 2 encoders, named 'student\.', 'teacher\.'; save the wanted"):
+        load_encoder(str(folder))
+
+
+def test_weights_of_something_else_are_named(folder):
+    rewrite(folder, lambda t: {"transformer.wte.weight": np.zeros((97, 36)), "head": np.zeros(3)})
+    with pytest.raises(UserError, match=r"no tensor 'embeddings\.word_embeddings\.weight'.*'head', 'trans"):
+        load_encoder(str(folder))
 
 
 def test_sharded_checkpoint(folder):
@@ -110,9 +133,63 @@ def test_folder_without_safetensors_says_to_convert(folder, file):
         load_encoder(str(folder))
 
 
-def test_wrong_model_type_names_the_folder(folder):
-    (folder / "config.json").write_text('{"model_type": "t5"}')
-    with pytest.raises(UserError, match=f"{folder.name}.*t5.*bert, roberta"):
+def _config(folder, **values):
+    path = folder / "config.json"
+    now = {**json.loads(path.read_text()), **values}
+    path.write_text(json.dumps({k: v for k, v in now.items() if v is not None}))
+
+
+@pytest.mark.parametrize(
+    "family", ["t5", "deberta-v2", "electra", "distilbert", "albert", "mpnet", "gpt2", "xlm-roberta-xl"]
+)
+def test_other_families_are_told_what_is_supported(folder, family):
+    _config(folder, model_type=family)
+    said = (
+        f"{folder}: model_type {family!r} in the encoder's config.json: supported are bert, roberta, "
+        "xlm-roberta, camembert; name an encoder of these, or store the features that this one gives and "
+        "take --config.text.encoder=features"
+    )
+    with pytest.raises(UserError) as error:
+        load_encoder(str(folder))
+    assert str(error.value) == said
+
+
+@pytest.mark.parametrize(
+    ("named", "classes", "family", "pad"),
+    [
+        ("bert", ["BertForMaskedLM"], "bert", 0),
+        ("bert", ["MyClassifier"], "bert", 0),
+        (None, ["BertForMaskedLM"], "bert", 0),
+        (None, ["TFBertModel"], "bert", 0),
+        (None, ["RobertaForSequenceClassification"], "roberta", 1),
+        ("xlm-roberta", ["XLMRobertaModel"], "roberta", 1),
+        ("roberta", ["XLMRobertaForMaskedLM"], "roberta", 1),
+        ("camembert", None, "roberta", 1),
+    ],
+)
+def test_the_family_is_what_the_file_says_whatever_the_folder_is_called(folder, named, classes, family, pad):
+    folder = folder.rename(folder.parent / "chinese-roberta-wwm-ext")
+    _config(folder, model_type=named, architectures=classes, pad_token_id=None)
+    config = read_config(folder)
+    assert (config.family, config.pad_id) == (family, pad)
+    assert config.max_tokens == config.max_positions - (2 if family == "roberta" else 0)
+
+
+@pytest.mark.parametrize(
+    ("named", "classes", "message"),
+    [
+        (
+            None,
+            None,
+            r"has no model_type, and no architectures: write .* \(a Chinese RoBERTa-wwm is a bert\)$",
+        ),
+        (None, ["GPT2Model"], r"has no model_type, and architectures GPT2Model: write"),
+        ("roberta", ["BertForMaskedLM"], r"model_type 'roberta' but architectures BertForMaskedLM: .*write"),
+    ],
+)
+def test_a_family_that_is_not_certain_is_refused(folder, named, classes, message):
+    _config(folder, model_type=named, architectures=classes)
+    with pytest.raises(UserError, match=message):
         load_encoder(str(folder))
 
 

