@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_ROWS = 8192  # of the rows that the ranges are told from
+_ROWS = 2048  # of the rows that the ranges are told from
 _REACH = 30.0  # times the distance from the median to the 5 % or 95 % quantile, the larger of the two
 _QUANTILES = (0.05, 0.5, 0.95)
 
@@ -17,7 +17,7 @@ class Sample:
 
     def add(self, rows: np.ndarray) -> None:
         """Takes some rows, [n, D]."""
-        self._kept.append(rows[-self._seen % self._every :: self._every])
+        self._kept.append(rows[-self._seen % self._every :: self._every].copy())  # a view would keep them all
         self._seen += len(rows)
         if sum(map(len, self._kept)) > 2 * _ROWS:
             self._kept = [self.rows()[::2]]
