@@ -174,6 +174,9 @@ def data() -> ConfigDict:
     c.time_line = "text"
     c.max_frames = 500  # longest audio or vision with time_line="own"; longer ones are resampled to it
     c.standardise = True  # audio and vision columns, by the training split's mean and deviation
+    # Clip audio and vision to a robust range of each column of the training split (30 times the distance from
+    # the median to the 5 % or 95 % quantile), before they are standardised.
+    c.clip_values = False
     c.lowercase = False  # lower the case of the text before it is tokenised
     c.buckets = 4  # lengths of text, audio and vision that batches are padded to; each is compiled once
     c.threads = 2  # that make batches ahead of time

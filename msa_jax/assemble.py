@@ -177,6 +177,7 @@ def make_preprocessing(
         text_width=text_width if config.text.encoder == FEATURES else 0,
         keep_end=config.data.context,
         special_rows=config.data.special_rows,
+        clip_values=config.data.clip_values,
     )
 
 

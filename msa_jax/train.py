@@ -1,6 +1,7 @@
 """Training: one readable loop over steps, and the run from its config to its results."""
 
 import contextlib
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,13 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     pieces = assemble(config, corpus)
     for line in pieces.summary(config):
         say(line)
+    findings = {
+        name: pieces.preparation.findings(split, training=name == "train")
+        for name, split in pieces.splits.items()
+    }
+    for name, listed in findings.items():
+        for finding in listed:
+            say(f"note: {name}: {finding}")
     workdir.mkdir(parents=True, exist_ok=True)
     claim(config, workdir, {"source": source, "hash": corpus.content_hash, "cut": corpus.cut})
     pieces.preparation.save(workdir)
@@ -186,8 +194,10 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     }
     for name in ("valid", "test"):
         split = pieces.splits["valid"] if name == "valid" else best.preparation.scan(corpus.split(name))
+        findings[name] = best.preparation.findings(split)
         results[name] = evaluate_splits(best, [split], pieces.metrics, workdir, name)
     results |= {
+        "findings": {name: [dataclasses.asdict(f) for f in listed] for name, listed in findings.items()},
         "best_epoch": progress["best_epoch"],
         "seed": config.seed,
         "parameters": count_parameters(pieces.variables["params"]),

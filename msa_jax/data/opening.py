@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from msa_jax.data import datasets, synthetic
 from msa_jax.data.conventions import FIELDS
 from msa_jax.data.example import Example
-from msa_jax.data.pipeline import SCAN_CLIPS
+from msa_jax.data.pipeline import chunks
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 
@@ -111,6 +111,5 @@ def source_name(corpus: datasets.Built) -> str:
 def training_texts(corpus: datasets.Built) -> Iterable[str]:
     """The texts of the training split, read a few clips at a time."""
     source = corpus.split("train")
-    for start in range(0, len(source), SCAN_CLIPS):
-        rows = range(start, min(start + SCAN_CLIPS, len(source)))
-        yield from (clip["text"] for clip in source.__getitems__(rows))
+    for clips in chunks(source):
+        yield from (clip["text"] for clip in clips)

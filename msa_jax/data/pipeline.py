@@ -4,15 +4,15 @@ Only the tokens of a split stay in memory; features are fetched batch by batch.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import grain
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 
 from msa_jax.corpora import MODALITIES, STREAMS
 from msa_jax.data import time_line
+from msa_jax.data.measure import Measure
 from msa_jax.data.plan import BatchPlan, Lengths
 from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.text import Tokenizer
@@ -41,6 +41,12 @@ class Clips:
         return [self._clips[i] for i in indices]
 
 
+def chunks(source: Source) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """The clips of a source, a few at a time."""
+    for start in range(0, len(source), SCAN_CLIPS):
+        yield source.__getitems__(range(start, min(start + SCAN_CLIPS, len(source))))
+
+
 class Split:
     """One split, scanned once: its tokens and labels in memory, its features where they are.
 
@@ -53,11 +59,17 @@ class Split:
       unimodal_labels: [N, 3] float32, those by text, audio and vision alone, NaN where the source has none.
       lengths: [N, 3] steps of each clip's text, audio and vision, after the text's cut.
       routes: per clip, how the rows of audio and vision reach the tokens; see `time_line.route`.
-      measured: mean and scale of its audio and vision columns; None where nobody asked.
+      has: by modality, [N] bool, which clips have it.
+      subwords, unknown: [N] number of subwords of each text, and of those that the vocabulary lacks.
     """
 
     def __init__(
-        self, source: Source, tokenizer: Tokenizer | None, how: Preprocessing, *, measure: bool = False
+        self,
+        source: Source,
+        tokenizer: Tokenizer | None,
+        how: Preprocessing,
+        *,
+        measure: Measure | None = None,
     ):
         """Scans the split.
 
@@ -65,17 +77,17 @@ class Split:
           source: the clips.
           tokenizer: of the text encoder; None where the text is features.
           how: the preprocessing.
-          measure: whether to gather the statistics of the features (`measured`) on the way.
+          measure: gathers the statistics of the features on the way.
         """
         self._source, self._tokenizer, self._how = source, tokenizer, how
-        scalers = {m: StandardScaler() for m in STREAMS}
         self.ids: list[str] = []
         self.words: list[np.ndarray] = []
         self.tokens: list[np.ndarray] = []
         self.routes: list[str] = []
+        self._extents: dict[str, list[np.ndarray]] = {m: [] for m in STREAMS}
+        has: dict[str, list[bool]] = {m: [] for m in MODALITIES}
         labels, unimodal, lengths = [], [], []
-        for start in range(0, len(source), SCAN_CLIPS):
-            clips = source.__getitems__(range(start, min(start + SCAN_CLIPS, len(source))))
+        for clips in chunks(source):
             for clip in clips:
                 tokens, words = self._read_text(clip)
                 self.tokens.append(tokens)
@@ -86,20 +98,28 @@ class Split:
                 unimodal.append(given if len(given) else np.full(len(MODALITIES), np.nan))
                 lengths.append(self._lengths(clip, len(self._cut(words))))
                 self.routes.append(time_line.route(clip, tokens, how))
-            for m in STREAMS if measure else ():
-                rows = [kept for clip in clips if len(kept := time_line.own_rows(clip, m, how))]
-                if rows:
-                    scalers[m].partial_fit(np.concatenate(rows).astype(np.float64))
+                has["text"].append(len(clip["text_features" if how.text_width else "text"]) > 0)
+                for m in STREAMS:
+                    rows = time_line.own_rows(clip, m, how)
+                    has[m].append(len(rows) > 0)
+                    if len(rows):
+                        self._extents[m].append(np.stack([rows.min(0), rows.max(0)]))
+            if measure is not None:
+                measure.add(clips)
+        self.has = {m: np.array(there, bool) for m, there in has.items()}
         self.labels = np.array(labels, np.float32)
         self.unimodal_labels = np.array(unimodal, np.float32).reshape(-1, len(MODALITIES))
         self.lengths = np.array(lengths, int).reshape(-1, 3)
-        self.measured = Statistics.identity(how.widths) if measure else None
-        for m, scaler in scalers.items():
-            if hasattr(scaler, "mean_"):
-                self.measured.mean[m], self.measured.scale[m] = scaler.mean_, scaler.scale_
+        self.subwords = np.array([max(len(ids) - 2, 0) for ids in self.tokens], int)
+        unknown = None if tokenizer is None else tokenizer.unk_id
+        self.unknown = np.array([np.count_nonzero(ids == unknown) for ids in self.tokens], int)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def extent(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
+        """(low, high) [n, D] of each column in the n clips that have the modality."""
+        return tuple(np.stack(self._extents[modality], axis=1))
 
     @property
     def spread(self) -> list[str]:

@@ -10,7 +10,9 @@ import numpy as np
 from msa_jax.corpora import STREAMS
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
-from msa_jax.data.pipeline import ALONE, Clips, Share, Source, Split, batches
+from msa_jax.data.findings import Finding, of_split
+from msa_jax.data.measure import Measure
+from msa_jax.data.pipeline import ALONE, Clips, Share, Source, Split, batches, chunks
 from msa_jax.data.plan import BatchPlan, Lengths, choose_buckets
 from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.errors import UserError
@@ -68,9 +70,10 @@ class Preparation:
         Raises:
           UserError: when the rows of many clips belong to tokens whose words are not known.
         """
-        split = Split(source, tokenizer, preprocessing, measure=standardise)
+        measure = Measure(preprocessing, standardise=standardise)
+        split = Split(source, tokenizer, preprocessing, measure=measure)
         _check_spread(split)
-        statistics = split.measured or Statistics.identity(preprocessing.widths)
+        statistics = measure.statistics(chunks(source))
         chosen = choose_buckets(split.lengths, buckets)
         return cls(tokenizer, preprocessing, statistics, chosen, len(split), encoder), split
 
@@ -87,6 +90,10 @@ class Preparation:
         split = Split(source, self.tokenizer, self.preprocessing)
         _check_spread(split)
         return split
+
+    def findings(self, split: Split, *, training: bool = False) -> list[Finding]:
+        """What a user should know of a split's clips; see `findings.of_split`."""
+        return of_split(split, self.preprocessing, self.statistics, training=training)
 
     def batches(self, split: Split, plan: BatchPlan, *, threads: int, share: Share = ALONE) -> Any:
         """The batches of a plan, standardised, made ahead of time; see `pipeline.batches`."""
@@ -199,7 +206,7 @@ class Preparation:
             sizes, how = stored["encoder"], Preprocessing(**stored["preprocessing"])
             how = dataclasses.replace(how, modalities=tuple(how.modalities))
             encoder = None if sizes is None else EncoderConfig(**sizes)
-            statistics = Statistics.from_json(stored["statistics"])
+            statistics = Statistics.from_json(stored["statistics"], clips=how.clip_values)
             buckets = tuple(tuple(lengths) for lengths in stored["buckets"])
             clips = stored["clips"]
         except (KeyError, TypeError):

@@ -20,6 +20,7 @@ class Preprocessing:
       text_width: features per row of the text where the file brings them; 0 = the text is tokenised.
       keep_end: of a text that is too long keep the end, not the start (a punchline follows its context).
       special_rows: on their own time line keep the rows that a file has for BERT's special tokens.
+      clip_values: clip audio and vision to the robust range of the training split (`Statistics.low`, `high`).
     """
 
     max_content: int
@@ -31,6 +32,7 @@ class Preprocessing:
     text_width: int = 0
     keep_end: bool = False
     special_rows: bool = False
+    clip_values: bool = False
 
     def without(self, *modalities: str) -> "Preprocessing":
         """The same with some modalities masked out."""
@@ -38,16 +40,42 @@ class Preprocessing:
         return dataclasses.replace(self, modalities=kept)
 
 
-class Statistics:
-    """Mean and scale of each feature column over the rows of one split (StandardScaler's definitions)."""
+_PARTS = ("mean", "scale", "low", "high")
 
-    def __init__(self, mean: Mapping[str, np.ndarray], scale: Mapping[str, np.ndarray]) -> None:
-        self.mean, self.scale = dict(mean), dict(scale)
+
+class Statistics:
+    """What is known of each feature column over the rows of the training split.
+
+    Attributes:
+      mean, scale: by modality, [D] (StandardScaler's definitions).
+      low, high: by modality, [D], the range that no ordinary value leaves (see `ranges.robust_range`);
+        infinite where it was not measured.
+      clips: whether values are clipped to that range first.
+    """
+
+    def __init__(
+        self,
+        mean: Mapping[str, np.ndarray],
+        scale: Mapping[str, np.ndarray],
+        low: Mapping[str, np.ndarray],
+        high: Mapping[str, np.ndarray],
+        *,
+        clips: bool = False,
+    ) -> None:
+        self.mean, self.scale, self.low, self.high = dict(mean), dict(scale), dict(low), dict(high)
+        self.clips = clips
 
     @classmethod
     def identity(cls, widths: Mapping[str, int]) -> "Statistics":
         """Leaves features as they are."""
-        return cls({m: np.zeros(d) for m, d in widths.items()}, {m: np.ones(d) for m, d in widths.items()})
+        values = (0.0, 1.0, -np.inf, np.inf)
+        return cls(*({m: np.full(d, value) for m, d in widths.items()} for value in values))
+
+    def clip(self, modality: str, rows: np.ndarray) -> np.ndarray:
+        """The rows [F, D] with their values inside the range; as they are where nothing is clipped."""
+        if not self.clips:
+            return rows
+        return np.clip(rows, self.low[modality], self.high[modality]).astype(np.float32)
 
     def apply(self, modality: str, rows: np.ndarray) -> np.ndarray:
         """(rows - mean) / scale, [F, D] float32; no rows stay no rows."""
@@ -55,12 +83,16 @@ class Statistics:
 
     def to_json(self) -> dict[str, dict[str, list[float]]]:
         """For a run's folder."""
-        return {
-            name: {m: v.tolist() for m, v in part.items()}
-            for name, part in (("mean", self.mean), ("scale", self.scale))
-        }
+        return {name: {m: v.tolist() for m, v in getattr(self, name).items()} for name in _PARTS}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Mapping[str, list[float]]]) -> "Statistics":
-        """The reverse of `to_json`."""
-        return cls(*({m: np.array(v) for m, v in data[name].items()} for name in ("mean", "scale")))
+    def from_json(
+        cls, data: Mapping[str, Mapping[str, list[float | None]]], *, clips: bool = False
+    ) -> "Statistics":
+        """The reverse of `to_json`; infinity is None there."""
+        parts = ({m: np.array(v, float) for m, v in data[name].items()} for name in ("mean", "scale"))
+        ends = (
+            {m: np.nan_to_num(np.array(v, float), nan=end) for m, v in data[name].items()}
+            for name, end in (("low", -np.inf), ("high", np.inf))
+        )
+        return cls(*parts, *ends, clips=clips)

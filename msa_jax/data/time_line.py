@@ -75,6 +75,7 @@ def on_time_line(
     Returns:
       (features, mask): [F, D] float32 and [F] bool; F = T on the text's time line.
     """
+    clip = {**clip, modality: statistics.clip(modality, clip[modality])}
     if how.time_line == "own":
         rows_FD = statistics.apply(modality, own_rows(clip, modality, how))
         if len(rows_FD) > how.max_frames:

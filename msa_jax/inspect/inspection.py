@@ -11,11 +11,12 @@ from msa_jax.corpora import CORPORA, EMOTIONS, SPLITS, Corpus
 from msa_jax.data import readers
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
+from msa_jax.data.findings import REFUSED, Finding, found
 from msa_jax.data.splits import Cut, assign
 from msa_jax.errors import UserError
 from msa_jax.inspect.guess import Evidence, fits, guess
 from msa_jax.inspect.leakage import leaks
-from msa_jax.inspect.scan import REFUSED, SHOWN, Finding, Modality, Scan
+from msa_jax.inspect.scan import Modality, Scan
 
 BATCH = 32  # clips of the batch whose memory is told
 _BARS = 12  # different labels that each get a line of the histogram
@@ -236,26 +237,26 @@ def _histogram(clips: Sequence[checks.Clip], splits: Sequence[str]) -> list[Bar]
 def _label_findings(clips: Sequence[checks.Clip], facts: Corpus | None) -> Iterator[Finding]:
     """The clips whose label is missing or, where the corpus is known, not of its kind."""
     given = [clip for clip in clips if not np.isnan(clip.label).any()]
-    yield from _found("clips without label", [clip.id for clip in clips if np.isnan(clip.label).any()])
+    yield from found(
+        "clips without label", [clip.id for clip in clips if np.isnan(clip.label).any()], REFUSED
+    )
     if facts is None:
         return
     shaped = [clip for clip in given if np.shape(clip.label) == facts.label_shape]
     wanted = "one label" if not facts.label_shape else f"{facts.label_shape[0]} labels"
     wrong = [clip.id for clip in given if np.shape(clip.label) != facts.label_shape]
-    yield from _found(f"clips with other than {wanted}", wrong)
-    yield from _found(
+    yield from found(f"clips with other than {wanted}", wrong, REFUSED)
+    yield from found(
         "clips with a label neither 0 nor 1"
         if facts.outputs
         else f"clips with a label outside [{facts.low:g}, {facts.high:g}]",
         [clip.id for clip in shaped if not fits(clip.label, facts)],
+        REFUSED,
     )
 
 
 def _id_findings(clips: Sequence[checks.Clip]) -> Iterator[Finding]:
     counts = Counter(clip.id for clip in clips)
-    yield from _found("ids occur more than once", [name for name, count in counts.items() if count > 1])
-
-
-def _found(what: str, ids: Sequence[str]) -> Iterator[Finding]:
-    if ids:
-        yield Finding(what, len(ids), list(ids[:SHOWN]), REFUSED)
+    yield from found(
+        "ids occur more than once", [name for name, count in counts.items() if count > 1], REFUSED
+    )

@@ -3,7 +3,8 @@
 from collections.abc import Hashable, Sequence
 
 from msa_jax.data.datasets.checks import Clip
-from msa_jax.inspect.scan import KEPT, LONG, REFUSED, SHOWN, Finding
+from msa_jax.data.findings import KEPT, REFUSED, SHOWN, Finding
+from msa_jax.inspect.scan import LONG
 
 
 def leaks(

@@ -13,9 +13,10 @@ from rich.table import Table
 
 from msa_jax.corpora import CORPORA, SPLITS
 from msa_jax.data import conventions
+from msa_jax.data.findings import KEPT, Finding
 from msa_jax.files import finite
 from msa_jax.inspect.inspection import BATCH, Inspection
-from msa_jax.inspect.scan import KEPT, PERCENTILES, Finding
+from msa_jax.inspect.scan import PERCENTILES
 
 _BAR = 24  # characters of the longest bar
 _NAME = 40  # characters of the longest id shown

@@ -9,29 +9,12 @@ import numpy as np
 
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
+from msa_jax.data.findings import KEPT, LEFT_OUT, REFUSED, SHOWN, ZEROED, Finding, beyond
+from msa_jax.data.ranges import Sample, robust_range
 
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
-SHOWN = 3  # ids kept of every finding
 LONG = 6  # words, or twice as many Chinese characters: "thank you so much" is said in every other video
-REFUSED, ZEROED, LEFT_OUT, KEPT = "refused", "set to 0", "left out", "kept"
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """Something that a user should know of some clips.
-
-    Attributes:
-      what: it, in a few words.
-      count: how many there are.
-      first: the first of them, by id.
-      effect: what becomes of it in a build: `REFUSED`, `ZEROED`, `LEFT_OUT` or `KEPT`.
-    """
-
-    what: str
-    count: int
-    first: list[str]
-    effect: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,16 +60,34 @@ class _Tally:
 
 
 class _Columns:
-    """The finite range of every column of one width."""
+    """The columns of one width: some rows, and the finite extent of every column in every clip."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self) -> None:
         self.rows = 0
-        self.low, self.high = np.full(width, np.inf, np.float32), np.full(width, -np.inf, np.float32)
+        self.sample = Sample()
+        self._clips: list[str] = []
+        self._lows: list[np.ndarray] = []
+        self._highs: list[np.ndarray] = []
 
-    def add(self, low: np.ndarray, high: np.ndarray, rows: int) -> None:
-        self.rows += rows
-        np.minimum(self.low, low, out=self.low)
-        np.maximum(self.high, high, out=self.high)
+    def add(self, clip: str, rows: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        self.rows += len(rows)
+        self.sample.add(rows)
+        self._clips.append(clip)
+        self._lows.append(low)
+        self._highs.append(high)
+
+    @property
+    def low(self) -> np.ndarray:
+        return np.min(self._lows, axis=0)
+
+    @property
+    def high(self) -> np.ndarray:
+        return np.max(self._highs, axis=0)
+
+    def beyond(self, name: str) -> Iterator[Finding]:
+        ends = robust_range(self.sample.rows())
+        names = np.array(self._clips, object)
+        yield from beyond(spoken(name), names, np.stack(self._lows), np.stack(self._highs), ends)
 
 
 class Scan:
@@ -136,7 +137,7 @@ class Scan:
 
     def _features(self, name: str, rows: np.ndarray, clip: str) -> bool:
         """Takes note of a clip's features; False where they tell nothing."""
-        columns = self._columns[name].setdefault(rows.shape[1], _Columns(rows.shape[1]))
+        columns = self._columns[name].setdefault(rows.shape[1], _Columns())
         low, high = rows.min(0), rows.max(0)
         some = True
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
@@ -152,7 +153,7 @@ class Scan:
         elif not low.any() and not high.any():
             self._tally.add(f"clips with nothing but zeros in {spoken(name)}", KEPT, clip)
             some = False
-        columns.add(low, high, len(rows))
+        columns.add(clip, rows, low, high)
         return some
 
     def modalities(self, clips: Sequence[checks.Clip]) -> list[Modality]:
@@ -183,6 +184,7 @@ class Scan:
                 named = [f"{width} columns ({columns.rows} rows)" for width, columns in widths.items()]
                 yield Finding(f"widths of {spoken(name)}", len(widths), named[:SHOWN], REFUSED)
             for width, columns in widths.items():
+                yield from columns.beyond(name)
                 constant = np.flatnonzero(columns.low == columns.high)
                 if columns.rows > 1 and len(constant):
                     first = [str(column) for column in constant[:SHOWN]]

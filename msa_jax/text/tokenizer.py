@@ -33,6 +33,7 @@ class Tokenizer:
       cls_id: id of the start token ([CLS], <s>).
       sep_id: id of the end token ([SEP], </s>).
       pad_id: id of the padding token.
+      unk_id: id of the token for what the vocabulary lacks; None where it lacks nothing.
       vocab_size: number of ids.
       note: what was decided about it from evidence when it was loaded, and what settles it; may be empty.
     """
@@ -60,6 +61,7 @@ class Tokenizer:
         self._backend.no_padding()
         self._cls, self._sep, self._pad = cls, sep, pad
         self.cls_id, self.sep_id, self.pad_id = (int(ids[token]) for token in (cls, sep, pad))
+        self.unk_id = _unknown(self._backend)
         self.vocab_size = self._backend.get_vocab_size()
         self.note = note
 
@@ -123,6 +125,11 @@ class Tokenizer:
                 f"{path} is not a tokenizer that msa_jax saved; read it with load_tokenizer"
             ) from None
         return cls(read_backend(Path(path)), cls=start, sep=end, pad=pad)
+
+
+def _unknown(backend: tokenizers.Tokenizer) -> int | None:
+    token = getattr(backend.model, "unk_token", None)
+    return None if token is None else backend.token_to_id(token)
 
 
 def words_of(text: str) -> list[str]:

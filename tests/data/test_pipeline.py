@@ -8,7 +8,8 @@ import pytest
 
 from msa_jax.data import align
 from msa_jax.data.example import no_tokens, no_unimodal_labels
-from msa_jax.data.pipeline import Clips, Share, Split, batches
+from msa_jax.data.measure import Measure
+from msa_jax.data.pipeline import Clips, Share, Split, batches, chunks
 from msa_jax.data.plan import BatchPlan, choose_buckets
 from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.text import train_tokenizer
@@ -43,7 +44,15 @@ def clip(i, text, *, aligned=True, audio=True, seed=0, features=0):
 @pytest.fixture
 def split(tokenizer):
     clips = [clip(i, text, audio=i != 3) for i, text in enumerate(TEXTS)]
-    return Split(Clips(clips), tokenizer, HOW, measure=True)
+    return measured(Clips(clips), tokenizer, HOW)
+
+
+def measured(source, tokenizer, how):
+    """A scanned training split with its statistics in `measured`."""
+    measure = Measure(how, standardise=True)
+    split = Split(source, tokenizer, how, measure=measure)
+    split.measured = measure.statistics(chunks(source))
+    return split
 
 
 def test_lengths_are_cut_to_content_plus_two_special_tokens(split, tokenizer):
@@ -172,7 +181,7 @@ def test_a_constant_column_stays_finite(tokenizer):
     clips = [clip(i, "good movie") for i in range(3)]
     for c in clips:
         c["audio"][:, 1] = 4.0
-    split = Split(Clips(clips), tokenizer, HOW, measure=True)
+    split = measured(Clips(clips), tokenizer, HOW)
     batch = split.batch(np.arange(3), (12, 12, 12), 3, split.measured)
     np.testing.assert_array_equal(batch["audio"][..., 1], 0)
 
@@ -213,7 +222,7 @@ def test_the_iterator_resumes_at_the_exact_batch(split, threads):
 def test_processes_that_train_together_see_the_same_shapes_and_share_the_rows(tokenizer):
     how = dataclasses.replace(HOW, time_line="own")
     clips = [clip(i, " ".join(["good"] * (1 + i % 5)), audio=i % 7 > 0) for i in range(27)]
-    split = Split(Clips(clips), tokenizer, how, measure=True)
+    split = measured(Clips(clips), tokenizer, how)
     plan = BatchPlan(split.lengths, choose_buckets(split.lengths, 3), 6, epochs=2, seed=0)
     whole = list(batches(split, plan, split.measured, threads=0))
     parts = [
@@ -248,7 +257,7 @@ def test_memory_does_not_grow_with_the_features(tokenizer):
             ]
 
     tracemalloc.start()
-    split = Split(Endless(), tokenizer, how, measure=True)
+    split = measured(Endless(), tokenizer, how)
     plan = BatchPlan(split.lengths, ((12, 12, 12),), 16)
     for _, batch in zip(range(10), batches(split, plan, split.measured, threads=1), strict=False):
         assert batch["audio_mask"].any()

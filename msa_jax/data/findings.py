@@ -1,0 +1,115 @@
+"""Findings on clips: what a user should know of them before a score is believed."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from msa_jax.corpora import STREAMS
+from msa_jax.data.preprocessing import Preprocessing, Statistics
+
+if TYPE_CHECKING:
+    from msa_jax.data.pipeline import Split
+
+SHOWN = 3  # ids kept of every finding
+REFUSED, ZEROED, LEFT_OUT, KEPT = "refused", "set to 0", "left out", "kept"
+_UNKNOWN = 0.01  # share of [UNK] among the subwords of a split that is worth a line
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something that a user should know of some clips.
+
+    Attributes:
+      what: it, in a few words.
+      count: how many there are.
+      first: the first of them, by id.
+      effect: what becomes of it: `REFUSED`, `ZEROED`, `LEFT_OUT` or `KEPT`.
+    """
+
+    what: str
+    count: int
+    first: list[str]
+    effect: str = KEPT
+
+    def __str__(self) -> str:
+        more = ", ..." if self.count > len(self.first) else ""
+        return f"{self.count} {self.what}: {', '.join(self.first)}{more}"
+
+
+def found(what: str, ids: Sequence[str], effect: str = KEPT) -> Iterator[Finding]:
+    """The finding of some ids; nothing where there are none."""
+    if len(ids):
+        yield Finding(what, len(ids), [str(name) for name in ids[:SHOWN]], effect)
+
+
+def of_split(
+    split: "Split", how: Preprocessing, statistics: Statistics, *, training: bool = False
+) -> list[Finding]:
+    """What is odd in a split, as a run reads it.
+
+    Args:
+      split: scanned.
+      how: the preprocessing.
+      statistics: of the training split.
+      training: whether it is that split, of which constant columns are told too.
+
+    Returns:
+      Texts that are cut, texts with [UNK] where they are more than 1 % of all subwords, clips without a
+      modality that the run reads, clips with values beyond the range of the training clips, constant columns.
+    """
+    names = np.array(split.ids, object)
+    out: list[Finding] = []
+    if "text" in how.modalities:
+        steps = np.array([len(words) for words in split.words], int)
+        side = "beginning" if how.keep_end else "end"
+        what = "rows of text features" if how.text_width else "subwords"
+        out += found(
+            f"texts are cut at {how.max_content} {what}, their {side} is not read",
+            names[steps > how.max_content + 2],
+        )
+        out += _unknown(split, names)
+    for m in how.modalities:
+        out += found(f"clips are without {m}", names[~split.has[m]])
+    for m in STREAMS:
+        if m in how.modalities and split.has[m].any():
+            low_ND, high_ND = split.extent(m)
+            out += beyond(m, names[split.has[m]], low_ND, high_ND, (statistics.low[m], statistics.high[m]))
+            constant = np.flatnonzero(low_ND.min(0) == high_ND.max(0))
+            if training and len(constant):
+                out += found(f"of {low_ND.shape[1]} columns of {m} are constant (counted from 0)", constant)
+    return out
+
+
+def beyond(
+    modality: str,
+    names: np.ndarray,
+    low_ND: np.ndarray,
+    high_ND: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+) -> Iterator[Finding]:
+    """The clips that have values outside of a robust range.
+
+    Args:
+      modality: whose columns they are.
+      names: of the N clips.
+      low_ND, high_ND: the smallest and the largest value of each column in each clip.
+      ends: (low, high) [D], the range.
+    """
+    outside_ND = (low_ND < ends[0]) | (high_ND > ends[1])
+    columns = np.flatnonzero(outside_ND.any(0))
+    listed = ", ".join(map(str, columns[:SHOWN])) + (", ..." if len(columns) > SHOWN else "")
+    yield from found(
+        f"clips have values in {modality} far outside the usual range (columns {listed})",
+        names[outside_ND.any(1)],
+    )
+
+
+def _unknown(split: "Split", names: np.ndarray) -> Iterator[Finding]:
+    share = split.unknown.sum() / max(split.subwords.sum(), 1)
+    if share > _UNKNOWN:
+        yield from found(
+            f"texts have [UNK], {100 * share:.0f} % of all subwords: the encoder does not know these words",
+            names[split.unknown > 0],
+        )

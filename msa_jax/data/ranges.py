@@ -1,0 +1,51 @@
+"""Ranges of the columns of features that no ordinary value leaves, told from a sample of the rows."""
+
+import numpy as np
+
+_ROWS = 2048  # of the rows that the ranges are told from
+_REACH = 30.0  # times the distance from the median to the 5 % or 95 % quantile, the larger of the two
+_QUANTILES = (0.05, 0.5, 0.95)
+
+
+class Sample:
+    """Every k-th of the rows that come by; k is doubled whenever they become too many."""
+
+    def __init__(self) -> None:
+        """Starts with nothing."""
+        self._kept: list[np.ndarray] = []
+        self._every, self._seen = 1, 0
+
+    def add(self, rows: np.ndarray) -> None:
+        """Takes some rows, [n, D]."""
+        self._kept.append(rows[-self._seen % self._every :: self._every].copy())  # a view would keep them all
+        self._seen += len(rows)
+        if sum(map(len, self._kept)) > 2 * _ROWS:
+            self._kept = [self.rows()[::2]]
+            self._every *= 2
+
+    def rows(self) -> np.ndarray:
+        """Those that are kept."""
+        return np.concatenate(self._kept)
+
+
+def robust_range(rows_RD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The range around the median of each column that no ordinary value leaves.
+
+    The median and the quantiles are those of the different values of a column: neither a value that stands
+    for "missing" in many rows, such as -9999, nor the zeros of silence move them.
+
+    Args:
+      rows_RD: some rows; those that are not finite do not count.
+
+    Returns:
+      (low, high): [D] float64; a column of one value gets a range as wide as 30 times that value, or 30.
+    """
+    low, high = np.full(rows_RD.shape[1], -np.inf), np.full(rows_RD.shape[1], np.inf)
+    for place, column in enumerate(rows_RD.T.astype(np.float64)):
+        values = np.unique(column[np.isfinite(column)])
+        if not len(values):
+            continue
+        down, middle, up = np.quantile(values, _QUANTILES)
+        reach = _REACH * (max(up - middle, middle - down) or max(abs(middle), 1.0))
+        low[place], high[place] = middle - reach, middle + reach
+    return low, high
