@@ -1,7 +1,9 @@
 """Progress of a long job: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -30,6 +32,48 @@ def bar(total: int, done: int) -> tqdm:
         leave=False,
         disable=not sys.stderr.isatty(),
     )
+
+
+@contextlib.contextmanager
+def doing(shown: tqdm, what: str) -> Iterator[None]:
+    """Says what is being done: in a bar while it lasts, or, where the bar is silent, as a line before.
+
+    Args:
+      shown: the bar.
+      what: is being done.
+    """
+    if shown.disable:
+        say(what)
+        yield
+        return
+    shown.set_description(what)
+    try:
+        yield
+    finally:
+        shown.set_description()
+
+
+class Stopwatch:
+    """Seconds that have passed, without those in which it was paused."""
+
+    def __init__(self) -> None:
+        """Starts it."""
+        self._seconds, self._since = 0.0, time.monotonic()
+        self._runs = True
+
+    @property
+    def seconds(self) -> float:
+        """Those counted so far."""
+        return self._seconds + (time.monotonic() - self._since if self._runs else 0.0)
+
+    def pause(self) -> None:
+        """Stops counting; nothing where it is paused."""
+        self._seconds, self._runs = self.seconds, False
+
+    def resume(self) -> None:
+        """Goes on counting; nothing where it runs."""
+        if not self._runs:
+            self._since, self._runs = time.monotonic(), True
 
 
 def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterable[T]:
