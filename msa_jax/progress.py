@@ -1,10 +1,11 @@
 """Progress of a long job: a bar on a terminal, plain lines elsewhere."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -15,6 +16,15 @@ def say(line: str) -> None:
     """Prints one line at once, above any bar."""
     tqdm.write(line, file=sys.stdout)
     sys.stdout.flush()
+
+
+def _size() -> dict[str, Any]:
+    """tqdm's arguments for the size of the terminal, of which it hides bars where that is given as 0 x 0."""
+    try:
+        known = all(os.get_terminal_size(sys.stderr.fileno()))
+    except (OSError, ValueError, AttributeError):  # no terminal
+        known = False
+    return {"dynamic_ncols": True} if known else {"ncols": 80, "nrows": 24}
 
 
 def bar(total: int, done: int) -> tqdm:
@@ -28,7 +38,7 @@ def bar(total: int, done: int) -> tqdm:
         total=total,
         initial=done,
         unit="step",
-        dynamic_ncols=True,
+        **_size(),
         leave=False,
         disable=not sys.stderr.isatty(),
     )
@@ -90,7 +100,7 @@ def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) 
         desc=what,
         unit=unit,
         total=total,
-        dynamic_ncols=True,
+        **_size(),
         leave=False,
         disable=not sys.stderr.isatty(),
     )

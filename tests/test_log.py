@@ -1,10 +1,15 @@
 """Log of a run: means over an epoch's clips, its line, what is compiled, TensorBoard, what is not defined."""
 
+import contextlib
 import io
 import json
 import math
+import os
+import pty
 import re
 import struct
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -169,6 +174,19 @@ def test_on_a_terminal_the_bar_says_what_is_compiled_while_it_is(written, capsys
             assert shown.desc.startswith("compiling")
         assert shown.desc == ""
     assert capsys.readouterr().out == ""
+
+
+def test_a_terminal_that_does_not_know_its_size_shows_the_bar():
+    terminal, inside = pty.openpty()  # 0 x 0, as some containers have it
+    code = "from msa_jax.progress import bar, doing\nwith bar(6, 0) as b, doing(b, 'compiling it'): pass"
+    subprocess.run([sys.executable, "-c", code], stderr=inside, check=True)
+    os.close(inside)
+    seen = b""
+    with contextlib.suppress(OSError):  # the end, on Linux
+        while part := os.read(terminal, 4096):
+            seen += part
+    os.close(terminal)
+    assert b"\rcompiling it:" in seen
 
 
 def test_a_bar_does_not_go_on_saying_what_has_failed():
