@@ -117,7 +117,8 @@ def pairs(a: str, b: str, rows: Mapping[str, Sequence[Mapping[str, float]]], key
       rows: as for `show`.
       key: the metric.
     """
-    return np.array([x[key] - y[key] for x, y in zip(rows[a], rows[b], strict=True)])
+    paired = [(x[key], y[key]) for x, y in zip(rows[a], rows[b], strict=True)]
+    return -np.diff(np.array(paired, float))[:, 0]  # None, of a metric that is not defined, becomes NaN
 
 
 def show_pairs(

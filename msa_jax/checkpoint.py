@@ -1,5 +1,6 @@
 """Checkpoints of a run: the latest state, to resume from, and the best variables; only it knows Orbax."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class Checkpoints:
             return
         # `progress` names the best step: that checkpoint must be whole before this one can be.
         self._best.wait_until_finished()
+        progress = copy.deepcopy(progress)  # it is written in the background, and the run goes on changing it
         args = ocp.args.Composite(state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress))
         self._latest.save(step, args=args, force=True)
 

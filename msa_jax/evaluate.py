@@ -1,8 +1,8 @@
 """Evaluation: the compiled pass, the scores of a whole split, and the value that an epoch is judged by."""
 
+import dataclasses
 import functools
 import math
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -129,36 +129,62 @@ def _clip_axes(
     return {name: axes[name] for name in names}
 
 
-def validation(
-    config: ConfigDict, corpus: str, predictions: np.ndarray, labels: np.ndarray
-) -> tuple[str, float]:
-    """The value that an epoch is judged by.
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What the validation split says of an epoch.
+
+    Attributes:
+      by: the name of what epochs are compared by: the metric or task loss that the config selects by, or the
+        task loss where that metric is not defined, so that there is always something to compare.
+      value: its value.
+      stands_in: whether it is the task loss in place of the metric.
+      loss: the task loss, without auxiliary terms.
+      values: the task loss, and every metric of the corpus, NaN where it is not defined, by name.
+      undefined: the reason for each of those.
+    """
+
+    by: str
+    value: float
+    stands_in: bool
+    loss: float
+    values: dict[str, float]
+    undefined: dict[str, str]
+
+    def beats(self, by: str | None, value: float | None) -> bool:
+        """Whether the epoch is better than the best before; NaN and infinity beat none.
+
+        Args:
+          by, value: of the verdict on that one; None where there was none.
+        """
+        if not math.isfinite(self.value) or value is None:
+            return math.isfinite(self.value)
+        if by != self.by:  # one of the two has no value of the metric that was asked for
+            return not self.stands_in
+        lower = self.by in TASKS or self.by in metrics.LOWER_IS_BETTER
+        return self.value < value if lower else self.value > value
+
+
+def validation(config: ConfigDict, corpus: str, predictions: np.ndarray, labels: np.ndarray) -> Verdict:
+    """The verdict on an epoch.
 
     Args:
       config: `select`: "loss" (the task loss, without auxiliary terms) or a metric; `loss.task`.
       corpus: whose metrics apply.
       predictions, labels: of the validation split, as `score` gives them.
-
-    Returns:
-      (name, value).
     """
-    if config.select != "loss":
-        if not np.isfinite(predictions).all():  # a broken step, which the next one's loss will stop
-            return config.select, math.nan
-        with warnings.catch_warnings():  # constant predictions are expected in the first epochs
-            warnings.simplefilter("ignore")
-            return config.select, metrics.evaluate(corpus, predictions, labels)[config.select]
-    return config.loss.task, task_loss(config, predictions, labels)
+    task, loss = config.loss.task, task_loss(config, predictions, labels)
+    if np.isfinite(predictions).all():
+        values, undefined = metrics.explained(corpus, predictions, labels)
+    else:  # a broken step, which the next one's loss will stop
+        undefined = dict.fromkeys(metrics.keys(corpus), "a prediction is not finite")
+        values = dict.fromkeys(undefined, math.nan)
+    wanted = task if config.select == "loss" else config.select
+    values = {task: loss, **values}
+    by = task if wanted in undefined else wanted
+    return Verdict(by, values[by], by != wanted, loss, values, undefined)
 
 
 def task_loss(config: ConfigDict, predictions: np.ndarray, labels: np.ndarray) -> float:
     """The task loss over a split, in float64; arguments as for `validation`."""
-    return float(TASKS[config.loss.task].validation(predictions.astype(np.float64), labels))
-
-
-def better(name: str, value: float, before: float | None) -> bool:
-    """Whether a value of a metric, or of a task loss, beats the best before; NaN and infinity beat none."""
-    if not math.isfinite(value) or before is None:
-        return math.isfinite(value)
-    lower = name in TASKS or name in metrics.LOWER_IS_BETTER
-    return value < before if lower else value > before
+    with np.errstate(all="ignore"):  # of predictions that are not finite
+        return float(TASKS[config.loss.task].validation(predictions.astype(np.float64), labels))

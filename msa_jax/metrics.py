@@ -1,16 +1,18 @@
 """Metrics of the field, each computed once over a whole split, in float64, on the host.
 
-`evaluate` is the one entry point; its keys are those of `results.json`. Two Acc-2 and two F1 are always
-given for CMU-MOSI and CMU-MOSEI, because papers mix them: `has0` is non-negative against negative over all
-clips, `non0` is positive against negative over the clips whose label is not zero. On CH-SIMS, `acc2` and `f1`
+`evaluate` gives the numbers, `explained` beside them why some are not defined, `results` both as
+`results.json` holds them. Two Acc-2 and two F1 are always given for CMU-MOSI and CMU-MOSEI, because papers
+mix them: `has0` is non-negative against negative over all clips, `non0` is positive against negative over the
+clips whose label is not zero. On CH-SIMS, `acc2` and `f1`
 are positive against the rest over all clips, and those with `_non0` leave out the neutral clips as above.
 On these three, `f1` is the mean of the classes' F1 weighted by their clips, and `f1_macro` beside it the
 plain mean, which CrossSent reports.
 """
 
 import functools
-import warnings
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +28,10 @@ LOWER_IS_BETTER = frozenset({"mae", "jump2", "mean_abs_jump", "mean_abs_jump3"})
 # float32 arrays against float64 cuts do just that. Values are rounded to 1e-6 before they are binned.
 SIMS_CUTS = {2: (0.0,), 3: (-0.1, 0.1), 5: (-0.7, -0.1, 0.1, 0.7)}
 
+NOT_DEFINED = "not defined"
+Measured = float | str  # a value, or why there is none
+_NO_CLIPS = "all labels are 0"  # the one way to lose all clips: some metrics leave those labels out
+
 
 def evaluate(corpus: str, predictions: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     """Every metric that papers report on a corpus.
@@ -38,11 +44,19 @@ def evaluate(corpus: str, predictions: ArrayLike, labels: ArrayLike) -> dict[str
 
     Returns:
       A dict of Python floats. Accuracies and F1 lie in [0, 1]. A metric that is not defined on the data
-      (the correlation of a constant, Acc-2 over no clips) is NaN.
+      (the correlation of a constant, Acc-2 over no clips) is NaN. As in scikit-learn, a class that is never
+      predicted has precision 0.
 
     Raises:
       ValueError: for an unknown corpus, no clips, shapes that do not match, or non-finite values.
     """
+    return explained(corpus, predictions, labels)[0]
+
+
+def explained(
+    corpus: str, predictions: ArrayLike, labels: ArrayLike
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Every metric, and by the names of those that are not defined the reason; otherwise as `evaluate`."""
     if corpus not in _EVALUATORS:
         raise ValueError(f"unknown corpus {corpus!r}; known: {', '.join(_EVALUATORS)}")
     p = np.asarray(predictions, np.float64)
@@ -51,7 +65,36 @@ def evaluate(corpus: str, predictions: ArrayLike, labels: ArrayLike) -> dict[str
         raise ValueError("there are no clips to evaluate")
     if not (np.isfinite(p).all() and np.isfinite(y).all()):
         raise ValueError("predictions and labels must be finite")
-    return {key: float(value) for key, value in _EVALUATORS[corpus](p, y).items()}
+    with np.errstate(all="ignore"):  # what overflows is not defined, and said below
+        measured = _EVALUATORS[corpus](p, y)
+    undefined = {
+        key: value if isinstance(value, str) else "the numbers are too large or too close together"
+        for key, value in measured.items()
+        if isinstance(value, str) or not math.isfinite(value)
+    }
+    values = {key: math.nan if key in undefined else float(value) for key, value in measured.items()}
+    return values, undefined
+
+
+def results(corpus: str, predictions: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
+    """Every metric as `results.json` holds it; arguments and errors as for `evaluate`.
+
+    Returns:
+      The numbers, None for those that are not defined; where there are such, also `undefined`: the reason
+      for each.
+    """
+    values, undefined = explained(corpus, predictions, labels)
+    values |= dict.fromkeys(undefined)
+    return {**values, "undefined": undefined} if undefined else values
+
+
+def in_words(values: Mapping[str, Any], names: Iterable[str]) -> str:
+    """The metrics of these names that are there, for a line of text; None and NaN are not defined."""
+    there = [(name, values[name]) for name in names if name in values]
+    return "  ".join(
+        f"{name} {NOT_DEFINED if value is None or math.isnan(value) else format(value, '.4f')}"
+        for name, value in there
+    )
 
 
 def _scores(p: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -62,19 +105,22 @@ def _scores(p: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return p, y
 
 
-def _corr(p: np.ndarray, y: np.ndarray) -> float:
-    if np.ptp(p) == 0 or np.ptp(y) == 0:
-        warnings.warn("the correlation of a constant is not defined: corr is NaN", stacklevel=4)
-        return np.nan
+def _corr(p: np.ndarray, y: np.ndarray) -> Measured:
+    if len(p) == 1:
+        return "there is only one clip"
+    if np.ptp(p) == 0:
+        return "all predictions are equal"
+    if np.ptp(y) == 0:
+        return "all labels are equal"
     return np.corrcoef(p, y)[0, 1]
 
 
-def _weighted(metric: Callable, y: np.ndarray, p: np.ndarray, average: str = "weighted") -> float:
-    return metric(y, p, average=average, zero_division=0) if len(y) else np.nan
+def _weighted(metric: Callable, y: np.ndarray, p: np.ndarray, average: str = "weighted") -> Measured:
+    return metric(y, p, average=average, zero_division=0) if len(y) else _NO_CLIPS
 
 
-def _accuracy(y: np.ndarray, p: np.ndarray) -> float:
-    return np.mean(p == y) if len(y) else np.nan
+def _accuracy(y: np.ndarray, p: np.ndarray) -> Measured:
+    return np.mean(p == y) if len(y) else _NO_CLIPS
 
 
 def _levels(v: np.ndarray, k: int) -> np.ndarray:
@@ -82,13 +128,13 @@ def _levels(v: np.ndarray, k: int) -> np.ndarray:
     return np.round(np.clip(v, -k, k)).astype(int)
 
 
-def _qwk(y: np.ndarray, p: np.ndarray, k: int) -> float:
-    if np.array_equal(y, p) and np.ptp(y) == 0:
-        return np.nan  # no disagreement is possible, so there is none to correct for chance
+def _qwk(y: np.ndarray, p: np.ndarray, k: int) -> Measured:
+    if np.array_equal(y, p) and np.ptp(y) == 0:  # no disagreement is expected by chance: 0 / 0
+        return "all labels and predictions are on one level"
     return cohen_kappa_score(y, p, labels=np.arange(-k, k + 1), weights="quadratic")
 
 
-def _mosi(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
+def _mosi(p: np.ndarray, y: np.ndarray) -> dict[str, Measured]:
     p, y = _scores(p, y)
     out = {"mae": np.mean(np.abs(p - y)), "corr": _corr(p, y)}
     for name, k in (("acc7", 3), ("acc5", 2), ("acc3", 1)):
@@ -107,7 +153,7 @@ def _mosi(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
     return out
 
 
-def _sims(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
+def _sims(p: np.ndarray, y: np.ndarray) -> dict[str, Measured]:
     p, y = (np.clip(v, -1, 1) for v in _scores(p, y))
     out = {"mae": np.mean(np.abs(p - y)), "corr": _corr(p, y)}
     p, y = np.round(p, 6), np.round(y, 6)
@@ -126,13 +172,13 @@ def _sims(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
     return out
 
 
-def _ur_funny(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
+def _ur_funny(p: np.ndarray, y: np.ndarray) -> dict[str, Measured]:
     p = p.argmax(-1) if p.ndim == 2 and p.shape[1] == 2 else p
     p, y = _scores(p, y)
     return {"acc2": _accuracy(y, p), "f1": _weighted(f1_score, y, p)}
 
 
-def _iemocap(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
+def _iemocap(p: np.ndarray, y: np.ndarray) -> dict[str, Measured]:
     p = p.argmax(-1) if p.ndim == 3 and p.shape[2] == 2 else p
     if p.shape != y.shape or y.shape[1:] != (len(EMOTIONS),):
         raise ValueError(f"expected [N, 4] classes, got predictions {p.shape} and labels {y.shape}")
@@ -143,7 +189,7 @@ def _iemocap(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
     return out
 
 
-_EVALUATORS: dict[str, Callable[[np.ndarray, np.ndarray], dict[str, float]]] = {
+_EVALUATORS: dict[str, Callable[[np.ndarray, np.ndarray], dict[str, Measured]]] = {
     "mosi": _mosi,
     "mosei": _mosi,
     "sims": _sims,

@@ -1,8 +1,11 @@
 """Progress of a long job: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
+import os
 import sys
-from collections.abc import Iterable
-from typing import TypeVar
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -13,6 +16,15 @@ def say(line: str) -> None:
     """Prints one line at once, above any bar."""
     tqdm.write(line, file=sys.stdout)
     sys.stdout.flush()
+
+
+def _size() -> dict[str, Any]:
+    """tqdm's arguments for the size of the terminal, of which it hides bars where that is given as 0 x 0."""
+    try:
+        known = all(os.get_terminal_size(sys.stderr.fileno()))
+    except (OSError, ValueError, AttributeError):  # no terminal
+        known = False
+    return {"dynamic_ncols": True} if known else {"ncols": 80, "nrows": 24}
 
 
 def bar(total: int, done: int) -> tqdm:
@@ -26,10 +38,52 @@ def bar(total: int, done: int) -> tqdm:
         total=total,
         initial=done,
         unit="step",
-        dynamic_ncols=True,
+        **_size(),
         leave=False,
         disable=not sys.stderr.isatty(),
     )
+
+
+@contextlib.contextmanager
+def doing(shown: tqdm, what: str) -> Iterator[None]:
+    """Says what is being done: in a bar while it lasts, or, where the bar is silent, as a line before.
+
+    Args:
+      shown: the bar.
+      what: is being done.
+    """
+    if shown.disable:
+        say(what)
+        yield
+        return
+    shown.set_description(what)
+    try:
+        yield
+    finally:
+        shown.set_description()
+
+
+class Stopwatch:
+    """Seconds that have passed, without those in which it was paused."""
+
+    def __init__(self) -> None:
+        """Starts it."""
+        self._seconds, self._since = 0.0, time.monotonic()
+        self._runs = True
+
+    @property
+    def seconds(self) -> float:
+        """Those counted so far."""
+        return self._seconds + (time.monotonic() - self._since if self._runs else 0.0)
+
+    def pause(self) -> None:
+        """Stops counting; nothing where it is paused."""
+        self._seconds, self._runs = self.seconds, False
+
+    def resume(self) -> None:
+        """Goes on counting; nothing where it runs."""
+        if not self._runs:
+            self._since, self._runs = time.monotonic(), True
 
 
 def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterable[T]:
@@ -46,7 +100,7 @@ def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) 
         desc=what,
         unit=unit,
         total=total,
-        dynamic_ncols=True,
+        **_size(),
         leave=False,
         disable=not sys.stderr.isatty(),
     )

@@ -163,7 +163,7 @@ def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
 
 def evaluate_splits(
     run: Run, splits: Sequence[Split], corpus: str, folder: Path, name: str
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Scores splits, taken together; writes their predictions and returns their metrics.
 
     Args:
@@ -177,7 +177,7 @@ def evaluate_splits(
     predictions = np.concatenate([run.score(split) for split in splits])
     labels = np.concatenate([split.labels for split in splits])
     write_predictions(folder / f"predictions_{name}.csv", ids, predictions, labels)
-    return {"clips": len(ids), **metrics.evaluate(corpus, predictions, labels)}
+    return {"clips": len(ids), **metrics.results(corpus, predictions, labels)}
 
 
 def evaluate_run(config: ConfigDict, workdir: Path) -> dict[str, Any]:

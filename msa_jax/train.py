@@ -18,16 +18,19 @@ from msa_jax.data.datasets import Built
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, write_json
+from msa_jax.log import MetricLog, StepLog
+from msa_jax.metrics import NOT_DEFINED
 from msa_jax.progress import bar, say
 from msa_jax.run import evaluate_splits, load
 from msa_jax.step import TrainState, make_state, train_step
-from msa_jax.workdir import OTHER_SPLITS, MetricLog, StepLog, banner, claim, refuse_other_run, show
+from msa_jax.workdir import OTHER_SPLITS, banner, claim, refuse_other_run, show
 
 
 def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) -> dict[str, Any]:
     """Trains to the last epoch, or until `patience` epochs bring nothing better; resumes a checkpoint.
 
-    The best epoch is that with the best value of `config.select` on the validation split.
+    The best epoch is that with the best value of `config.select` on the validation split, or of the task loss
+    while that is not defined in any epoch.
 
     Args:
       config: the run's settings.
@@ -36,7 +39,8 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
       started: `time.monotonic()` when this start of the run began.
 
     Returns:
-      What the run knows of itself: `best_epoch` (from 0), `best_value`, `seconds` over all its starts.
+      What the run knows of itself: `best_epoch` (from 0), `best_value` and what it is a value of (`best_by`),
+      `seconds` over all its starts.
 
     Raises:
       UserError: when the loss or its gradient is not finite; names the step and the last good checkpoint.
@@ -50,12 +54,8 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
         say(f"note: the loss's term {term} has no weight in any of the {config.epochs} epochs")
     per_epoch = plan.steps_per_epoch
     data = pieces.preparation.batches(split, plan, threads=config.data.threads)
-    progress: dict[str, Any] = {"best_epoch": -1, "best_value": None, "seconds": 0.0, "plateau": {}}
     checkpoints = Checkpoints(workdir)
-    if checkpoints.latest_step is not None:
-        state, progress = checkpoints.restore_latest(state)
-        data.set_state(progress["data"])
-        say(f"resuming at step {int(state.step)} of {len(plan)}")
+    state, progress = _resumed(checkpoints, state, data, len(plan))
     done, before = int(state.step), progress["seconds"]
     step_fn = jax.jit(train_step, donate_argnums=0)
 
@@ -67,14 +67,16 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
         contextlib.closing(MetricLog(workdir, resume_step=done)) as log,
         bar(len(plan), done) as shown,
     ):
-        steps = StepLog(log, checkpoints, shown, config.log_every, per_epoch, rate_now)
+        names, sums, every = state.objective.names(), progress["sums"], config.log_every
+        steps = StepLog(log, checkpoints, shown, plan, names, sums, every=every, rate=rate_now)
         for step in range(done + 1, len(plan) + 1):
             epoch, left = divmod(step - 1, per_epoch)
             if not left and config.patience and epoch - 1 - progress["best_epoch"] >= config.patience:
                 say(f"no better epoch in {config.patience}: stopped after epoch {epoch}")
                 break
             batch = next(data)
-            state, terms = step_fn(state, batch)
+            with steps.calling(batch):
+                state, terms = step_fn(state, batch)
             shown.update()
             # The step before is looked at while this one runs: the device never waits for the host.
             steps.add(step, terms, int(batch["mask"].sum()))
@@ -82,9 +84,9 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
             if not (epoch_ends or step % config.checkpoint_every == 0):
                 continue
             # Looked at first: a broken state must never become the last good checkpoint.
-            loss = steps.flush()
+            steps.flush()
             if epoch_ends:
-                state = validate(config, pieces, state, checkpoints, log, progress, epoch=epoch, loss=loss)
+                state = validate(config, pieces, state, checkpoints, steps, progress, epoch=epoch)
             progress |= {"data": data.get_state(), "seconds": before + time.monotonic() - started}
             checkpoints.save_latest(step, state, progress)
             steps.restart_clock()  # validation and checkpoints are not training time
@@ -95,26 +97,45 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
     return progress
 
 
+def _resumed(
+    checkpoints: Checkpoints, state: TrainState, data: Any, steps: int
+) -> tuple[TrainState, dict[str, Any]]:
+    """(state, what the run knows of itself) as the latest checkpoint has them, or those of a new run.
+
+    Args:
+      checkpoints: of the run.
+      state: at the start of a new one.
+      data: the batches, which are put to their place.
+      steps: of the whole run.
+    """
+    progress: dict[str, Any] = {"best_epoch": -1, "best_value": None, "best_by": None, "seconds": 0.0}
+    progress |= {"plateau": {}, "sums": {}}
+    if checkpoints.latest_step is None:
+        return state, progress
+    state, stored = checkpoints.restore_latest(state)
+    data.set_state(stored["data"])
+    say(f"resuming at step {int(state.step)} of {steps}")
+    return state, progress | stored
+
+
 def validate(
     config: ConfigDict,
     pieces: Pieces,
     state: TrainState,
     checkpoints: Checkpoints,
-    log: MetricLog,
+    steps: StepLog,
     progress: dict[str, Any],
     *,
     epoch: int,
-    loss: float,
 ) -> TrainState:
     """Judges an epoch on the validation split, and keeps its parameters where it is the best so far.
 
     Args:
       config, pieces: of the run.
       state: at the end of the epoch.
-      checkpoints, log: where the parameters and the value go.
+      checkpoints, steps: where the parameters and the values go.
       progress: what the run knows of itself; changed in place.
       epoch: from 0.
-      loss: of the epoch's last step, to be shown.
 
     Returns:
       The state, with a lower learning rate where the schedule "plateau" asks for it.
@@ -124,23 +145,31 @@ def validate(
     size, threads = config.eval_batch_size, config.data.threads
     batches = pieces.preparation.in_order(split, batch_size=size, threads=threads)
     predictions = evaluate.score(pieces.model, variables, batches, len(split))
-    name, value = evaluate.validation(config, pieces.metrics, predictions, split.labels)
+    verdict = evaluate.validation(config, pieces.metrics, predictions, split.labels)
     if config.optim.schedule == "plateau":
-        progress["plateau"] = optim.watch_plateau(
-            progress["plateau"],
-            evaluate.task_loss(config, predictions, split.labels),
-            **config.optim.plateau,
-        )
+        progress["plateau"] = optim.watch_plateau(progress["plateau"], verdict.loss, **config.optim.plateau)
         factor = progress["plateau"]["rate_factor"]
         state = state.replace(opt_state=optim.lower_rate(state.opt_state, factor))
-    log.write(step, epoch, {f"valid_{name}": value}, prefix="valid")
-    best = evaluate.better(name, value, progress["best_value"])
+    best = verdict.beats(progress["best_by"], progress["best_value"])
     if best:
-        progress |= {"best_value": value, "best_epoch": epoch}
+        progress |= {"best_value": verdict.value, "best_by": verdict.by, "best_epoch": epoch}
         checkpoints.save_best(step, variables)
-    note = " (best so far)" if best else ""
-    say(f"epoch {epoch + 1}/{config.epochs}  loss {loss:.4f}  valid {name} {value:.4f}{note}")
+    standing = _standing(verdict, best, progress, config.select)
+    steps.end_epoch(step, verdict, standing, at_most=bool(config.patience))
     return state
+
+
+def _standing(verdict: evaluate.Verdict, best: bool, progress: dict[str, Any], select: str) -> str:
+    """Whether the epoch is the best so far, and which is, in words; and what is compared in place of what."""
+    words = []
+    if verdict.stands_in:
+        words.append(f"{select} is {NOT_DEFINED}: {verdict.undefined[select]}")
+    if best:
+        words.append("best so far")
+    elif progress["best_epoch"] >= 0:
+        by, value, place = progress["best_by"], progress["best_value"], progress["best_epoch"] + 1
+        words.append(f"best: {by} {value:.4f} in epoch {place}")
+    return "; ".join(words)
 
 
 def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -199,6 +228,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     results |= {
         "findings": {name: [dataclasses.asdict(f) for f in listed] for name, listed in findings.items()},
         "best_epoch": progress["best_epoch"],
+        "selected_by": progress["best_by"],
         "seed": config.seed,
         "parameters": count_parameters(pieces.variables["params"]),
         "wall_seconds": progress["seconds"] + time.monotonic() - trained,

@@ -4,13 +4,10 @@ import contextlib
 import csv
 import datetime
 import importlib.metadata
-import json
-import math
 import platform
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +15,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
-from tensorboardX import SummaryWriter
-from tqdm import tqdm
 
-from msa_jax.checkpoint import Checkpoints
+from msa_jax import metrics
 from msa_jax.config import flatten, stored
 from msa_jax.corpora import EMOTIONS, SPLITS
 from msa_jax.errors import UserError
@@ -137,8 +132,10 @@ def banner(data: str) -> str:
 def show(results: dict[str, Any], workdir: Path) -> None:
     """Prints the main numbers, and says so where the data are synthetic or the splits are not official."""
     for name in (n for n in (*SPLITS, "all") if n in results):
-        values = [f"{k} {results[name][k]:.4f}" for k in SHOWN if results[name].get(k) is not None]
-        say(f"{name:5s} ({results[name]['clips']} clips): {'  '.join(values)}")
+        say(f"{name:5s} ({results[name]['clips']} clips): {metrics.in_words(results[name], SHOWN)}")
+        for metric, why in results[name].get("undefined", {}).items():
+            if metric in SHOWN:
+                say(f"note: {metric} of {name} is {metrics.NOT_DEFINED}: {why}")
     say(f"everything is in {workdir}")
     if results["data"] == "synthetic":
         say(SYNTHETIC)
@@ -174,121 +171,3 @@ def _git_commit() -> str | None:
     except FileNotFoundError:  # no git on this machine
         return None
     return found.stdout.strip() or None
-
-
-class MetricLog:
-    """metrics.jsonl, one object a line, and the same numbers as TensorBoard events."""
-
-    def __init__(self, workdir: Path, *, resume_step: int) -> None:
-        """Opens the log, and drops lines after `resume_step`: those steps will run again.
-
-        Args:
-          workdir: the run's folder.
-          resume_step: optimiser steps that the restored state has done; 0 for a new run.
-        """
-        path = workdir / "metrics.jsonl"
-        if path.exists():
-            kept = []
-            for line in path.read_text(encoding="utf-8").splitlines():
-                # A kill may have cut a line off.
-                with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):
-                    if json.loads(line)["step"] <= resume_step:
-                        kept.append(line + "\n")
-            with whole_file(path) as f:
-                f.writelines(kept)
-        self._file = path.open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=resume_step + 1)
-
-    def write(self, step: int, epoch: int, values: Mapping[str, float], *, prefix: str) -> None:
-        """Adds a line with `step`, `epoch` and the values.
-
-        Args:
-          step: optimiser steps done.
-          epoch: epochs done or under way, from 0.
-          values: numbers by name.
-          prefix: group of the names in TensorBoard ("train", "valid").
-        """
-        line = {"step": step, "epoch": epoch, **values}
-        self._file.write(json.dumps(finite(line)) + "\n")
-        self._file.flush()
-        for name, value in values.items():
-            self._events.add_scalar(f"{prefix}/{name.removeprefix(prefix + '_')}", value, step)
-
-    def close(self) -> None:
-        """Flushes both."""
-        self._file.close()
-        self._events.close()
-
-
-class StepLog:
-    """The steps of a run on their way into its log; each is looked at while the next one runs."""
-
-    def __init__(
-        self,
-        log: MetricLog,
-        checkpoints: Checkpoints,
-        shown: tqdm,
-        every: int,
-        per_epoch: int,
-        rate: Callable[[int], Any],
-    ) -> None:
-        """Starts the clock.
-
-        Args:
-          log: where the lines go.
-          checkpoints: of the run, to name the last good one when a loss is not finite.
-          shown: the progress bar.
-          every: steps from one line to the next.
-          per_epoch: steps in an epoch.
-          rate: learning rate after a number of steps.
-        """
-        self._log, self._checkpoints, self._shown = log, checkpoints, shown
-        self._every, self._per_epoch, self._rate = every, per_epoch, rate
-        self._pending: tuple[int, Mapping[str, Any]] | None = None
-        self._clips, self._since = 0, time.monotonic()
-
-    def add(self, step: int, terms: Mapping[str, Any], clips: int) -> None:
-        """Takes a step that may still be running, and logs the one before.
-
-        Args:
-          step: optimiser steps done with it.
-          terms: its losses, scalars.
-          clips: in its batch.
-
-        Raises:
-          UserError: as `flush`.
-        """
-        before, self._pending = self._pending, (step, terms)
-        self._clips += clips
-        if before:
-            self._record(*before)
-
-    def flush(self) -> float:
-        """Logs the last step and returns its loss.
-
-        Raises:
-          UserError: when the loss or its gradient is not finite; names the last good checkpoint.
-        """
-        (step, terms), self._pending = self._pending, None
-        return self._record(step, terms)
-
-    def restart_clock(self) -> None:
-        """Leaves out of clips_per_second what was done since the last line."""
-        self._clips, self._since = 0, time.monotonic()
-
-    def _record(self, step: int, terms: Mapping[str, Any]) -> float:
-        values = {name: float(value) for name, value in terms.items()}
-        if not (math.isfinite(values["loss"]) and math.isfinite(values["grad_norm"])):
-            good, folder = self._checkpoints.latest_step, self._checkpoints.folder / "latest"
-            where = "none yet" if good is None else f"step {good} in {folder}"
-            raise UserError(
-                f"the loss or its gradient is not finite at step {step} (loss {values['loss']}, gradient "
-                f"norm {values['grad_norm']}); last good checkpoint: {where}; try a lower optim.learning_rate"
-            )
-        if step % self._every == 0:
-            values["learning_rate"] = float(self._rate(step - 1))
-            values["clips_per_second"] = self._clips / (time.monotonic() - self._since)
-            self.restart_clock()
-            self._log.write(step, (step - 1) // self._per_epoch, values, prefix="train")
-            self._shown.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
-        return values["loss"]

@@ -146,8 +146,8 @@ def tiny_overrides(tmp_path: Path, words_folder: Path) -> list[str]:
 def trained_once(tmp_path_factory):
     """(arguments, folder) of a finished run in `run`, on the corpus in `words`.
 
-    `events.json` says in order which splits were read, for which text shapes the step was traced, and when
-    training was done.
+    `out.txt` has what it printed. `events.json` says in order which splits were read, for which text shapes
+    the step was traced, and when training was done.
     """
     folder = tmp_path_factory.mktemp("trained")
     make_words_folder(folder / "words")
@@ -181,7 +181,8 @@ def trained_once(tmp_path_factory):
         patch.setattr(Built, "split", read)
         patch.setattr(train, "train", trains)
         patch.setattr(train, "train_step", traced)
-        assert main([*argv, f"--workdir={folder / 'run'}"]) == 0
+        with (folder / "out.txt").open("w") as out, contextlib.redirect_stdout(out):
+            assert main([*argv, f"--workdir={folder / 'run'}"]) == 0
     (folder / "events.json").write_text(json.dumps(events))
     return argv, folder
 
@@ -203,6 +204,6 @@ def untrained(monkeypatch):
     def at_the_start(config, pieces, workdir, *, started):
         with contextlib.closing(Checkpoints(workdir)) as checkpoints:
             checkpoints.save_best(0, pieces.variables)
-        return {"best_epoch": 0, "best_value": 0.0, "seconds": 0.0}
+        return {"best_epoch": 0, "best_value": 0.0, "best_by": "mse", "seconds": 0.0}
 
     monkeypatch.setattr(train, "train", at_the_start)

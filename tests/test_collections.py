@@ -103,5 +103,6 @@ def test_a_run_that_was_cut_off_inside_an_epoch_goes_on_with_the_same_memory(con
     assert not (tmp_path / "broken" / "results.json").exists()
     train.train_and_evaluate(config, tmp_path / "broken")
     assert logged(tmp_path / "broken") == logged(tmp_path / "whole")
+    assert sum("loss_epoch" in line for line in logged(tmp_path / "broken")) == EPOCHS  # means too
     found, expected = (msa_jax.load(tmp_path / name).variables for name in ("broken", "whole"))
     jax.tree.map(np.testing.assert_array_equal, found, expected)

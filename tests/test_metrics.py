@@ -111,18 +111,60 @@ def test_iemocap_per_emotion():
         assert got[f"f1_{emotion}"] == pytest.approx(expected)
 
 
-def test_a_constant_prediction_has_no_correlation_and_says_so():
-    with pytest.warns(UserWarning, match="constant"):
-        got = metrics.evaluate("mosi", np.ones(5), np.arange(5.0) - 2)
-    assert np.isnan(got["corr"])
-    assert np.isfinite(got["f1_non0"])
+NON0 = ("acc2_non0", "f1_non0", "f1_macro_non0")
+ONE_LEVEL = "all labels and predictions are on one level"
 
 
-def test_undefined_metrics_are_nan_not_errors():
-    with pytest.warns(UserWarning, match="constant"):
-        got = metrics.evaluate("mosi", np.zeros(3), np.zeros(3))
-    for key in ("acc2_non0", "f1_non0", "qwk", "corr"):
-        assert np.isnan(got[key]), key
+@pytest.mark.parametrize(
+    ("corpus", "p", "y", "reasons"),
+    [
+        ("mosi", np.ones(5), np.arange(5.0) - 2, {"corr": "all predictions are equal"}),
+        ("mosi", np.arange(5.0) - 2, np.ones(5), {"corr": "all labels are equal"}),
+        ("mosei", [2.0], [1.0], {"corr": "there is only one clip"}),
+        (
+            *("mosi", np.zeros(3), np.zeros(3)),
+            {"corr": "all predictions are equal", "qwk": ONE_LEVEL}
+            | dict.fromkeys((*NON0, "precision_non0", "recall_non0"), "all labels are 0"),
+        ),
+        ("sims", [0.1, 0.2, 0.2], [0.2, 0.1, 0.2], {"qwk5": ONE_LEVEL, "qwk3": ONE_LEVEL}),
+        ("sims", [0.1, -0.9], [0.0, 1e-9], dict.fromkeys(NON0, "all labels are 0")),
+        (
+            *("mosi", [-1e308, 1e308], [1e308, -1e308]),
+            dict.fromkeys(("mae", "corr"), "the numbers are too large or too close together"),
+        ),
+    ],
+)
+def test_what_is_not_defined_is_nan_and_has_its_reason(corpus, p, y, reasons):
+    values, undefined = metrics.explained(corpus, p, y)
+    assert undefined == reasons
+    assert {key for key, value in values.items() if np.isnan(value)} == set(reasons)
+    np.testing.assert_equal(metrics.evaluate(corpus, p, y), values)
+    stored = metrics.results(corpus, p, y)
+    assert stored.pop("undefined") == reasons
+    assert stored == {key: None if key in reasons else value for key, value in values.items()}
+
+
+@pytest.mark.parametrize("corpus", ["mosi", "mosei", "sims", "ur_funny", "iemocap"])
+def test_every_value_is_finite_or_has_a_reason(corpus):
+    """Few clips of few values: constants, single clips, one class alone. Warnings are errors."""
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(60):
+        count, classes = rng.integers(1, 4), corpus in ("ur_funny", "iemocap")
+        shape = (count, 4) if corpus == "iemocap" else count
+        p, y = (rng.integers(0 if classes else -1, 2, shape).astype(float) for _ in range(2))
+        values, undefined = metrics.explained(corpus, p, y)
+        assert set(values) == set(metrics.keys(corpus))
+        assert {key for key, value in values.items() if not np.isfinite(value)} == set(undefined)
+        assert "undefined" not in metrics.results(corpus, p, y) or undefined
+        seen |= set(undefined)
+    assert bool(seen) is not classes  # accuracies and F1 of classes always are
+
+
+def test_a_line_shows_what_is_not_defined():
+    values = {"mae": 1.23456, "corr": None, "qwk": float("nan")}
+    shown = metrics.in_words(values, ["qwk", "mae", "acc2", "corr"])
+    assert shown == "qwk not defined  mae 1.2346  corr not defined"
 
 
 @pytest.mark.parametrize(

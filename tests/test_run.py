@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import cli, train
+from msa_jax import cli, evaluate, train
 from msa_jax.data import opening, synthetic
 from msa_jax.data.synthetic import SyntheticConfig
 from msa_jax.errors import UserError
@@ -37,6 +37,21 @@ def test_the_same_command_again_says_that_it_is_finished_and_changes_nothing(tra
     assert main(argv) == 0
     assert "is finished" in capsys.readouterr().out
     assert files(workdir) == before
+
+
+def test_eval_gives_the_reason_of_a_metric_that_is_not_defined(trained, monkeypatch, capsys):
+    _, workdir, _ = trained
+    monkeypatch.setattr(
+        evaluate, "score", lambda model, variables, batches, clips: np.ones(clips, np.float32)
+    )
+    assert main(["--mode=eval", f"--workdir={workdir}"]) == 0
+    out = capsys.readouterr().out
+    assert "corr not defined" in out
+    assert "note: corr of test is not defined: all predictions are equal\n" in out
+    (file,) = workdir.glob("eval_*/results.json")
+    results = json.loads(file.read_text(), parse_constant=pytest.fail)
+    assert results["test"]["corr"] is None
+    assert results["test"]["undefined"] == {"corr": "all predictions are equal"}
 
 
 def test_a_folder_with_another_run_is_refused(trained, capsys):

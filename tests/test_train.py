@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -105,6 +106,69 @@ def test_one_compilation_per_bucket(trained_once):
     buckets = json.loads((folder / "run" / "preparation.json").read_text())["buckets"]
     assert len(buckets) == 2
     assert sorted(shapes) == [[4, text] for text, _, _ in buckets]
+
+
+def test_each_bucket_and_each_epoch_is_told_in_a_line(trained_once):
+    """No terminal here: lines, and no bar that would go back to their start."""
+    _, folder = trained_once
+    out = (folder / "out.txt").read_bytes().decode()
+    assert "\r" not in out
+    assert sorted(re.findall(r"^compiling .*$", out, re.M)) == [f"compiling bucket {k} of 2" for k in (1, 2)]
+    told = re.findall(
+        r"^epoch (\d)/3  loss (\S+) \(mse (\S+), mpr (\S+), eioi (\S+)\)  valid: (.*)$", out, re.M
+    )
+    assert [epoch for epoch, *_ in told] == ["1", "2", "3"]
+    logged = lines(folder / "run")
+    steps = [line for line in logged if "loss" in line]
+    assert len(steps) == 9
+    clips = [4, 4, 2]  # of ten; the partial batch is in the longer bucket, wherever that comes
+    for epoch, *shown, valid in told:
+        (line,) = (x for x in logged if "loss_epoch" in x and x["epoch"] == int(epoch) - 1)
+        for name, value in zip(("loss", "mse", "mpr", "eioi"), shown, strict=True):
+            values = [s[name] for s in steps if s["epoch"] == line["epoch"]]
+            possible = {np.average(values, weights=np.roll(clips, k)) for k in range(3)}
+            assert min(abs(line[f"{name}_epoch"] - p) for p in possible) < 1e-12
+            assert value == f"{line[f'{name}_epoch']:.4f}"
+        wanted = f"mae {line['valid_mae']:.4f}  corr {line['valid_corr']:.4f}  acc2_has0 "
+        assert valid.startswith(wanted)
+        assert f"judged by mse {line['valid_mse']:.4f} (best" in valid
+        assert re.search(r" clips/s(  \d\d:\d\d left)?$", valid)
+
+
+@pytest.mark.parametrize("never", [True, False])
+def test_selecting_by_a_metric_that_is_not_defined(words_folder, tmp_path, monkeypatch, capsys, never):
+    """The task loss stands in until some epoch has a value of the metric."""
+    config = base.apply(base.config("lmf"), "tiny")
+    config.epochs, config.batch_size, config.data.other_counts, config.select = 3, 16, True, "corr"
+    config.data.path, config.data.cache = str(words_folder), str(tmp_path / "cache")
+    rng, levels = np.random.default_rng(0), iter([3.0, 0.0, -3.0])
+    scored = evaluate.score
+
+    def score(model, variables, batches, clips):
+        level = next(levels, None)
+        if level is None:  # after training
+            return np.full(clips, 0.5, np.float32) if never else scored(model, variables, batches, clips)
+        constant = np.full(clips, level, np.float32)
+        return constant if never or level > -3 else constant + rng.normal(size=clips).astype(np.float32)
+
+    monkeypatch.setattr(evaluate, "score", score)
+    results = train.train_and_evaluate(config, tmp_path / "run")
+    out = capsys.readouterr().out
+    assert out.count("corr not defined  acc2") == (3 if never else 2)
+    assert "(corr is not defined: all predictions are equal; best so far)" in out
+    assert results == json.loads((tmp_path / "run" / "results.json").read_text())
+    logged = [line for line in lines(tmp_path / "run") if "valid_corr" in line]
+    assert [line["valid_corr"] is None for line in logged] == [True, True, never]
+    assert logged[0]["undefined"] == {"valid_corr": "all predictions are equal"}
+    if never:
+        assert (results["best_epoch"], results["selected_by"]) == (1, "l1")  # 0 is nearest to the labels
+        assert results["test"]["corr"] is None
+        assert results["test"]["undefined"]["corr"] == "all predictions are equal"
+        assert re.search(r"^test .* corr not defined  acc7", out, re.M)
+        assert "note: corr of test is not defined: all predictions are equal\n" in out
+    else:
+        assert (results["best_epoch"], results["selected_by"]) == (2, "corr")
+        assert "undefined" not in results["test"]
 
 
 def test_a_broken_loss_stops_the_run_and_names_the_last_good_checkpoint(unbroken, tmp_path, monkeypatch):

@@ -12,8 +12,10 @@ from msa_jax.data import readers
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
 from msa_jax.data.findings import REFUSED, Finding, found
+from msa_jax.data.readers import mmsa_pickle
 from msa_jax.data.splits import Cut, assign
 from msa_jax.errors import UserError
+from msa_jax.inspect import published
 from msa_jax.inspect.guess import Evidence, fits, guess
 from msa_jax.inspect.leakage import leaks
 from msa_jax.inspect.scan import Modality, Scan
@@ -37,6 +39,7 @@ class Inspection:
     Attributes:
       path, format: of the file or folder.
       bytes: its size on disk.
+      published: its SHA-256 and what that says of it; None where neither format nor name is MMSA's.
       unread: other feature files in the same folder, where a folder was named.
       corpus: the key in `CORPORA` that it seems to be, or was said to be; None where it fits none.
       reason: why.
@@ -63,6 +66,7 @@ class Inspection:
     path: str
     format: str
     bytes: int
+    published: published.Published | None
     unread: list[str]
     corpus: str | None
     reason: str
@@ -140,6 +144,7 @@ def inspect(
         path=str(source.path),
         format=source.format,
         bytes=sum(file.stat().st_size for file in readers.files(path)),
+        published=_published(source, corpus),
         unread=_unread(source.path),
         corpus=corpus,
         reason=reason,
@@ -165,6 +170,13 @@ def inspect(
         reading_bytes=sum(file.stat().st_size for file in readers.files(path) if "pickle" in source.format),
         refusal=refusal,
     )
+
+
+def _published(source: readers.Source, corpus: str | None) -> published.Published | None:
+    """What the content says of a file that is, or could be taken for, one that MMSA has published."""
+    if source.format != mmsa_pickle.NAME and source.path.name not in published.NAMES:
+        return None
+    return None if source.path.is_dir() else published.compare(source.path, corpus)
 
 
 def _unread(path: Path) -> list[str]:

@@ -45,6 +45,8 @@ def show(found: Inspection, train: Sequence[str], predict: Sequence[str], file: 
     console = Console(file=file or sys.stdout, highlight=False, markup=False, emoji=False)
     console.print(_printable(found.path), style="bold", soft_wrap=True)
     _print(console, f"{found.format}, {_size(found.bytes)}")
+    if found.published and (line := found.published.line()):
+        _print(console, line)
     for line in conventions.lines(found.conventions):
         _print(console, line)
     for note in found.notes:

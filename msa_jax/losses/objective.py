@@ -111,6 +111,11 @@ class Objective:
     steps_per_epoch: int = 1
     output: str = "prediction"
 
+    def names(self) -> tuple[str, ...]:
+        """The names of the task loss and of the terms that are computed."""
+        # A schedule is computed, and logged, from the first step.
+        return (self.task_name, *(t.name for t in self.terms if callable(t.weight) or t.weight))
+
     def idle(self) -> tuple[str, ...]:
         """The names of the terms whose schedule gives them no weight at any point of the run."""
         steps = self.epochs * self.steps_per_epoch

@@ -1,0 +1,224 @@
+"""Log of a run: means over an epoch's clips, its line, what is compiled, TensorBoard, what is not defined."""
+
+import contextlib
+import io
+import json
+import math
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from tensorboardX.proto.event_pb2 import Event
+from tqdm import tqdm
+
+from msa_jax import log
+from msa_jax.data.plan import BatchPlan
+from msa_jax.evaluate import Verdict
+from msa_jax.progress import Stopwatch, doing
+
+BUCKETS = ((2, 2, 2), (2, 3, 3), (4, 4, 4))
+PLAN = BatchPlan(np.full((10, 3), 2), BUCKETS, 4, epochs=2, seed=0)  # 4, 4 and 2 clips
+VERDICT = Verdict(
+    "mse", 1.5, False, 1.5, {"mse": 1.5, "mae": 1.25, "corr": math.nan}, {"corr": "all predictions are equal"}
+)
+LOSSES, CLIPS = (1.0, 2.0, 6.0), (4, 4, 2)
+MEAN = (4 * 1.0 + 4 * 2.0 + 2 * 6.0) / 10
+
+
+class NoCheckpoints:
+    latest_step, folder = None, None
+
+
+def scalars(folder):
+    """(tag, step, value) of every scalar in TensorBoard's files."""
+    for path in sorted(folder.glob("events*")):
+        data, place = path.read_bytes(), 0
+        while place < len(data):
+            (length,) = struct.unpack_from("<Q", data, place)
+            event = Event.FromString(data[place + 12 : place + 12 + length])
+            place += 16 + length
+            for value in event.summary.value:
+                yield value.tag, event.step, value.simple_value
+
+
+def lines(folder):
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    return [json.loads(x, parse_constant=refuse) for x in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def written(tmp_path):
+    found = log.MetricLog(tmp_path, resume_step=0)
+    yield found
+    found.close()
+
+
+def step_log(written, shown=None, *, sums=None, every=10):
+    shown = shown or tqdm(total=6, disable=True)
+    sums = {} if sums is None else sums
+    return log.StepLog(
+        written, NoCheckpoints(), shown, PLAN, ("mse", "mpr"), sums, every=every, rate=lambda step: 0.5
+    )
+
+
+def terms(loss, **more):
+    return {"loss": loss, "mse": loss - 0.25, "mpr": 0.5, "grad_norm": 1.0, **more}
+
+
+def epoch(steps, first, standing="best so far", at_most=False):
+    for k, (loss, clips) in enumerate(zip(LOSSES, CLIPS, strict=True)):
+        steps.add(first + k, terms(loss), clips)
+    steps.flush()
+    steps.end_epoch(first + 2, VERDICT, standing, at_most=at_most)
+    steps.restart_clock()
+
+
+def test_an_epoch_s_line_has_means_over_clips_validation_speed_and_time(written, tmp_path, capsys):
+    steps = step_log(written)
+    epoch(steps, 1)
+    epoch(steps, 4, "best: mse 1.5000 in epoch 1", at_most=True)
+    first, second = capsys.readouterr().out.splitlines()
+    speed, left = r"  \d[\d.]* clips/s", r"  \d\d:\d\d left"
+    wanted = f"loss {MEAN:.4f} (mse {MEAN - 0.25:.4f}, mpr 0.5000)  valid: mae 1.2500  corr not defined"
+    judged = f"{wanted}  judged by mse 1.5000"
+    assert re.fullmatch(re.escape(f"epoch 1/2  {judged} (best so far)") + speed + left, first)
+    assert re.fullmatch(re.escape(f"epoch 2/2  {judged} (best: mse 1.5000 in epoch 1)") + speed, second)
+    found, again = lines(tmp_path)
+    assert found.pop("clips_per_second") > 0
+    assert found == {
+        "step": 3, "epoch": 0, "loss_epoch": MEAN, "mse_epoch": MEAN - 0.25, "mpr_epoch": 0.5,
+        "grad_norm_epoch": 1.0, "valid_mse": 1.5, "valid_mae": 1.25, "valid_corr": None,
+        "undefined": {"valid_corr": "all predictions are equal"},
+    }  # fmt: skip
+    assert (again["step"], again["epoch"], again["loss_epoch"]) == (6, 1, MEAN)
+
+
+def test_a_run_that_may_stop_early_has_at_most_that_time_left(written, capsys):
+    epoch(step_log(written), 1, at_most=True)
+    assert re.search(r"at most \d\d:\d\d left$", capsys.readouterr().out.strip())
+
+
+def test_tensorboard_has_what_the_lines_have_and_no_point_for_what_is_not_defined(written, tmp_path):
+    epoch(step_log(written, every=2), 1)
+    written.close()
+    found = {(tag, step): value for tag, step, value in scalars(tmp_path / "tensorboard")}
+    of_epoch = {f"train/{n}_epoch" for n in ("loss", "mse", "mpr", "grad_norm", "clips_per_second")}
+    assert {tag for tag, step in found if step == 3} == {*of_epoch, "valid/mse", "valid/mae"}
+    names = ("loss", "mse", "mpr", "grad_norm", "clips_per_second", "learning_rate")
+    assert {tag for tag, step in found if step == 2} == {f"train/{n}" for n in names}
+    assert found["train/loss_epoch", 3] == pytest.approx(MEAN)
+    assert found["train/loss", 2] == 2.0
+    assert found["valid/mae", 3] == 1.25
+
+
+def test_a_run_resumed_inside_an_epoch_has_the_mean_of_the_unbroken_one(written, tmp_path):
+    losses, sums = (1 / 3, 0.1, 0.7), {}
+    for broken in (False, True):
+        steps = step_log(written, sums=sums)
+        for k, (loss, clips) in enumerate(zip(losses, CLIPS, strict=True)):
+            steps.add(k + 1, terms(np.float32(loss)), clips)
+            if broken and k == 1:
+                steps.flush()
+                steps = step_log(written, sums=json.loads(json.dumps(sums)))  # as a checkpoint keeps them
+        steps.flush()
+        steps.end_epoch(3, VERDICT, "", at_most=False)
+        sums = {}
+    whole, resumed = lines(tmp_path)
+    assert whole["loss_epoch"] == resumed["loss_epoch"]
+    expected = np.average(np.array(losses, np.float32).astype(np.float64), weights=CLIPS)
+    assert whole["loss_epoch"] == pytest.approx(expected, rel=1e-15)
+
+
+def test_a_number_that_some_steps_do_not_have_is_averaged_over_the_others(written, tmp_path):
+    steps = step_log(written)
+    for step, (value, clips) in enumerate(zip((0.5, math.nan, 0.2), CLIPS, strict=True), 1):
+        steps.add(step, terms(1.0, share=value), clips)
+    steps.flush()
+    steps.end_epoch(3, VERDICT, "", at_most=False)
+    assert lines(tmp_path)[0]["share_epoch"] == pytest.approx((4 * 0.5 + 2 * 0.2) / 6)
+
+
+def batch(bucket):
+    text, audio, vision = BUCKETS[bucket]
+    return {"text": np.zeros((4, text)), "audio": np.zeros((4, audio, 5)), "vision": np.zeros((4, vision, 6))}
+
+
+def test_each_shape_says_before_its_first_step_that_it_is_compiled(written, capsys):
+    steps, said = step_log(written), []
+    for bucket in (1, 1, 0, 1, 0, 2, 2):
+        with steps.calling(batch(bucket)):
+            said.append(capsys.readouterr().out)
+    first = [f"compiling bucket {place} of 3\n" for place in (2, 1, 3)]
+    assert said == [first[0], "", first[1], "", "", first[2], ""]
+
+
+def test_where_nothing_is_compiled_nothing_says_so(written, capsys):
+    with jax.disable_jit(), step_log(written).calling(batch(0)):
+        assert capsys.readouterr().out == ""
+
+
+def test_on_a_terminal_the_bar_says_what_is_compiled_while_it_is(written, capsys):
+    terminal = io.StringIO()
+    with tqdm(total=6, file=terminal, disable=False) as shown:
+        steps = step_log(written, shown)
+        with steps.calling(batch(2)):
+            assert "compiling bucket 3 of 3:" in terminal.getvalue()
+            assert shown.desc.startswith("compiling")
+        assert shown.desc == ""
+    assert capsys.readouterr().out == ""
+
+
+def test_a_terminal_that_does_not_know_its_size_shows_the_bar():
+    terminal, inside = pty.openpty()  # 0 x 0, as some containers have it
+    code = "from msa_jax.progress import bar, doing\nwith bar(6, 0) as b, doing(b, 'compiling it'): pass"
+    subprocess.run([sys.executable, "-c", code], stderr=inside, check=True)
+    os.close(inside)
+    seen = b""
+    with contextlib.suppress(OSError):  # the end, on Linux
+        while part := os.read(terminal, 4096):
+            seen += part
+    os.close(terminal)
+    assert b"\rcompiling it:" in seen
+
+
+def test_a_bar_does_not_go_on_saying_what_has_failed():
+    with tqdm(total=6, file=io.StringIO(), disable=False) as shown:
+        with pytest.raises(ValueError, match="broken"), doing(shown, "compiling"):
+            raise ValueError("broken")
+        assert shown.desc == ""
+
+
+def test_a_stopwatch_does_not_count_its_pauses(monkeypatch):
+    now = iter([0.0, 3.0, 10.0, 12.0, 20.0])
+    monkeypatch.setattr("msa_jax.progress.time.monotonic", lambda: next(now))
+    watch = Stopwatch()
+    watch.pause()
+    watch.pause()
+    assert watch.seconds == 3.0
+    watch.resume()
+    watch.resume()
+    assert watch.seconds == 5.0
+    assert watch.seconds == 13.0
+
+
+def test_compiling_and_validation_are_not_training_time(written, tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("msa_jax.progress.time.monotonic", lambda: now[0])
+    steps = step_log(written)
+    for step, clips in enumerate(CLIPS, 1):
+        with steps.calling(batch(0)):
+            now[0] += 100.0 if step == 1 else 0.0
+        now[0] += 1.0
+        steps.add(step, terms(1.0), clips)
+    steps.flush()
+    now[0] += 50.0
+    steps.end_epoch(3, VERDICT, "", at_most=False)
+    assert lines(tmp_path)[0]["clips_per_second"] == pytest.approx(10 / 3)
