@@ -133,13 +133,13 @@ def common() -> ConfigDict:
     """Everything but the sections `model` and `loss`."""
     c = ConfigDict()
     c.seed = 6758  # of initialisation, shuffling, dropout and every other draw
-    c.epochs = 30
+    c.epochs = 30  # passes over the training split, at most
     c.patience = 0  # stop after so many epochs without a better one; 0 = never
     # What the best epoch is chosen by, on the validation split: "loss" (the task loss alone) or any metric of
     # the corpus, such as mae or acc2_non0.
     c.select = "loss"
-    c.batch_size = 32
-    c.eval_batch_size = 32
+    c.batch_size = 32  # clips in a training step
+    c.eval_batch_size = 32  # clips scored at once; it changes no score
     c.log_every = 10  # steps between lines of metrics.jsonl
     c.checkpoint_every = 500  # steps between checkpoints, besides one at each epoch's end
 
@@ -169,6 +169,9 @@ def data() -> ConfigDict:
     # What --mode=eval scores: train, valid, test, all (taken together), or auto: test, but all of a file that
     # has no splits of its own and that the run was not trained on.
     c.eval_split = "auto"
+    # --mode=eval and predict: map the scores linearly where the run was trained on labels of another range
+    # than data.corpus has, as from [-3, 3] (CMU-MOSI) onto [-1, 1] (CH-SIMS); otherwise that is refused.
+    c.rescale = False
     c.modalities = ("text", "audio", "vision")  # any subset; those left out do not reach the model
     # "text": audio and vision are brought onto the text's tokens; "own": each keeps its own steps.
     c.time_line = "text"
@@ -183,7 +186,7 @@ def data() -> ConfigDict:
     # Seed of the order of batches, so that runs of several seeds can share it; None: the run's seed.
     c.seed = placeholder(int)
     c.cut = ConfigDict()  # how a file without (all) splits is cut, by video
-    c.cut.seed = 0
+    c.cut.seed = 0  # which of the possible cuts
     c.cut.folds = 5  # groups of videos; one is the test split
     c.cut.fold = 0  # which one
     c.cut.valid_fraction = 0.15  # share of the remaining videos that validate
@@ -201,30 +204,30 @@ def text() -> ConfigDict:
     c.max_content = 48  # subwords of the text itself
     c.dtype = "float32"  # compute type of the encoder's products: float32 or bfloat16
     c.scratch = ConfigDict()  # the encoder "scratch", its vocabulary learned from the training texts
-    c.scratch.vocab_size = 400
-    c.scratch.hidden_size = 64
-    c.scratch.num_layers = 3
-    c.scratch.num_heads = 4
-    c.scratch.intermediate_size = 256
-    c.scratch.dropout = 0.1
+    c.scratch.vocab_size = 400  # pieces of words, at most
+    c.scratch.hidden_size = 64  # width of its states
+    c.scratch.num_layers = 3  # transformer layers
+    c.scratch.num_heads = 4  # of attention; divides hidden_size
+    c.scratch.intermediate_size = 256  # width inside each feed-forward part
+    c.scratch.dropout = 0.1  # on states and attention
     return c
 
 
 def optim() -> ConfigDict:
     """The section `optim`: Adam, its learning rate and its weight decay."""
     c = ConfigDict()
-    c.learning_rate = 1e-3
+    c.learning_rate = 1e-3  # the highest; the groups below multiply it
     c.warmup = 0.0  # share of the steps over which the rate rises
     c.warmup_steps = 0  # the same as a number of steps; only one of the two
     # What the rate does then: "constant", "linear" or "cosine" (down to 0 at the last step), "plateau"
     # (lowered when the validation loss has stopped falling).
     c.schedule = "constant"
-    c.plateau = ConfigDict()
+    c.plateau = ConfigDict()  # of the schedule "plateau"
     c.plateau.factor = 0.5  # on the rate, each time
     c.plateau.patience = 20  # epochs without a lower validation loss before that
     c.clip = 1.0  # largest global norm of the gradient; inf: no clip
-    c.eps = 1e-8
-    c.weight_decay = 0.0
+    c.eps = 1e-8  # of Adam, beside the root of the second moment
+    c.weight_decay = 0.0  # of each parameter whose group does not have its own
     c.coupled = False  # False: decoupled weight decay (AdamW); True: L2 in the gradient (Adam)
     # (pattern, factor of the learning rate) or (pattern, factor, weight decay): that of the first pattern
     # found in a parameter's path.

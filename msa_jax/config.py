@@ -12,10 +12,12 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from msa_jax import config_files
-from msa_jax.config_files import base, find, reason, shipped, shipped_files
+from msa_jax.config_files import base, reason
+from msa_jax.data.conventions import FIELDS
 from msa_jax.errors import UserError, nearest
-from msa_jax.files import OLDER, read_json
+from msa_jax.files import OLDER, finite, read_json
 from msa_jax.progress import say
+from msa_jax.specs import find, shipped, shipped_files, split_spec
 
 __all__ = [
     "base", "flatten", "get", "keys", "load", "nearest", "override", "shipped", "shipped_files", "split_spec",
@@ -23,14 +25,28 @@ __all__ = [
 ]  # fmt: skip
 
 SIZES = ("synthetic", "tiny")  # variants that change what a run is tried on, and not what is tried
+# Keys that may change between two starts of the same run: where things lie and how they are shown, and what
+# only later evaluations read.
+RESUME_KEYS = (
+    *("data.cache", "data.threads", "data.eval_split", "data.rescale"),
+    *("log_every", "eval_batch_size"),
+)
+# What the user says of the file that the run is trained on; for another file these are None again.
+FILE_KEYS = tuple(f"data.{name}" for name in FIELDS)
+# Keys that may be overridden once a run is trained: what it then scores, and how that is read.
+TRAINED_KEYS = (
+    *("data.path", "data.cache", "data.corpus", "data.cut", "data.split_name", "data.other_counts"),
+    *("data.context", *FILE_KEYS, "data.eval_split", "data.rescale", "data.modalities"),
+    *("data.threads", "eval_batch_size"),
+)
 
 
 def load(spec: str) -> tuple[ConfigDict, str]:
     """Reads a config file and applies its variants from left to right.
 
     Args:
-      spec: FILE, FILE:VARIANT, FILE:VARIANT:VARIANT, ...; a file that is not there is looked for among the
-        shipped ones.
+      spec: FILE, FILE:VARIANT, FILE:VARIANT:VARIANT, ...; FILE is a path, or the name of a shipped one, as
+        `msa_jax.specs.find` takes it.
 
     Returns:
       (config, name): the locked config, and its name with the variants, for folders.
@@ -102,11 +118,6 @@ def _say_what_is_undone(
             say(f"note: {name} sets {', '.join(mine)}, which get_config had set; override them to keep them")
 
 
-def split_spec(spec: str) -> list[str]:
-    """FILE and the variants that follow it; a drive letter such as C: belongs to the file."""
-    return re.split(r":(?![\\/])", spec)
-
-
 def variants_of(model: str, own: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The changes of each variant: those of all models, of the model's file, and of the config's own."""
     of_model = base.models.find(model).variants
@@ -143,6 +154,25 @@ def keys(config: ConfigDict, prefix: str = "") -> list[str]:
         if isinstance(config[key], ConfigDict):
             out += keys(config[key], f"{prefix}{key}.")
     return out
+
+
+def is_one_of(key: str, keys: Sequence[str]) -> bool:
+    """Whether a dotted key, or a section that it is in, is among the keys."""
+    return any(key == one or key.startswith(f"{one}.") for one in keys)
+
+
+def differences(old: ConfigDict, new: ConfigDict, *, free: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """The keys that two configs differ in, in their order but for the model's name, with (old, new) value.
+
+    Args:
+      old, new: whole configs; what a config's file cannot hold apart is the same: lists and tuples, None and
+        infinity.
+      free: keys, or sections, that do not count.
+    """
+    was, now = ({k: finite(v) for k, v in flatten(c).items()} for c in (old, new))
+    changed = [k for k in sorted({*was, *now}) if not is_one_of(k, free) and was.get(k) != now.get(k)]
+    changed.sort(key=lambda k: k != "model.name")
+    return {k: (was.get(k), now.get(k)) for k in changed}
 
 
 def get(config: ConfigDict, key: str) -> Any:

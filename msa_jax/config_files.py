@@ -1,24 +1,13 @@
-"""Files of configs: found among the shipped ones or the user's own, and imported."""
+"""Files of configs, imported: the common keys, and those that `msa_jax.specs` finds."""
 
 import importlib.util
 import re
 import sys
 import types
-from collections.abc import Sequence
 from pathlib import Path
 
-from msa_jax.errors import UserError, nearest
-
-
-def shipped() -> Path:
-    """The folder of the configs that come with the package."""
-    inside = Path(__file__).parent / "configs"
-    return inside if inside.is_dir() else inside.parents[1] / "configs"
-
-
-def shipped_files() -> list[Path]:
-    """The configs that come with the package; base.py is not one."""
-    return sorted(p for p in shipped().glob("*_*.py") if not p.name.startswith("_"))
+from msa_jax.errors import UserError
+from msa_jax.specs import shipped
 
 
 def run_file(path: Path, name: str) -> types.ModuleType:
@@ -30,34 +19,6 @@ def run_file(path: Path, name: str) -> types.ModuleType:
 
 
 base = run_file(shipped() / "base.py", "msa_jax.config.base")
-
-
-def find(file: str, variants: Sequence[str]) -> Path:
-    """The path of a config file, which is looked for among the shipped ones where it is not there.
-
-    Args:
-      file: its path.
-      variants: that follow it, for a message.
-
-    Raises:
-      UserError: when there is none; names the nearest.
-    """
-    path = Path(file)
-    if path.is_file():
-        return path
-    found = next((p for p in shipped_files() if path == Path("configs", p.name)), None)
-    if found is not None:
-        return found
-    known = [f"configs/{p.name}" for p in shipped_files()]
-    # 0.1.0 had files of their own for the embedded corpora.
-    model, *rest = [part for part in path.stem.split("_") if part != "synthetic"] or [""]
-    names = (f"configs/{model}_{corpus}.py" for corpus in ("_".join(rest), "mosi"))
-    now = next((name for name in names if name in known), None)
-    if now and "synthetic" in path.stem.split("_"):
-        raise UserError(
-            f"--config: {file} is now a variant; say --config={':'.join((now, 'synthetic', *variants))}"
-        )
-    raise UserError(f"--config: there is no file {file}; {nearest(file, known)}")
 
 
 def read(path: Path) -> types.ModuleType:

@@ -1,6 +1,7 @@
 """Errors: the one exception that means "the user can mend this", and how the commands report it."""
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -32,15 +33,16 @@ def exit_code(job: Callable[[], None], *, interrupted: str, worded: Callable[[st
       worded: puts a message into the terms of the command.
 
     Returns:
-      0; 2 for what the user can mend, 130 after Ctrl-C.
+      0; 1 where nobody reads the output any more, 2 for what the user can mend, 130 after Ctrl-C.
     """
     try:
         job()
     except UserError as e:
         print(f"msa_jax: {worded(str(e))}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        raise
+    except BrokenPipeError:  # of `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as e:  # a folder that cannot be written, a full disk
         print(f"msa_jax: {e.filename or 'input/output'}: {e.strerror or e}", file=sys.stderr)
         return 2

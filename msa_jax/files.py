@@ -1,15 +1,17 @@
-"""Files that are written whole or not at all, and JSON that says what is wrong with it."""
+"""Files: paths as users write them, writing whole or not at all, and JSON that says what is wrong with it."""
 
 import contextlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from msa_jax.errors import UserError
 
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 OLDER = "was written by another version of msa_jax"
 
 
@@ -41,9 +43,39 @@ def finite(data: Any) -> Any:
     return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
+def expanded(path: str | Path) -> Path:
+    """The path that a user means: `~`, `~name`, `$NAME` and `${NAME}` are replaced by what they stand for.
+
+    A file or folder whose name really holds a `$` is taken as it is written, where it is there.
+
+    Raises:
+      UserError: when a variable is not set, or there is no such home.
+    """
+    written = os.fspath(path)
+    if "$" in written and not os.path.lexists(written):
+        written = _VARIABLE.sub(lambda match: _variable(match, written), written)
+    if not written.startswith("~"):
+        return Path(written)
+    try:
+        return Path(written).expanduser()
+    except RuntimeError:
+        home = Path(written).parts[0]
+        raise UserError(f"{written}: there is no home {home}; write the folder out, or ./{home}") from None
+
+
+def _variable(match: re.Match[str], path: str) -> str:
+    name = match[1] or match[2]
+    if not (value := os.environ.get(name)):
+        raise UserError(
+            f"{path}: the environment variable {name} is not set or empty; set it (export {name}=...), or "
+            "write the path out"
+        )
+    return value
+
+
 def resolved(path: str | Path) -> Path:
     """The file that a path means, whichever way it is written."""
-    return Path(path).expanduser().resolve()
+    return expanded(path).resolve()
 
 
 def read_json(path: Path, *, hint: str = "") -> dict[str, Any]:

@@ -12,12 +12,13 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> None:
-    command = cli.parse(argv)
-    if command is None:
-        print(cli.help_text())
+    shown = cli.help_wanted(argv)
+    if shown is not None:
+        print(shown, flush=True)
         return
+    command = cli.parse(argv)
     # Imported late: --help and a typo are answered at once.
-    from msa_jax import run, train
+    from msa_jax import scoring, train
     from msa_jax.data import opening
     from msa_jax.parallel import prepare_process
 
@@ -27,9 +28,9 @@ def _run(argv: list[str]) -> None:
             command = command.on_made_data()
         train.train_and_evaluate(command.config, command.workdir)
     elif command.mode == "eval":
-        run.evaluate_run(command.config, command.workdir)
+        scoring.evaluate_run(command.config, command.workdir, command.output)
     else:
-        run.predict_file(command.config, command.workdir, command.output)
+        scoring.predict_file(command.config, command.workdir, command.output)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from ml_collections import ConfigDict
 from scipy import special
 
 from msa_jax import metrics
-from msa_jax.config import flatten, stored
+from msa_jax.config import RESUME_KEYS, differences, stored
 from msa_jax.corpora import EMOTIONS, SPLITS
 from msa_jax.errors import UserError
-from msa_jax.files import finite, read_json, whole_file, write_json
+from msa_jax.files import read_json, whole_file, write_json
 from msa_jax.progress import say
 
 SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
@@ -29,8 +29,6 @@ SHOWN = (
     *("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1"),
     *(f"{name}_{emotion}" for emotion in EMOTIONS for name in ("acc", "f1")),
 )
-# Keys that may change between two starts of the same run: where things lie and how they are shown.
-FREE_KEYS = ("data.cache", "data.threads", "data.eval_split", "log_every", "eval_batch_size")
 PACKAGES = (
     "msa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets",
     "transformers", "tokenizers", "numpy", "scikit-learn",
@@ -52,20 +50,14 @@ def refuse_other_run(config: ConfigDict, workdir: Path) -> None:
     if not (workdir / "config.json").exists():
         return
     # A config of another version is refused for what it is, and not for the first key that differs.
-    old, new = (_comparable(c) for c in (stored(workdir / "config.json", hint=""), config))
-    changed = [k for k in sorted({*old, *new}) if k not in FREE_KEYS and old.get(k) != new.get(k)]
-    if changed:
-        k = changed[0]
-        more = f" (and {', '.join(changed[1:])})" if changed[1:] else ""
+    old = stored(workdir / "config.json", hint="")
+    if changed := differences(old, config, free=RESUME_KEYS):
+        (key, (was, now)), *rest = changed.items()
+        more = f" (and {', '.join(k for k, _ in rest)})" if rest else ""
         raise UserError(
-            f"--workdir: {workdir} holds a run with {k}={old.get(k)}, not {new.get(k)}{more}; "
+            f"--workdir: {workdir} holds a run with {key}={was}, not {now}{more}; "
             "name another folder, or repeat that run's settings"
         )
-
-
-def _comparable(config: ConfigDict) -> dict[str, Any]:
-    """The values as the config's file holds them: lists for tuples, None for infinity."""
-    return {k: finite(v) for k, v in flatten(config).items()}
 
 
 def claim(config: ConfigDict, workdir: Path, data: dict[str, Any]) -> None:

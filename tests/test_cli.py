@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from msa_jax import cli
+from msa_jax import cli, specs
 from msa_jax import config as configs
 from msa_jax.errors import UserError
 from msa_jax.main import main
@@ -176,7 +176,7 @@ def test_help_names_every_flag_every_shipped_config_and_its_variants():
     ).stdout
     for flag in ("--config", "--mode", "--workdir", "--output", "--help", "--config.KEY=VALUE"):
         assert flag in shown
-    for path in configs.shipped_files():
+    for path in specs.shipped_files():
         assert f"configs/{path.name}" in shown
         for variant in configs.variants(path):
             assert f":{variant}" in shown

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
-from msa_jax import bounds, cli
+from msa_jax import bounds, cli, specs
 from msa_jax import config as configs
 from msa_jax.data.synthetic import PRESETS, facts
 from msa_jax.errors import UserError
 
 MOSI = "configs/crosssent_mosi.py"
 HEAD = "from msa_jax.config import base\ndef get_config():\n    c = base.config('crosssent')\n"
-shipped = pytest.mark.parametrize("path", configs.shipped_files(), ids=lambda path: path.stem)
+shipped = pytest.mark.parametrize("path", specs.shipped_files(), ids=lambda path: path.stem)
 
 
 def test_paper_hyperparameters_are_in_the_configs():
@@ -310,9 +310,9 @@ def test_a_users_file_that_is_wrong_gets_one_line(content, message, tmp_path, mo
 
 
 def test_a_drive_letter_is_no_variant():
-    assert configs.split_spec(r"C:\mine.py:tiny:no_mpr") == [r"C:\mine.py", "tiny", "no_mpr"]
-    assert configs.split_spec("C:/mine.py") == ["C:/mine.py"]
-    assert configs.split_spec("mine.py:tiny") == ["mine.py", "tiny"]
+    assert specs.split_spec(r"C:\mine.py:tiny:no_mpr") == [r"C:\mine.py", "tiny", "no_mpr"]
+    assert specs.split_spec("C:/mine.py") == ["C:/mine.py"]
+    assert specs.split_spec("mine.py:tiny") == ["mine.py", "tiny"]
 
 
 @pytest.mark.parametrize("spec", [MOSI, f"{MOSI}:no_gmra", "configs/amsgfn_mosi.py:t_oriented"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from msa_jax import config as configs
-from msa_jax import models
+from msa_jax import models, specs
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -39,7 +39,7 @@ def test_every_config_named_exists_with_its_variants(file):
             configs.load(spec)
 
 
-@pytest.mark.parametrize("path", configs.shipped_files(), ids=_name)
+@pytest.mark.parametrize("path", specs.shipped_files(), ids=_name)
 def test_a_config_shows_the_command_that_runs_it(path):
     shown = re.findall(r"--config=(\S+)", ast.get_docstring(ast.parse(path.read_text("utf-8"))))
     assert shown == [_name(path)]

@@ -13,6 +13,7 @@ from msa_jax.data.example import Example
 from msa_jax.data.pipeline import chunks
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
+from msa_jax.files import expanded
 
 FEATURES = "features"  # as text.encoder: the text is features that the file brings
 SYNTHETIC_TEXT_WIDTH = 300  # as wide as the word vectors that the field's files bring
@@ -20,7 +21,7 @@ SYNTHETIC_TEXT_WIDTH = 300  # as wide as the word vectors that the field's files
 
 def cache_folder(config: ConfigDict) -> Path:
     """The folder where corpora are built and compiled programs kept."""
-    return Path(config.data.cache).expanduser()
+    return expanded(config.data.cache)
 
 
 def synthetic_config(config: ConfigDict) -> synthetic.SyntheticConfig:

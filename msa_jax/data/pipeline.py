@@ -98,7 +98,7 @@ class Split:
                 unimodal.append(given if len(given) else np.full(len(MODALITIES), np.nan))
                 lengths.append(self._lengths(clip, len(self._cut(words))))
                 self.routes.append(time_line.route(clip, tokens, how))
-                has["text"].append(len(clip["text_features" if how.text_width else "text"]) > 0)
+                has["text"].append(self._has_text(clip, words))
                 for m in STREAMS:
                     rows = time_line.own_rows(clip, m, how)
                     has[m].append(len(rows) > 0)
@@ -125,6 +125,19 @@ class Split:
     def spread(self) -> list[str]:
         """Names of the clips whose rows are spread over the text: the words of their tokens are not known."""
         return [name for name, way in zip(self.ids, self.routes, strict=True) if way == time_line.SPREAD]
+
+    def clip(self, place: int) -> Mapping[str, Any]:
+        """The clip at a place of the split, as the source gives it."""
+        return self._source.__getitems__([place])[0]
+
+    @property
+    def lacking(self) -> list[str]:
+        """Names of the clips that have nothing of what the run reads."""
+        any_N = np.any([self.has[m] for m in self._how.modalities], axis=0)
+        return [name for name, there in zip(self.ids, any_N, strict=True) if not there]
+
+    def _has_text(self, clip: Mapping[str, Any], words: np.ndarray) -> bool:
+        return len(clip["text_features"]) > 0 if self._how.text_width else bool((words >= 0).any())
 
     def _read_text(self, clip: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         if self._how.text_width:

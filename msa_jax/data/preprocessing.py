@@ -34,6 +34,13 @@ class Preprocessing:
     special_rows: bool = False
     clip_values: bool = False
 
+    @property
+    def reads(self) -> str:
+        """What a model gets to see, for messages: "text, audio", or "text features of 300 columns"."""
+        features = f"text features of {self.text_width} columns"
+        named = {"text": features} if self.text_width else {}
+        return ", ".join(named.get(m, m) for m in self.modalities)
+
     def without(self, *modalities: str) -> "Preprocessing":
         """The same with some modalities masked out."""
         kept = tuple(m for m in self.modalities if m not in modalities)
@@ -79,7 +86,8 @@ class Statistics:
 
     def apply(self, modality: str, rows: np.ndarray) -> np.ndarray:
         """(rows - mean) / scale, [F, D] float32; no rows stay no rows."""
-        return ((rows - self.mean[modality]) / self.scale[modality]).astype(np.float32)
+        with np.errstate(over="ignore"):  # what is infinite here gives a score that is refused
+            return ((rows - self.mean[modality]) / self.scale[modality]).astype(np.float32)
 
     def to_json(self) -> dict[str, dict[str, list[float]]]:
         """For a run's folder."""

@@ -8,6 +8,7 @@ from msa_jax import config as configs
 from msa_jax import models
 from msa_jax.data.opening import FEATURES
 from msa_jax.inspect.inspection import Inspection
+from msa_jax.specs import shipped_files
 
 _ENCODER = "bert-base-uncased"  # for words that meet a config whose text is features
 
@@ -41,7 +42,7 @@ def _config(corpus: str, words: bool) -> tuple[str, ConfigDict]:
     Words go to a model that lives in a text encoder, where there is one; features of the text to a config
     that asks for them.
     """
-    loaded = [(p.name, configs.load(f"configs/{p.name}")[0]) for p in configs.shipped_files()]
+    loaded = [(p.name, configs.load(f"configs/{p.name}")[0]) for p in shipped_files()]
     fitting = [(name, c) for name, c in loaded if c.data.corpus == corpus]
 
     def rank(item: tuple[str, ConfigDict]) -> tuple[bool, bool, str]:

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import dataclasses
-import os
 import re
 import sys
 from pathlib import Path
@@ -32,14 +31,18 @@ examples:
 """
 
 
-def main(argv: list[str]) -> int:
-    """Runs the command line; returns the exit code: 0, or 2 for what the user can mend."""
-    arguments = _parser().parse_args(argv)
-    try:
-        return exit_code(lambda: _run(arguments), interrupted="interrupted", worded=_in_own_options)
-    except BrokenPipeError:  # of `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+def main(argv: list[str], *, prog: str = "python -m msa_jax.data") -> int:
+    """Runs the command line.
+
+    Args:
+      argv: the arguments.
+      prog: the command's name, for its help.
+
+    Returns:
+      The exit code: 0, or 2 for what the user can mend.
+    """
+    arguments = _parser(prog).parse_args(argv)
+    return exit_code(lambda: _run(arguments), interrupted="interrupted", worded=_in_own_options)
 
 
 def _in_own_options(message: str) -> str:
@@ -51,11 +54,11 @@ def _in_own_options(message: str) -> str:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m msa_jax.data",
+        prog=prog,
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
+        epilog=_EXAMPLES.replace("python -m msa_jax.data", prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -72,7 +72,7 @@ class Loss:
     A model's file extends it by the fields and the terms of its own.
     """
 
-    task: TaskName = "mse"
+    task: TaskName = "mse"  # of the labels: scores, or classes
 
     def terms(self, model: Any) -> Iterator[Term]:
         """The auxiliary terms, always in the same order.

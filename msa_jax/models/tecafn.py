@@ -205,7 +205,7 @@ class TeCaFN(nn.Module):
 class Loss(losses.Loss):
     """Eqs. 5-8 (stage 1), 13 (pairs), 14-16 (stage 2), 18."""
 
-    task: losses.TaskName = "l1"
+    task: losses.TaskName = "l1"  # code
     contrast_weight: NonNegative = 0.1  # lambda1, of both stages; the paper: 0.1, 0.2 or 0.4
     pair_weight: NonNegative = 0.1  # lambda2; the paper: 0.1, 0.2 or 0.4
     temperature: AboveZero = 0.1  # code

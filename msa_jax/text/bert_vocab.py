@@ -12,6 +12,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from msa_jax.errors import UserError
+from msa_jax.files import expanded
 from msa_jax.text.casing import is_cased
 from msa_jax.text.loading import load_tokenizer, read_pieces
 from msa_jax.text.piece_words import UNKNOWN, learn_words
@@ -125,7 +126,7 @@ def load_vocabulary(name: str) -> Tokenizer:
     Raises:
       UserError: when nothing is there, or what is there is not a tokenizer.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_file():
         return _from_file(path)
     if not name or (not path.exists() and (path.is_absolute() or path.suffix in (".txt", ".json"))):

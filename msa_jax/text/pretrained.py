@@ -16,7 +16,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from msa_jax.errors import UserError
-from msa_jax.files import read_json
+from msa_jax.files import expanded, read_json
 from msa_jax.text.config import EncoderConfig
 from msa_jax.text.encoder import Encoder
 from msa_jax.text.weights import read_weights
@@ -67,7 +67,7 @@ def resolve(name: str) -> Path:
     """
     if name.startswith("pkg:"):
         return _package_folder(name)
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         return path
     if path.exists():

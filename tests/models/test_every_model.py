@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import assemble, evaluate, models, train
+from msa_jax import assemble, evaluate, models, specs, train
 from msa_jax import config as configs
 from msa_jax.corpora import MODALITIES
 from msa_jax.data import opening, synthetic
@@ -70,7 +70,7 @@ def test_a_model_that_keeps_state_can_be_asked_too():
     assert differs(one, other)
 
 
-@pytest.mark.parametrize("path", configs.shipped_files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", specs.shipped_files(), ids=lambda path: path.stem)
 def test_one_step_of_each_shipped_config_traces(path):
     config = without_weights(configs.load(str(path))[0])
     pieces, batch = prepared(config)

@@ -23,6 +23,7 @@ from msa_jax.data.datasets.prepared import Prepared, prepare
 from msa_jax.data.datasets.ur_funny import UrFunny
 from msa_jax.data.example import SPECIAL, Example
 from msa_jax.data.splits import Cut
+from msa_jax.files import expanded
 from msa_jax.progress import watched
 
 BUILDERS: dict[str, type[CorpusBuilder]] = {
@@ -74,7 +75,7 @@ def load(
       UserError: when the path cannot be read, its contents cannot be repaired or lack text features, its
         splits are not the official ones, or the disk cannot be written.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     content = _content_hash(path)
     given = Said(**said).given()
     asked = {"text_features": text_features, "context": context}
@@ -204,7 +205,7 @@ def _build(
 
 def _folder(cache: str | Path, corpus: str, parts: Sequence[object]) -> Path:
     key = hashlib.sha256(json.dumps([VERSION, corpus, *parts]).encode()).hexdigest()
-    return Path(cache) / f"{corpus}-{key[:16]}"
+    return expanded(cache) / f"{corpus}-{key[:16]}"
 
 
 def _content_hash(path: Path) -> str:

@@ -15,6 +15,7 @@ from msa_jax.data.datasets import checks
 from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import require_official
 from msa_jax.errors import UserError
+from msa_jax.files import expanded
 
 SIDECAR = "source.json"  # written last: a folder without it is not a build
 
@@ -134,7 +135,7 @@ def open_built(folder: str | Path) -> Built:
     Raises:
       UserError: when the folder is not a complete build of this version.
     """
-    folder = Path(folder)
+    folder = expanded(folder)
     try:
         facts = json.loads((folder / SIDECAR).read_text("utf-8"))
         version = facts.pop("version")
@@ -158,7 +159,7 @@ def find_built(corpus: str, cache: str | Path, *, text_features: bool = False) -
       cache: where builds are kept.
       text_features: whether to look for those with or for those without features of the text.
     """
-    sidecars = [path for path in Path(cache).glob(f"{corpus}-*/{SIDECAR}")]
+    sidecars = [path for path in expanded(cache).glob(f"{corpus}-*/{SIDECAR}")]
     found = []
     for path in sorted(sidecars, key=lambda path: path.stat().st_mtime, reverse=True):
         try:

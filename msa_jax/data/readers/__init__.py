@@ -26,6 +26,7 @@ from msa_jax.data.readers import (
 from msa_jax.data.readers.kinds import content_of, describe, kinds_of
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
+from msa_jax.files import expanded
 
 _FILES = (mmsa_pickle, mult_pickle, words_pickle, csv_text, utterance_npz, csd)
 _FOLDERS = (words_pickle, ur_funny_sdk, hdf5_arrays, csd)
@@ -181,7 +182,7 @@ def files(path: str | Path) -> list[Path]:
     Raises:
       UserError: when nothing is there, or the folder holds no corpus or more than one.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if os.path.isfile(path):  # unlike Path.is_file, False where it may not be asked
         return csd.members(path) if path.suffix.lower() == ".csd" else [path]  # its splits may lie beside it
     return _folder(path)[1]
@@ -224,7 +225,7 @@ def _folder(path: Path) -> tuple[ModuleType, list[Path]]:
 
 def _open(path: str | Path) -> tuple[Path, ModuleType, object]:
     """(path, the module of its format, the content as that module takes it)."""
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not os.path.isfile(path):
         format, members = _folder(path)
         if format is not words_pickle:

@@ -1,0 +1,56 @@
+"""Console script `msa-jax`: train, eval, predict and data in one command."""
+
+import sys
+from collections.abc import Sequence
+
+from msa_jax.errors import UserError, exit_code, nearest
+
+USAGE = """\
+usage: msa-jax train --config=NAME[:VARIANT...] [--workdir=DIR] [--config.KEY=VALUE ...]
+       msa-jax eval --workdir=DIR [--config.data.path=PATH] [--config.data.KEY=VALUE]
+       msa-jax predict --workdir=DIR --config.data.path=FILE [--output=CSV]
+       msa-jax data FILE
+
+train    trains, selects the best epoch on validation data and tests once; the same command again resumes
+eval     scores a finished run on a labelled corpus
+predict  scores clips without labels
+data     tells what a feature file is, and the command that trains on it
+
+msa-jax train --help lists flags, configs and variants, msa-jax --help keys every key, msa-jax data --help the
+options of data.
+"""
+_MODES = ("train", "eval", "predict")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+      argv: the arguments, without the program's name; None: those of the process.
+
+    Returns:
+      The exit code: 0, or 2 for what the user can mend.
+    """
+    command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if command == "data":
+        from msa_jax.inspect.command import main as inspect
+
+        return inspect(rest, prog="msa-jax data")
+    if command in ("-h", "--help") and not rest:
+        print(USAGE, end="")
+        return 0
+    from msa_jax.main import main as run
+
+    if command in ("-h", "--help", "--help=keys"):
+        return run([command, *rest])
+    if command in _MODES and not any(a.split("=")[0] in ("--mode", "-mode") for a in rest):
+        return run([f"--mode={command}", *rest])
+    return exit_code(lambda: _refuse(command), interrupted="interrupted")
+
+
+def _refuse(command: str) -> None:
+    if command in _MODES:
+        raise UserError(f"msa-jax {command} says what to do; leave --mode out")
+    if command.startswith("-"):
+        raise UserError(f"msa-jax {command}: say first what to do, as in msa-jax train {command}")
+    raise UserError(f"msa-jax has no command {command!r}; {nearest(command, (*_MODES, 'data'))}")

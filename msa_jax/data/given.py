@@ -1,0 +1,124 @@
+"""Given clips: what a caller hands over in Python, checked and made into examples."""
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+import numpy as np
+
+from msa_jax.data.example import Example, no_features
+from msa_jax.data.preprocessing import Preprocessing
+from msa_jax.errors import UserError
+
+_ROWS = {"audio": "frames", "vision": "frames", "text_features": "tokens"}
+
+
+def examples(
+    texts: Sequence[str],
+    features: Mapping[str, Sequence[np.ndarray | None] | None],
+    how: Preprocessing,
+    *,
+    aligned: bool,
+) -> list[Example]:
+    """Examples of clips that are at hand, named by their places.
+
+    Args:
+      texts: N transcripts.
+      features: "audio", "vision" and "text_features": N arrays [rows, columns], with None for clips that have
+        none, or None for all of them.
+      how: the run's preprocessing.
+      aligned: whether audio and vision have one row per word.
+
+    Raises:
+      UserError: when a text is not a text, features are not numbers, the numbers of clips differ, or there is
+        something that the run does not read; says what to write.
+    """
+    texts = _texts(texts)
+    arrays: dict[str, list[np.ndarray]] = {}
+    for name, given in features.items():
+        listed = enumerate(_list(name, given, len(texts)))
+        arrays[name] = [_array(f"clip {i}: {name}", rows) for i, rows in listed]
+        _refuse_unread(name, arrays[name], how)
+    if texts and how.text_width and "text" in how.modalities and features["text_features"] is None:
+        raise UserError(
+            f"the run reads text features of {how.text_width} columns, not texts; write "
+            "text_features=[array, ...] with an array [tokens, columns] for each clip"
+        )
+    clips = []
+    for i, text in enumerate(texts):
+        own = {name: given[i] for name, given in arrays.items()}
+        words = " ".join(text.split())
+        clips.append(Example(str(i), str(i), "", words, **own, aligned=aligned, label=np.nan))
+    return clips
+
+
+def _texts(texts: Any) -> list[str]:
+    if isinstance(texts, str | bytes):
+        raise UserError(f"texts is {_kind(texts)}, not a list of texts; write [...] around it")
+    if not _is_list(texts):
+        raise UserError(
+            f"texts is {_kind(texts)}, not a list of texts; write a list with a text for each clip, '' where "
+            "there is none"
+        )
+    for i, text in enumerate(given := list(texts)):
+        if isinstance(text, bytes):
+            raise UserError(f"texts[{i}] is {_kind(text)}, not a text; write texts[{i}].decode('utf-8')")
+        if not isinstance(text, str):
+            raise UserError(f"texts[{i}] is {_kind(text)}, not a text; write '' where a clip has none")
+    return given
+
+
+def _list(name: str, given: Any, clips: int) -> list[Any]:
+    if given is None:
+        return [None] * clips
+    mend = f"write a list with an array [{_ROWS[name]}, columns], or None, for each clip"
+    if not _is_list(given):
+        raise UserError(f"{name} is {_kind(given)}; {mend}")
+    if len(given) != clips:
+        if getattr(given, "ndim", None) == 2:
+            raise UserError(f"{name} is one array of shape {given.shape}; {mend}, as in {name}=[array]")
+        raise UserError(f"{name} has {len(given)} clips, texts has {clips}; {mend}")
+    return list(given)
+
+
+def _is_list(given: Any) -> bool:
+    other = isinstance(given, str | bytes | Mapping | Set)
+    return not other and hasattr(given, "__len__") and getattr(given, "ndim", 1) > 0
+
+
+def _refuse_unread(name: str, given: Sequence[np.ndarray], how: Preprocessing) -> None:
+    """Refuses what would be passed over in silence."""
+    modality = "text" if name == "text_features" else name
+    if modality in how.modalities and (name != "text_features" or how.text_width):
+        return
+    for i, rows in enumerate(given):
+        if rows.size:
+            what = name.replace("_", " ")
+            raise UserError(f"clip {i}: the run reads {how.reads}, and takes no {what}; leave {name} out")
+
+
+def _array(where: str, rows: Any) -> np.ndarray:
+    """float32; a number beyond its range becomes an infinity, which is refused later."""
+    if rows is None:
+        return no_features()
+    try:
+        array = np.asarray(rows)
+        if array.dtype == object:
+            array = array.astype(np.float64)
+    except (TypeError, ValueError) as e:
+        reason = next(iter(str(e).splitlines()), type(e).__name__)
+        raise UserError(f"{where} is not an array of numbers [rows, columns] ({reason})") from None
+    if array.dtype.kind == "c":
+        raise UserError(f"{where} holds complex numbers; write their real part (.real) or size (np.abs)")
+    if array.dtype.kind not in "biuf":
+        raise UserError(
+            f"{where} holds {array.dtype}, not numbers; write an array of numbers [rows, columns]"
+        )
+    if array.ndim == 1 and not array.size:  # an empty list
+        return no_features()
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
+
+
+def _kind(value: Any) -> str:
+    name = {"str": "string"}.get(type(value).__name__, type(value).__name__)
+    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

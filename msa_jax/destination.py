@@ -1,0 +1,105 @@
+"""Destination of what eval and predict write: never in silence over what was written before."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from msa_jax.config import RESUME_KEYS, TRAINED_KEYS, get
+from msa_jax.corpora import MODALITIES, SPLITS
+from msa_jax.errors import UserError
+from msa_jax.files import resolved
+from msa_jax.progress import say
+
+# Of what may change once a run is trained: what the name of an evaluation's folder says otherwise, or what
+# changes no score.
+_SAID = ("data.path", "data.eval_split", "data.modalities", "data.other_counts", *RESUME_KEYS)
+_OWN = (*(f"predictions_{split}.csv" for split in SPLITS), "config.json", "environment.json")
+_OWN = (*_OWN, "preparation.json", "tokenizer.json", "results.json", "metrics.jsonl")
+
+
+def evaluation_folder(
+    workdir: Path, output: Path | None, data: str, config: ConfigDict, trained: ConfigDict, split: str
+) -> Path:
+    """The folder of an evaluation's files; made where it is not there.
+
+    Args:
+      workdir: the run's folder.
+      output: the folder that the user names; None: one in the workdir, whose name says all that the results
+        depend on, so that another evaluation has another.
+      data: name and hash of what is scored, as in "mosi_1a2b3c4d".
+      config: the settings of the evaluation.
+      trained: those of the run, as far as they hold for these data.
+      split: the split that is scored; "" where it is the one that is scored unless asked otherwise.
+
+    Raises:
+      UserError: when the folder cannot be used.
+    """
+    parts = [f"eval_{data}", split]
+    if used := _modalities(config, trained):
+        parts.append("+".join(used))
+    for key in sorted(TRAINED_KEYS):
+        if key not in _SAID:
+            parts += _changed(key, get(config, key), get(trained, key))
+    folder = output or workdir / "_".join(part for part in parts if part)
+    if output is not None and (output / "config.json").exists():
+        raise UserError(f"--output: {output} is the folder of a run; name one of its own for the results")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output: {folder} is a file; name a folder")
+    _refuse_read_only(folder.parent if not folder.exists() else folder, "FOLDER")
+    folder.mkdir(exist_ok=True)
+    if output is not None and (folder / "results.json").exists():
+        say(f"note: the results that were in {folder} are replaced")
+    return folder
+
+
+def _modalities(config: ConfigDict, trained: ConfigDict) -> tuple[str, ...]:
+    now, was = (tuple(m for m in MODALITIES if m in c.data.modalities) for c in (config, trained))
+    return now if now != was else ()
+
+
+def _changed(key: str, now: Any, was: Any) -> list[str]:
+    """What the folder's name says of a key, or of each key of a section; [] where nothing has changed."""
+    if isinstance(now, ConfigDict):
+        return [part for k in sorted(now) for part in _changed(f"{key}.{k}", now[k], was[k])]
+    if now == was:
+        return []
+    value = str(now)
+    if not re.fullmatch(r"[\w.-]{1,20}", value):  # a path, say
+        value = hashlib.sha256(value.encode()).hexdigest()[:8]
+    return [f"{key.removeprefix('data.')}-{value}"]
+
+
+def predictions_file(workdir: Path, output: Path | None, path: Path) -> Path:
+    """The CSV that the scores of a file's clips go into.
+
+    Args:
+      workdir: the run's folder.
+      output: what the user names; None: predictions_<file name>.csv in the workdir.
+      path: the file of the clips.
+
+    Raises:
+      UserError: when it cannot be written, or is the file of the clips or one of the run's own.
+    """
+    file = output or workdir / f"predictions_{path.stem}.csv"
+    if output is None and file.name in _OWN:  # test.csv: predictions_test.csv is the run's own
+        file = workdir / f"predictions_{path.name.replace('.', '_')}_file.csv"
+    if file.is_dir() or not file.parent.is_dir():
+        wrong = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+        raise UserError(f"--output: {file}: {wrong}")
+    if resolved(file) == resolved(path):
+        raise UserError(f"--output: {file} is the file that is scored; name another")
+    if file.name in _OWN and (file.parent / "config.json").exists():
+        raise UserError(f"--output: {file} is one of the run's own files; name another")
+    _refuse_read_only(file if file.exists() else file.parent, "FILE")
+    if file.exists():
+        say(f"note: what was in {file} is replaced")
+    return file
+
+
+def _refuse_read_only(place: Path, what: str) -> None:
+    if place.exists() and not os.access(place, os.W_OK):
+        raise UserError(f"{place} cannot be written; name another place by --output={what}")

@@ -1,0 +1,197 @@
+"""Scoring with a finished run, as the command line does it: a labelled corpus, or clips without labels."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from msa_jax import config as configs
+from msa_jax import destination, files
+from msa_jax.corpora import CORPORA, SPLITS, STREAMS
+from msa_jax.data import conventions, datasets, opening, readers
+from msa_jax.data.datasets import checks
+from msa_jax.data.pipeline import Split
+from msa_jax.data.readers.clean import NoTextFeatures, NoWords
+from msa_jax.data.synthetic import metric_set
+from msa_jax.errors import UserError
+from msa_jax.files import write_json
+from msa_jax.progress import say
+from msa_jax.run import Run, evaluate_splits, load
+from msa_jax.scales import Rescaling, rescaling
+from msa_jax.workdir import SYNTHETIC, banner, show, trained_on, write_predictions
+
+_MANY = 20  # labels that would hardly be so small by chance
+
+
+def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) -> dict[str, Any]:
+    """Scores a finished run on a labelled corpus, its own or another, without any tuning.
+
+    A clip that has nothing of what the run reads keeps its place in the metrics, and is named; where that is
+    true of all clips, the corpus is refused.
+
+    Args:
+      config: the run's config with the data to score in `data`.
+      workdir: the run's folder.
+      output: the folder for the results; None: one of their own in the workdir, `eval_<data>_<hash>` with
+        the split, the modalities and whatever else is asked for that is not the run's own.
+
+    Returns:
+      What that folder's results.json holds.
+
+    Raises:
+      UserError: when the corpus does not fit the run, its labels are on another scale and `data.rescale` is
+        not set, or a score is not finite.
+    """
+    trained, before = _trained(workdir), trained_on(workdir)
+    rescale = _rescaling(trained, config)
+    run = load(workdir, config)
+    how = run.preparation.preprocessing
+    corpus = opening.open_corpus(config)
+    source = opening.source_name(corpus)
+    say(banner(source))
+    say(f"trained on: {before['source']}")
+    for line in conventions.lines(corpus.conventions):
+        say(f"note: {line}")
+    _check_fit(run, corpus)
+    own = before["hash"] == corpus.content_hash
+    if own and before["cut"] != corpus.cut:
+        raise UserError(
+            f"--config.data.cut: the run was trained on this very file, cut as {before['cut']}; another cut "
+            "would test it on clips that it has seen"
+        )
+    wanted = usual = "all" if corpus.cut and not own else "test"
+    if config.data.eval_split != "auto":
+        wanted = config.data.eval_split
+    splits = [run.preparation.scan(corpus.split(name)) for name in (SPLITS if wanted == "all" else (wanted,))]
+    _say_what_is_odd(run, splits, corpus, metric_set(config.data.corpus), own=own)
+    if not own:
+        for key in configs.FILE_KEYS:
+            configs.base.set_key(trained, key, None)
+    name = f"{Path(source).stem}_{corpus.content_hash[:8]}"
+    of = "" if wanted == usual else wanted
+    folder = destination.evaluation_folder(workdir, output, name, config, trained, of)
+    results: dict[str, Any] = {
+        "data": source,
+        "data_hash": corpus.content_hash,
+        "official_splits": corpus.official,
+        "conventions": corpus.conventions,
+        "trained_on": before["source"],
+        "modalities": list(how.modalities),
+        "rescaled": None if rescale is None else str(rescale),
+        "cut": corpus.cut,
+        "seed": config.seed,
+    }
+    results[wanted] = evaluate_splits(run, splits, metric_set(config.data.corpus), folder, wanted, rescale)
+    write_json(folder / "results.json", results)
+    show(results, folder)
+    return results
+
+
+def _trained(workdir: Path) -> ConfigDict:
+    """The config that a run was trained with."""
+    return configs.stored(files.expanded(workdir) / "config.json", hint=f"{workdir} holds no trained run")
+
+
+def _rescaling(trained: ConfigDict, config: ConfigDict) -> Rescaling | None:
+    """The map onto the scale of the config's corpus, which it says; None where the run has that scale."""
+    was, now = (metric_set(c.data.corpus) for c in (trained, config))
+    found = rescaling(was, now, allowed=config.data.rescale)
+    if found is not None:
+        say(f"note: scores are mapped linearly {found}")
+    return found
+
+
+def _check_fit(run: Run, corpus: datasets.Built) -> None:
+    """UserError unless a corpus has what the run reads, in as many columns; says what is left out."""
+    how = run.preparation.preprocessing
+    if how.text_width not in (0, corpus.text_width):
+        raise UserError(
+            f"{corpus.source}: its text features have {corpus.text_width} columns, the run was trained on "
+            f"{how.text_width}"
+        )
+    for m in corpus.streams:
+        if m in how.modalities:
+            run.preparation.check_width(m, corpus.widths[m], corpus.source)
+        elif m in run.config.data.modalities:
+            say(f"note: {m} is left out: the run was trained without it")
+
+
+def _say_what_is_odd(
+    run: Run, splits: list[Split], corpus: datasets.Built, metrics: str, *, own: bool
+) -> None:
+    """Names clips without anything that the run reads, and labels that may be those of a narrower scale."""
+    lacking = [clip for split in splits for clip in split.lacking]
+    reads = run.preparation.preprocessing.reads
+    if lacking and len(lacking) == sum(len(split) for split in splits):
+        raise UserError(f"{corpus.source}: no clip has anything of what the run reads ({reads})")
+    if lacking:
+        named = checks.named("clips have nothing of what the run reads", lacking)
+        say(f"note: {named} ({reads}); each gets the score of an empty clip, and counts")
+    facts, labels = CORPORA[metrics], np.concatenate([split.labels for split in splits])
+    for name, other in CORPORA.items():
+        if facts.outputs or other.outputs or own or other.high >= facts.high or len(labels) < _MANY:
+            continue
+        if other.low <= labels.min() and labels.max() <= other.high:
+            say(
+                f"note: all labels lie in [{other.low:g}, {other.high:g}], as {other.title}'s do, and are "
+                f"taken as {facts.title}'s; if they are not, say --config.data.corpus={name}"
+            )
+
+
+def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path:
+    """Writes a score for each clip of a file that needs no labels.
+
+    Clips that have nothing of what the run reads are refused by their names, before anything is written.
+
+    Args:
+      config: the run's config with the file in `data.path`.
+      workdir: the run's folder.
+      output: the CSV to write; None = `<workdir>/predictions_<file name>.csv`.
+
+    Returns:
+      The file written: id, prediction; the scores are on the scale of the labels that the run was trained on,
+      or with `data.rescale` on that of `data.corpus`.
+
+    Raises:
+      UserError: when the file cannot be read or does not fit the run, or a score is not finite.
+    """
+    if not config.data.path:
+        raise UserError("--mode=predict needs --config.data.path=FILE, a CSV of texts or a feature file")
+    path = files.expanded(config.data.path)
+    output = destination.predictions_file(workdir, output, path)
+    rescale = _rescaling(_trained(workdir), config)
+    run = load(workdir, config)
+    how = run.preparation.preprocessing
+    if trained_on(workdir).get("source") == "synthetic":
+        say(f"{SYNTHETIC}: that is what this run was trained on")
+    report = checks.Report()
+    text_width = how.text_width
+    widths = (*(how.widths[m] for m in STREAMS), max(text_width, 1))
+    try:
+        source = readers.read(
+            path,
+            require_labels=False,
+            text_features=bool(text_width),
+            **opening.reading(config),
+        )
+    except (NoTextFeatures, NoWords):  # what they advise is fixed by the run
+        reads = f"text features of {text_width} columns" if text_width else "words"
+        raise UserError(
+            f"{path}: this run reads {reads}, which the file does not have; bring one with them"
+        ) from None
+    for line in source.reading.lines():
+        say(f"note: {line}")
+    examples = [checks.repair(example, widths, report) for example in source]
+    for problem, ids in report.problems().items():
+        say(f"note: {checks.named(f'clips with {problem}', ids)}")
+    for m in STREAMS:
+        unread = m not in how.modalities and m in config.data.modalities
+        if unread and any(len(getattr(example, m)) for example in examples):
+            say(f"note: {m} is left out: the run was trained without it")
+    split = run.preparation.scan(run.preparation.check(examples))
+    run.refuse_lacking(split)
+    scores = run.score(split)
+    write_predictions(output, split.ids, scores if rescale is None else rescale(scores))
+    say(f"{len(split)} scores are in {output}")
+    return output
