@@ -12,7 +12,6 @@ from msa_jax.config import RESUME_KEYS, TRAINED_KEYS, get
 from msa_jax.corpora import MODALITIES, SPLITS
 from msa_jax.errors import UserError
 from msa_jax.files import resolved
-from msa_jax.progress import say
 
 # Of what may change once a run is trained: what the name of an evaluation's folder says otherwise, or what
 # changes no score.
@@ -24,7 +23,7 @@ _OWN = (*_OWN, "preparation.json", "tokenizer.json", "results.json", "metrics.js
 def evaluation_folder(
     workdir: Path, output: Path | None, data: str, config: ConfigDict, trained: ConfigDict, split: str
 ) -> Path:
-    """The folder of an evaluation's files; made where it is not there.
+    """The folder of an evaluation's files, which need not be there yet.
 
     Args:
       workdir: the run's folder.
@@ -49,10 +48,9 @@ def evaluation_folder(
         raise UserError(f"--output: {output} is the folder of a run; name one of its own for the results")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output: {folder} is a file; name a folder")
+    if not folder.parent.is_dir():
+        raise UserError(f"--output: {folder}: there is no folder {folder.parent}")
     _refuse_read_only(folder.parent if not folder.exists() else folder, "FOLDER")
-    folder.mkdir(exist_ok=True)
-    if output is not None and (folder / "results.json").exists():
-        say(f"note: the results that were in {folder} are replaced")
     return folder
 
 
@@ -86,7 +84,7 @@ def predictions_file(workdir: Path, output: Path | None, path: Path) -> Path:
     """
     file = output or workdir / f"predictions_{path.stem}.csv"
     if output is None and file.name in _OWN:  # test.csv: predictions_test.csv is the run's own
-        file = workdir / f"predictions_{path.name.replace('.', '_')}_file.csv"
+        file = workdir / f"predictions_file_{path.stem}.csv"
     if file.is_dir() or not file.parent.is_dir():
         wrong = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
         raise UserError(f"--output: {file}: {wrong}")
@@ -95,8 +93,6 @@ def predictions_file(workdir: Path, output: Path | None, path: Path) -> Path:
     if file.name in _OWN and (file.parent / "config.json").exists():
         raise UserError(f"--output: {file} is one of the run's own files; name another")
     _refuse_read_only(file if file.exists() else file.parent, "FILE")
-    if file.exists():
-        say(f"note: what was in {file} is replaced")
     return file
 
 

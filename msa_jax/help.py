@@ -117,7 +117,7 @@ def _line(key: str, value: Any, said: Mapping[str, str], *, is_section: bool = F
     start = f"  {key}:" if is_section else f"  {key}={value}"
     indent = " " * _COLUMN
     lines = textwrap.wrap(said.get(key, ""), _WIDTH, initial_indent=indent, subsequent_indent=indent)
-    if lines and len(start) < _COLUMN:
+    if lines and len(start) < _COLUMN - 1:
         lines[0] = start + lines[0][len(start) :]
         return "\n".join(lines)
     return "\n".join([start, *lines])

@@ -188,7 +188,7 @@ def evaluate_splits(
       run: the run that scores.
       splits: scanned by it.
       corpus: whose metrics apply.
-      folder: of the predictions.
+      folder: of the predictions; made where it is not there.
       name: of the splits, in the name of the file.
       rescale: takes the scores to the scale of the labels, where it is another.
 
@@ -199,5 +199,6 @@ def evaluate_splits(
     predictions = np.concatenate([run.score(split) for split in splits])
     predictions = predictions if rescale is None else rescale(predictions)
     labels = np.concatenate([split.labels for split in splits])
+    folder.mkdir(exist_ok=True)  # late: scores that are refused leave nothing behind
     write_predictions(folder / f"predictions_{name}.csv", ids, predictions, labels)
     return {"clips": len(ids), **metrics.results(corpus, predictions, labels)}

@@ -71,6 +71,7 @@ def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) 
     name = f"{Path(source).stem}_{corpus.content_hash[:8]}"
     of = "" if wanted == usual else wanted
     folder = destination.evaluation_folder(workdir, output, name, config, trained, of)
+    replaced = output is not None and (folder / "results.json").exists()
     results: dict[str, Any] = {
         "data": source,
         "data_hash": corpus.content_hash,
@@ -84,6 +85,8 @@ def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) 
     }
     results[wanted] = evaluate_splits(run, splits, metric_set(config.data.corpus), folder, wanted, rescale)
     write_json(folder / "results.json", results)
+    if replaced:
+        say(f"note: the results that were in {folder} are replaced")
     show(results, folder)
     return results
 
@@ -192,6 +195,8 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     split = run.preparation.scan(run.preparation.check(examples))
     run.refuse_lacking(split)
     scores = run.score(split)
+    if output.exists():
+        say(f"note: what was in {output} is replaced")
     write_predictions(output, split.ids, scores if rescale is None else rescale(scores))
     say(f"{len(split)} scores are in {output}")
     return output

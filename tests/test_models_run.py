@@ -150,7 +150,11 @@ def test_without_text_a_model_hears_and_sees_and_does_not_read(tmp_path, model):
 def test_a_model_without_text_is_trained_to_the_end(tmp_path):
     results, folder = train("crosssent_mosi:synthetic", tmp_path, **HEARD_AND_SEEN)
     assert np.isfinite(results["test"]["mae"])
-    assert np.isfinite(msa_jax.load(folder).predict(["xy yx"])).all()
+    loaded = msa_jax.load(folder)
+    rows = np.ones((3, loaded.preparation.preprocessing.widths["audio"]))
+    assert np.isfinite(loaded.predict([""], audio=[rows])).all()
+    with pytest.raises(UserError, match="it reads audio, vision: give them some of it"):
+        loaded.predict(["xy yx"])
 
 
 def test_patience_ends_a_run_and_a_resume_does_not_go_on(tmp_path, capsys):

@@ -104,15 +104,13 @@ def _array(where: str, rows: Any) -> np.ndarray:
         array = np.asarray(rows)
         if array.dtype == object:
             array = array.astype(np.float64)
-    except (TypeError, ValueError) as e:
-        reason = next(iter(str(e).splitlines()), type(e).__name__)
-        raise UserError(f"{where} is not an array of numbers [rows, columns] ({reason})") from None
+    except (TypeError, ValueError):  # rows of several lengths, or what is not a number
+        raise UserError(f"{where} is not an array of numbers; write an array [rows, columns]") from None
     if array.dtype.kind == "c":
         raise UserError(f"{where} holds complex numbers; write their real part (.real) or size (np.abs)")
     if array.dtype.kind not in "biuf":
-        raise UserError(
-            f"{where} holds {array.dtype}, not numbers; write an array of numbers [rows, columns]"
-        )
+        what = "text" if array.dtype.kind in "US" else array.dtype.name
+        raise UserError(f"{where} holds {what}, not numbers; write an array [rows, columns] of numbers")
     if array.ndim == 1 and not array.size:  # an empty list
         return no_features()
     with np.errstate(over="ignore"):
@@ -120,5 +118,7 @@ def _array(where: str, rows: Any) -> np.ndarray:
 
 
 def _kind(value: Any) -> str:
-    name = {"str": "string"}.get(type(value).__name__, type(value).__name__)
-    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+    if value is None or isinstance(value, bytes):
+        return "None" if value is None else "bytes"
+    name = {"str": "string", "ndarray": "array"}.get(type(value).__name__, type(value).__name__)
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

@@ -65,11 +65,11 @@ class TeCaFN(nn.Module):
     dropout: Rate = 0.1  # on what each half of a Transformer layer adds; code
     attention_dropout: Rate = 0.1  # on attention weights; ours
     embedding_dropout: Rate = 0.25  # on the inputs; code
-    # Modalities with a stage-1 projection, for L_{core,m} (without it their similarity to the core is the
-    # cosine of mean states; ours); with a replacement gate and its pair prediction, L_{core,m,p}; and with
-    # one of the `num` most similar clips as the replacement, in place of any other (Table 5).
+    # Modalities with a stage-1 projection, for L_{core,m}; without it their similarity to the core is the
+    # cosine of mean states (ours).
     contrast: tuple[Modality, ...] = MODALITIES
-    replace: tuple[Modality, ...] = MODALITIES
+    replace: tuple[Modality, ...] = MODALITIES  # those with a gate and its pair prediction, L_{core,m,p}
+    # Those replaced by one of the `num` most similar clips, in place of any other (Table 5).
     hard_negatives: tuple[Modality, ...] = MODALITIES
     bicon: bool = True  # the stage-2 projections, for L_bicon
     # Probability of a replacement, for each modality on its own (code; the paper: 0.7 on MOSI, 0.4 on MOSEI).

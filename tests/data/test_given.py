@@ -1,0 +1,114 @@
+"""Clips given in Python: what is a text, what are features, and the line that everything else gets."""
+
+import numpy as np
+import pytest
+
+from msa_jax.data import given
+from msa_jax.data.preprocessing import Preprocessing
+from msa_jax.errors import UserError
+
+WIDTHS = {"audio": 3, "vision": 2}
+
+
+def reading(*modalities, text_width=0):
+    return Preprocessing(
+        max_content=8, lowercase=False, modalities=modalities, widths=WIDTHS, text_width=text_width
+    )
+
+
+def examples(texts, how=None, *, audio=None, vision=None, text_features=None):
+    features = {"audio": audio, "vision": vision, "text_features": text_features}
+    return given.examples(texts, features, how or reading("text", "audio", "vision"), aligned=False)
+
+
+def test_texts_and_features_become_clips_named_by_their_places():
+    rows = [[1, 2, 3], [4, 5, 6]]
+    clips = examples(np.array(["  a\tb ", ""]), audio=[rows, None], vision=(None, np.ones((1, 2), bool)))
+    assert [(clip.id, clip.text) for clip in clips] == [("0", "a b"), ("1", "")]
+    np.testing.assert_array_equal(clips[0].audio, np.array(rows, np.float32))
+    assert clips[0].audio.dtype == np.float32
+    assert [clip.audio.shape for clip in clips] == [(2, 3), (0, 0)]
+    assert [clip.vision.shape for clip in clips] == [(0, 0), (1, 2)]
+    assert np.isnan(clips[0].label)
+
+
+def test_nothing_given_is_no_clips():
+    assert examples([]) == []
+
+
+def test_a_number_beyond_float32_becomes_an_infinity_without_a_warning():
+    assert examples(["a"], audio=[np.full((1, 3), 1e300)])[0].audio.tolist() == [[np.inf] * 3]
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("a good film", r"texts is a string, not a list of texts; write \[\.\.\.\] around it"),
+        (b"a good film", "texts is bytes, not a list of texts"),
+        (np.array("a good film"), "texts is an array, not a list of texts"),
+        (None, "texts is None, not a list of texts; write a list with a text for each clip"),
+        (7, "texts is an int, not a list of texts"),
+        ({"a": "b"}, "texts is a dict, not a list of texts"),
+        ({"a"}, "texts is a set, not a list of texts"),
+        ((text for text in "ab"), "texts is a generator, not a list of texts"),
+        (["a", None], r"texts\[1\] is None, not a text; write '' where a clip has none"),
+        (["a", b"b"], r"texts\[1\] is bytes, not a text; write texts\[1\]\.decode\('utf-8'\)"),
+        ([3], r"texts\[0\] is an int, not a text"),
+        ([float("nan")], r"texts\[0\] is a float, not a text"),
+        ([["a", "b"]], r"texts\[0\] is a list, not a text"),
+    ],
+)
+def test_what_is_not_a_text_is_refused(texts, message):
+    with pytest.raises(UserError, match=message):
+        examples(texts)
+
+
+@pytest.mark.parametrize(
+    ("audio", "message"),
+    [
+        (np.ones((4, 3)), r"audio is one array of shape \(4, 3\); write a list .* as in audio=\[array\]"),
+        ([np.ones((4, 3))] * 2, "audio has 2 clips, texts has 1; write a list"),
+        ("sound.wav", "audio is a string; write a list"),
+        (3.0, "audio is a float; write a list"),
+        ({0: np.ones((4, 3))}, "audio is a dict; write a list"),
+        ([np.ones((4, 3)) * 1j], "clip 0: audio holds complex numbers"),
+        ([[[1j, 2, 3]]], "clip 0: audio holds complex numbers"),
+        ([np.array([[1j]], object)], "clip 0: audio is not an array of numbers"),
+        ([[["1", "2", "3"]]], "clip 0: audio holds text, not numbers"),
+        ([np.ones((1, 3), "datetime64[s]")], r"clip 0: audio holds datetime64\[s\], not numbers"),
+        (
+            [[[1, 2, 3], [4, 5]]],
+            r"clip 0: audio is not an array of numbers; write an array \[rows, columns\]",
+        ),
+        ([{"rows": 1}], "clip 0: audio is not an array of numbers"),
+    ],
+)
+def test_what_is_not_an_array_of_numbers_is_refused(audio, message):
+    with pytest.raises(UserError, match=message):
+        examples(["a"], audio=audio)
+
+
+def test_an_empty_list_of_rows_is_no_audio():
+    assert examples(["a"], audio=[[]])[0].audio.shape == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["audio", "vision", "text_features"])
+def test_a_modality_that_the_run_does_not_read_is_refused(name):
+    rows = {name: [None, np.ones((2, 3))]}
+    what = name.replace("_", " ")
+    with pytest.raises(UserError, match=f"clip 1: the run reads text, and takes no {what}; leave {name} out"):
+        examples(["a", "b"], reading("text"), **rows)
+    none = {name: [None, np.zeros((0, 3))]}  # says that there is nothing, which is so
+    assert len(examples(["a", "b"], reading("text"), **none)) == 2
+
+
+def test_a_run_on_text_features_reads_these_and_no_words():
+    how = reading("text", "audio", text_width=5)
+    assert how.reads == "text features of 5 columns, audio"
+    with pytest.raises(
+        UserError, match=r"reads text features of 5 columns, not texts; write text_features=\["
+    ):
+        examples(["a good film"], how)
+    assert examples([""], how, text_features=[np.ones((4, 5))])[0].text_features.shape == (4, 5)
+    with pytest.raises(UserError, match="the run reads audio, and takes no text features"):
+        examples([""], reading("audio", text_width=5), text_features=[np.ones((4, 5))])
