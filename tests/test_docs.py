@@ -33,6 +33,7 @@ def test_every_config_named_exists_with_its_variants(file):
     text = file.read_text("utf-8")
     specs = re.findall(r"\bconfigs/\w+\.py(?:(?::\w+)*)", text)
     families = re.findall(r"`(?:configs/)?(\w+)_\{([\w,]+)\}(?:\.py)?`", text)
+    specs += re.findall(r"--config=([a-z]+_[a-z]+(?::\w+)*)(?![\w./])", text)  # the short form
     specs += [f"configs/{model}_{corpus}.py" for model, names in families for corpus in names.split(",")]
     for spec in specs:
         if spec != "configs/base.py":

@@ -47,9 +47,9 @@ def test_every_key_is_listed_with_its_value_and_a_comment():
 def test_the_comments_are_those_of_the_files():
     found = entries(texts.keys("crosssent_mosi:no_mpr"))
     assert found["seed"] == ("6758", "of initialisation, shuffling, dropout and every other draw")  # beside
-    assert found["data.seed"] == (  # above, over two lines
-        "None",
-        "Of the order of batches, so that runs of several seeds can share it; None: that of the run.",
+    assert found["data.other_counts"] == (  # above, over two lines
+        "False",
+        "Accept splits of other sizes than the official ones, and files without splits; the results say so.",
     )
     assert found["data.cut.folds"] == ("5", "groups of videos; one is the test split")
     assert found["model.layer"][1] == (
