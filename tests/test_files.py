@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+import msa_jax
+from msa_jax import cli
+from msa_jax.data import opening, readers
 from msa_jax.errors import UserError
 from msa_jax.files import expanded, resolved
+from msa_jax.text import bert_vocab, pretrained
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +57,25 @@ def test_a_file_that_has_the_sign_in_its_name_is_taken_as_it_is(tmp_path):
     Path("of_$NOWHERE.csv").write_text("text\n")
     assert expanded("of_$NOWHERE.csv") == Path("of_$NOWHERE.csv")
     assert resolved("of_$NOWHERE.csv") == tmp_path.resolve() / "of_$NOWHERE.csv"
+
+
+def test_every_path_of_a_command_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ngood\n##ly\n")
+    mine = "from msa_jax.config import base\n\n\ndef get_config():\n    return base.config('lmf')\n"
+    (tmp_path / "mine.py").write_text(mine)
+    command = cli.parse(["--config=$DATA/mine.py", "--workdir=~/run", "--config.data.cache=${DATA}/cache"])
+    assert command.workdir == tmp_path / "run"
+    assert command.config.model.name == "lmf"
+    assert opening.cache_folder(command.config) == tmp_path / "cache"
+    for home in ("~", "$DATA", "${HOME}"):
+        assert pretrained.resolve(f"{home}/encoder") == tmp_path / "encoder"
+        assert bert_vocab.load_vocabulary(f"{home}/vocab.txt").vocab_size == 7
+        (tmp_path / "clips.csv").write_text("text\ngood\n")
+        assert readers.read(f"{home}/clips.csv", require_labels=False).path == tmp_path / "clips.csv"
+    with pytest.raises(UserError, match=r"no config\.json in .*/run; "):
+        msa_jax.load("$DATA/run")
+    with pytest.raises(UserError, match="variable NOWHERE is not set or empty"):
+        readers.read("$NOWHERE/clips.csv")
