@@ -98,7 +98,6 @@ TECAFN = "--config=configs/tecafn_mosi.py"
             ["--config.model.gmra.heads: model.gmra is None"],
         ),
         ([MOSI, "--config.data=None", "--config.data.path=None"], ["--config.data.path: data is None"]),
-        ([MOSI + ":no_gmra:tiny"], ["the variant tiny sets model.gmra.heads, which is not there"]),
         ([MOSI + ":tiny:no_gmr"], ["no variant 'no_gmr'", "did you mean no_gmra?"]),
     ],
 )
