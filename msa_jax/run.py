@@ -22,6 +22,7 @@ from msa_jax.data.pipeline import Split
 from msa_jax.data.preparation import Preparation
 from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError
+from msa_jax.progress import say
 from msa_jax.text import Encoder
 from msa_jax.workdir import write_predictions
 
@@ -120,6 +121,8 @@ class Run:
         clips = given.examples(texts, features, self.preparation.preprocessing, aligned=aligned)
         split = self.preparation.scan(self.preparation.check(clips))
         self.refuse_lacking(split)
+        for finding in self.preparation.findings(split, missing=False):  # what is missing the caller left out
+            say(f"note: {finding}")
         scores = self.score(split)
         return scores if scores.ndim == 1 else special.softmax(scores, -1)
 

@@ -1,5 +1,6 @@
 """Scoring with a finished run, as the command line does it: a labelled corpus, or clips without labels."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from msa_jax import destination, files
 from msa_jax.corpora import CORPORA, SPLITS, STREAMS
 from msa_jax.data import conventions, datasets, opening, readers
 from msa_jax.data.datasets import checks
+from msa_jax.data.findings import Finding
 from msa_jax.data.pipeline import Split
 from msa_jax.data.readers.clean import NoTextFeatures, NoWords
 from msa_jax.data.synthetic import metric_set
@@ -83,12 +85,25 @@ def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) 
         "cut": corpus.cut,
         "seed": config.seed,
     }
+    names = SPLITS if wanted == "all" else (wanted,)
+    results["findings"] = {
+        name: [dataclasses.asdict(finding) for finding in _tell(run, split, f"{name}: ")]
+        for name, split in zip(names, splits, strict=True)
+    }
     results[wanted] = evaluate_splits(run, splits, metric_set(config.data.corpus), folder, wanted, rescale)
     write_json(folder / "results.json", results)
     if replaced:
         say(f"note: the results that were in {folder} are replaced")
     show(results, folder)
     return results
+
+
+def _tell(run: Run, split: Split, where: str = "") -> list[Finding]:
+    """Says what a user should know of the clips that are scored."""
+    found = run.preparation.findings(split)
+    for finding in found:
+        say(f"note: {where}{finding}")
+    return found
 
 
 def _trained(workdir: Path) -> ConfigDict:
@@ -194,6 +209,7 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
             say(f"note: {m} is left out: the run was trained without it")
     split = run.preparation.scan(run.preparation.check(examples))
     run.refuse_lacking(split)
+    _tell(run, split)
     scores = run.score(split)
     if output.exists():
         say(f"note: what was in {output} is replaced")

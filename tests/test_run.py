@@ -1,6 +1,7 @@
 """Runs: their files, starting again, other data, scoring new clips, and the switch to made data."""
 
 import csv
+import dataclasses
 import json
 import pickle
 import shutil
@@ -52,6 +53,20 @@ def test_eval_gives_the_reason_of_a_metric_that_is_not_defined(trained, monkeypa
     results = json.loads(file.read_text(), parse_constant=pytest.fail)
     assert results["test"]["corr"] is None
     assert results["test"]["undefined"] == {"corr": "all predictions are equal"}
+
+
+def test_training_says_and_keeps_what_is_odd_in_its_clips(trained_once):
+    folder = trained_once[1]
+    kept = json.loads((folder / "run" / "results.json").read_text())["findings"]
+    assert set(kept) == {"train", "valid", "test"}
+    run = msa_jax.load(folder / "run")
+    corpus = opening.open_corpus(run.config)
+    for name, found in kept.items():
+        split = run.preparation.scan(corpus.split(name))
+        told = run.preparation.findings(split, training=name == "train")
+        assert found == [dataclasses.asdict(finding) for finding in told]
+    said = (folder / "out.txt").read_text()
+    assert all(f"note: train: {f['count']} {f['what']}" in said for f in kept["train"])
 
 
 def test_a_folder_with_another_run_is_refused(trained, capsys):

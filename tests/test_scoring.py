@@ -184,6 +184,33 @@ def test_a_clip_without_anything_that_the_run_reads(trained, tmp_path, capsys):
     assert "no clip has anything of what the run reads (audio)" in capsys.readouterr().err
 
 
+def test_findings_of_the_clips_are_said_and_kept(trained, tmp_path, capsys):
+    file = texts_file(tmp_path / "odd.csv", [0.5, -1.0], texts=["good movie " * 40, "电 影 good"])
+    path = f"--config.data.path={file}"
+    code, (folder,) = evaluated(trained, path)
+    said = capsys.readouterr().out
+    assert code == 0
+    kept = results(trained, folder)["findings"]["test"]
+    cut, unknown, *without = [f["what"] for f in kept]
+    assert cut == "texts are cut at 48 subwords, their end is not read"
+    assert kept[0]["first"] == ["v0_0"]
+    assert unknown.startswith("texts have [UNK], ")
+    assert without == ["clips are without audio", "clips are without vision"]
+    assert all(f"note: test: {f['count']} {f['what']}: {f['first'][0]}" in said for f in kept)
+
+    output = f"--output={tmp_path / 'out.csv'}"
+    assert main(["--mode=predict", f"--workdir={trained[1]}", path, output]) == 0
+    assert "note: 1 texts are cut at 48 subwords, their end is not read: v0_0" in capsys.readouterr().out
+
+    run = msa_jax.load(trained[1])
+    audio = np.full((3, 3), 5.0, np.float32)
+    audio[1, 2] = -9999
+    run.predict(["good movie"], audio=[audio])
+    assert capsys.readouterr().out == (
+        "note: 1 clips have values in audio far outside the usual range (columns 2): 0\n"
+    )
+
+
 def test_a_score_that_is_not_finite_names_the_clip_and_the_column(trained, tmp_path, capsys):
     _, workdir, _ = trained
     words = make_words_folder(tmp_path / "odd", seed=4)

@@ -45,7 +45,12 @@ def found(what: str, ids: Sequence[str], effect: str = KEPT) -> Iterator[Finding
 
 
 def of_split(
-    split: "Split", how: Preprocessing, statistics: Statistics, *, training: bool = False
+    split: "Split",
+    how: Preprocessing,
+    statistics: Statistics,
+    *,
+    training: bool = False,
+    missing: bool = True,
 ) -> list[Finding]:
     """What is odd in a split, as a run reads it.
 
@@ -54,6 +59,7 @@ def of_split(
       how: the preprocessing.
       statistics: of the training split.
       training: whether it is that split, of which constant columns are told too.
+      missing: whether to name clips without a modality.
 
     Returns:
       Texts that are cut, texts with [UNK] where they are more than 1 % of all subwords, clips without a
@@ -70,7 +76,7 @@ def of_split(
             names[steps > how.max_content + 2],
         )
         out += _unknown(split, names)
-    for m in how.modalities:
+    for m in how.modalities if missing else ():
         out += found(f"clips are without {m}", names[~split.has[m]])
     for m in STREAMS:
         if m in how.modalities and split.has[m].any():

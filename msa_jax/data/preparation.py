@@ -91,9 +91,9 @@ class Preparation:
         _check_spread(split)
         return split
 
-    def findings(self, split: Split, *, training: bool = False) -> list[Finding]:
+    def findings(self, split: Split, *, training: bool = False, missing: bool = True) -> list[Finding]:
         """What a user should know of a split's clips; see `findings.of_split`."""
-        return of_split(split, self.preprocessing, self.statistics, training=training)
+        return of_split(split, self.preprocessing, self.statistics, training=training, missing=missing)
 
     def batches(self, split: Split, plan: BatchPlan, *, threads: int, share: Share = ALONE) -> Any:
         """The batches of a plan, standardised, made ahead of time; see `pipeline.batches`."""
