@@ -192,7 +192,7 @@ def test_findings_of_the_clips_are_said_and_kept(trained, tmp_path, capsys):
     assert code == 0
     kept = results(trained, folder)["findings"]["test"]
     cut, unknown, *without = [f["what"] for f in kept]
-    assert cut == "texts are cut at 48 subwords, their end is not read"
+    assert cut == "texts are cut at 47 subwords, their end is not read"
     assert kept[0]["first"] == ["v0_0"]
     assert unknown.startswith("texts have [UNK], ")
     assert without == ["clips are without audio", "clips are without vision"]
@@ -200,7 +200,7 @@ def test_findings_of_the_clips_are_said_and_kept(trained, tmp_path, capsys):
 
     output = f"--output={tmp_path / 'out.csv'}"
     assert main(["--mode=predict", f"--workdir={trained[1]}", path, output]) == 0
-    assert "note: 1 texts are cut at 48 subwords, their end is not read: v0_0" in capsys.readouterr().out
+    assert "note: 1 texts are cut at 47 subwords, their end is not read: v0_0" in capsys.readouterr().out
 
     run = msa_jax.load(trained[1])
     audio = np.full((3, 3), 5.0, np.float32)
