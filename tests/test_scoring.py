@@ -185,7 +185,7 @@ def test_a_clip_without_anything_that_the_run_reads(trained, tmp_path, capsys):
 
 
 def test_findings_of_the_clips_are_said_and_kept(trained, tmp_path, capsys):
-    file = texts_file(tmp_path / "odd.csv", [0.5, -1.0], texts=["good movie " * 40, "电 影 good"])
+    file = texts_file(tmp_path / "odd.csv", [0.5, -1.0], texts=["good movie " * 40, "电 影 " * 10 + "good"])
     path = f"--config.data.path={file}"
     code, (folder,) = evaluated(trained, path)
     said = capsys.readouterr().out
