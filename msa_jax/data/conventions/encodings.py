@@ -7,8 +7,9 @@ from msa_jax.data.conventions import letters
 from msa_jax.errors import UserError
 
 _LEAST = 6  # Chinese characters that are needed to tell an encoding by
-_COMMON = 0.35  # share of them that must be common ones; the wrong encoding has a tenth
+_COMMON = 0.4  # share of them that must be common ones; the wrong encoding has a tenth
 _FITTING = 0.9  # share of the characters beyond ASCII that must stand where European text has them
+_UTF8 = 0.05  # share of the texts of two Chinese characters and more that may be UTF-8 by chance
 _ODD = 0.1  # share of the characters that may be neither ASCII nor Chinese
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Each with its titles; of several codecs the first that decodes all texts.
@@ -77,13 +78,13 @@ def decide(texts: Iterable[bytes], *, said: str | None, where: str) -> Encoding:
     if all(text.startswith(_MARKS) for text in every) and _decodes(every, "utf-16"):
         return Encoding("utf-16", "UTF-16, by its mark")
     zeros = any(b"\0" in text.rstrip(b"\0") for text in every)
-    if zeros and unmarked and (one := _utf16(every)):
-        return one
-    if not zeros and _decodes(every, "utf-8"):
+    if zeros:
+        found = [unmarked and _utf16(every)]
+    elif _decodes(every, "utf-8"):
         return Encoding("utf-8", "UTF-8" if any(not text.isascii() for text in every) else "")
-    found = [
-        encoding for encoding in (*_chinese(every), unmarked and _utf16(every), _european(every)) if encoding
-    ]
+    else:
+        found = [*_chinese(every), unmarked and _utf16(every), _european(every)]
+    found = [encoding for encoding in found if encoding]
     if len(found) == 1:
         return found[0]
     if not found and (mixed := _mixed(every)):
@@ -94,7 +95,7 @@ def decide(texts: Iterable[bytes], *, said: str | None, where: str) -> Encoding:
 def check(said: str | None) -> None:
     """Refuses the name of a codec that Python does not have."""
     try:
-        b"".decode(said or "utf-8")
+        "a".encode(said or "utf-8")
     except (LookupError, ValueError):
         raise UserError(
             f"{_KEY}: {said!r} is not a text encoding that Python knows; say one such as utf-8, gb18030, "
@@ -127,6 +128,9 @@ def _decodes(texts: Iterable[bytes], codec: str) -> bool:
 
 
 def _chinese(texts: set[bytes]) -> Iterable[Encoding | None]:
+    long = [text for text in texts if sum(byte > 127 for byte in text) >= 4]
+    if sum(_decodes([text], "utf-8") for text in long) > _UTF8 * len(long):
+        return  # some texts are in UTF-8
     for title, codecs in _CHINESE.items():
         codec = next((name for name in codecs if _decodes(texts, name)), None)
         yield codec and _read_as([text.decode(codec) for text in texts], codec, title)
