@@ -9,7 +9,7 @@ from msa_jax.errors import UserError
 _LEAST = 6  # Chinese characters that are needed to tell an encoding by
 _COMMON = 0.4  # share of them that must be common ones; the wrong encoding has a tenth
 _FITTING = 0.9  # share of the characters beyond ASCII that must stand where European text has them
-_UTF8 = 0.05  # share of the texts of two Chinese characters and more that may be UTF-8 by chance
+_UTF8 = 0.2  # share of the texts of three Chinese characters and more that may be UTF-8 by chance
 _ODD = 0.1  # share of the characters that may be neither ASCII nor Chinese
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Each with its titles; of several codecs the first that decodes all texts.
@@ -87,7 +87,7 @@ def decide(texts: Iterable[bytes], *, said: str | None, where: str) -> Encoding:
     found = [encoding for encoding in found if encoding]
     if len(found) == 1:
         return found[0]
-    if not found and (mixed := _mixed(every)):
+    if not found and not zeros and (mixed := _mixed(every)):
         return mixed
     raise UserError(_unclear(every, [encoding.codec for encoding in found], where))
 
@@ -128,7 +128,7 @@ def _decodes(texts: Iterable[bytes], codec: str) -> bool:
 
 
 def _chinese(texts: set[bytes]) -> Iterable[Encoding | None]:
-    long = [text for text in texts if sum(byte > 127 for byte in text) >= 4]
+    long = [text for text in texts if sum(byte > 127 for byte in text) >= 6]
     if sum(_decodes([text], "utf-8") for text in long) > _UTF8 * len(long):
         return  # some texts are in UTF-8
     for title, codecs in _CHINESE.items():
