@@ -10,6 +10,7 @@ _LEAST = 6  # Chinese characters that are needed to tell an encoding by
 _COMMON = 0.4  # share of them that must be common ones; the wrong encoding has a tenth
 _FITTING = 0.9  # share of the characters beyond ASCII that must stand where European text has them
 _UTF8 = 0.2  # share of the texts of three Chinese characters and more that may be UTF-8 by chance
+_SAMPLE = 2000  # texts whose characters are counted; all of them must decode
 _ODD = 0.1  # share of the characters that may be neither ASCII nor Chinese
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Each with its titles; of several codecs the first that decodes all texts.
@@ -127,13 +128,18 @@ def _decodes(texts: Iterable[bytes], codec: str) -> bool:
     return True
 
 
+def _some(texts: set[bytes]) -> list[bytes]:
+    """Enough of the texts to count characters in, the same ones each time."""
+    return sorted(texts)[:: 1 + len(texts) // _SAMPLE]
+
+
 def _chinese(texts: set[bytes]) -> Iterable[Encoding | None]:
-    long = [text for text in texts if sum(byte > 127 for byte in text) >= 6]
+    long = [text for text in _some(texts) if sum(byte > 127 for byte in text) >= 6]
     if sum(_decodes([text], "utf-8") for text in long) > _UTF8 * len(long):
         return  # some texts are in UTF-8
     for title, codecs in _CHINESE.items():
         codec = next((name for name in codecs if _decodes(texts, name)), None)
-        yield codec and _read_as([text.decode(codec) for text in texts], codec, title)
+        yield codec and _read_as([text.decode(codec) for text in _some(texts)], codec, title)
 
 
 def _read_as(texts: Sequence[str], codec: str, title: str) -> Encoding | None:
@@ -156,7 +162,7 @@ def _utf16(texts: set[bytes]) -> Encoding | None:
     for codec in ("utf-16-le", "utf-16-be"):
         if not _decodes(texts, codec):
             continue
-        decoded = [Encoding(codec).decode(text) for text in texts]
+        decoded = [Encoding(codec).decode(text) for text in _some(texts)]
         if any("\0" in text.rstrip("\0") for text in decoded):
             continue
         plain = sum(c.isascii() for text in decoded for c in text)
@@ -173,7 +179,7 @@ def _european(texts: set[bytes]) -> Encoding | None:
         codec = "cp1252"
         if not _decodes(texts, codec):
             return None
-    counts = [letters.accented(text.decode(codec)) for text in texts]
+    counts = [letters.accented(text.decode(codec)) for text in _some(texts)]
     whole, fitting = (sum(column) for column in zip(*counts, strict=True))
     if fitting < _FITTING * whole:
         return None

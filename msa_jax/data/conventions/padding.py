@@ -14,7 +14,7 @@ from msa_jax.errors import UserError
 _NAMES = {"front": "in front", "behind": "behind", None: "at both ends"}
 _ALONE = 0.9  # share of the clips with zeros at an end that must have them at one end alone; silence is rare
 _AGREE = 0.75  # share of the clips that fit their lengths at one end only, which must agree on the end
-_BARE = 0.05  # share of the clips whose rows may all be in use although their lengths are shorter
+_BARE = 0.5  # share of the shorter clips that may have more rows in use than their length, and no zeros
 
 
 @dataclasses.dataclass(frozen=True)

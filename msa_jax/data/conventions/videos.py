@@ -16,6 +16,7 @@ _MEDIA = re.compile(
 # The video, one sign, and the clip's number, perhaps a time or with letters before it, as in IEMOCAP's F012.
 _NUMBERED = re.compile(r"(.+)([_\-/#:@~ ])([A-Za-z]{0,8}\d+|\d+\.\d+)")
 _BRACED = re.compile(r"(.+?)[ _-]?[\[({](\d+)[\])}]")
+_SHOWN = 36  # characters of an id in a message
 _NEARLY_ALL = 0.95  # share of the ids that must have the same form
 
 
@@ -74,8 +75,8 @@ def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: s
     if form is None:
         others = f" besides {len(clear)} with marks" if clear else ""
         line = (
-            f"could not be told from the ids ({len(plain)} ids{others}, the first is {plain[0]}), each clip "
-            "counts as one; say --config.data.video_id=REGEX (in Python: video_id=...)"
+            f"could not be told from the ids ({len(plain)} ids{others}, the first is {_short(plain[0])}), each "
+            "clip counts as one; say --config.data.video_id=REGEX (in Python: video_id=...)"
         )
         return Named(names, line, len(plain))
     fitting = len(ids) - sum(identity == video for identity, video in zip(plain, videos, strict=True))
@@ -132,6 +133,10 @@ def _split(name: str) -> tuple[str, str, str] | None:
     return None
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= _SHOWN else f"{name[: _SHOWN - 3]}..."
+
+
 def _as_said(
     ids: Sequence[tuple[str, ...]], names: Sequence[tuple[str, str] | None], pattern: str, where: str
 ) -> Named:
@@ -150,7 +155,7 @@ def _as_said(
     if wrong := [fields[0] for fields, video in zip(ids, videos, strict=True) if not video]:
         raise UserError(
             f"{where}: {key}={pattern} finds no video in {len(wrong)} of {len(ids)} ids, the "
-            f"first is {wrong[0]}; correct it"
+            f"first is {_short(wrong[0])}; correct it"
         )
     identities = [pair[0] if pair else fields[0] for fields, pair in zip(ids, names, strict=True)]
     return Named(list(zip(identities, videos, strict=True)), _told("as you said", videos, len(ids)))

@@ -134,9 +134,7 @@ def _padding(splits: Sequence[Split], how: row_kinds.Rows, said: str | None, whe
         if having and how.kind != "stream":
             found[stream] = padding.Padding("front" if how.front else "behind", how.padding)
         elif counted := [split for split in having if stream in split.lengths]:
-            lengths = [length for split in counted for length in split.lengths[stream]]
-            edges = np.concatenate([split.edges[stream] for split in counted])
-            found[stream] = padding.by_lengths(edges, lengths, said=said, what=f"{where}, {stream}")
+            found[stream] = _by_lengths(counted, stream, said, where)
         elif having:
             edges = np.concatenate([split.edges[stream] for split in having])
             found[stream] = padding.by_ends(padding.of_edges(edges), said)
@@ -145,6 +143,17 @@ def _padding(splits: Sequence[Split], how: row_kinds.Rows, said: str | None, whe
     for split in splits:
         split.padding = found
     return padding.line(found)
+
+
+def _by_lengths(splits: Sequence[Split], stream: str, said: str | None, where: str) -> padding.Padding:
+    edges = np.concatenate([split.edges[stream] for split in splits])
+    lengths = np.concatenate([split.lengths[stream] for split in splits])
+    try:
+        return padding.by_lengths(edges, lengths, said=said, what=f"{where}, {stream}")
+    except UserError:
+        # What is not a number tells nothing, and is refused later by its own name.
+        there = np.concatenate([split.finite(stream) for split in splits])
+        return padding.by_lengths(edges[there], lengths[there], what=f"{where}, {stream}")
 
 
 def _by_split(content: dict) -> dict[object, dict]:

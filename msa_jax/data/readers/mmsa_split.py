@@ -73,6 +73,13 @@ class Split:
         """What `padding.ends` says of text features without text_bert; None where there are none."""
         return ends(self._arrays["text"]) if "text" in self._arrays and self.ids is None else None
 
+    def finite(self, stream: str) -> np.ndarray:
+        """[N] bool, whether a clip has a finite number."""
+        try:
+            return np.array([np.isfinite(clean.features(rows)).any() for rows in self._arrays[stream]], bool)
+        except (TypeError, ValueError):  # letters
+            return np.zeros(len(self), bool)
+
     def repeats(self, index: int, how: row_kinds.Rows) -> np.ndarray:
         """For each token of a clip, whether its rows are those of the token before."""
         count = len(self.ids[index])
