@@ -75,8 +75,8 @@ def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: s
     if form is None:
         others = f" besides {len(clear)} with marks" if clear else ""
         line = (
-            f"could not be told from the ids ({len(plain)} ids{others}, the first is {_short(plain[0])}), each "
-            "clip counts as one; say --config.data.video_id=REGEX (in Python: video_id=...)"
+            f"could not be told from the ids ({len(plain)} ids{others}, the first is {_short(plain[0])}), "
+            "each clip counts as one; say --config.data.video_id=REGEX (in Python: video_id=...)"
         )
         return Named(names, line, len(plain))
     fitting = len(ids) - sum(identity == video for identity, video in zip(plain, videos, strict=True))
