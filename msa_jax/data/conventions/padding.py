@@ -146,13 +146,17 @@ def by_lengths(
 
 
 def line(paddings: Mapping[str, Padding]) -> str:
-    """What was decided for the streams of a file, in a few words; those without padding are left out."""
+    """What was decided for the streams that are padded, in a few words; "" where none is."""
     texts = {name: str(padding) for name, padding in paddings.items() if padding.evidence}
     if len(set(texts.values())) == 1:
         return next(iter(texts.values()))
-    if not texts:
-        return "none"
     return "; ".join(f"{name or 'on one time line'} {text}" for name, text in texts.items())
+
+
+def conventions(paddings: Mapping[str, Padding]) -> dict[str, str]:
+    """What there is to say, as in `Reading.conventions`."""
+    text = line(paddings)
+    return {"padding": text} if text else {}
 
 
 def ends(values: Any, columns: slice = slice(None)) -> np.ndarray:

@@ -26,7 +26,7 @@ class Named:
 
     Attributes:
       names: (id, video) of each.
-      line: how the videos were told, in a few words; "" where there are no clips.
+      line: how the videos were told, in a few words; "" where marks in all ids say it.
       untold: clips whose video could not be told; each is one of its own.
     """
 
@@ -68,7 +68,7 @@ def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: s
     clear = [pair for pair in names if pair]
     plain = [fields[0] for fields, pair in zip(ids, names, strict=True) if not pair]
     if not plain:
-        return Named(clear, _told("by the marks in the ids", [video for _, video in clear], len(ids)))
+        return Named(clear, "")  # the format says it
     form, videos = _form(plain)
     left = iter(zip(plain, videos or plain, strict=True))
     names = [pair or next(left) for pair in names]
@@ -83,8 +83,8 @@ def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: s
     return Named(names, _told(form, [video for _, video in names], len(ids), fitting))
 
 
-def _told(form: str, videos: Sequence[str], count: int, fitting: int | None = None) -> str:
-    return f"{form} ({count if fitting is None else fitting} of {count} ids, {len(set(videos))} videos)"
+def _told(form: str, videos: Sequence[str], count: int, fitting: int) -> str:
+    return f"{form} ({fitting} of {count} ids, {len(set(videos))} videos)"
 
 
 def marked(fields: tuple[str, ...]) -> tuple[str, str] | None:
@@ -158,4 +158,4 @@ def _as_said(
             f"first is {_short(wrong[0])}; correct it"
         )
     identities = [pair[0] if pair else fields[0] for fields, pair in zip(ids, names, strict=True)]
-    return Named(list(zip(identities, videos, strict=True)), _told("as you said", videos, len(ids)))
+    return Named(list(zip(identities, videos, strict=True)), _told("as you said", videos, len(ids), len(ids)))

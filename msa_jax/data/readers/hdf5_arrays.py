@@ -131,7 +131,7 @@ def reader(
                 )
 
     joint = {array.path.name: None for arrays in splits.values() for array in arrays.values() if array.part}
-    conventions = {"padding": padding.line(ends)} if read else {}
+    conventions = padding.conventions(ends)
     if not joint:
         return Reading(examples, (), conventions)
     note = (

@@ -110,7 +110,7 @@ def reader(
                     raise UserError(f"{split.where} clip {index}: not as in an {NAME}: {error}") from None
 
     conventions = {"rows": str(how)} if any(split.streams for split in every) else {}
-    conventions |= {"padding": ends} if ends else {}
+    conventions |= ends
     conventions |= texts.conventions | named.conventions
     return Reading(
         examples, tuple(notes), conventions, 0 if found is None else found.open, untold_videos=named.untold
@@ -126,8 +126,8 @@ def _name(splits: Sequence[Split], pattern: str | None, where: str) -> videos.Na
     return named
 
 
-def _padding(splits: Sequence[Split], how: row_kinds.Rows, said: str | None, where: str) -> str:
-    """Decides at which end the streams of all splits are padded; says it in a few words."""
+def _padding(splits: Sequence[Split], how: row_kinds.Rows, said: str | None, where: str) -> dict[str, str]:
+    """Decides at which end the streams of all splits are padded; says it for `Reading.conventions`."""
     found: dict[str, padding.Padding] = {}
     for stream in mmsa_split.STREAMS:
         having = [split for split in splits if stream in split.streams]
@@ -142,7 +142,7 @@ def _padding(splits: Sequence[Split], how: row_kinds.Rows, said: str | None, whe
         found["text"] = padding.by_ends(np.concatenate(texts), said)
     for split in splits:
         split.padding = found
-    return padding.line(found)
+    return padding.conventions(found)
 
 
 def _by_lengths(splits: Sequence[Split], stream: str, said: str | None, where: str) -> padding.Padding:

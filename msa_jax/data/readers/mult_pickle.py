@@ -103,7 +103,7 @@ def reader(
                     raise UserError(f"{where}, {split} clip {index}: not as in a {NAME}: {error}") from None
 
     notes = (*texts.notes, *((_CLIP_FIRST if clip_first else _VIDEO_FIRST,) if first else ()))
-    conventions = {"padding": padding.line(ends), **texts.conventions, **named.conventions}
+    conventions = {**padding.conventions(ends), **texts.conventions, **named.conventions}
     return Reading(examples, notes, conventions, untold_videos=named.untold)
 
 

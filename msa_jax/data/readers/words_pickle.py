@@ -130,8 +130,7 @@ def reader(
 
     count = sum(map(len, splits.values()))
     notes = (*texts.notes, *streams.notes(every, count, said.padding), *notes)
-    told = {"padding": padding.line(ends)} if ends else {}
-    conventions = {**told, **texts.conventions, **named.conventions}
+    conventions = {**padding.conventions(ends), **texts.conventions, **named.conventions}
     return Reading(examples, notes, conventions, untold_videos=named.untold)
 
 

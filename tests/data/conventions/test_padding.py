@@ -123,7 +123,7 @@ def test_streams_in_a_few_words():
     assert padding.line({"audio": front, "vision": behind}) == (
         "audio in front, 3 of 3 clips; vision behind, 2 of 2 clips"
     )
-    assert padding.line({"": Padding(None)}) == "none"
+    assert padding.line({"": Padding(None)}) == ""
 
 
 def test_a_row_of_one_time_line_is_in_use_where_it_is_in_one_stream():
