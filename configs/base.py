@@ -165,6 +165,14 @@ def data() -> ConfigDict:
     # The vocabulary that made the BERT tokens of such a file, if it is not that of the encoder: a vocab.txt,
     # a folder, a Hugging Face id. Without one the words of the tokens are found from the ids.
     c.bert_vocab = placeholder(str)
+    # At which end the clips of a file are padded: front or behind; None: told by the zeros of all clips.
+    c.padding = placeholder(str)
+    # The encoding of texts that a file keeps as bytes, by its name in Python, such as gb18030; None: told by
+    # the texts.
+    c.encoding = placeholder(str)
+    # A regular expression whose one group finds the video in a clip's id, as "(.+)-[0-9]+"; None: told by all
+    # ids.
+    c.video_id = placeholder(str)
     c.special_rows = False  # with time_line="own" keep the rows of [CLS] and [SEP] of such a file
     # What --mode=eval scores: train, valid, test, all (taken together), or auto: test, but all of a file that
     # has no splits of its own and that the run was not trained on.

@@ -11,22 +11,27 @@ from jaxtyping import Bool, Float, Int
 from msa_jax.data.example import SPECIAL
 
 
-def expand_words(
-    rows_WD: Float[np.ndarray, "W D"], word_ids_T: Int[np.ndarray, " T"]
-) -> Float[np.ndarray, "T D"]:
-    """Repeats each word's row for every one of its subwords.
+def words_to_tokens(
+    rows_WD: Float[np.ndarray, "W D"],
+    there_W: Bool[np.ndarray, " W"],
+    word_ids_T: Int[np.ndarray, " T"],
+) -> tuple[Float[np.ndarray, "T D"], Bool[np.ndarray, " T"]]:
+    """Repeats each word's row for every one of its subwords: the one way of rows by word to tokens.
 
     Args:
-      rows_WD: one row per word.
-      word_ids_T: for each token the index of its word; -1 on special tokens, which get zeros.
+      rows_WD: one row per word, as the file has them or as `word_rows` makes them of rows by subword.
+      there_W: which words have a row.
+      word_ids_T: for each token the index of its word; -1 on special tokens.
 
     Returns:
-      [T, D].
+      (features, mask): [T, D] float32, zeros on special tokens, and [T] bool, False on these and where the
+      word has no row.
     """
     out_TD = np.zeros((len(word_ids_T), rows_WD.shape[1]), np.float32)
     content = word_ids_T >= 0
     out_TD[content] = rows_WD[word_ids_T[content]]
-    return out_TD
+    content[content] = there_W[word_ids_T[content]]
+    return out_TD, content
 
 
 def resample(frames_FD: Float[np.ndarray, "F D"], length: int) -> Float[np.ndarray, "length D"]:
@@ -128,7 +133,7 @@ def to_tokens(
     if not len(rows_FD) or not content.any():
         return np.zeros((len(word_ids_T), rows_FD.shape[1]), np.float32), np.zeros(len(word_ids_T), bool)
     if aligned:
-        return expand_words(rows_FD, word_ids_T), content
+        return words_to_tokens(rows_FD, np.ones(len(rows_FD), bool), word_ids_T)
     out_TD = np.zeros((len(word_ids_T), rows_FD.shape[1]), np.float32)
     out_TD[content] = resample(rows_FD, int(content.sum()))
     return out_TD, content

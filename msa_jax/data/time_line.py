@@ -92,7 +92,7 @@ def on_time_line(
         words = 1 + int(max(words_T.max(), token_words_N.max(), 0))
         rows_WD, there_W = align.word_rows(rows_RD, token_words_N, words)
         scaled_WD = np.where(there_W[:, None], statistics.apply(modality, rows_WD), np.float32(0))
-        return align.expand_words(scaled_WD, words_T), (words_T >= 0) & there_W[words_T]
+        return align.words_to_tokens(scaled_WD, there_W, words_T)
     rows_FD = statistics.apply(modality, own_rows(clip, modality, how))
     # Rows of text features are words only where there are as many.
     aligned = len(rows_FD) == len(words_T) if how.text_width else clip["aligned"]

@@ -86,6 +86,21 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         metavar="NAME",
         help="MMSA: the vocabulary that made the BERT tokens; default: any at hand",
     )
+    parser.add_argument(
+        "--padding",
+        choices=("front", "behind"),
+        help="the end at which clips are padded; default: told by the zeros of all clips",
+    )
+    parser.add_argument(
+        "--encoding",
+        metavar="NAME",
+        help="the encoding of texts in bytes, such as gb18030; default: told by the texts",
+    )
+    parser.add_argument(
+        "--video_id",
+        metavar="REGEX",
+        help="finds the video in a clip's id by its one group; default: told by all ids",
+    )
     build = parser.add_argument_group("converting")
     build.add_argument(
         "--build", action="store_true", help="convert the file into the form that training reads"
@@ -120,7 +135,11 @@ def _run(arguments: argparse.Namespace) -> None:
         watch=lambda clips: watched(clips, "reading", "clip"),
         **options,
     )
-    found = dataclasses.replace(found, notes=[_in_own_options(note) for note in found.notes])
+    found = dataclasses.replace(
+        found,
+        notes=[_in_own_options(note) for note in found.notes],
+        conventions={name: _in_own_options(text) for name, text in found.conventions.items()},
+    )
     train, predict = advice.training(found, [*reading, *caching]), advice.prediction(found, reading)
     if not arguments.json:
         report.show(found, train, predict)

@@ -245,7 +245,7 @@ def _renamed(content: dict) -> None:
 
 
 _HEADER = b"video_id,clip_id,text,label\n"
-_LATIN1 = _HEADER + "v,0,ü,1\n".encode("latin1")
+_RUSSIAN = _HEADER + "v,0,хороший фильм,1\n".encode("cp1251")
 _GZIP = gzip.compress(pickle.dumps(mmsa()))
 _TEXT = b"Dear all,\nplease find the features attached.\n"
 _PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -282,7 +282,7 @@ CASES = (
     Case("CSV without columns", functools.partial(csv_file, header="a,b,text,c,d"), "no column video_id"),
     Case("CSV with a comma in a text", functools.partial(csv_file, row="v,0,a, b,1,test"), "line 14: 6 fie"),
     Case("CSV with a word for a label", functools.partial(csv_file, row="v,0,x,ok,test"), "is not a number"),
-    Case("CSV that is not UTF-8", _bytes(_LATIN1, "label.csv"), "the file is not UTF-8"),
+    Case("CSV in an unclear encoding", _bytes(_RUSSIAN, "label.csv"), "encoding of the texts is not clear"),
     Case("CSV with a clip of no split", functools.partial(csv_file, row="v,0,x,1,"), "1 clips have no split"),
     Case("CSV without clips", _bytes(_HEADER, "label.csv"), "holds no clips"),
     Case("one of several HDF5 arrays", lambda f: hdf5_folder(f) / "audio_train.h5", "name the folder"),

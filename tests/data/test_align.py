@@ -7,6 +7,7 @@ from msa_jax.data import align
 
 # "[CLS] un ##believ ##able movie ! [SEP]": the first word in three subwords, the second in two.
 WORD_IDS = np.array([-1, 0, 0, 0, 1, 1, -1])
+WORDS_OF_RUN = np.array([-1, 0, 0, 1, 2, -1])  # three words by another tokenizer, two subwords in the first
 
 
 def test_a_word_row_is_repeated_for_each_of_its_subwords():
@@ -49,3 +50,27 @@ def test_a_missing_modality_or_an_empty_text_is_a_mask_of_false(aligned):
     features, mask = align.to_tokens(np.ones((4, 3), np.float32), np.array([-1, -1]), aligned=aligned)
     assert not features.any()
     assert not mask.any()
+
+
+def test_rows_by_word_and_by_subword_reach_the_same_tokens():
+    """The same clip in a file with a row a word, and in one with a row for each token of a vocabulary."""
+    rows_WD = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
+    token_words = np.array([0, 1, 1, 1, 2, 2])  # the file's tokenizer: one, three and two subwords
+    from_words, mask = align.to_tokens(rows_WD, WORDS_OF_RUN, aligned=True)
+    made_WD, there_W = align.word_rows(rows_WD[token_words], token_words, 3)
+    from_subwords, same_mask = align.words_to_tokens(made_WD, there_W, WORDS_OF_RUN)
+    np.testing.assert_array_equal(from_words, from_subwords)
+    np.testing.assert_array_equal(mask, same_mask)
+    one_to_one, last_mask = align.from_same_tokens(
+        rows_WD[WORDS_OF_RUN[1:-1]], WORDS_OF_RUN[1:-1], WORDS_OF_RUN
+    )
+    np.testing.assert_array_equal(from_words, one_to_one)
+    np.testing.assert_array_equal(mask, last_mask)
+
+
+def test_a_word_without_a_row_is_masked():
+    features, mask = align.words_to_tokens(
+        np.ones((3, 1), np.float32), np.array([True, False, True]), WORDS_OF_RUN
+    )
+    np.testing.assert_array_equal(mask, [False, True, True, False, True, False])
+    assert features.shape == (6, 1)

@@ -53,6 +53,24 @@ def no_local_vocabulary(monkeypatch):
     monkeypatch.setattr("msa_jax.text.bert_vocab._cached", lambda name: None)
 
 
+@pytest.mark.parametrize("run_with", ["the vocabulary of the file", "another"])
+def test_files_by_word_and_by_subword_give_the_same_batches(tmp_path, minilm, mosi, byte_level, run_with):
+    """Texts that no file cuts, in both forms: features and masks of audio and vision are equal to the bit."""
+    texts = [text for text in mosi[0] if len(tokens(text, minilm)[0]) < LIMIT][:200]
+    run = minilm if run_with.startswith("the") else byte_level
+    found = []
+    for form in (Form(), Form(by="words")):
+        whole = content(texts, ["train"] * len(texts), minilm, form)
+        path = write(tmp_path / f"{form.by}.pkl", whole)
+        clips = list(readers.read(path, bert_vocab=MINILM if form.by == "tokens" else None))
+        split = Split(Clips([dataclasses.asdict(clip) for clip in clips]), run, HOW)
+        rows = np.arange(len(clips))
+        longest = int(split.lengths[rows].max())
+        found.append(split.batch(rows, (longest,) * 3, len(rows), Statistics.identity(WIDTHS)))
+    for name in ("text", "audio", "vision", "audio_mask", "vision_mask"):
+        np.testing.assert_array_equal(found[0][name], found[1][name], err_msg=name)
+
+
 UNKNOWN = ("values on special tokens", "zeros, silent ends", "no special tokens")  # without the vocabulary
 
 

@@ -31,10 +31,16 @@ class Said:
       rows: what a row of audio and vision is: "tokens", "words" or "stream".
       bert_vocab: the BERT vocabulary that made the file's tokens (see
         `msa_jax.text.bert_vocab.load_vocabulary`).
+      padding: the end at which clips are padded: "front" or "behind".
+      encoding: the encoding of texts in bytes, by its name in Python, such as "gb18030".
+      video_id: a regular expression that finds the video in a clip's id, by its one group.
     """
 
     rows: Literal["tokens", "words", "stream"] | None = None
     bert_vocab: str | None = None
+    padding: Literal["front", "behind"] | None = None
+    encoding: str | None = None
+    video_id: str | None = None
 
     def __post_init__(self) -> None:
         """Refuses a value that a field does not have."""

@@ -1,15 +1,205 @@
-"""Padding: rows that only bring a clip to the length of the longest one."""
+"""Padding: rows of zeros that only bring a clip to the length of the longest one, and the end they are at.
 
-from collections.abc import Mapping
+The end is decided once for a file, so that a clip that begins or ends in silence is read as all the others.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from msa_jax.errors import UserError
 
-def trim(rows: Mapping[str, np.ndarray], *, together: bool) -> dict[str, np.ndarray]:
-    """Cuts the all-zero rows off both ends of a clip's arrays.
+_NAMES = {"front": "in front", "behind": "behind", None: "at both ends"}
+_ALONE = 0.9  # share of the clips with zeros at an end that must have them at one end alone; silence is rare
+_AGREE = 0.75  # share of the clips that fit their lengths at one end only, which must agree on the end
+_BARE = 0.5  # share of the shorter clips that may have more rows in use than their length, and no zeros
+
+
+@dataclasses.dataclass(frozen=True)
+class Padding:
+    """At which end the clips of a file are padded.
+
+    Attributes:
+      side: "front", "behind", or None where the zeros at both ends are padding.
+      evidence: by what that was decided; "" where nothing is padded.
+      firm: whether the user or the format's own scripts say so, whatever the zeros say.
+    """
+
+    side: str | None
+    evidence: str = ""
+    firm: bool = False
+
+    def __str__(self) -> str:
+        return f"{_NAMES[self.side]}, {self.evidence}" if self.evidence else "none"
+
+    def used(self, first: int, stop: int, limit: int) -> slice:
+        """The rows of a clip whose length the file does not say.
+
+        Args:
+          first: the first row that is not zero.
+          stop: behind the last such row; 0 where all are zero.
+          limit: all rows.
+
+        Returns:
+          The rows without the zeros at the padded end; none where all are zero.
+        """
+        if not stop:
+            return slice(0, 0)
+        return slice(0 if self.side == "behind" else first, limit if self.side == "front" else stop)
+
+    def counted(self, first: int, stop: int, limit: int, length: int) -> slice:
+        """The rows of a clip whose length the file says: `used` for the first three.
+
+        Where the zeros contradict the length, and nobody has said the end, the rows between the zeros.
+        """
+        part = self.named(limit, length)
+        if self.firm or not stop or (part.start <= first and stop <= part.stop):
+            return part
+        return slice(first, stop)
+
+    def named(self, limit: int, length: int) -> slice:
+        """So many rows at the end that is not padded, all where there are fewer."""
+        count = min(length, limit)
+        return slice(limit - count, limit) if self.side == "front" else slice(0, count)
+
+
+def asked(side: str) -> Padding:
+    """What the user says."""
+    return Padding(side, "as you said", firm=True)
+
+
+def by_ends(used_N3: np.ndarray, said: str | None = None) -> Padding:
+    """Decides by the ends at which the clips have zeros.
+
+    Args:
+      used_N3: of each clip whether its first row, its last row and any row is in use (see `ends`).
+      said: the end, where the user says it.
+
+    Returns:
+      The end at which nearly all clips that have zeros at an end have them; both where they do not agree.
+    """
+    if said:
+        return asked(said)
+    starts, stops = used_N3[used_N3[:, 2].astype(bool), :2].astype(bool).T
+    votes = {"front": int(np.sum(~starts & stops)), "behind": int(np.sum(starts & ~stops))}
+    clips = int(np.sum(~starts | ~stops))
+    side = max(votes, key=votes.__getitem__)
+    if not clips:
+        return Padding(None)
+    if votes[side] < _ALONE * clips:
+        counts = ", ".join(f"{count} {_NAMES[end]}" for end, count in votes.items())
+        return Padding(None, f"where the clips do not agree (of {clips} with zeros {counts} alone)")
+    return Padding(side, f"{votes[side]} of {clips} clips")
+
+
+def by_lengths(
+    edges_N3: np.ndarray,
+    lengths_N: Sequence[int],
+    *,
+    said: str | None = None,
+    scripts: Padding | None = None,
+    what: str,
+) -> Padding:
+    """Decides by the end at which each clip has room for its length.
+
+    Args:
+      edges_N3: of each clip its first row in use, the one behind the last (0 where none is), and all rows.
+      lengths_N: the rows of each clip, as the file says.
+      said: the end, where the user says it.
+      scripts: what the format's own scripts do, where the clips do not tell; None: they do not say.
+      what: what to call the file and the stream in a message.
+
+    Raises:
+      UserError: when the clips do not agree, or when the rows of many go beyond their lengths at either end
+        and no zeros tell which of them are meant.
+    """
+    if said:
+        return asked(said)
+    first, stop, limit = np.asarray(edges_N3, int).reshape(-1, 3).T
+    short = (np.asarray(lengths_N, int) < limit) & (stop > 0)
+    first, stop, limit, length = first[short], stop[short], limit[short], np.asarray(lengths_N, int)[short]
+    fits_front, fits_behind = first >= limit - length, stop <= length
+    votes = {
+        "behind": int(np.sum(fits_behind & ~fits_front)),
+        "front": int(np.sum(fits_front & ~fits_behind)),
+    }
+    neither = ~fits_front & ~fits_behind
+    bare = int(np.sum(neither & (first == 0) & (stop == limit)))
+    side = max(votes, key=votes.__getitem__)
+    clear = votes[side] >= _AGREE * sum(votes.values()) and bare <= _BARE * len(first)
+    told = sum(votes.values())
+    if clear and told:
+        return Padding(side, f"{votes[side]} of {told + int(np.sum(neither))} clips")
+    if scripts is not None and not told:
+        return scripts
+    if clear:  # no clip is shorter than its array, or all zeros contradict the lengths
+        return Padding(side, "by the zeros, which the lengths contradict") if neither.any() else Padding(side)
+    found = [f"{count} {_NAMES[end]}" for end, count in votes.items() if count]
+    found += [f"{bare} have more rows in use than their length, and no zeros at either end"] if bare else []
+    raise UserError(
+        f"{what}: it is not clear at which end the clips are padded (of {len(first)} that are shorter than "
+        f"their arrays {', '.join(found)}); say --config.data.padding=front or behind (in Python: "
+        "padding=...)"
+    )
+
+
+def line(paddings: Mapping[str, Padding]) -> str:
+    """What was decided for the streams that are padded, in a few words; "" where none is."""
+    texts = {name: str(padding) for name, padding in paddings.items() if padding.evidence}
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return "; ".join(f"{name or 'on one time line'} {text}" for name, text in texts.items())
+
+
+def conventions(paddings: Mapping[str, Padding]) -> dict[str, str]:
+    """What there is to say, as in `Reading.conventions`."""
+    text = line(paddings)
+    return {"padding": text} if text else {}
+
+
+def ends(values: Any, columns: slice = slice(None)) -> np.ndarray:
+    """Whether the first row, the last row and any row of each clip is in use.
+
+    Args:
+      values: N clips of rows: an array or an HDF5 dataset [N, L, d], or N matrices.
+      columns: those that matter.
+
+    Returns:
+      [N, 3] bool. Only clips that are zero at both ends are looked at whole.
+    """
+    if len(getattr(values, "shape", ())) == 3 and values.dtype.kind != "O":
+        if 0 in values.shape:
+            return np.zeros((len(values), 3), bool)
+        first, last = (np.any(values[:, row][:, columns] != 0, axis=1) for row in (0, values.shape[1] - 1))
+        some = first | last
+        for clip in np.flatnonzero(~some):
+            some[clip] = np.any(values[clip][:, columns] != 0)
+        return np.stack([first, last, some], axis=1)
+    used = [np.any(np.asarray(rows) != 0, axis=1) if np.size(rows) else np.zeros(1, bool) for rows in values]
+    return np.array([[rows[0], rows[-1], rows.any()] for rows in used], bool).reshape(-1, 3)
+
+
+def of_edges(edges_N3: np.ndarray) -> np.ndarray:
+    """What `ends` says of clips whose first row in use, the one behind the last, and all rows are known."""
+    first, stop, limit = np.asarray(edges_N3, int).T
+    return np.stack([(first == 0) & (stop > 0), (stop == limit) & (stop > 0), stop > 0], axis=1)
+
+
+def together(used: Iterable[np.ndarray]) -> np.ndarray:
+    """`ends` of streams that share one time line: a row is in use where it is in one of them."""
+    return np.any(np.stack(list(used)), axis=0)
+
+
+def trim(
+    rows: Mapping[str, np.ndarray], paddings: Mapping[str, Padding], *, together: bool
+) -> dict[str, np.ndarray]:
+    """Cuts the padding off a clip's arrays.
 
     Args:
       rows: the padded rows [L, d] of the clip, by the name of the modality.
+      paddings: of each modality, and under "" that of modalities on one time line.
       together: whether the modalities share one time line (equal L). All are then cut to the stretch outside
         of which all are zero: a step at which only some are silent keeps its rows of zeros. A modality that
         is zero throughout has no rows either way.
@@ -28,10 +218,9 @@ def trim(rows: Mapping[str, np.ndarray], *, together: bool) -> dict[str, np.ndar
             raise ValueError(f"a clip's modalities have different numbers of steps ({lengths})")
         any_used = np.any(list(used.values()), axis=0)
         used = {name: any_used if steps.any() else steps for name, steps in used.items()}
-    return {name: array[stretch(used[name])] for name, array in rows.items()}
-
-
-def stretch(used: np.ndarray) -> slice:
-    """From the first step that is in use to the last one."""
-    steps = np.flatnonzero(used)
-    return slice(steps[0], steps[-1] + 1) if len(steps) else slice(0, 0)
+    cut = {}
+    for name, array in rows.items():
+        steps = np.flatnonzero(used[name])
+        first, stop = (steps[0], steps[-1] + 1) if len(steps) else (0, 0)
+        cut[name] = array[paddings["" if together else name].used(first, stop, len(array))]
+    return cut

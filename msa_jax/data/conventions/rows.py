@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from msa_jax.data.conventions.padding import by_ends, of_edges
 from msa_jax.errors import UserError
 
 _ENDING = (
@@ -53,6 +54,11 @@ class Rows:
         if self.clips is None:
             return text
         return f"{text}, {self.fitting} of {self.clips} clips ({self.ending} end with the last one)"
+
+    @property
+    def padding(self) -> str:
+        """By how many clips it was told at which end the rows are padded."""
+        return f"{self.ending} of {self.clips} clips"
 
     def of_tokens(self, rows: np.ndarray, stop: int, count: int) -> np.ndarray:
         """Row i for token i, up to the last row in use; none where the stream is silent throughout.
@@ -119,6 +125,7 @@ def decide(
     words: Sequence[int],
     *,
     asked: str | None,
+    padded: str | None = None,
     where: str,
 ) -> Rows:
     """Tells what the rows are, from counts over all clips of a file.
@@ -134,6 +141,7 @@ def decide(
       tokens: of each clip the ones in text_bert's mask, [CLS] and [SEP] among them; None without text_bert.
       words: of each clip the words of its text.
       asked: the kind, where the user says which; then only how it is padded is told by the counts.
+      padded: "front" or "behind", where the user says at which end.
       where: what to call the file in a message.
 
     Returns:
@@ -146,8 +154,10 @@ def decide(
         return STREAM
     there = edges_NS3[..., 1].any(axis=1)
     used, words_N = edges_NS3[there], np.array(words, int)[there]
+    if asked and padded is None:
+        padded = by_ends(of_edges(used.reshape(-1, 3))).side
     found: list[_Candidate] = []
-    for front in (False, True):
+    for front in (False, True) if padded is None else (padded == "front",):
         lengths_N = _lengths(used, front)
         if tokens is not None:
             starts_N = (used[..., 1] == used[..., 2]) if front else (used[..., 0] == 0) & (used[..., 1] > 0)

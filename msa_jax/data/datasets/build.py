@@ -195,6 +195,7 @@ def _build(
             "notes": prepared.notes,
             "conventions": prepared.conventions,
             "open_words": prepared.open_words,
+            "untold_videos": prepared.untold_videos,
         }
         (scratch / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", "utf-8")
         if folder.exists():  # without a sidecar

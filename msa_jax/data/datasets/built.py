@@ -41,6 +41,7 @@ class Built:
       notes: how the source was understood, a line each.
       conventions: what was decided where the format leaves it open, as in `Reading`.
       open_words: clips whose BERT tokens a vocabulary could give to words with more certainty.
+      untold_videos: clips whose video the ids could not tell.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Built:
     notes: list[str]
     conventions: dict[str, str]
     open_words: int
+    untold_videos: int
 
     def split(self, name: str) -> "Split":
         """Opens "train", "valid" or "test" for random access."""

@@ -26,7 +26,7 @@ class Prepared:
       streams: those of audio and vision that some clip has.
       text_width: features per row of the text features; 0 where no clip has them.
       cut: the cut that made the splits, as a dict; None where the file has them all.
-      notes, conventions, open_words: how the file was understood, as in `Reading`.
+      notes, conventions, open_words, untold_videos: how the file was understood, as in `Reading`.
       nbytes: bytes of all features.
     """
 
@@ -40,6 +40,7 @@ class Prepared:
     notes: tuple[str, ...] = ()
     conventions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     open_words: int = 0
+    untold_videos: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -102,7 +103,8 @@ def _understood(source: Iterable[Example]) -> dict[str, Any]:
     """The reader's account of a file; an empty one for clips that were made."""
     if not isinstance(source, readers.Source):
         return {}
-    return {name: getattr(source.reading, name) for name in ("notes", "conventions", "open_words")}
+    names = ("notes", "conventions", "open_words", "untold_videos")
+    return {name: getattr(source.reading, name) for name in names}
 
 
 def is_official(counts: Mapping[str, int], cut: Mapping[str, Any] | None, facts: Corpus) -> bool:

@@ -1,7 +1,6 @@
 """Cleaning that the readers share: one form for the many spellings of ids, words, labels and features."""
 
 import math
-import re
 
 import numpy as np
 
@@ -17,7 +16,6 @@ _SPLITS = {
     "dev": "valid",
     "test": "test",
 }
-_BRACKETED = re.compile(r"(.+)\[(\d+)\]")
 _LONGEST = 1 << 20  # characters of a text
 
 
@@ -27,10 +25,11 @@ def split_alias(name: object) -> str | None:
 
 
 def string(value: object) -> str:
-    """Text out of a str, bytes (UTF-8, or latin1 where it is not), or an array that holds one of them.
+    """Text out of a str, bytes in UTF-8, or an array that holds one of them.
 
     Raises:
-      ValueError: when it is longer than any transcript, or is a container.
+      ValueError: when it is longer than any transcript, is a container, or bytes in another encoding: these
+        are decoded before, all of a file by one (see `msa_jax.data.conventions.encodings`).
     """
     if isinstance(value, np.ndarray):
         value = value.item() if value.size == 1 else str(value)
@@ -39,10 +38,7 @@ def string(value: object) -> str:
     if isinstance(value, (list, tuple, dict, set)):
         raise ValueError(f"a {type(value).__name__} instead of a text")
     if isinstance(value, bytes):
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            return value.decode("latin1")
+        return value.decode("utf-8")
     value = str(value)
     if not value.isascii():  # halves of characters, as Python 2 wrote them, are joined or replaced
         value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -54,30 +50,16 @@ def text(value: object) -> str:
     return " ".join(string(value).split())
 
 
-def clip_name(value: object) -> tuple[str, str]:
-    """Names a clip and its video.
+def id_fields(value: object) -> tuple[str, ...]:
+    """The fields of a clip's id: one, or those of a list or array [id, start, end], which may be empty.
 
-    Args:
-      value: "video[k]", "video$_$clip" or "video_clip"; bytes; or a list [id, start, end] of such.
-
-    Returns:
-      (id, video) with id = "video_clip". In "video_clip" the clip is what follows the last underscore,
-      since video names hold underscores too; a name without any is its own video.
+    Raises:
+      ValueError: when it is not a name.
     """
-    start = None
-    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.size > 1):
-        parts = list(np.asarray(value, dtype=object).ravel())
-        start = string(parts[1]) if len(parts) > 1 else None
-        value = parts[0] if parts else ""
-    name = string(value).strip()
-    if match := _BRACKETED.fullmatch(name):
-        return f"{match[1]}_{match[2]}", match[1]
-    if "$_$" in name:
-        video, clip = name.rsplit("$_$", 1)
-        return f"{video}_{clip}", video
-    if start is not None:  # [video, start, end]: only the times tell the clips of a video apart
-        return f"{name}_{start}", name
-    return name, name.rpartition("_")[0] or name
+    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.size != 1):
+        parts = list(np.asarray(value, dtype=object).ravel()) or [""]
+        return string(parts[0]).strip(), *(string(part) for part in parts[1:2])
+    return (string(value).strip(),)
 
 
 def shape(value: object) -> tuple[int, ...]:

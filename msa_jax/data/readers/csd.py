@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said
+from msa_jax.data.conventions import NOTHING, Said, encodings
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.csd_labels import Segment, segments
@@ -23,7 +23,7 @@ from msa_jax.data.readers.timed_rows import TimedRows
 from msa_jax.errors import UserError
 
 NAME = "CMU-MultimodalSDK .csd"
-LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
+LEAVES_OPEN: tuple[str, ...] = ("encoding",)  # fields of `Said` that matter here
 SPLITS = "splits.json"  # the file that divides the videos, beside the others
 _STREAMS = ("audio", "vision", "word vectors")
 _PAUSE = "sp"  # how the forced aligner writes silence between words
@@ -81,18 +81,36 @@ def reader(
     labels = sequences["labels"]
     splits = _splits(path, labels)
     clips, notes = segments(labels)
+    encoding, doubtful = _encoding(sequences.get("words"), said.encoding, where)
 
     def examples() -> Iterator[Example]:
         for video, cut in clips.items():
-            yield from _clips(video, splits.get(video, ""), cut, sequences)
+            yield from _clips(video, splits.get(video, ""), cut, sequences, encoding)
 
-    return Reading(examples, notes)
+    conventions = {"encoding": encoding.line} if encoding.line else {}
+    return Reading(examples, (*notes, *doubtful), conventions)
+
+
+def _encoding(
+    words: Sequence | None, said: str | None, where: str
+) -> tuple[encodings.Encoding, tuple[str, ...]]:
+    """The encoding of all words, and a note on those that were written in a wrong one."""
+    texts: set[bytes] = set()
+    for video in words.videos if words else ():
+        texts.update(words.arrays(video)[1].ravel().tolist())
+    encoding = encodings.decide(texts, said=said, where=where)
+    beyond = [encoding.decode(text) for text in texts if not text.isascii()]
+    return encoding, encodings.twice_encoded(beyond, where)
 
 
 def _clips(
-    video: str, split: str, cut: list[Segment], sequences: Mapping[str, Sequence]
+    video: str,
+    split: str,
+    cut: list[Segment],
+    sequences: Mapping[str, Sequence],
+    encoding: encodings.Encoding,
 ) -> Iterator[Example]:
-    words = _words(sequences["words"], video) if "words" in sequences else None
+    words = _words(sequences["words"], video, encoding) if "words" in sequences else None
     streams = {role: sequences[role].rows(video) for role in _STREAMS if role in sequences}
     for k, start, end, label in cut:
         if words is None:
@@ -115,12 +133,14 @@ def _clips(
         )
 
 
-def _words(sequence: Sequence, video: str) -> TimedRows:
+def _words(sequence: Sequence, video: str, encoding: encodings.Encoding) -> TimedRows:
     """A video's words without pauses, and without spaces inside, so that they can be counted in the text."""
     if video not in sequence.videos:
         return sequence.rows(video)
     intervals, features = sequence.arrays(video)
-    words = np.array(["".join(clean.string(word).split()) for word in features[:, 0]], object)
+    words = np.array(
+        ["".join(clean.string(encoding.decode(word)).split()) for word in features[:, 0]], object
+    )
     spoken = np.array([word not in ("", _PAUSE) for word in words], bool)
     return TimedRows(intervals[spoken], words[spoken])
 

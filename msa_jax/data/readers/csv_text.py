@@ -4,18 +4,20 @@ The columns are those of the label.csv that MMSA keeps beside its features, or o
 """
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from msa_jax.data.conventions import NOTHING, Said
+from msa_jax.data.conventions import NOTHING, Said, encodings
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "CSV of texts and labels"
-LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
+LEAVES_OPEN: tuple[str, ...] = ("encoding",)  # fields of `Said` that matter here
 _SPLIT_COLUMNS = ("split", "mode")
+_HEADER = 65536  # bytes in which the first line must end
 
 
 def matches(path: object) -> bool:
@@ -23,9 +25,11 @@ def matches(path: object) -> bool:
     if not isinstance(path, Path):
         return False
     try:
-        # Bytes further on that are not UTF-8 are reported by the reader.
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            return "text" in _header(next(csv.reader([file.readline(65536)]), []))
+        with path.open("rb") as file:
+            first = file.read(_HEADER)
+        codec = _wide(first) or "utf-8-sig"  # of the others, all agree on the names of the columns
+        lines = first.decode(codec, "replace").splitlines()
+        return bool(lines) and "text" in _header(next(csv.reader(lines[:1]), []))
     except csv.Error:
         return False
 
@@ -40,7 +44,8 @@ def reader(
     """Prepares to read a CSV file, one line at a time.
 
     Args:
-      path: the file: comma-separated, fields with commas in double quotes, UTF-8 with or without a mark.
+      path: the file: comma-separated, fields with commas in double quotes, in an encoding that
+        `encodings.decide` tells, with or without a mark; lines end by LF, CRLF or CR.
         Columns in any order, upper or lower case; those not named above are ignored.
       where: what to call the file in messages.
       require_labels: whether video_id, clip_id and label are needed; without them a clip is named by its row.
@@ -54,7 +59,10 @@ def reader(
     Raises:
       UserError: when a column is missing (here), or a value is bad (while iterating, with its line).
     """
-    columns = _header(next(_rows(path, where))[1])
+    raw = path.read_bytes()
+    encoding = encodings.decide(_texts(raw), said=said.encoding, where=where)
+    notes = encodings.twice_encoded(set(filter(_beyond_ascii, _decoded(raw, encoding).splitlines())), where)
+    columns = _header(next(_rows(path, where, encoding))[1])
     split_column = _split_column(columns, where, split_name)
     named = {"video_id", "clip_id"} <= set(columns)
     missing = [name for name in ("video_id", "clip_id", "label") if name not in columns]
@@ -64,7 +72,7 @@ def reader(
         )
 
     def examples() -> Iterator[Example]:
-        rows = _rows(path, where)
+        rows = _rows(path, where, encoding)
         next(rows)
         for number, (line, fields) in enumerate(rows, 1):
             if len(fields) != len(columns):
@@ -86,25 +94,53 @@ def reader(
                 label=_label(row.get("label", ""), f"{where}, line {line}", require_labels),
             )
 
-    return Reading(examples)
+    conventions = {"encoding": encoding.line} if encoding.line else {}
+    return Reading(examples, notes, conventions)
+
+
+def _wide(raw: bytes) -> str | None:
+    """The codec of text in UTF-16, told by its mark or the zero bytes of its first line; None for others."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    for place, codec in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if raw[place : place + 8 : 2] == b"\0" * 4:
+            return codec
+    return None
+
+
+def _texts(raw: bytes) -> list[bytes]:
+    """What tells the encoding: the lines, or the whole where a line's end is two bytes."""
+    return [raw] if _wide(raw) else raw.splitlines()
+
+
+def _decoded(raw: bytes, encoding: encodings.Encoding) -> str:
+    if encoding.otherwise:
+        return "".join(map(encoding.decode, raw.splitlines(keepends=True)))
+    return encoding.decode(raw)
+
+
+def _beyond_ascii(text: str) -> bool:
+    return not text.isascii()
 
 
 def _header(fields: list[str]) -> list[str]:
     return [field.strip().lower() for field in fields]
 
 
-def _rows(path: Path, where: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, where: str, encoding: encodings.Encoding) -> Iterator[tuple[int, list[str]]]:
     """(line number, fields) of each row that is not blank, the header first."""
     line = 1  # where the row begins: an open quote swallows all that follows
+    rows = csv.reader(io.StringIO(_decoded(path.read_bytes(), encoding), newline=""), strict=True)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, strict=True)
-            for fields in rows:
-                if fields:
-                    yield line, fields
-                line = rows.line_num + 1
-    except UnicodeDecodeError as error:
-        raise UserError(f"{where}: the file is not UTF-8 ({error.reason}); save it as UTF-8") from None
+        for fields in rows:
+            if any("\0" in field for field in fields):
+                raise UserError(
+                    f"{where}, line {line}: zero bytes instead of text, as a copy that was cut short leaves "
+                    "them; copy the file again, or remove them"
+                )
+            if fields:
+                yield line, fields
+            line = rows.line_num + 1
     except csv.Error as error:
         raise UserError(f"{where}, row from line {line}: not comma-separated fields ({error})") from None
 

@@ -6,7 +6,7 @@ those of its script `test_mosi.py`, which joins the modalities into one array: `
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import h5py
@@ -21,7 +21,7 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "HDF5 per array"
-LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
+LEAVES_OPEN: tuple[str, ...] = ("padding",)  # fields of `Said` that matter here
 _FILE = re.compile(r"(X|audio|video|vision|visual|text|y|labels?)_([a-z]+?)(_emb)?\.(?:h5|hdf5)", re.I)
 _ARRAYS = {"video": "vision", "visual": "vision", "y": "label", "labels": "label", "x": "joint"}
 _MODALITIES = ("audio", "vision", "text")
@@ -51,6 +51,11 @@ class _Array:
         with opened(self.path) as file:
             return file[self.dataset][rows]
 
+    def ends(self) -> np.ndarray:
+        """What `padding.ends` says of the columns of this modality."""
+        with opened(self.path) as file:
+            return padding.ends(file[self.dataset], slice(None) if self.part is None else _COLUMNS[self.part])
+
 
 def members(folder: Path) -> list[Path]:
     """The files of this format in a folder, by their names, sorted."""
@@ -78,9 +83,9 @@ def reader(
 
     Returns:
       What starts the iteration, train before valid before test. The files name no clips, so that
-      clip k is `<split>_<k>` and its own video, and there are no words. Padding is cut off both ends; where
-      the modalities of a split have equal L they are taken for aligned with each other and cut together.
-      A note says which files had their columns split.
+      clip k is `<split>_<k>` and its own video, and there are no words. Padding is cut off the end at
+      which nearly all clips have it, else both; where the modalities of a split have equal L they are taken
+      for aligned with each other and cut together. A note says which files had their columns split.
 
     Raises:
       UserError: when an array is missing or there twice, its shape or width is wrong, the arrays of a split
@@ -106,10 +111,12 @@ def reader(
         raise UserError(f"{where}: the arrays hold no clips")
     read = [name for name in _MODALITIES if name in held and (name != "text" or text_features)]
 
+    chosen = {split: {name: arrays[name] for name in read} for split, arrays in splits.items()}
+    ends = _paddings(chosen.values(), said.padding)
+
     def examples() -> Iterator[Example]:
-        for split, arrays in splits.items():
-            chosen = {name: arrays[name] for name in read}
-            for index, rows in enumerate(_clips(chosen, len(labels[split]))):
+        for split, arrays in chosen.items():
+            for index, rows in enumerate(_clips(arrays, len(labels[split]), ends)):
                 identity = f"{split}_{index}"
                 yield Example(
                     id=identity,
@@ -124,13 +131,14 @@ def reader(
                 )
 
     joint = {array.path.name: None for arrays in splits.values() for array in arrays.values() if array.part}
+    conventions = padding.conventions(ends)
     if not joint:
-        return Reading(examples)
+        return Reading(examples, (), conventions)
     note = (
         f"The columns of {', '.join(joint)} are split in the order of MFN's test_mosi.py: the first 300 are "
         "read as text, the next 5 as audio and the last 20 as vision."
     )
-    return Reading(examples, (note,))
+    return Reading(examples, (note,), conventions)
 
 
 def _parts(path: Path) -> tuple[str, str] | None:
@@ -223,17 +231,36 @@ def _labels(arrays: dict[str, _Array], where: str) -> np.ndarray:
         raise UserError(f"{array.path}: {array.dataset} is not one number a clip: {error}") from None
 
 
-def _clips(arrays: dict[str, _Array], count: int) -> Iterator[dict[str, np.ndarray]]:
+def _paddings(splits: Iterable[dict[str, _Array]], said: str | None) -> dict[str, padding.Padding]:
+    """Decides at which end the modalities are padded; under "" those of splits that have one time line."""
+    used: dict[str, list[np.ndarray]] = {"": []}
+    for arrays in splits:
+        found = {name: array.ends() for name, array in arrays.items()}
+        if _on_one_time_line(arrays):
+            used[""].append(padding.together(found.values()))
+            continue
+        for name, ends in found.items():
+            used.setdefault(name, []).append(ends)
+    return {name: padding.by_ends(np.concatenate(parts), said) for name, parts in used.items() if parts}
+
+
+def _on_one_time_line(arrays: dict[str, _Array]) -> bool:
+    return len({array.shape[1] for array in arrays.values()}) == 1
+
+
+def _clips(
+    arrays: dict[str, _Array], count: int, ends: Mapping[str, padding.Padding]
+) -> Iterator[dict[str, np.ndarray]]:
     """The rows of one clip after the other, without their padding."""
     files = {array.path: array for array in arrays.values()}.values()  # a joint one is read once
-    together = len({array.shape[1] for array in arrays.values()}) == 1
+    together = _on_one_time_line(arrays)
     largest = max((array.shape[1] * array.shape[2] * 8 for array in files), default=0)
     block = max(1, _BLOCK // max(1, largest))
     for start in range(0, count, block):
         read = {array.path: array.read(slice(start, start + block)) for array in files}
         rows = {name: _columns(read[array.path], array.part) for name, array in arrays.items()}
         for index in range(min(block, count - start)):
-            yield padding.trim({name: part[index] for name, part in rows.items()}, together=together)
+            yield padding.trim({name: part[index] for name, part in rows.items()}, ends, together=together)
 
 
 def _columns(rows: np.ndarray, part: str | None) -> np.ndarray:

@@ -54,7 +54,7 @@ def kinds_of(path: Path, known: str) -> list[str]:
         kinds.append("text")
     if not kinds:
         raise UserError(
-            f"{path}: is not a pickle, .npz or HDF5, and not UTF-8 text whose first line has a column 'text'"
+            f"{path}: is not a pickle, .npz or HDF5, and not text whose first line has a column 'text'"
             f"; name a feature file; {known}"
         )
     return kinds

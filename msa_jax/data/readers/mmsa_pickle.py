@@ -4,26 +4,27 @@ Follows MMSA's loader (`data_loader.py`) and what writes such files: MMSA-FET (`
 MMSA's older `data/getLengths.py`, which takes the first row whose sum is 0 for the length.
 """
 
-import dataclasses
-from collections import Counter
+import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said
+from msa_jax.data.conventions import NOTHING, Said, padding, videos
 from msa_jax.data.conventions import rows as row_kinds
-from msa_jax.data.example import SPECIAL, UNKNOWN, Example
-from msa_jax.data.readers import clean, mmsa_split, mult_pickle
+from msa_jax.data.conventions.texts import decoded
+from msa_jax.data.example import Example
+from msa_jax.data.readers import clean, mmsa_split, mmsa_tokens, mult_pickle
 from msa_jax.data.readers.mmsa_split import NAME, Split, checked, need
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
-if TYPE_CHECKING:
-    from msa_jax.text.bert_vocab import TokenWords
-
-LEAVES_OPEN: tuple[str, ...] = ("rows", "bert_vocab")  # fields of `Said` that matter here
-_CLS, _SEP = 0.9, 0.5  # shares of the clips that begin with [CLS], and end with [SEP]: it may be cut off
+LEAVES_OPEN: tuple[str, ...] = (
+    "rows",
+    "bert_vocab",
+    "padding",
+    "encoding",
+    "video_id",
+)  # fields of `Said` that matter here
 _SHOWN = 3  # ids named in a message
 
 
@@ -51,8 +52,8 @@ def reader(
     Args:
       content: {split: {raw_text, id, audio (N, La, da), vision (N, Lv, dv), audio_lengths, vision_lengths,
         text_bert, regression_labels, ...}}, or what such a split holds alone. Audio or vision may be missing.
-        The lengths are there in unaligned files only: the first rows are meant, unless the zeros say
-        otherwise (see `Split.stretch`). text_bert (N, 3, Lt) holds ids, mask and segments of BERT's tokens;
+        The lengths are there in unaligned files only: so many rows at the end that is not padded (see
+        `padding.by_lengths`). text_bert (N, 3, Lt) holds ids, mask and segments of BERT's tokens;
         in aligned files row i of audio and vision is that of token i, unless the counts say otherwise (see
         `row_kinds.decide`). Features of the text are `text` (N, Lt, dt), of which those under text_bert's
         mask are valid; they are dropped at once where nobody asks for them, to free their memory. CH-SIMS
@@ -72,6 +73,8 @@ def reader(
       UserError: when an array is missing, arrays of one split disagree, or it is not clear what the rows are.
     """
     splits: dict[str, Split] = {}
+    texts = decoded(content, said.encoding, where)
+    content = texts.content
     for key, arrays in _by_split(content).items():
         named = f"{where}, {key}" if key else where
         if arrays.get("id") is not None and len(arrays["id"]):
@@ -84,16 +87,19 @@ def reader(
             need(arrays, "id", named)
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
-    how = _rows(list(splits.values()), said.rows, where)
-    notes = _unused(list(splits.values()), how, said.bert_vocab)
-    notes += _length_notes(list(splits.values()), where) if how.kind == "stream" else []
+    every = list(splits.values())
+    how = _rows(every, said, where)
+    ends = _padding(every, how, said.padding, where)
+    named = _name(every, said.video_id, where)
+    notes = [*texts.notes, *_unused(every, how, said.bert_vocab)]
+    notes += _length_notes(every, where) if how.kind == "stream" else []
     found = None
     if how.kind == "tokens":
-        content = _content(list(splits.values()))
+        places = mmsa_tokens.content(every)
         if words and not text_features:
-            found = _find_words(content, how, said.bert_vocab, encoder, where)
+            found = mmsa_tokens.find_words(places, how, said.bert_vocab, encoder, where)
             notes.append(found.note)
-        _hand_out(content, found)
+        mmsa_tokens.hand_out(places, found)
 
     def examples() -> Iterator[Example]:
         for name, split in splits.items():
@@ -103,9 +109,51 @@ def reader(
                 except (TypeError, ValueError) as error:
                     raise UserError(f"{split.where} clip {index}: not as in an {NAME}: {error}") from None
 
-    streams = any(split.streams for split in splits.values())
-    conventions = {"rows": str(how)} if streams else {}
-    return Reading(examples, tuple(notes), conventions, open_words=0 if found is None else found.open)
+    conventions = {"rows": str(how)} if any(split.streams for split in every) else {}
+    conventions |= ends
+    conventions |= texts.conventions | named.conventions
+    return Reading(
+        examples, tuple(notes), conventions, 0 if found is None else found.open, untold_videos=named.untold
+    )
+
+
+def _name(splits: Sequence[Split], pattern: str | None, where: str) -> videos.Named:
+    """Names the clips of all splits, as one decision."""
+    named = videos.name([fields for split in splits for fields in split.id_fields], pattern, where=where)
+    names = iter(named.names)
+    for split in splits:
+        split.names = list(itertools.islice(names, len(split)))
+    return named
+
+
+def _padding(splits: Sequence[Split], how: row_kinds.Rows, said: str | None, where: str) -> dict[str, str]:
+    """Decides at which end the streams of all splits are padded; says it for `Reading.conventions`."""
+    found: dict[str, padding.Padding] = {}
+    for stream in mmsa_split.STREAMS:
+        having = [split for split in splits if stream in split.streams]
+        if having and how.kind != "stream":
+            found[stream] = padding.Padding("front" if how.front else "behind", how.padding)
+        elif counted := [split for split in having if stream in split.lengths]:
+            found[stream] = _by_lengths(counted, stream, said, where)
+        elif having:
+            edges = np.concatenate([split.edges[stream] for split in having])
+            found[stream] = padding.by_ends(padding.of_edges(edges), said)
+    if texts := [used for split in splits if (used := split.text_ends()) is not None]:
+        found["text"] = padding.by_ends(np.concatenate(texts), said)
+    for split in splits:
+        split.padding = found
+    return padding.conventions(found)
+
+
+def _by_lengths(splits: Sequence[Split], stream: str, said: str | None, where: str) -> padding.Padding:
+    edges = np.concatenate([split.edges[stream] for split in splits])
+    lengths = np.concatenate([split.lengths[stream] for split in splits])
+    try:
+        return padding.by_lengths(edges, lengths, said=said, what=f"{where}, {stream}")
+    except UserError:
+        # What is not a number tells nothing, and is refused later by its own name.
+        there = np.concatenate([split.finite(stream) for split in splits])
+        return padding.by_lengths(edges[there], lengths[there], what=f"{where}, {stream}")
 
 
 def _by_split(content: dict) -> dict[object, dict]:
@@ -137,8 +185,9 @@ def _named(clips: Sequence[str]) -> str:
     return f"{len(clips)} clip{'s' * (len(clips) > 1)} ({', '.join(clips[:_SHOWN])}{more})"
 
 
-def _rows(splits: Sequence[Split], asked: str | None, where: str) -> row_kinds.Rows:
+def _rows(splits: Sequence[Split], said: Said, where: str) -> row_kinds.Rows:
     """The reading of the rows of audio and vision, over all splits."""
+    asked = said.rows
     # A stream that a split lacks is in use nowhere.
     streams = sorted({stream for split in splits for stream in split.streams})
     if not streams:
@@ -161,7 +210,7 @@ def _rows(splits: Sequence[Split], asked: str | None, where: str) -> row_kinds.R
         )
     words = [text.count(" ") + bool(text) for split in splits for text in split.texts]
     try:
-        return row_kinds.decide(edges_NS3, tokens, words, asked=asked, where=where)
+        return row_kinds.decide(edges_NS3, tokens, words, asked=asked, padded=said.padding, where=where)
     except row_kinds.UnclearRows:
         room_N = np.repeat([split.token_limit for split in splits], list(map(len, splits)))
         # Only rows that are padded as the tokens are, without a length, must be one of these.
@@ -186,69 +235,3 @@ def _unused(splits: Sequence[Split], how: row_kinds.Rows, bert_vocab: str | None
     if bert_vocab is not None and how.kind != "tokens":
         notes.append("The rows do not belong to BERT tokens: --config.data.bert_vocab makes no difference.")
     return notes
-
-
-def _usual(ids: Sequence[int], least: float) -> int | None:
-    """The id that at least such a share of the clips have; None where there is none."""
-    piece, count = Counter(ids).most_common(1)[0]
-    return piece if count >= least * len(ids) else None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Content:
-    """The place of a clip's tokens; those from `start` to `end` are not special tokens."""
-
-    split: Split
-    clip: int
-    start: int
-    end: int
-
-
-def _content(splits: Sequence[Split]) -> list[_Content]:
-    tokens = [ids for split in splits for ids in split.ids]
-    first = _usual([ids.item(0) for ids in tokens if len(ids)], _CLS)
-    # Scripts that write no [CLS] write no [SEP] either: a token that ends many texts is a full stop then.
-    last = None if first is None else _usual([ids.item(-1) for ids in tokens if len(ids)], _SEP)
-    found = []
-    for split in splits:
-        for clip, ids in enumerate(split.ids):
-            start = int(len(ids) > 0 and ids.item(0) == first)
-            found.append(_Content(split, clip, start, len(ids) - int(len(ids) > 1 and ids.item(-1) == last)))
-    return found
-
-
-def _find_words(
-    content: Sequence[_Content],
-    how: row_kinds.Rows,
-    bert_vocab: str | None,
-    encoder: str | None,
-    where: str,
-) -> "TokenWords":
-    """The word of each token."""
-    from msa_jax.text.bert_vocab import find_words  # late: few files need it
-
-    def repeats(clip: int) -> np.ndarray:
-        c = content[clip]
-        same = c.split.repeats(c.clip, how)[c.start : c.end]
-        same[:1] = False
-        return same
-
-    return find_words(
-        [c.split.texts[c.clip] for c in content],
-        [c.split.ids[c.clip][c.start : c.end] for c in content],
-        # A text that fills the room may be cut; scripts leave room for special tokens that they do not write.
-        [len(c.split.ids[c.clip]) >= c.split.token_limit - 2 for c in content],
-        bert_vocab=bert_vocab,
-        encoder=encoder,
-        repeats=repeats,
-        where=where,
-    )
-
-
-def _hand_out(content: Sequence[_Content], found: "TokenWords | None") -> None:
-    """Gives every clip the words of its tokens: `SPECIAL` on special tokens, `UNKNOWN` if not known."""
-    every = np.full(sum(len(c.split.ids[c.clip]) for c in content), SPECIAL, np.int32)
-    at = 0
-    for k, c in enumerate(content):
-        every[at + c.start : at + c.end] = UNKNOWN if found is None else found.words[k]
-        c.split.token_words[c.clip] = every[at : (at := at + len(c.split.ids[c.clip]))]

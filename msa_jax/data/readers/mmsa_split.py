@@ -3,8 +3,8 @@
 import numpy as np
 
 from msa_jax.corpora import STREAMS
-from msa_jax.data.conventions import padding
 from msa_jax.data.conventions import rows as row_kinds
+from msa_jax.data.conventions.padding import Padding, ends
 from msa_jax.data.example import Example, no_features, no_tokens, no_unimodal_labels
 from msa_jax.data.readers import clean
 from msa_jax.errors import UserError
@@ -23,9 +23,12 @@ class Split:
       texts: the transcripts.
       edges: by stream, where the rows of each clip are in use; see `row_kinds.edges`.
       lengths: by stream the number of rows of each clip, as far as the file says it.
+      id_fields: of each clip the fields of its id.
+      names: (id, video) of each clip; filled in by the reader, as are the next and the last.
+      padding: by stream, and under "text" for text features without text_bert, at which end it is.
       ids: of each clip the ids of BERT's tokens under text_bert's mask, int32 [n]; None without text_bert.
       token_limit: the most tokens that text_bert has room for.
-      token_words: of each clip the words of these tokens; filled in by the reader.
+      token_words: of each clip the words of these tokens.
     """
 
     def __init__(self, arrays: dict, where: str) -> None:
@@ -35,7 +38,9 @@ class Split:
         self.texts = [clean.text(text) for text in arrays["raw_text"]]
         self.edges = {m: row_kinds.edges(arrays[m]) for m in self.streams}
         self.lengths = {m: arrays[f"{m}_lengths"] for m in self.streams if f"{m}_lengths" in arrays}
-        self._odd = {stream: self._disagrees(stream) for stream in self.lengths}
+        self.id_fields = [clean.id_fields(value) for value in arrays["id"]]
+        self.names: list[tuple[str, str]] = []
+        self.padding: dict[str, Padding] = {}
         bert = arrays.get("text_bert")
         self.ids = None if bert is None else _masked(bert)
         self.token_limit = 0 if bert is None else bert.shape[2]
@@ -45,32 +50,35 @@ class Split:
         return len(self._arrays["id"])
 
     def stretch(self, stream: str, index: int) -> slice:
-        """The rows of a clip in a stream of its own: the first ones, as many as the file says.
-
-        Where rows behind these are in use, or the first row is zero and the last is not (padding in front, or
-        lengths that end at the first silent row), and where the file says no length, the rows between the
-        zeros at both ends.
-        """
-        first, stop, limit = self.edges[stream][index]
-        if stream not in self.lengths or self._odd[stream][index]:
-            return slice(first, stop)
-        return slice(min(self.lengths[stream][index], limit))
-
-    def _disagrees(self, stream: str) -> np.ndarray:
-        """[N] bool, of which clips the zeros contradict the length."""
-        first, stop, limit = self.edges[stream].T
-        return (stop > np.array(self.lengths[stream], int)) | ((first > 0) & (stop == limit))
+        """The rows of a clip in a stream of its own."""
+        found, padding = self.edges[stream][index], self.padding[stream]
+        if stream in self.lengths:
+            return padding.counted(*found, self.lengths[stream][index])
+        return padding.used(*found)
 
     def odd_lengths(self, stream: str) -> tuple[list[str], list[str]]:
         """Names of the clips whose length exceeds their rows, and of those where the zeros contradict it."""
         if stream not in self.lengths:
             return [], []
-        long = np.array(self.lengths[stream], int) > self.edges[stream][:, 2]
-        names = [
-            [clean.clip_name(self._arrays["id"][k])[0] for k in np.flatnonzero(which)]
-            for which in (long, self._odd[stream])
-        ]
-        return names[0], names[1]
+        edges, lengths, padding = self.edges[stream], self.lengths[stream], self.padding[stream]
+        long, odd = [], []
+        for (name, _), (first, stop, limit), length in zip(self.names, edges, lengths, strict=True):
+            if length > limit:
+                long.append(name)
+            if padding.counted(first, stop, limit, length) != padding.named(limit, length):
+                odd.append(name)
+        return long, odd
+
+    def text_ends(self) -> np.ndarray | None:
+        """What `padding.ends` says of text features without text_bert; None where there are none."""
+        return ends(self._arrays["text"]) if "text" in self._arrays and self.ids is None else None
+
+    def finite(self, stream: str) -> np.ndarray:
+        """[N] bool, whether a clip has a finite number."""
+        try:
+            return np.array([np.isfinite(clean.features(rows)).any() for rows in self._arrays[stream]], bool)
+        except (TypeError, ValueError):  # letters
+            return np.zeros(len(self), bool)
 
     def repeats(self, index: int, how: row_kinds.Rows) -> np.ndarray:
         """For each token of a clip, whether its rows are those of the token before."""
@@ -84,7 +92,7 @@ class Split:
 
     def example(self, index: int, split: str, how: row_kinds.Rows) -> Example:
         """One clip, its rows read as `how` says."""
-        identity, video = clean.clip_name(self._arrays["id"][index])
+        identity, video = self.names[index]
         text = self.texts[index]
         aligned, words = False, 0
         if how.kind == "words" and self.streams:
@@ -123,9 +131,7 @@ class Split:
             return no_features()
         rows = np.asarray(self._arrays["text"][index])
         if self.ids is None:
-            return clean.features(
-                rows[: padding.stretch(np.any(rows != 0, axis=1)).stop] if rows.size else rows
-            )
+            return clean.features(rows[self.padding["text"].used(*row_kinds.edges([rows])[0])])
         mask = self._arrays["text_bert"][index][1][: len(rows)] != 0
         return clean.features(rows[: len(mask)][mask])
 
@@ -198,7 +204,7 @@ def _lengths(values: object, names: object, modality: str, where: str) -> list[i
         lengths = [int(clean.labels([length], 1)[0]) for length in values]
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: {modality}_lengths are not numbers: {error}") from None
-    wrong = [clean.clip_name(name)[0] for name, n in zip(names, lengths, strict=False) if n < 0]
+    wrong = ["_".join(clean.id_fields(name)) for name, n in zip(names, lengths, strict=False) if n < 0]
     if wrong:
         raise UserError(
             f"{where}: {modality}_lengths are below 0 in {len(wrong)} clips ({', '.join(wrong[:_SHOWN])}); "

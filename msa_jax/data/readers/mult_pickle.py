@@ -4,18 +4,19 @@ This follows the loader `src/dataset.py` of yaohungt/Multimodal-Transformer, and
 for the order of IEMOCAP's emotions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, padding
+from msa_jax.data.conventions import NOTHING, Said, padding, videos
+from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "MulT pickle"
-LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
+LEAVES_OPEN: tuple[str, ...] = ("padding", "encoding", "video_id")  # fields of `Said` that matter here
 _MODALITIES = ("text", "audio", "vision")
 _OTHERS = {"raw_text", "regression_labels"}  # what only an MMSA pickle has
 # The file's emotions are neutral, happy, sad, angry: the order that the format's own evaluation names them
@@ -53,7 +54,7 @@ def reader(
 
     Args:
       content: {split: {text (N, L, dt), audio (N, La, da), vision (N, Lv, dv), labels, id}}, padded with rows
-        of zeros, mostly in front. A modality may be missing. labels are scores (N, 1, 1) or, for IEMOCAP,
+        of zeros, by MulT in front. A modality may be missing. labels are scores (N, 1, 1) or, for IEMOCAP,
         (N, 4, 2): two numbers for each of neutral, happy, sad and angry, the second of which is the larger
         where it applies. id is (N, 1), or (N, 3) with the start and the end of the clip behind its first
         field. Where no two clips of the file share a first field, it names the clip, as in MOSI; else it is
@@ -65,14 +66,16 @@ def reader(
       said: what the user says of the file.
 
     Returns:
-      What starts the iteration; the padding is cut off. Modalities of equal L are on one time line and are
-      cut together. A note says how an id of several fields is read.
+      What starts the iteration; the padding is cut off, at the end at which nearly all clips have it, else at
+      both. Modalities of equal L are on one time line and are cut together. A note says how an id of several
+      fields is read.
 
     Raises:
       UserError: when an array is missing, or arrays of one split disagree.
     """
+    texts = decoded(content, said.encoding, where)
     splits = {}
-    for key, arrays in content.items():
+    for key, arrays in texts.content.items():
         if (split := clean.split_alias(key)) and arrays:
             if text_features and arrays.get("text") is None:
                 raise clean.NoTextFeatures(where)
@@ -88,17 +91,20 @@ def reader(
         if len(fields) > 1
     ]
     clip_first = len(set(first)) == len(first)  # one decision for the file: MOSEI has videos with one clip
+    names, named = _names(splits, clip_first, said.video_id, where)
+    ends = _paddings(splits.values(), said.padding)
 
     def examples() -> Iterator[Example]:
         for split, arrays in splits.items():
             for index in range(_count(arrays)):
                 try:
-                    yield _example(arrays, index, split, text_features, clip_first)
+                    yield _example(arrays, index, split, text_features, names[split][index], ends)
                 except (TypeError, ValueError) as error:
                     raise UserError(f"{where}, {split} clip {index}: not as in a {NAME}: {error}") from None
 
-    notes = (_CLIP_FIRST if clip_first else _VIDEO_FIRST,) if first else ()
-    return Reading(examples, notes)
+    notes = (*texts.notes, *((_CLIP_FIRST if clip_first else _VIDEO_FIRST,) if first else ()))
+    conventions = {**padding.conventions(ends), **texts.conventions, **named.conventions}
+    return Reading(examples, notes, conventions, untold_videos=named.untold)
 
 
 def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
@@ -151,16 +157,22 @@ def _labels(values: object, count: int) -> np.ndarray:
     return scores[:, _EMOTIONS] if scores.ndim == 2 else scores
 
 
-def _example(arrays: dict, index: int, split: str, text_features: bool, clip_first: bool) -> Example:
+def _example(
+    arrays: dict,
+    index: int,
+    split: str,
+    text_features: bool,
+    name: tuple[str, str],
+    ends: Mapping[str, padding.Padding],
+) -> Example:
     padded = {name: clean.features(arrays[name][index]) for name in _MODALITIES if name in arrays}
     padded = {name: rows for name, rows in padded.items() if rows.size}
-    rows = padding.trim(padded, together=len({len(steps) for steps in padded.values()}) == 1)
+    together = len({len(steps) for steps in padded.values()}) == 1
+    rows = padding.trim(padded, ends, together=together)
     rows = {name: np.ascontiguousarray(steps) for name, steps in rows.items() if steps.size}
-    identity, video = _name(arrays["id"][index] if "id" in arrays else index, split, clip_first)
     label = clean.label(arrays["labels"][index]) if "labels" in arrays else np.nan
     return Example(
-        identity,
-        video,
+        *name,
         split,
         "",
         rows.get("audio", no_features()),
@@ -177,18 +189,51 @@ def _fields(value: object) -> list[object]:
     return list(np.asarray(value, dtype=object).ravel()) if nested else [value]
 
 
-def _name(value: object, split: str, clip_first: bool) -> tuple[str, str]:
-    """(id, video); a number only tells the clips of one split apart.
+def _names(
+    splits: Mapping[str, dict], clip_first: bool, pattern: str | None, where: str
+) -> tuple[dict[str, list[tuple[str, str]]], videos.Named]:
+    """(id, video) of every clip by split, and how they were told.
 
     Args:
-      value: the entry of id, or the place of the clip in its split.
-      split: the split.
+      splits: the arrays.
       clip_first: whether the first of several fields names the clip, and not the video.
+      pattern: what the user says of the videos.
+      where: what to call the file in a message.
     """
-    fields = _fields(value)
-    if len(fields) > 1 and not clip_first:
-        return clean.clip_name(fields)
-    name = fields[0] if fields else ""
-    if isinstance(name, (int, float, np.number)):
-        return (f"{split}_{name}",) * 2
-    return clean.clip_name(name)
+    names: dict[str, list[tuple[str, str]]] = {}
+    places, ids = [], []
+    for split, arrays in splits.items():
+        names[split] = []
+        for index in range(_count(arrays)):
+            fields = _fields(arrays["id"][index]) if "id" in arrays else [index]
+            name = fields[0] if fields else ""
+            names[split].append((f"{split}_{name}",) * 2)
+            if isinstance(name, (int, float, np.number)) and (len(fields) == 1 or clip_first):
+                continue  # a number only tells the clips of one split apart
+            places.append((split, index))
+            ids.append(clean.id_fields(name if clip_first else fields))
+    named = videos.name(ids, pattern, where=where)
+    for (split, index), name in zip(places, named.names, strict=True):
+        names[split][index] = name
+    return names, named
+
+
+def _paddings(splits: Iterable[dict], said: str | None) -> dict[str, padding.Padding]:
+    """Decides at which end the modalities are padded; under "" those of clips that have one time line."""
+    used: dict[str, list[np.ndarray]] = {}
+    for arrays in splits:
+        found = {name: padding.ends(arrays[name]) for name in _MODALITIES if name in arrays}
+        steps = np.array([_steps(arrays[name]) for name in found])
+        longest = steps.max(axis=0)
+        shared = np.all((steps == longest) | (steps == 0), axis=0)
+        used.setdefault("", []).append(padding.together(found.values())[shared])
+        for name, ends in found.items():
+            used.setdefault(name, []).append(ends[~shared])
+    return {name: padding.by_ends(np.concatenate(parts), said) for name, parts in used.items()}
+
+
+def _steps(values: object) -> list[int]:
+    """The number of rows of each clip; 0 where they have no width."""
+    if isinstance(values, np.ndarray) and values.ndim == 3:
+        return [values.shape[1] if values.size else 0] * len(values)
+    return [len(rows) if np.size(rows) else 0 for rows in values]

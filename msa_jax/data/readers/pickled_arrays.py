@@ -144,10 +144,7 @@ def key(value: object) -> str | int | None:
     large integers can be chosen to have one hash.
     """
     if isinstance(value, bytes) and len(value) < _KEY:
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            return value.decode("latin1")
+        return value.decode("utf-8", "surrogateescape")  # other encodings are told from all of the file
     if isinstance(value, str) or value is None or (isinstance(value, int) and abs(value) < 1 << 60):
         return value
     raise Excess(f"a dict or set with a key of type {type(value).__name__}")

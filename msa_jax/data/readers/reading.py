@@ -18,12 +18,14 @@ class Reading:
       conventions: what was decided where the format leaves it open, and by what evidence, in a few words
         each, by the names in `conventions.TITLES`.
       open_words: clips whose BERT tokens a vocabulary could give to words with more certainty.
+      untold_videos: clips whose video the ids could not tell, so that each counts as one of its own.
     """
 
     examples: Callable[[], Iterator[Example]]
     notes: tuple[str, ...] = ()
     conventions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     open_words: int = 0
+    untold_videos: int = 0
 
     def lines(self) -> list[str]:
         """The lines to print for the user."""

@@ -49,7 +49,7 @@ def load(path: Path) -> object:
 
     Args:
       path: the file, of any protocol, Python 2 included: its strings come as bytes, the keys of its dicts as
-        text.
+        text (bytes that are not UTF-8 as halves of characters, for `msa_jax.data.conventions.texts`).
 
     Returns:
       What the pickle holds. Arrays come as a subclass of `numpy.ndarray`, NumPy scalars as Python values.

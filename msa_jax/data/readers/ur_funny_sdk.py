@@ -5,19 +5,20 @@ rows of audio and vision and word indices belong to words, sentence by sentence.
 under punchline_features are the words themselves, although the README says indices.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from msa_jax.data.conventions import NOTHING, Said
+from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean, safe_pickle
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "UR-FUNNY SDK pickles"
-LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
+LEAVES_OPEN: tuple[str, ...] = ("encoding",)  # fields of `Said` that matter here
 _LANGUAGE = "language_sdk.pkl"
 _STREAMS = {"audio": "covarep_features_sdk.pkl", "vision": "openface_features_sdk.pkl"}
 _LABELS = "humor_label_sdk.pkl"
@@ -64,24 +65,23 @@ def reader(
     Raises:
       UserError: when a file is missing or of another form, or lacks clips of data_folds.pkl.
     """
-    folds = _folds(_load(folder, _FOLDS, where), where)
+    names = [_FOLDS, _LANGUAGE, *([_LABELS] if require_labels or (folder / _LABELS).is_file() else [])]
+    names += [file for file in _STREAMS.values() if (folder / file).is_file()]
+    if text_features and not (folder / _VECTORS).is_file():
+        raise clean.NoTextFeatures(f"{where}: without {_VECTORS} it")
+    names += [_VECTORS] if text_features else []
+    texts = decoded({name: _load(folder, name, where) for name in names}, said.encoding, where)
+    files = texts.content
+    folds = _folds(files[_FOLDS], where)
     wanted = [name for names in folds.values() for name in names]
     if not wanted:
         raise UserError(f"{where}: {_FOLDS} names no clips")
-    language = _clips(folder, _LANGUAGE, wanted, where)
-    labels = {}
-    if require_labels or (folder / _LABELS).is_file():
-        labels = _clips(folder, _LABELS, wanted if require_labels else [], where)
+    language = _clips(files, _LANGUAGE, wanted, where)
+    labels = _clips(files, _LABELS, wanted if require_labels else [], where) if _LABELS in files else {}
     streams = {
-        stream: _clips(folder, file, wanted, where)
-        for stream, file in _STREAMS.items()
-        if (folder / file).is_file()
+        stream: _clips(files, file, wanted, where) for stream, file in _STREAMS.items() if file in files
     }
-    vectors = None
-    if text_features:
-        if not (folder / _VECTORS).is_file():
-            raise clean.NoTextFeatures(f"{where}: without {_VECTORS} it")
-        vectors = _load(folder, _VECTORS, where)
+    vectors = files.get(_VECTORS)
 
     def examples() -> Iterator[Example]:
         for split, names in folds.items():
@@ -95,7 +95,7 @@ def reader(
                 except (TypeError, ValueError, IndexError) as error:
                     raise UserError(f"{where}: clip {name} is not as in {NAME}: {error}") from None
 
-    return Reading(examples)
+    return Reading(examples, texts.notes, texts.conventions)
 
 
 def _load(folder: Path, file: str, where: str) -> object:
@@ -104,9 +104,9 @@ def _load(folder: Path, file: str, where: str) -> object:
     return safe_pickle.load(folder / file)
 
 
-def _clips(folder: Path, file: str, wanted: Sequence[str], where: str) -> dict:
+def _clips(files: Mapping[str, object], file: str, wanted: Sequence[str], where: str) -> dict:
     """The entries of a file for the clips, by the clip's id as text."""
-    content = _load(folder, file, where)
+    content = files[file]
     if not isinstance(content, dict):
         raise UserError(f"{where}: {file} holds a {type(content).__name__}, expected a dict by clip")
     clips = {clean.string(name): clip for name, clip in content.items()}

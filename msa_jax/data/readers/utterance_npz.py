@@ -7,14 +7,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said
+from msa_jax.data.conventions import NOTHING, Said, videos
+from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "utterance .npz"
-LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
+LEAVES_OPEN: tuple[str, ...] = ("encoding", "video_id")  # fields of `Said` that matter here
 _PREFIX = "split_"
 # The errors of a damaged archive: one bit is enough to name another method, or to ask for a password.
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
@@ -35,8 +36,9 @@ def reader(
     """Prepares to read an opened archive.
 
     Args:
-      content: arrays id (N,) "video_clip", text (N,), label (N,), audio (N, da), vision (N, dv), and any
-        number of divisions split_<name> (N,) of train, valid and test; audio and vision may be missing.
+      content: arrays id (N,) "video_clip" or alike (see `videos.name`), text (N,), label (N,), audio
+        (N, da), vision (N, dv), and any number of divisions split_<name> (N,) of train, valid and test; audio
+        and vision may be missing.
       where: what to call the file in messages.
       require_labels: whether a missing label array is an error.
       split_name: which division to use, with or without "split_"; needed where there are several.
@@ -64,21 +66,24 @@ def reader(
             raise UserError(
                 f"{where}: {name} has shape {array.shape}, expected one entry for each of {count} clips"
             )
+    texts = decoded({name: arrays[name] for name in ("id", "text")}, said.encoding, where)
+    named = videos.name([clean.id_fields(value) for value in texts.content["id"]], said.video_id, where=where)
     splits = [_split(value, division, where) for value in arrays[division]] if division else [""] * count
 
     def examples() -> Iterator[Example]:
         for index in range(count):
-            identity, video = clean.clip_name(arrays["id"][index])
+            identity, video = named.names[index]
             audio, vision = (
                 clean.features(arrays[name][index : index + 1]) if name in arrays else no_features()
                 for name in ("audio", "vision")
             )
-            text = clean.text(arrays["text"][index])
+            text = clean.text(texts.content["text"][index])
             yield Example(
                 identity, video, splits[index], text, audio, vision, False, clean.label(labels[index])
             )
 
-    return Reading(examples)
+    conventions = texts.conventions | named.conventions
+    return Reading(examples, texts.notes, conventions, untold_videos=named.untold)
 
 
 def _array(content: np.lib.npyio.NpzFile, name: str, where: str) -> np.ndarray:

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said
-from msa_jax.data.example import Example, no_features
+from msa_jax.data.conventions import NOTHING, Said, padding, videos
+from msa_jax.data.conventions.texts import decoded
+from msa_jax.data.example import Example
 from msa_jax.data.readers import clean
+from msa_jax.data.readers import words_streams as streams
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "words pickle"
-LEAVES_OPEN: tuple[str, ...] = ()  # fields of `Said` that matter here
+LEAVES_OPEN: tuple[str, ...] = ("padding", "encoding", "video_id")  # fields of `Said` that matter here
 FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")  # the usual names, for messages
 _PAUSE = "sp"  # how the forced aligner writes silence between words
-_ALIGNED_PARTS = 4  # with more, a clip has lengths of its own; MMIM's and BBFN's heirs tell the two apart so
-_LENGTHS = {"vision": (1, 4), "audio": (2, 5)}  # where a clip has a stream and, if unaligned, its length
 _ORDER = ("train", "valid", "test", "")
 
 
@@ -91,8 +91,8 @@ def reader(
         follows is passed over. The parts are (word indices (L,), vision (L, dv), audio (L, da), words [L]),
         or, as MAG-BERT has it, (words [L], vision (L, dv), audio (L, da)); then a row is a word. With more
         than four parts, (any, vision (V, dv), audio (A, da), words [L], vision length, audio length, ...),
-        vision and audio are streams of their own, and their rows are the last ones of that number. Words may
-        also come as one text.
+        vision and audio are streams of their own, and their rows are as many at the end that is not padded
+        (see `words_streams`). Words may also come as one text.
       where: what to call the file in messages.
       require_labels: whether a clip without a label is an error.
       said: what the user says of the file.
@@ -105,7 +105,8 @@ def reader(
       names of videos, as MMIM has them for CMU-MOSEI: they are taken for that where more than half of the
       clips that have such an id share it with another clip of the file. Then a clip is `<video>_<k>`,
       counted from 0 within the video: train before valid before test, and in each the order of the file.
-      Where fewer share their id they stay as they are, twice, and the checks of a corpus refuse them.
+      Where fewer share their id they stay as they are, twice, and the checks of a corpus refuse them; of
+      which video they are is told as in every format (`videos.name`).
 
     Raises:
       UserError: when the file has no clips, or an id is not a name (here), or a clip is not built like that
@@ -116,14 +117,21 @@ def reader(
     splits = {clean.split_alias(key) or "": value for key, value in content.items() if value}
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
-    names, notes = _names(splits, where)
+    texts = decoded(splits, said.encoding, where)
+    splits = texts.content
+    names, named, notes = _names(splits, said.video_id, where)
+    every = [clip[0] for clips in splits.values() for clip in clips if _is_clip(clip)]
+    ends = streams.paddings(every, said.padding, where)
 
     def examples() -> Iterator[Example]:
         for split, clips in splits.items():
             for index, (clip, name) in enumerate(zip(clips, names[split], strict=True)):
-                yield _example(clip, name, split, _place(where, split, index), require_labels)
+                yield _example(clip, name, split, ends, _place(where, split, index), require_labels)
 
-    return Reading(examples, (*_length_notes(splits), *notes))
+    count = sum(map(len, splits.values()))
+    notes = (*texts.notes, *streams.notes(every, count, said.padding), *notes)
+    conventions = {**padding.conventions(ends), **texts.conventions, **named.conventions}
+    return Reading(examples, notes, conventions, untold_videos=named.untold)
 
 
 def _place(where: str, split: str, index: int) -> str:
@@ -135,112 +143,86 @@ def _is_clip(value: object) -> bool:
 
 
 def _names(
-    splits: Mapping[str, Sequence], where: str
-) -> tuple[dict[str, list[tuple[str, str]]], tuple[str, ...]]:
-    """(id, video) of every clip by split, and notes on them; ("", "") where an entry is not a clip."""
+    splits: Mapping[str, Sequence], pattern: str | None, where: str
+) -> tuple[dict[str, list[tuple[str, str]]], videos.Named, tuple[str, ...]]:
+    """(id, video) of every clip by split, how these were told, and notes on them.
+
+    An entry that is not a clip is ("", "").
+    """
     names: dict[str, list[tuple[str, str]]] = {}
-    bare: Counter[str] = Counter()
-    places: list[tuple[str, int]] = []  # of the clips with a bare name
+    places: list[tuple[str, int]] = []  # of the clips with an id, and its fields
+    ids: list[tuple[str, ...]] = []
     unnamed = 0
     for split in sorted(splits, key=_ORDER.index):
         names[split] = []
         for index, clip in enumerate(splits[split]):
-            name = ("", "")
+            names[split].append(("", ""))
             if _is_clip(clip) and (len(clip) == 2 or clip[2] is None):
                 unnamed += 1
-                name = (f"{split or 'clip'}_{index}",) * 2
+                names[split][-1] = (f"{split or 'clip'}_{index}",) * 2
             elif _is_clip(clip):
+                places.append((split, index))
                 try:
-                    name, alone = clean.clip_name(clip[2]), _is_bare(clip[2])
+                    ids.append(clean.id_fields(clip[2]))
                 except (TypeError, ValueError) as error:
                     raise UserError(
                         f"{_place(where, split, index)}: the id is not a name: {error}; correct the file"
                     ) from None
-                if alone:
-                    bare[name[0]] += 1
-                    places.append((split, index))
-            names[split].append(name)
     notes = []
     if unnamed:
         notes.append(
             f"In {_of(unnamed, splits)} the id is missing: clip k of a split is called <split>_<k>, and each "
             "of them counts as a video of its own."
         )
+    bare = Counter(fields[0] for fields in ids if videos.marked(fields) is None)
     if 2 * sum(count for count in bare.values() if count > 1) > bare.total():
         notes.append(
             f"The ids repeat ({bare.total()} clips have {len(bare)} different ids), so they are taken for "
             "the names of videos: the clips of a video are numbered from 0 in the order of the file."
         )
-        seen: Counter[str] = Counter()
-        for split, index in places:
-            video, _ = names[split][index]
-            names[split][index] = (f"{video}_{seen[video]}", video)
-            seen[video] += 1
-    return names, tuple(notes)
+        named = _numbered(ids, pattern, where)
+    else:
+        named = videos.name(ids, pattern, where=where)
+    for (split, index), name in zip(places, named.names, strict=True):
+        names[split][index] = name
+    return names, named, tuple(notes)
 
 
-def _is_bare(value: object) -> bool:
-    """Whether `clean.clip_name` takes an id as it is, without finding marks of a clip in it."""
-    parts = np.asarray(value, dtype=object).ravel()
-    return len(parts) == 1 and clean.clip_name(value)[0] == clean.string(parts[0]).strip()
-
-
-def _length_notes(splits: Mapping[str, Sequence]) -> Iterator[str]:
-    """Notes on the lengths that clips bring along."""
-    unaligned = long = 0
-    for clip in (clip for clips in splits.values() for clip in clips if _is_clip(clip)):
-        if len(clip[0]) > _ALIGNED_PARTS:
-            unaligned += 1
-            long += _has_long(clip[0])
-    if unaligned:
-        yield (
-            f"In {_of(unaligned, splits)} there are more than four parts: vision and audio have lengths of "
-            "their own there, and are not aligned with the words."
-        )
-    if long:
-        yield (
-            f"In {_of(long, splits)} a length is larger than the array of vision or audio: the whole array "
-            "is used there."
-        )
+def _numbered(ids: Sequence[tuple[str, ...]], pattern: str | None, where: str) -> videos.Named:
+    """Names clips whose ids without a mark are names of videos, by their numbers in these."""
+    named = videos.name(ids, pattern, where=where) if pattern else None
+    seen: Counter[str] = Counter()
+    names = []
+    for place, fields in enumerate(ids):
+        name = videos.marked(fields)
+        if name is None:
+            name = (f"{fields[0]}_{seen[fields[0]]}", fields[0])
+            seen[fields[0]] += 1
+        names.append((name[0], named.names[place][1] if named else name[1]))
+    count = len({video for _, video in names})
+    line = named.line if named else f"the ids themselves, which repeat ({len(ids)} ids, {count} videos)"
+    return videos.Named(names, line)
 
 
 def _of(count: int, splits: Mapping[str, Sequence]) -> str:
     return f"{count} of {sum(map(len, splits.values()))} clips"
 
 
-def _has_long(parts: Sequence) -> bool:
-    """Whether a length is larger than its array; False where one is not a length, or not an array."""
-    try:
-        return any(
-            len(parts) > place and _length(parts[place]) > (*clean.shape(parts[stream]), 0)[0]
-            for stream, place in _LENGTHS.values()
-            if parts[stream] is not None
-        )
-    except (TypeError, ValueError, OverflowError):  # told of while iterating
-        return False
-
-
-def _length(value: object) -> int:
-    """A length out of an int, or an array or list that holds one.
-
-    Raises:
-      ValueError, OverflowError: when it is not a whole number, or is negative.
-    """
-    array = np.asarray(value)
-    number = array.item() if array.size == 1 else None
-    if not isinstance(number, (int, float)) or number < 0 or number != int(number):
-        raise ValueError("a length that is not a whole number")
-    return int(number)
-
-
-def _example(clip: object, name: tuple[str, str], split: str, where: str, require_labels: bool) -> Example:
+def _example(
+    clip: object,
+    name: tuple[str, str],
+    split: str,
+    ends: Mapping[str, padding.Padding],
+    where: str,
+    require_labels: bool,
+) -> Example:
     if not _is_clip(clip):
         raise UserError(f"{where}: expected ((word indices, vision, audio, words), label, id)")
     parts, label, *_ = clip
     words = _words(parts, where)
-    aligned = len(parts) <= _ALIGNED_PARTS
+    aligned = len(parts) <= streams.ALIGNED_PARTS
     try:
-        vision, audio = (_stream(parts, stream) for stream in ("vision", "audio"))
+        vision, audio = (streams.rows(parts, stream, ends) for stream in ("vision", "audio"))
         score = np.nan if label is None else clean.label(clean.labels([label], 1)[0])
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where}: features or label are not the numbers expected: {error}") from None
@@ -253,16 +235,6 @@ def _example(clip: object, name: tuple[str, str], split: str, where: str, requir
         if aligned:
             vision, audio = (rows[keep] if len(rows) else rows for rows in (vision, audio))
     return Example(*name, split, " ".join(words), audio, vision, aligned=aligned, label=score)
-
-
-def _stream(parts: Sequence, name: str) -> np.ndarray:
-    """The rows of a stream: all where a row is a word, else the last ones of the length that is given."""
-    stream, place = _LENGTHS[name]
-    rows = clean.features(parts[stream])
-    if len(parts) <= max(place, _ALIGNED_PARTS) or not len(rows):
-        return rows
-    used = rows[max(len(rows) - _length(parts[place]), 0) :]  # the scripts pad, and cut, in front
-    return used if len(used) else no_features()
 
 
 def _words(parts: Sequence, where: str) -> list[str]:

@@ -48,10 +48,10 @@ def test_ambiguous_lists_the_candidates(tmp_path):
         (b"", "the file is empty"),
         (
             b"hello\n",
-            "is not a pickle, .npz or HDF5, and not UTF-8 text.*known are: MMSA pickle, MulT",
+            "is not a pickle, .npz or HDF5, and not text whose.*known are: MMSA pickle, MulT",
         ),
         (b"a,b,c\n1,2,3\n", "first line has a column 'text'"),
-        ("text\nä".encode("utf-16"), "is not a pickle, .npz"),
+        ("title\nä".encode("utf-16"), "is not a pickle, .npz"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
         (gzip.compress(b"x", mtime=0), "compressed by gzip"),
         (b"PK\x03\x04broken", "archive is truncated or damaged"),

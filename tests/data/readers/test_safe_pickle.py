@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from msa_jax.data import readers
+from msa_jax.data.conventions import texts
 from msa_jax.data.readers import clean, pickled_arrays, safe_pickle
 from msa_jax.errors import UserError
 
@@ -164,7 +165,7 @@ def _python2(content, protocol):
 
 @pytest.mark.parametrize("protocol", [0, 2])
 def test_python_2(tmp_path, protocol):
-    """Strings are bytes, which the readers decode as UTF-8 where they can; keys are text."""
+    """Strings are bytes, which `texts.decoded` decodes, and so it does those of keys that are not UTF-8."""
     array = np.random.default_rng(0).normal(size=(100, 7))
     content = {
         "train": [{"text": array, "id": "it's"}, "好".encode(), b"caf\xe9", "both \" and '"],
@@ -172,11 +173,13 @@ def test_python_2(tmp_path, protocol):
     }
     (tmp_path / "a.pkl").write_bytes(_python2(content, protocol))
     back = safe_pickle.load(tmp_path / "a.pkl")
+    assert list(back) == ["train", "\udce9"]
+    back = texts.decoded(back, None, "a.pkl").content
     assert list(back) == ["train", "é"]
     first, *strings = back["train"]
     assert list(first) == ["text", "id"]
     np.testing.assert_array_equal(first["text"], array)
-    assert [clean.string(value) for value in strings] == ["好", "café", "both \" and '"]
+    assert strings == ["好", "café", "both \" and '"]
     assert clean.string(first["id"]) == "it's"
 
 

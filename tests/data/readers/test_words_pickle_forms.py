@@ -8,6 +8,7 @@ import pytest
 
 from msa_jax.data import readers
 from msa_jax.data.datasets import checks
+from msa_jax.data.readers import words_streams
 from msa_jax.errors import UserError
 
 EPS = 1e-6
@@ -111,7 +112,7 @@ def test_no_rows_and_too_many(tmp_path):
     clips[1] = ((*parts[:5], 50), label, name)
     (first, second), notes = _read(tmp_path, clips)
     assert first.vision.shape == (0, 0)
-    assert readers.words_pickle._stream(([], vision[0], audio[0], [], 0, 3), "vision").shape == (0, 0)
+    assert words_streams.rows(([], vision[0], audio[0], [], 0, 3), "vision", {}).shape == (0, 0)
     np.testing.assert_array_equal(second.audio, audio[1, 5:])
     assert [note for note in notes if "larger" in note] == [
         "In 1 of 2 clips a length is larger than the array of vision or audio: the whole array is used there."

@@ -1,0 +1,108 @@
+"""Texts of a loaded file: all of them, found in its containers, and decoded there by one encoding."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from msa_jax.data.conventions import encodings
+
+_NUMBERS = (int, float, bool, type(None))
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+    """The content of a file with its texts decoded.
+
+    Attributes:
+      content: as it was where no text is in bytes but ASCII and UTF-8.
+      conventions: "encoding", where bytes had to be decoded.
+      notes: on texts that were decoded wrongly before they were written.
+    """
+
+    content: Any
+    conventions: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def decoded(content: Any, said: str | None, where: str) -> Decoded:
+    """Decodes the bytes in a file's containers.
+
+    Args:
+      content: what a pickle holds, or an array: dicts, lists, tuples, sets and arrays of texts and numbers.
+      said: the name of Python's codec, where the user says it.
+      where: what to call the file in messages.
+
+    Raises:
+      UserError: as in `encodings.decide`.
+    """
+    encodings.check(said)
+    raw: set[bytes] = set()
+    texts: set[str] = set()
+    _collect(content, raw, texts)
+    encoding = encodings.decide(raw, said=said, where=where)
+    notes = encodings.twice_encoded(
+        [*texts, *(encoding.decode(text) for text in raw if not text.isascii())], where
+    )
+    if said is not None and not raw:
+        notes += ("No text of the file is in bytes: --config.data.encoding makes no difference.",)
+        return Decoded(content, {}, notes)
+    conventions = {"encoding": encoding.line} if encoding.line else {}
+    plain = encoding.codec == "utf-8" and not encoding.otherwise
+    if plain and not any(text.startswith(b"\xef\xbb\xbf") for text in raw):
+        return Decoded(content, conventions, notes)
+    return Decoded(_rebuilt(content, encoding), conventions, notes)
+
+
+def _collect(value: Any, raw: set[bytes], texts: set[str]) -> None:
+    """Gathers the texts: those in bytes, and the others beyond ASCII."""
+    kind = type(value)
+    if kind is str:
+        if value.isascii():
+            return
+        if key := _escaped(value):
+            raw.add(key)
+        else:
+            texts.add(value)
+    elif kind is bytes:
+        raw.add(value)
+    elif isinstance(value, np.ndarray):
+        if value.dtype.kind in "SUO":
+            _collect(value.ravel().tolist(), raw, texts)
+    elif kind is dict:
+        _collect(list(value), raw, texts)
+        _collect(list(value.values()), raw, texts)
+    elif kind in (list, tuple, set, frozenset):
+        for item in value:
+            if type(item) not in _NUMBERS:
+                _collect(item, raw, texts)
+
+
+def _escaped(text: str) -> bytes | None:
+    """The bytes of a dict's key that was not UTF-8 (see `pickled_arrays.key`); None where it was."""
+    if not any("\udc80" <= c <= "\udcff" for c in text):
+        return None
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # other halves of characters
+        return None
+
+
+def _rebuilt(value: Any, encoding: encodings.Encoding) -> Any:
+    """The same containers, with the bytes decoded."""
+    kind = type(value)
+    if kind is bytes:
+        return encoding.decode(value)
+    if kind is str:
+        raw = None if value.isascii() else _escaped(value)
+        return value if raw is None else encoding.decode(raw)
+    if kind is dict:
+        return {_rebuilt(name, encoding): _rebuilt(item, encoding) for name, item in value.items()}
+    if kind in (list, tuple, set, frozenset):
+        return kind(item if type(item) in _NUMBERS else _rebuilt(item, encoding) for item in value)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "SO":
+        found = np.empty(value.size, object)
+        for place, item in enumerate(value.ravel().tolist()):  # one by one: they may be arrays themselves
+            found[place] = _rebuilt(item, encoding)
+        return found.reshape(value.shape)
+    return value

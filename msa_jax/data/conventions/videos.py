@@ -1,0 +1,161 @@
+"""Videos of clips, told from the clips' ids, once for all ids of a file."""
+
+import dataclasses
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from msa_jax.errors import UserError
+
+_BRACKETED = re.compile(r"(.+)\[(\d+)\]")
+_DOLLARS = "$_$"
+_MEDIA = re.compile(
+    r"\.(mp4|m4v|avi|mkv|mov|webm|flv|mpe?g|wmv|3gp|wav|mp3|flac|ogg|m4a|aac|wma|jpe?g|png|npy|npz|pkl|csv|txt)$",
+    re.IGNORECASE,
+)
+# The video, one sign, and the clip's number, perhaps a time or with letters before it, as in IEMOCAP's F012.
+_NUMBERED = re.compile(r"(.+)([_\-/#:@~ ])([A-Za-z]{0,8}\d+|\d+\.\d+)")
+_BRACED = re.compile(r"(.+?)[ _-]?[\[({](\d+)[\])}]")
+_SHOWN = 36  # characters of an id in a message
+_NEARLY_ALL = 0.95  # share of the ids that must have the same form
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """The clips of a file with their names.
+
+    Attributes:
+      names: (id, video) of each.
+      line: how the videos were told, in a few words; "" where marks in all ids say it.
+      untold: clips whose video could not be told; each is one of its own.
+    """
+
+    names: list[tuple[str, str]]
+    line: str
+    untold: int = 0
+
+    @property
+    def conventions(self) -> dict[str, str]:
+        """What there is to say, as in `Reading.conventions`."""
+        return {"videos": self.line} if self.line else {}
+
+
+def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: str) -> Named:
+    """Names the clips of a file and their videos.
+
+    "video[k]" and "video$_$k" are clip video_k of that video, and [video, start, end] is video_start,
+    whatever the other ids are. Any other id stays as it is. Its video is what stands before the last sign
+    ("_", "-", "/", ...) that has a number behind it, where nearly all these ids have the same sign there; a
+    media file's extension and folders that all have in common do not count. Signs other than "_" must bring
+    clips together, since names of videos have them too. An id without a number then is a video of its own.
+
+    Args:
+      ids: of each clip the id, or the fields of an id that has several.
+      pattern: a regular expression with one group for the video, where the user gives one.
+      where: what to call the file in a message.
+
+    Returns:
+      The names, in the same order.
+
+    Raises:
+      UserError: when the pattern is not such an expression, or finds nothing in some id.
+    """
+    if not ids:
+        return Named([], "")
+    names = [marked(fields) for fields in ids]
+    if pattern is not None:
+        return _as_said(ids, names, pattern, where)
+    clear = [pair for pair in names if pair]
+    plain = [fields[0] for fields, pair in zip(ids, names, strict=True) if not pair]
+    if not plain:
+        return Named(clear, "")  # the format says it
+    form, videos = _form(plain)
+    left = iter(zip(plain, videos or plain, strict=True))
+    names = [pair or next(left) for pair in names]
+    if form is None:
+        others = f" besides {len(clear)} with marks" if clear else ""
+        line = (
+            f"could not be told from the ids ({len(plain)} ids{others}, the first is {_short(plain[0])}), "
+            "each clip counts as one; say --config.data.video_id=REGEX (in Python: video_id=...)"
+        )
+        return Named(names, line, len(plain))
+    fitting = len(ids) - sum(identity == video for identity, video in zip(plain, videos, strict=True))
+    return Named(names, _told(form, [video for _, video in names], len(ids), fitting))
+
+
+def _told(form: str, videos: Sequence[str], count: int, fitting: int) -> str:
+    return f"{form} ({fitting} of {count} ids, {len(set(videos))} videos)"
+
+
+def marked(fields: tuple[str, ...]) -> tuple[str, str] | None:
+    """(id, video) where a mark says which part is the video."""
+    if match := _BRACKETED.fullmatch(fields[0]):
+        return f"{match[1]}_{match[2]}", match[1]
+    if _DOLLARS in fields[0]:
+        video, clip = fields[0].rsplit(_DOLLARS, 1)
+        return f"{video}_{clip}", video
+    if len(fields) > 1:  # only the times tell the clips of a video apart
+        return f"{fields[0]}_{fields[1]}", fields[0]
+    return None
+
+
+def _form(ids: Sequence[str]) -> tuple[str | None, list[str]]:
+    """(what the ids have in common, the video of each); (None, []) where they have nothing in common."""
+    parts = [re.split(r"[/\\]", _MEDIA.sub("", name)) for name in ids]
+    shared = 0
+    while all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):
+        shared += 1
+    short = ["/".join(part[shared:]) for part in parts]
+    found = [_split(name) for name in short]
+    counts = Counter(sign for sign, _, _ in filter(None, found))
+    if not counts:
+        return None, []
+    (sign, count), *_ = counts.most_common(1)
+    if count < _NEARLY_ALL * len(ids):
+        return None, []
+    clips: dict[str, set[str]] = defaultdict(set)
+    for one in found:
+        if one and one[0] == sign:
+            clips[one[1]].add(one[2])
+    gathered = sum(len(numbers) for numbers in clips.values() if len(numbers) > 1)
+    if sign != "_" and (len(clips) < 2 or 2 * gathered < count):
+        return None, []
+    videos = [one[1] if one and one[0] == sign else name for name, one in zip(ids, found, strict=True)]
+    return (f'what is before the last "{sign}"' if sign != "[" else "what is before the brackets"), videos
+
+
+def _split(name: str) -> tuple[str, str, str] | None:
+    """(sign, video, clip) of an id; "[" as the sign stands for any brackets."""
+    if match := _BRACED.fullmatch(name):
+        return "[", match[1], match[2]
+    if match := _NUMBERED.fullmatch(name):
+        return match[2], match[1], match[3]
+    return None
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _SHOWN else f"{name[: _SHOWN - 3]}..."
+
+
+def _as_said(
+    ids: Sequence[tuple[str, ...]], names: Sequence[tuple[str, str] | None], pattern: str, where: str
+) -> Named:
+    key = "--config.data.video_id"
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"{key}: {pattern!r} is not a regular expression ({error}); correct it") from None
+    if compiled.groups != 1:
+        raise UserError(
+            f"{key}: {pattern!r} has {compiled.groups} groups; put the part that is the video, and no other, "
+            "into parentheses, as in '(.+)-[0-9]+'"
+        )
+    found = [compiled.search(fields[0]) for fields in ids]
+    videos = [match[1] if match else None for match in found]
+    if wrong := [fields[0] for fields, video in zip(ids, videos, strict=True) if not video]:
+        raise UserError(
+            f"{where}: {key}={pattern} finds no video in {len(wrong)} of {len(ids)} ids, the "
+            f"first is {_short(wrong[0])}; correct it"
+        )
+    identities = [pair[0] if pair else fields[0] for fields, pair in zip(ids, names, strict=True)]
+    return Named(list(zip(identities, videos, strict=True)), _told("as you said", videos, len(ids), len(ids)))

@@ -1,0 +1,118 @@
+"""Streams of a words pickle: vision and audio with lengths of their own, in clips of more than four parts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from msa_jax.data.conventions import padding
+from msa_jax.data.conventions.rows import edges
+from msa_jax.data.example import no_features
+from msa_jax.data.readers import clean
+
+ALIGNED_PARTS = 4  # with more, a clip has lengths of its own; MMIM's and BBFN's heirs tell the two apart so
+_LENGTHS = {"vision": (1, 4), "audio": (2, 5)}  # where a clip has a stream and, if unaligned, its length
+_SCRIPTS = padding.Padding("front", "as the scripts of MMIM and BBFN have it", firm=True)
+_ODD = (TypeError, ValueError, OverflowError)  # told of while iterating
+
+
+def paddings(clips: Sequence[Sequence], said: str | None, where: str) -> dict[str, padding.Padding]:
+    """Decides at which end each stream is padded, those apart of which no clip is shorter than its array.
+
+    Args:
+      clips: the parts of each clip.
+      said: the end, where the user says it.
+      where: what to call the file in a message.
+
+    Raises:
+      UserError: when the clips do not agree. Where they do not tell, the scripts that write such files
+        decide: they pad, and cut, in front.
+    """
+    found = {}
+    for name in _LENGTHS:
+        short = []
+        for parts in clips:
+            try:
+                length, stream = _length_of(parts, name), parts[_LENGTHS[name][0]]
+                if length is not None and length < (*clean.shape(stream), 0)[0]:
+                    short.append((edges([clean.features(stream)])[0], length))
+            except (*_ODD, IndexError):
+                continue
+        if short:
+            at, lengths = zip(*short, strict=True)
+            found[name] = padding.by_lengths(
+                np.stack(at), lengths, said=said, scripts=_SCRIPTS, what=f"{where}, {name}"
+            )
+    return found
+
+
+def rows(parts: Sequence, name: str, ends: Mapping[str, padding.Padding]) -> np.ndarray:
+    """The rows of a stream: all where a row is a word, else as many as the clip says.
+
+    Args:
+      parts: of the clip.
+      name: "vision" or "audio".
+      ends: what `paddings` says.
+
+    Raises:
+      ValueError, TypeError, OverflowError: when they are not rows, or the length is not a whole number.
+    """
+    found = clean.features(parts[_LENGTHS[name][0]])
+    length = _length_of(parts, name)
+    if length is None or not len(found):
+        return found
+    used = found[ends.get(name, _SCRIPTS).counted(*edges([found])[0], length)]
+    return used if len(used) else no_features()
+
+
+def notes(clips: Sequence[Sequence], count: int, said: str | None) -> Iterator[str]:
+    """Notes on the lengths that clips bring along.
+
+    Args:
+      clips: the parts of each clip.
+      count: all entries of the file.
+      said: the end at which they are padded, where the user says it.
+    """
+    unaligned = [parts for parts in clips if len(parts) > ALIGNED_PARTS]
+    if unaligned:
+        yield (
+            f"In {len(unaligned)} of {count} clips there are more than four parts: vision and audio have "
+            "lengths of their own there, and are not aligned with the words."
+        )
+    elif said is not None:
+        yield "A row is a word here, without padding: --config.data.padding makes no difference."
+    if long := sum(map(_has_long, unaligned)):
+        yield (
+            f"In {long} of {count} clips a length is larger than the array of vision or audio: the whole "
+            "array is used there."
+        )
+
+
+def _length_of(parts: Sequence, name: str) -> int | None:
+    """The rows of a stream as the clip says them; None where it does not."""
+    place = _LENGTHS[name][1]
+    return _length(parts[place]) if len(parts) > max(place, ALIGNED_PARTS) else None
+
+
+def _has_long(parts: Sequence) -> bool:
+    """Whether a length is larger than its array; False where one is not a length, or not an array."""
+    try:
+        return any(
+            len(parts) > place and _length(parts[place]) > (*clean.shape(parts[stream]), 0)[0]
+            for stream, place in _LENGTHS.values()
+            if parts[stream] is not None
+        )
+    except _ODD:
+        return False
+
+
+def _length(value: object) -> int:
+    """A length out of an int, or an array or list that holds one.
+
+    Raises:
+      ValueError, OverflowError: when it is not a whole number, or is negative.
+    """
+    array = np.asarray(value)
+    number = array.item() if array.size == 1 else None
+    if not isinstance(number, (int, float)) or number < 0 or number != int(number):
+        raise ValueError("a length that is not a whole number")
+    return int(number)

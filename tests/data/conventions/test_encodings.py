@@ -1,0 +1,160 @@
+"""Encodings of texts in bytes, told from all texts of a file, and never noise."""
+
+import numpy as np
+import pytest
+
+from msa_jax.data.conventions import encodings, texts
+from msa_jax.errors import UserError
+
+SIMPLIFIED = ["这部电影很好", "太差了，我不喜欢"]
+TRADITIONAL = ["這部電影很好看", "演員的表演太差了"]
+FRENCH = ["c'est un très bon film à voir", "déçu par l'intrigue", "une soirée créée", "à", "où l'été"]
+QUOTES = ["it’s “good”", "don’t – go…"]
+GERMAN = ["schön", "Über Straßen", "¡Hola!", "20°"]
+ENGLISH = ["the film was good", "really bad"]
+
+
+def _decide(every, codec, said=None, more=()):
+    return encodings.decide([text.encode(codec) for text in every] + list(more), said=said, where="a.pkl")
+
+
+@pytest.mark.parametrize(
+    ("every", "codec", "found"),
+    [
+        (SIMPLIFIED, "utf-8", "utf-8"),
+        (SIMPLIFIED, "utf-8-sig", "utf-8"),
+        (SIMPLIFIED, "gbk", "gb18030"),
+        (SIMPLIFIED, "gb18030", "gb18030"),
+        (["好看的电影𠀀吗，我说"], "gb18030", "gb18030"),
+        (TRADITIONAL, "gbk", "gb18030"),
+        (TRADITIONAL, "big5", "big5"),
+        (["這套電影，係唔係好睇啲嘅呢，我都想知"], "big5hkscs", "big5hkscs"),
+        (SIMPLIFIED, "utf-16", "utf-16"),
+        (ENGLISH, "utf-16", "utf-16"),
+        (["really bad"], "utf-16-be", "utf-16-be"),
+        (SIMPLIFIED, "utf-16-le", "utf-16-le"),
+        (SIMPLIFIED, "utf-16-be", "utf-16-be"),
+        (ENGLISH, "utf-16-le", "utf-16-le"),
+        (FRENCH, "utf-8", "utf-8"),
+        (FRENCH, "latin-1", "latin-1"),
+        (GERMAN, "latin-1", "latin-1"),
+        (["caf\xe9"], "latin-1", "latin-1"),
+        (["café", *QUOTES], "cp1252", "cp1252"),
+        (["it’s “good”", "don’t—no"], "gbk", "gb18030"),  # English written on a Chinese system
+        (ENGLISH, "ascii", "utf-8"),
+    ],
+)
+@pytest.mark.parametrize("with_english", [False, True])
+def test_told_and_decoded(every, codec, found, with_english):
+    if with_english:
+        if codec.startswith("utf-16-"):
+            pytest.skip("plain ASCII beside it says that it is not UTF-16")
+        every = [*every, *ENGLISH]
+    encoding = _decide(every, codec)
+    assert encoding.codec == found
+    assert [encoding.decode(text.encode(codec)) for text in every] == every
+    assert bool(encoding.line) is (every != ENGLISH or codec != "ascii") or with_english
+
+
+@pytest.mark.parametrize(
+    ("every", "codec"),
+    [
+        (["이 영화는 정말 재미있었다", "연기가 별로였다"], "euc-kr"),
+        (["この映画はとても良かった", "話が退屈です"], "euc-jp"),
+        (["この映画はとても良かった", "話が退屈です"], "shift-jis"),
+        (["этот фильм очень хороший"], "cp1251"),
+        (["этот фильм очень хороший"], "koi8-r"),
+        (["η ταινία ήταν πολύ καλή"], "cp1253"),
+        (["สวัสดี"], "cp874"),
+        (["好"], "gbk"),  # too short
+        (["好 film"], "big5"),
+    ],
+)
+def test_refused_rather_than_noise(every, codec):
+    with pytest.raises(UserError) as error:
+        _decide(every, codec)
+    message = str(error.value)
+    assert message.startswith("a.pkl: the encoding of the texts is not clear")
+    assert "save it as UTF-8, or say --config.data.encoding=gb18030, big5 or another" in message
+    assert "\n" not in message
+    said = _decide(every, codec, said=codec)
+    assert said.decode(every[0].encode(codec)) == every[0]
+
+
+def test_zeros_inside_a_text_are_no_text():
+    with pytest.raises(UserError, match="not clear"):
+        _decide([], "ascii", more=[b"abc\0d\0\0efgh"])
+
+
+def test_utf8_in_some_texts_and_european_in_others():
+    encoding = _decide(["très", "déjà vu"], "utf-8", more=[b"caf\xe9", b"plain"])
+    assert encoding.line == "UTF-8, but latin-1 in 1 of 3 different texts beyond ASCII"
+    assert [encoding.decode(raw) for raw in ("très".encode(), b"caf\xe9")] == ["très", "café"]
+    for other in ("très bon été", "演员的表演很好"):
+        with pytest.raises(UserError, match="not clear"):
+            _decide([other], "utf-8", more=[text.encode("gbk") for text in SIMPLIFIED])
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("klingon", "'klingon' is not a text encoding that Python knows"),
+        ("hex", "'hex' is not a text encoding"),
+        ("a\0b", "is not a text encoding"),
+        (
+            "ascii",
+            r"a\.pkl: --config.data.encoding=ascii, but 2 of 2 different texts are not in it, such as b'",
+        ),
+    ],
+)
+def test_what_the_user_must_not_say(said, message):
+    with pytest.raises(UserError, match=message) as error:
+        _decide(SIMPLIFIED, "gbk", said=said)
+    assert "\n" not in str(error.value)
+
+
+def test_evidence_in_a_few_words():
+    assert _decide(SIMPLIFIED, "gbk").line == (
+        "GB18030 (13 of 13 Chinese characters are among the most common)"
+    )
+    assert _decide(QUOTES, "cp1252").line == (
+        "cp1252 (6 of 6 characters beyond ASCII are European letters and signs)"
+    )
+    assert _decide(SIMPLIFIED, "gbk", said="gbk").line == "gbk, as you said"
+
+
+def test_containers_are_decoded_throughout():
+    raw = [text.encode("gbk") for text in SIMPLIFIED]
+    rows = np.arange(6).reshape(3, 2)
+    objects = np.empty(2, object)
+    objects[:] = [raw[0], rows]
+    key = raw[1].decode("utf-8", "surrogateescape")
+    content = {"a": [raw[0], ("plain", 1.5, rows)], key: np.array(raw), "o": objects, "s": {raw[0]}}
+    found = texts.decoded(content, None, "a.pkl")
+    assert found.content["a"] == [SIMPLIFIED[0], ("plain", 1.5, rows)]
+    assert found.content[SIMPLIFIED[1]].tolist() == SIMPLIFIED
+    assert found.content["o"][0] == SIMPLIFIED[0]
+    assert found.content["o"][1] is rows
+    assert found.content["s"] == {SIMPLIFIED[0]}
+    assert found.conventions == {
+        "encoding": "GB18030 (13 of 13 Chinese characters are among the most common)"
+    }
+    assert found.notes == ()
+
+
+def test_what_is_utf8_or_text_is_left_as_it_is():
+    content = {"a": ["好".encode(), "好", "plain"]}
+    found = texts.decoded(content, None, "a.pkl")
+    assert found.content is content
+    assert found.conventions == {"encoding": "UTF-8"}
+    assert texts.decoded({"a": ["好"]}, None, "a.pkl").conventions == {}
+    (note,) = texts.decoded({"a": ["好"]}, "gbk", "a.pkl").notes
+    assert note == "No text of the file is in bytes: --config.data.encoding makes no difference."
+
+
+@pytest.mark.parametrize("wrong", ["latin-1", "cp1252"])
+def test_texts_that_were_decoded_wrongly_are_named(wrong):
+    bad = ["中国".encode().decode(wrong), "é".encode().decode(wrong)]
+    (note,) = texts.decoded([*bad, "bon été", "好", "plain"], None, "a.pkl").notes
+    assert note.startswith("a.pkl: 2 of 4 different texts look like UTF-8 that was read as latin-1 (")
+    assert "kept as they are" in note

@@ -1,0 +1,114 @@
+"""Videos of clips, told from all ids of a file."""
+
+import pytest
+
+from msa_jax.data.conventions import videos
+from msa_jax.errors import UserError
+
+FILMS = [(f"film_{v:02d}", k) for v in range(20) for k in range(5)]
+YOUTUBE = ["-3g5yACwYnA", "0h-zjBukYpk", "_dI--eQ6qVU", "a-b_c-d_e12", "iiK8YX8oH1E", "abc_"]
+
+
+def _named(names, pattern=None):
+    return videos.name([(name,) for name in names], pattern, where="a.pkl")
+
+
+@pytest.mark.parametrize(
+    ("form", "video", "line"),
+    [
+        ("{v}-{k}", "{v}", 'what is before the last "-" (100 of 100 ids, 20 videos)'),
+        ("{v}/{k:04d}", "{v}", 'what is before the last "/" (100 of 100 ids, 20 videos)'),
+        ("clips/{v}/{k}.mp4", "{v}", 'what is before the last "/" (100 of 100 ids, 20 videos)'),
+        ("data\\clips\\{v}\\{k}.WAV", "{v}", 'what is before the last "/" (100 of 100 ids, 20 videos)'),
+        ("clips/{v}_{k}.mp4", "{v}", 'what is before the last "_" (100 of 100 ids, 20 videos)'),
+        ("{v}[{k}].mp4", "{v}", "what is before the brackets (100 of 100 ids, 20 videos)"),
+        ("{v} ({k})", "{v}", "what is before the brackets (100 of 100 ids, 20 videos)"),
+        ("{v}_{k}.avi", "{v}", 'what is before the last "_" (100 of 100 ids, 20 videos)'),
+        ("{v}_clip{k}", "{v}", 'what is before the last "_" (100 of 100 ids, 20 videos)'),
+        ("{v}#{k}", "{v}", 'what is before the last "#" (100 of 100 ids, 20 videos)'),
+        ("{v}_{k}.5", "{v}", 'what is before the last "_" (100 of 100 ids, 20 videos)'),
+    ],
+)
+def test_spellings(form, video, line):
+    names = [form.format(v=v, k=k) for v, k in FILMS]
+    named = _named(names)
+    assert named.names == [(name, video.format(v=v)) for name, (v, _) in zip(names, FILMS, strict=True)]
+    assert (named.line, named.untold) == (line, 0)
+
+
+def test_official_forms():
+    marks = _named(["v_1[3]", "w$_$0001", "x$_$y$_$2"])
+    assert marks.names == [("v_1_3", "v_1"), ("w_0001", "w"), ("x$_$y_2", "x$_$y")]
+    assert (marks.line, marks.conventions) == ("", {})
+    lists = videos.name([("vid", "0.5"), ("v[3]", "1")], where="a.pkl")
+    assert lists.names == [("vid_0.5", "vid"), ("v_3", "v")]
+    iemocap = _named(["Ses01F_impro01_F000", "Ses01F_script01_1_M012"])
+    assert [video for _, video in iemocap.names] == ["Ses01F_impro01", "Ses01F_script01_1"]
+    assert videos.name([], where="a.pkl").names == []
+
+
+def test_names_of_videos_with_signs_in_them():
+    names = [(f"{video}_{k}", video) for video in YOUTUBE for k in range(3)]
+    named = _named([name for name, _ in names])
+    assert named.names == names
+    assert named.line == 'what is before the last "_" (18 of 18 ids, 6 videos)'
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        YOUTUBE,
+        ["emodb_03a01Fa", "emodb_03a01Nc", "emodb_03a02Ta"],
+        [f"clip-{k}" for k in range(20)],  # a sign, but all in one
+        [f"{v}-{k}" for k, v in enumerate("abcdefgh")],  # a number, but nobody shares a video
+        [f"film{v}-{k}" for v in range(6) for k in range(3)] + ["one", "two"],
+        ["film_01-3"],
+    ],
+)
+def test_none_told(names):
+    named = _named(names)
+    assert named.names == [(name, name) for name in names]
+    assert named.untold == len(names)
+    assert named.line == (
+        f"could not be told from the ids ({len(names)} ids, the first is {names[0]}), each clip counts as "
+        "one; say --config.data.video_id=REGEX (in Python: video_id=...)"
+    )
+
+
+def test_one_in_twenty_may_have_another_form():
+    names = [f"film{v}-{k}" for v in range(19) for k in range(2)] + ["one", "two"]
+    named = _named(names)
+    assert named.names[0] == ("film0-0", "film0")
+    assert named.names[-1] == ("two", "two")
+    assert named.line == 'what is before the last "-" (38 of 40 ids, 21 videos)'
+    assert _named([*names, "three"]).untold == 41
+
+
+def test_marks_beside_other_ids():
+    named = _named(["v[0]", "v_3", "w$_$4"])
+    assert named.names == [("v_0", "v"), ("v_3", "v"), ("w_4", "w")]
+    named = _named(["v[0]", "other"])
+    assert named.names == [("v_0", "v"), ("other", "other")]
+    assert "1 ids besides 1 with marks, the first is other" in named.line
+
+
+def test_what_the_user_says():
+    named = _named(["a1x", "a2y", "b[3]"], r"([a-z])\W?\d")
+    assert named.names == [("a1x", "a"), ("a2y", "a"), ("b_3", "b")]
+    assert named.line == "as you said (3 of 3 ids, 2 videos)"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("(", r"--config.data.video_id: '\(' is not a regular expression \(missing \)"),
+        ("a", "'a' has 0 groups; put the part that is the video"),
+        ("(a)(b)", "has 2 groups"),
+        ("(a)-", r"a\.pkl: --config.data.video_id=\(a\)- finds no video in 1 of 2 ids, the first is b-2"),
+        ("(a*)-", "finds no video in 1 of 2 ids, the first is b-2"),
+    ],
+)
+def test_what_the_user_must_not_say(pattern, message):
+    with pytest.raises(UserError, match=message) as error:
+        _named(["a-1", "b-2"], pattern)
+    assert "\n" not in str(error.value)
