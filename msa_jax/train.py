@@ -15,6 +15,7 @@ from msa_jax.assemble import Pieces, assemble, count_parameters
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data import opening
 from msa_jax.data.datasets import Built
+from msa_jax.data.findings import of_videos
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, write_json
@@ -205,6 +206,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         name: pieces.preparation.findings(split, training=name == "train")
         for name, split in pieces.splits.items()
     }
+    findings["corpus"] = of_videos(corpus.untold_videos)
     for name, listed in findings.items():
         for finding in listed:
             say(f"note: {name}: {finding}")

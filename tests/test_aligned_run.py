@@ -184,7 +184,7 @@ def test_the_inspector_says_what_the_rows_are(both, tmp_path, capsys):
     assert inspect_main([str(tokens), "--corpus=mosi"]) == 0
     out = capsys.readouterr().out
     lines = [line.strip() for line in out.splitlines()]
-    assert f"rows of audio and vision: {READ}" in " ".join(lines[2:4])
+    assert f"rows of audio and vision: {READ}" in " ".join(lines[2:8])
     assert "aligned word by word" not in out
     assert inspect_main([str(tokens), f"--bert_vocab={tmp_path / 'tokenizer.json'}", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -58,7 +58,8 @@ def test_eval_gives_the_reason_of_a_metric_that_is_not_defined(trained, monkeypa
 def test_training_says_and_keeps_what_is_odd_in_its_clips(trained_once):
     folder = trained_once[1]
     kept = json.loads((folder / "run" / "results.json").read_text())["findings"]
-    assert set(kept) == {"train", "valid", "test"}
+    assert set(kept) == {"corpus", "train", "valid", "test"}
+    assert kept.pop("corpus") == []  # the ids tell the videos
     run = msa_jax.load(folder / "run")
     corpus = opening.open_corpus(run.config)
     for name, found in kept.items():

@@ -24,7 +24,7 @@ class Finding:
     Attributes:
       what: it, in a few words.
       count: how many there are.
-      first: the first of them, by id.
+      first: the first of them, by id; [] where none stands out.
       effect: what becomes of it: `REFUSED`, `ZEROED`, `LEFT_OUT` or `KEPT`.
     """
 
@@ -34,6 +34,8 @@ class Finding:
     effect: str = KEPT
 
     def __str__(self) -> str:
+        if not self.first:
+            return f"{self.count} {self.what}"
         more = ", ..." if self.count > len(self.first) else ""
         return f"{self.count} {self.what}: {', '.join(self.first)}{more}"
 
@@ -42,6 +44,12 @@ def found(what: str, ids: Sequence[str], effect: str = KEPT) -> Iterator[Finding
     """The finding of some ids; nothing where there are none."""
     if len(ids):
         yield Finding(what, len(ids), [str(name) for name in ids[:SHOWN]], effect)
+
+
+def of_videos(untold: int) -> list[Finding]:
+    """The finding of clips whose video the ids do not tell."""
+    what = "clips count as videos of their own, since their ids do not tell which video they are from"
+    return [Finding(what, untold, [])] if untold else []
 
 
 def of_split(

@@ -11,7 +11,7 @@ from msa_jax.corpora import CORPORA, EMOTIONS, SPLITS, Corpus
 from msa_jax.data import readers
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
-from msa_jax.data.findings import REFUSED, Finding, found
+from msa_jax.data.findings import REFUSED, Finding, found, of_videos
 from msa_jax.data.readers import mmsa_pickle
 from msa_jax.data.splits import Cut, assign
 from msa_jax.errors import UserError
@@ -159,7 +159,7 @@ def inspect(
         labelled=len(labelled),
         labels=_histogram(labelled, list(counts)),
         label_range=(float(min(values)), float(max(values))) if values else None,
-        findings=[*scan.findings(len(clips)), *_label_findings(clips, facts), *_id_findings(clips)],
+        findings=_oddities(scan, clips, facts, source.reading.untold_videos),
         leaks=leaks(
             clips, scan.texts, scan.contents, split_by_clip=facts is not None and facts.split_by_clip
         ),
@@ -243,6 +243,18 @@ def _histogram(clips: Sequence[checks.Clip], splits: Sequence[str]) -> list[Bar]
     return [
         Bar(label, {split: int(np.sum(taken & (there == split))) for split in splits})
         for label, taken in bars.items()
+    ]
+
+
+def _oddities(
+    scan: Scan, clips: Sequence[checks.Clip], facts: Corpus | None, untold_videos: int
+) -> list[Finding]:
+    """What is odd within clips: features and texts, labels, ids."""
+    return [
+        *scan.findings(len(clips)),
+        *_label_findings(clips, facts),
+        *_id_findings(clips),
+        *of_videos(untold_videos),
     ]
 
 

@@ -149,10 +149,9 @@ def _findings(console: Console, title: str, findings: Sequence[Finding], none: s
     if not findings:
         _print(console, none)
     for finding in findings:
-        names = ", ".join(_short(name) for name in finding.first)
-        more = ", ..." if finding.count > len(finding.first) else ""
+        short = dataclasses.replace(finding, first=[_short(name) for name in finding.first])
         effect = "" if finding.effect == KEPT else f" -> {finding.effect}"
-        _print(console, f"{finding.count} {finding.what}: {names}{more}{effect}")
+        _print(console, f"{short}{effect}")
 
 
 def _sizes(console: Console, found: Inspection) -> None:

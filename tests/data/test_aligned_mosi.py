@@ -25,6 +25,7 @@ from tests.data.aligned_files import (
     write,
     wrong_tokens,
 )
+from tests.data.measuring import measured
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,7 @@ def test_special_tokens_on_their_own_time_line(tmp_path, mosi, minilm):
     ]
     for kept in (False, True):
         how = dataclasses.replace(HOW, time_line="own", special_rows=kept)
-        split = Split(Clips(clips), minilm, how, measure=True)
+        split, statistics = measured(Clips(clips), minilm, how)
         batch = split.batch(np.arange(64), (200, 50, 50), 64, Statistics.identity(WIDTHS))
         for b in range(64):
             rows = batch["audio"][b][batch["audio_mask"][b]][:, 0]
@@ -157,7 +158,7 @@ def test_special_tokens_on_their_own_time_line(tmp_path, mosi, minilm):
             expected = np.where(words == 0, SPECIAL_ROW, words) if kept else words[1:-1]
             np.testing.assert_array_equal(rows, expected)
         everything = np.concatenate([c["audio"][:, 0] if kept else c["audio"][1:-1, 0] for c in clips])
-        assert split.measured.mean["audio"][0] == pytest.approx(everything.mean(), rel=1e-6)
+        assert statistics.mean["audio"][0] == pytest.approx(everything.mean(), rel=1e-6)
 
 
 def test_text_features_share_their_rows(tmp_path, mosi, minilm):

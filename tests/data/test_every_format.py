@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from msa_jax.data import __main__, datasets, readers
-from msa_jax.data.pipeline import Split
 from msa_jax.data.preprocessing import Preprocessing
 from msa_jax.data.splits import Cut
 from msa_jax.text import train_tokenizer
+from tests.data.measuring import measured
 from tests.data.small_files import WRITERS, mfn_folder, mult_pickle
 
 WORDLESS = ("MulT pickle", "HDF5 per array")
@@ -31,9 +31,9 @@ def test_from_the_disk_to_the_batch(tmp_path, name):
     modalities = ("text", *built.streams)
     how = Preprocessing(48, False, modalities, built.widths, time_line="own", text_width=built.text_width)
     tokenizer = None if features else train_tokenizer([source[0]["text"]], 60)
-    split = Split(source, tokenizer, how, measure=True)
+    split, statistics = measured(source, tokenizer, how)
     lengths = tuple(split.lengths.max(0).tolist())
-    batch = split.batch(np.arange(len(split)), lengths, len(split) + 1, split.measured)
+    batch = split.batch(np.arange(len(split)), lengths, len(split) + 1, statistics)
     assert batch["mask"].sum() == len(split) == built.counts["train"]
     for m in modalities:
         assert batch[f"{m}_mask"][:-1].any(1).all()

@@ -8,11 +8,11 @@ import pytest
 
 from msa_jax.data import align
 from msa_jax.data.example import no_tokens, no_unimodal_labels
-from msa_jax.data.measure import Measure
-from msa_jax.data.pipeline import Clips, Share, Split, batches, chunks
+from msa_jax.data.pipeline import Clips, Share, Split, batches
 from msa_jax.data.plan import BatchPlan, choose_buckets
 from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.text import train_tokenizer
+from tests.data import measuring
 
 TEXTS = ["good movie", "", "a really unbelievable story with an ending that nobody saw coming at all", "bad"]
 HOW = Preprocessing(9, False, ("text", "audio", "vision"), {"audio": 3, "vision": 2})
@@ -49,9 +49,7 @@ def split(tokenizer):
 
 def measured(source, tokenizer, how):
     """A scanned training split with its statistics in `measured`."""
-    measure = Measure(how, standardise=True)
-    split = Split(source, tokenizer, how, measure=measure)
-    split.measured = measure.statistics(chunks(source))
+    split, split.measured = measuring.measured(source, tokenizer, how)
     return split
 
 
