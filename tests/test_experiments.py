@@ -63,7 +63,7 @@ def test_injected_sizes_are_of_the_content_tokens_of_each_clip(embedded, trained
 
 def test_the_table_of_the_models_holds_every_shipped_variant(script):
     table = script("models_embedded")
-    for model in table.MODELS:
+    for model in models.names():
         shipped = set(configs.variants(configs.shipped() / f"{model}_mosi.py")) - {"synthetic", "tiny"}
         assert set(models.find(model).variants) - shipped <= {"synthetic", "tiny"}
         assert configs.load(table.made(table.file_of(model), ""))[0].data.corpus == "synthetic"
