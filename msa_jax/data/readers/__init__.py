@@ -15,6 +15,7 @@ from msa_jax.data.readers import (
     clean,
     csd,
     csv_text,
+    foreign,
     hdf5_arrays,
     mmsa_pickle,
     mult_pickle,
@@ -206,6 +207,8 @@ def _folder(path: Path) -> tuple[ModuleType, list[Path]]:
         raise UserError(
             f"{path}: the folder is empty; name a feature file, or the folder that holds a corpus"
         )
+    if not found and (names := foreign.media(path)):
+        raise UserError(foreign.media_in(path, names))
     if not found:
         shown = ", ".join(inside[:5])
         raise UserError(
