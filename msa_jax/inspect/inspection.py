@@ -118,10 +118,7 @@ def inspect(
     Raises:
       UserError: when the file cannot be read.
     """
-    words = options.get("bert_vocab") is not None  # else nothing here asks for the words of tokens
-    source = readers.read(path, require_labels=False, text_features=None, words=words, **options)
-    scan = Scan()
-    clips = checks.survey(scan.over(watch(source)))
+    source, scan, clips, unread = _gone_through(path, watch, options)
     if not clips:
         raise UserError(f"{source.path}: the file holds no clips")
     modalities = scan.modalities(clips)
@@ -132,8 +129,11 @@ def inspect(
         reason = "as you said"
     facts = CORPORA.get(corpus)
     clips, was_cut, refusal = _divided(clips, cut)
-    if facts is None:
-        refusal = refusal or f"it fits none of {', '.join(CORPORA)}: {reason}"
+    if unread:
+        reason = reason if corpus else "its labels cannot be read"
+        refusal = "; ".join(filter(None, (refusal, unread)))
+    elif facts is None:
+        refusal = "; ".join(filter(None, (refusal, f"it fits none of {', '.join(CORPORA)}: {reason}")))
     elif not refusal:
         refusal = _refusal(clips, facts)
     counts = _counts(clips)
@@ -177,6 +177,30 @@ def _published(source: readers.Source, corpus: str | None) -> published.Publishe
     if source.format != mmsa_pickle.NAME and source.path.name not in published.NAMES:
         return None
     return None if source.path.is_dir() else published.compare(source.path, corpus)
+
+
+def _gone_through(
+    path: str | Path, watch: Callable[[Iterable[Example]], Iterable[Example]], options: Mapping[str, object]
+) -> tuple[readers.Source, Scan, list[checks.Clip], str]:
+    """(the file, what was seen of its clips, the clips, why its labels cannot be read).
+
+    Raises:
+      UserError: when the file cannot be read without its labels either.
+    """
+    words = options.get("bert_vocab") is not None  # else nothing here asks for the words of tokens
+    reading = {"text_features": None, "need_text": False, "words": words, **options}
+
+    def through(require_labels: bool | None) -> tuple[readers.Source, Scan, list[checks.Clip]]:
+        source, scan = readers.read(path, require_labels=require_labels, **reading), Scan()
+        return source, scan, checks.survey(scan.over(watch(source)))
+
+    try:
+        return *through(False), ""
+    except UserError as fault:
+        try:
+            return *through(None), str(fault)
+        except UserError:
+            raise fault from None
 
 
 def _unread(path: Path) -> list[str]:

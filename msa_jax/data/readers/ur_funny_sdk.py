@@ -37,7 +37,7 @@ def members(folder: Path) -> list[Path]:
 def reader(
     folder: Path,
     where: str,
-    require_labels: bool,
+    require_labels: bool | None,
     text_features: bool = False,
     context: bool = False,
     said: Said = NOTHING,
@@ -53,7 +53,7 @@ def reader(
         which may be missing. Without lists of words, the words are those of the sentences. In files without
         embedding indexes, punchline_features and context_features hold these.
       where: what to call the folder in messages.
-      require_labels: whether missing labels are an error.
+      require_labels: whether missing labels are an error; None: labels are not read.
       text_features: whether to read the vectors at the embedding indexes of word_embedding_list.pkl.
       context: whether a clip begins with the sentences before the punchline; else it is the punchline alone.
       said: what the user says of the file.
@@ -77,7 +77,9 @@ def reader(
     if not wanted:
         raise UserError(f"{where}: {_FOLDS} names no clips")
     language = _clips(files, _LANGUAGE, wanted, where)
-    labels = _clips(files, _LABELS, wanted if require_labels else [], where) if _LABELS in files else {}
+    labels = {}
+    if require_labels or (require_labels is not None and _LABELS in files):
+        labels = _clips(files, _LABELS, wanted if require_labels else [], where)
     streams = {
         stream: _clips(files, file, wanted, where) for stream, file in _STREAMS.items() if file in files
     }
