@@ -34,7 +34,7 @@ def matches(content: object) -> bool:
         return False
     splits = [value for key, value in content.items() if clean.split_alias(key)]
     if not splits:
-        return {"raw_text", "id"} <= content.keys()
+        return {"raw_text", "id"} <= content.keys() and not isinstance(content["raw_text"], (str, bytes))
     return all(isinstance(value, dict) for value in splits)
 
 

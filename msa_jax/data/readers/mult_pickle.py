@@ -126,8 +126,12 @@ def _checked(arrays: dict, where: str, require_labels: bool | None) -> dict:
     if require_labels and "labels" not in checked:
         found = ", ".join(sorted(str(name) for name in arrays))
         raise UserError(f"{where}: a {NAME} needs 'labels', found only {found}")
-    if axes.all_reversed([_shape(values) for values in checked.values()]):
-        shapes = ", ".join(f"{name} {_shape(values)}" for name, values in checked.items())
+    found = {name: _shape(values) for name, values in checked.items()}
+    counts = [
+        shape[:1] if shape[0] > 1 else shape for name, shape in found.items() if name not in _MODALITIES
+    ]
+    if axes.all_reversed([*(found[name] for name in _MODALITIES if name in found), *counts]):
+        shapes = ", ".join(f"{name} {shape}" for name, shape in found.items())
         raise UserError(f"{where}: {axes.mend()} ({shapes})")
     uneven = [f"{name} {len(values)}" for name, values in checked.items() if len(values) != count]
     if uneven:
