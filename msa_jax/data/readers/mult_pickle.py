@@ -128,7 +128,7 @@ def _checked(arrays: dict, where: str, require_labels: bool | None) -> dict:
         raise UserError(f"{where}: a {NAME} needs 'labels', found only {found}")
     found = {name: _shape(values) for name, values in checked.items()}
     counts = [
-        shape[:1] if shape[0] > 1 else shape for name, shape in found.items() if name not in _MODALITIES
+        shape[:1] if shape[:1] > (1,) else shape for name, shape in found.items() if name not in _MODALITIES
     ]
     if axes.all_reversed([*(found[name] for name in _MODALITIES if name in found), *counts]):
         shapes = ", ".join(f"{name} {shape}" for name, shape in found.items())

@@ -89,7 +89,7 @@ def test_without_words(tmp_path):
     with pytest.raises(UserError, match=r"needs 'raw_text' .*text\.encoder=features"):
         readers.read(path, require_labels=None)
     assert _read(path, need_text=False).audio.shape == (9, 3)
-    with pytest.raises(UserError, match="needs 'raw_text' .*no_text"):
+    with pytest.raises(UserError, match=r"needs 'raw_text' .*no_text"):
         readers.read(_write(tmp_path, _clip(raw_text=None, text=None)), require_labels=None)
 
 

@@ -338,4 +338,5 @@ def test_a_real_folder_in_which_a_split_has_no_text():
     assert reading.notes == ("The train split has no text; what all splits have is read: audio and vision.",)
     clips = list(reading.examples())
     assert [sum(c.split == split for c in clips) for split in ("train", "valid", "test")] == [173, 36, 60]
-    assert {(c.audio.shape[1], c.vision.shape[1]) for c in clips} == {(74, 36)}
+    assert {c.audio.shape[1] for c in clips if c.audio.size} == {74}
+    assert {c.vision.shape[1] for c in clips if c.vision.size} == {36}
