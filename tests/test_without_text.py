@@ -146,7 +146,9 @@ def test_a_run_on_words_does_not_score_clips_without(untrained, tmp_path, capsys
     run = _train(tmp_path, "configs/crosssent_mosi.py", write_mmsa(tmp_path), variants="tiny")
     (tmp_path / "other").mkdir()
     path = write(tmp_path / "other", b"video_id,clip_id,text\nv,0,\n", "x.csv")
-    assert "this run reads words, which the file does not have" in _predict(run, path, capsys, code=2)
+    assert "1 clips have nothing of what the run reads: v_0" in _predict(run, path, capsys, code=2)
+    wordless = _no_text(hdf5_folder(tmp_path / "other"))
+    assert "this run reads words, which the file does not have" in _predict(run, wordless, capsys, code=2)
     path.write_text("video_id,clip_id,text\n")
     assert f"{path}: the file holds no clips" in _predict(run, path, capsys, code=2)
 
