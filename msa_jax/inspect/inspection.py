@@ -18,6 +18,7 @@ from msa_jax.errors import UserError
 from msa_jax.inspect import published
 from msa_jax.inspect.guess import Evidence, fits, guess
 from msa_jax.inspect.leakage import leaks
+from msa_jax.inspect.passes import gone_through
 from msa_jax.inspect.scan import Modality, Scan
 
 BATCH = 32  # clips of the batch whose memory is told
@@ -118,7 +119,7 @@ def inspect(
     Raises:
       UserError: when the file cannot be read.
     """
-    source, scan, clips, unread = _gone_through(path, watch, options)
+    source, scan, clips, unread = gone_through(path, watch, options)
     if not clips:
         raise UserError(f"{source.path}: the file holds no clips")
     modalities = scan.modalities(clips)
@@ -177,30 +178,6 @@ def _published(source: readers.Source, corpus: str | None) -> published.Publishe
     if source.format != mmsa_pickle.NAME and source.path.name not in published.NAMES:
         return None
     return None if source.path.is_dir() else published.compare(source.path, corpus)
-
-
-def _gone_through(
-    path: str | Path, watch: Callable[[Iterable[Example]], Iterable[Example]], options: Mapping[str, object]
-) -> tuple[readers.Source, Scan, list[checks.Clip], str]:
-    """(the file, what was seen of its clips, the clips, why its labels cannot be read).
-
-    Raises:
-      UserError: when the file cannot be read without its labels either.
-    """
-    words = options.get("bert_vocab") is not None  # else nothing here asks for the words of tokens
-    reading = {"text_features": None, "need_text": False, "words": words, **options}
-
-    def through(require_labels: bool | None) -> tuple[readers.Source, Scan, list[checks.Clip]]:
-        source, scan = readers.read(path, require_labels=require_labels, **reading), Scan()
-        return source, scan, checks.survey(scan.over(watch(source)))
-
-    try:
-        return *through(False), ""
-    except UserError as fault:
-        try:
-            return *through(None), str(fault)
-        except UserError:
-            raise fault from None
 
 
 def _unread(path: Path) -> list[str]:

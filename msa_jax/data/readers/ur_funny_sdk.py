@@ -65,7 +65,8 @@ def reader(
     Raises:
       UserError: when a file is missing or of another form, or lacks clips of data_folds.pkl.
     """
-    names = [_FOLDS, _LANGUAGE, *([_LABELS] if require_labels or (folder / _LABELS).is_file() else [])]
+    labelled = require_labels or (require_labels is not None and (folder / _LABELS).is_file())
+    names = [_FOLDS, _LANGUAGE, *([_LABELS] if labelled else [])]
     names += [file for file in _STREAMS.values() if (folder / file).is_file()]
     if text_features and not (folder / _VECTORS).is_file():
         raise clean.NoTextFeatures(f"{where}: without {_VECTORS} it")
@@ -77,9 +78,7 @@ def reader(
     if not wanted:
         raise UserError(f"{where}: {_FOLDS} names no clips")
     language = _clips(files, _LANGUAGE, wanted, where)
-    labels = {}
-    if require_labels or (require_labels is not None and _LABELS in files):
-        labels = _clips(files, _LABELS, wanted if require_labels else [], where)
+    labels = _clips(files, _LABELS, wanted if require_labels else [], where) if labelled else {}
     streams = {
         stream: _clips(files, file, wanted, where) for stream, file in _STREAMS.items() if file in files
     }

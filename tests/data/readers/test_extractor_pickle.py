@@ -42,7 +42,7 @@ def test_its_name_is_the_id_and_its_arrays_are_the_clip(tmp_path):
     path = _write(tmp_path, clip)
     assert readers.recognise(path) == NAME
     read = _read(path)
-    assert (read.id, read.video, read.split, read.text) == ("my_clip", "my", "", "this film was good")
+    assert (read.id, read.video, read.split, read.text) == ("my_clip", "my_clip", "", "this film was good")
     assert np.isnan(read.label)
     assert read.text_features.shape == (0, 0)
     np.testing.assert_array_equal(read.audio, clip["audio"].astype(np.float32))
