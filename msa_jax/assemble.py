@@ -69,7 +69,10 @@ def assemble(config: ConfigDict, corpus: datasets.Built) -> Pieces:
       UserError: when the config does not fit the data or the encoder.
     """
     how = make_preprocessing(config, corpus.widths, corpus.streams, corpus.text_width)
-    tokenizer = make_tokenizer(config, training_texts(corpus))
+    pretrained_inside = models.find(config.model.name).needs_encoder and config.text.encoder != "scratch"
+    texts = training_texts(corpus)
+    # Without words only a pretrained encoder that the model lives in needs one, for its padding token.
+    tokenizer = make_tokenizer(config, texts) if corpus.words or pretrained_inside else None
     encoder, pretrained = make_encoder(config, tokenizer, how)
     preparation, training = Preparation.fit(
         corpus.split("train"),

@@ -186,11 +186,13 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     report = checks.Report()
     text_width = how.text_width
     widths = (*(how.widths[m] for m in STREAMS), max(text_width, 1))
+    reads_text = "text" in how.modalities
     try:
         source = readers.read(
             path,
-            require_labels=False,
-            text_features=bool(text_width),
+            require_labels=None,
+            text_features=bool(text_width) and reads_text,
+            need_text=reads_text,
             **opening.reading(config),
         )
     except (NoTextFeatures, NoWords):  # what they advise is fixed by the run
@@ -200,7 +202,9 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
         ) from None
     for line in source.reading.lines():
         say(f"note: {line}")
-    examples = [checks.repair(example, widths, report) for example in source]
+    examples = [checks.repair(example, widths, report, text=reads_text) for example in source]
+    if not examples:
+        raise UserError(f"{path}: the file holds no clips; name one that does")
     for problem, ids in report.problems().items():
         say(f"note: {checks.named(f'clips with {problem}', ids)}")
     for m in STREAMS:

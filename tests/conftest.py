@@ -56,7 +56,7 @@ TINY = {
 # Files whose tests train the same small models again and again.
 SHARE_PROGRAMS = (
     *("test_run", "test_scoring", "test_train", "test_models_run", "test_experiments", "test_aligned_run"),
-    *("test_outside_model", "test_every_model"),
+    *("test_outside_model", "test_every_model", "test_without_text", "test_printed_commands"),
 )
 # Files that take the longest start first, so that no process is left alone with one at the end.
 LONGEST = ("test_every_model", "test_models_run", "test_embedded", "test_train", "test_run", "test_tecafn")

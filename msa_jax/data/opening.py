@@ -11,6 +11,7 @@ from msa_jax.data import datasets, synthetic
 from msa_jax.data.conventions import FIELDS
 from msa_jax.data.example import Example
 from msa_jax.data.pipeline import chunks
+from msa_jax.data.readers.clean import NoWords
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from msa_jax.files import expanded
@@ -38,8 +39,16 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
       config: its `data` section.
 
     Raises:
-      UserError: when there is nothing to build from, several builds to choose from, or bad data.
+      UserError: when there is nothing to build from, several builds to choose from, bad data, or no text in
+        the data of a run that reads some.
     """
+    corpus = _open(config)
+    if reads_words(config) and not corpus.words:
+        raise NoWords(corpus.source, "its clips have no words", features=corpus.text_width > 0)
+    return corpus
+
+
+def _open(config: ConfigDict) -> datasets.Built:
     cache, corpus, path = cache_folder(config), config.data.corpus, config.data.path
     if path and corpus in synthetic.PRESETS:
         raise UserError(
@@ -52,7 +61,8 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
             path,
             cache=cache,
             cut=Cut(**config.data.cut),
-            text_features=config.text.encoder == FEATURES,
+            text_features=reads_features(config),
+            need_text="text" in config.data.modalities,
             **reading(config),
             other_counts=config.data.other_counts,
         )
@@ -75,6 +85,16 @@ def open_corpus(config: ConfigDict) -> datasets.Built:
     )
 
 
+def reads_features(config: ConfigDict) -> bool:
+    """Whether the run reads features of the text that the file brings."""
+    return "text" in config.data.modalities and config.text.encoder == FEATURES
+
+
+def reads_words(config: ConfigDict) -> bool:
+    """Whether the run reads words."""
+    return "text" in config.data.modalities and config.text.encoder != FEATURES
+
+
 def reading(config: ConfigDict) -> dict[str, Any]:
     """The options of `readers.read` that the config's sections `data` and `text` hold."""
     return {
@@ -84,8 +104,8 @@ def reading(config: ConfigDict) -> dict[str, Any]:
 
 
 def find_built(config: ConfigDict) -> list[datasets.Built]:
-    """The builds of the config's corpus, in the form that its text needs."""
-    wanted = config.text.encoder == FEATURES
+    """The builds of the config's corpus, in the form that its text needs; in any where it reads no text."""
+    wanted = reads_features(config) if "text" in config.data.modalities else None
     found = datasets.find_built(config.data.corpus, cache_folder(config), text_features=wanted)
     # Of one file read twice, without a vocabulary and with it, the surer build.
     surest: dict[tuple[str, str], datasets.Built] = {}

@@ -75,7 +75,7 @@ class Split:
 
         Args:
           source: the clips.
-          tokenizer: of the text encoder; None where the text is features.
+          tokenizer: of the text encoder; None where the text is features, or there is none.
           how: the preprocessing.
           measure: gathers the statistics of the features on the way.
         """
@@ -89,7 +89,8 @@ class Split:
         labels, unimodal, lengths = [], [], []
         for clips in chunks(source):
             for clip in clips:
-                tokens, words = self._read_text(clip)
+                wordless = self._has_no_text(clip)
+                tokens, words = time_line.steps(clip, how) if wordless else self._read_text(clip)
                 self.tokens.append(tokens)
                 self.words.append(words)
                 self.ids.append(clip["id"])
@@ -97,8 +98,8 @@ class Split:
                 given = clip["unimodal_labels"]
                 unimodal.append(given if len(given) else np.full(len(MODALITIES), np.nan))
                 lengths.append(self._lengths(clip, len(self._cut(words))))
-                self.routes.append(time_line.route(clip, tokens, how))
-                has["text"].append(self._has_text(clip, words))
+                self.routes.append(time_line.STEPS if wordless else time_line.route(clip, tokens, how))
+                has["text"].append(not wordless and self._has_text(clip, words))
                 for m in STREAMS:
                     rows = time_line.own_rows(clip, m, how)
                     has[m].append(len(rows) > 0)
@@ -138,6 +139,14 @@ class Split:
 
     def _has_text(self, clip: Mapping[str, Any], words: np.ndarray) -> bool:
         return len(clip["text_features"]) > 0 if self._how.text_width else bool((words >= 0).any())
+
+    def _has_no_text(self, clip: Mapping[str, Any]) -> bool:
+        """Whether a run without text lays the clip out by the steps of its streams, for want of a text."""
+        if "text" in self._how.modalities:
+            return False
+        if self._how.text_width:
+            return not len(clip["text_features"])
+        return self._tokenizer is None or not clip["text"]
 
     def _read_text(self, clip: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         if self._how.text_width:
@@ -225,7 +234,7 @@ class Split:
     def _blank_text(self, rows: int, length: int) -> np.ndarray:
         if self._how.text_width:
             return np.zeros((rows, length, self._how.text_width), np.float32)
-        return np.full((rows, length), self._tokenizer.pad_id, np.int32)
+        return np.full((rows, length), self._tokenizer.pad_id if self._tokenizer else 0, np.int32)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Preparation:
     """Tokenizer, preprocessing, statistics and batch lengths of a run; new clips are treated the same.
 
     Attributes:
-      tokenizer: of the text; None where the text is features.
+      tokenizer: of the text; None where the text is features, or the training clips have none.
       preprocessing: its settings.
       statistics: of the training split's audio and vision.
       buckets: lengths that batches are padded to.
@@ -211,7 +211,9 @@ class Preparation:
             clips = stored["clips"]
         except (KeyError, TypeError):
             raise UserError(f"{file} {OLDER}; train again in another folder") from None
-        tokenizer = None if how.text_width else Tokenizer.load(workdir / "tokenizer.json")
+        place = workdir / "tokenizer.json"
+        needed = "text" in how.modalities and not how.text_width
+        tokenizer = Tokenizer.load(place) if needed or place.exists() else None
         return cls(tokenizer, how, statistics, buckets, clips, encoder)
 
 

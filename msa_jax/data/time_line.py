@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from msa_jax.corpora import STREAMS
 from msa_jax.data import align
 from msa_jax.data.example import SPECIAL, UNKNOWN
 from msa_jax.data.preprocessing import Preprocessing, Statistics
 
 # How rows reach the text's tokens: by `align.to_tokens`, one to one, or through words. SPREAD is ROWS for
-# want of the words.
-ROWS, SAME, WORDS, SPREAD = "rows", "same tokens", "words", "spread"
+# want of the words. STEPS: there is no text, and the steps are the stream's own.
+ROWS, SAME, WORDS, SPREAD, STEPS = "rows", "same tokens", "words", "spread", "steps"
 
 
 def own_rows(clip: Mapping[str, Any], modality: str, how: Preprocessing) -> np.ndarray:
@@ -31,6 +32,23 @@ def own_rows(clip: Mapping[str, Any], modality: str, how: Preprocessing) -> np.n
     if how.special_rows and how.time_line == "own":
         return rows if rows[0].any() else rows[1:]  # a file that has no row for [CLS], or a silent one
     return align.content_rows(rows, clip["token_words"])
+
+
+def steps(clip: Mapping[str, Any], how: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
+    """The time line of a clip without text, in a run that reads none.
+
+    Args:
+      clip: as a source gives it.
+      how: the preprocessing.
+
+    Returns:
+      (tokens, words), as of a text with a word for each step of the longer stream, at most `max_content`: no
+      tokens, and [T] the step, -1 where a text has a special token (text features have none).
+    """
+    longest = max((len(own_rows(clip, m, how)) for m in STREAMS if m in how.modalities), default=0)
+    count = max(min(longest, how.max_content), 1)
+    words_T = np.arange(count) if how.text_width else np.r_[SPECIAL, np.arange(count), SPECIAL]
+    return np.zeros(0, np.int32), words_T
 
 
 def route(clip: Mapping[str, Any], tokens_T: np.ndarray, how: Preprocessing) -> str:
@@ -70,7 +88,7 @@ def on_time_line(
       modality: "audio" or "vision".
       words_T: for each step of the text its word, -1 on special tokens.
       how, statistics: the preprocessing.
-      route: what `route` says of the clip.
+      route: what `route` says of the clip; `STEPS` where it has no text.
 
     Returns:
       (features, mask): [F, D] float32 and [F] bool; F = T on the text's time line.
@@ -95,5 +113,5 @@ def on_time_line(
         return align.words_to_tokens(scaled_WD, there_W, words_T)
     rows_FD = statistics.apply(modality, own_rows(clip, modality, how))
     # Rows of text features are words only where there are as many.
-    aligned = len(rows_FD) == len(words_T) if how.text_width else clip["aligned"]
+    aligned = len(rows_FD) == len(words_T) if how.text_width else clip["aligned"] and route != STEPS
     return align.to_tokens(rows_FD, words_T, aligned=aligned)

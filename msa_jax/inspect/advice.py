@@ -6,10 +6,13 @@ from ml_collections import ConfigDict
 
 from msa_jax import config as configs
 from msa_jax import models
+from msa_jax.corpora import STREAMS
 from msa_jax.data.opening import FEATURES
 from msa_jax.inspect.inspection import Inspection
 from msa_jax.specs import shipped_files
 
+# Variants of every config, by the streams that they leave.
+_WITHOUT_TEXT = {STREAMS: "no_text", ("audio",): "audio_only", ("vision",): "vision_only"}
 _ENCODER = "bert-base-uncased"  # for words that meet a config whose text is features
 
 
@@ -23,13 +26,17 @@ def training(found: Inspection, overrides: Sequence[str] = ()) -> list[str]:
     if found.refusal or found.corpus is None:
         return []
     words, features = found.has("text"), found.has("text_features")
+    variant = ""
     if not words and not features:
-        return []  # every model here takes text
+        streams = tuple(stream for stream in STREAMS if found.has(stream))
+        if not streams:
+            return []
+        variant = f":{_WITHOUT_TEXT[streams]}"
     name, config = _config(found.corpus, words)
-    arguments = [f"--config=configs/{name}", f"--config.data.path={found.path}"]
-    if not words:  # said even where it is the config's own: it is what the file decides
+    arguments = [f"--config=configs/{name}{variant}", f"--config.data.path={found.path}"]
+    if features and not words:  # said even where it is the config's own: it is what the file decides
         arguments.append(f"--config.text.encoder={FEATURES}")
-    elif config.text.encoder == FEATURES and not features:
+    elif words and config.text.encoder == FEATURES and not features:
         arguments.append(f"--config.text.encoder={_ENCODER}")
     if not found.official:
         arguments.append("--config.data.other_counts=True")
@@ -40,7 +47,7 @@ def _config(corpus: str, words: bool) -> tuple[str, ConfigDict]:
     """(file name, config) of the shipped config that suits a corpus best.
 
     Words go to a model that lives in a text encoder, where there is one; features of the text to a config
-    that asks for them.
+    that asks for them; audio and vision alone to a model that needs no encoder.
     """
     loaded = [(p.name, configs.load(f"configs/{p.name}")[0]) for p in shipped_files()]
     fitting = [(name, c) for name, c in loaded if c.data.corpus == corpus]

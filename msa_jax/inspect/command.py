@@ -166,7 +166,7 @@ def _build(found: "Inspection", overrides: list[str], other_counts: bool) -> Pat
     # A file that is refused is tried as well: the build's own message says what to do about it.
     train = advice.training(dataclasses.replace(found, refusal=""), overrides)
     if not train:
-        raise UserError(f"{found.path}: has neither words nor features of the text, and cannot be trained on")
+        raise UserError(f"{found.path}: holds nothing but labels, and cannot be trained on")
     # That the suggested command accepts other counts does not mean that the user has.
     config = cli.parse([*train, f"--config.data.other_counts={other_counts}"]).config
     return opening.open_corpus(config).folder

@@ -18,6 +18,7 @@ from msa_jax.errors import UserError
 from msa_jax.inspect import published
 from msa_jax.inspect.guess import Evidence, fits, guess
 from msa_jax.inspect.leakage import leaks
+from msa_jax.inspect.passes import gone_through
 from msa_jax.inspect.scan import Modality, Scan
 
 BATCH = 32  # clips of the batch whose memory is told
@@ -118,10 +119,7 @@ def inspect(
     Raises:
       UserError: when the file cannot be read.
     """
-    words = options.get("bert_vocab") is not None  # else nothing here asks for the words of tokens
-    source = readers.read(path, require_labels=False, text_features=None, words=words, **options)
-    scan = Scan()
-    clips = checks.survey(scan.over(watch(source)))
+    source, scan, clips, unread = gone_through(path, watch, options)
     if not clips:
         raise UserError(f"{source.path}: the file holds no clips")
     modalities = scan.modalities(clips)
@@ -132,8 +130,11 @@ def inspect(
         reason = "as you said"
     facts = CORPORA.get(corpus)
     clips, was_cut, refusal = _divided(clips, cut)
-    if facts is None:
-        refusal = refusal or f"it fits none of {', '.join(CORPORA)}: {reason}"
+    if unread:
+        reason = reason if corpus else "its labels cannot be read"
+        refusal = "; ".join(filter(None, (refusal, unread)))
+    elif facts is None:
+        refusal = "; ".join(filter(None, (refusal, f"it fits none of {', '.join(CORPORA)}: {reason}")))
     elif not refusal:
         refusal = _refusal(clips, facts)
     counts = _counts(clips)

@@ -173,7 +173,7 @@ def _next(console: Console, found: Inspection, train: Sequence[str], predict: Se
     if found.refusal:
         _print(console, f"cannot be trained on: {found.refusal}")
     elif not train:
-        _print(console, "cannot be trained on: it has neither words nor features of the text")
+        _print(console, "cannot be trained on: it holds nothing but labels")
     if not train and predict:
         _print(console, "a run that was trained on another file (RUN: its folder) can score the clips:")
     if arguments := train or predict:

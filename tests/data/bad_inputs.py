@@ -248,6 +248,10 @@ _HEADER = b"video_id,clip_id,text,label\n"
 _RUSSIAN = _HEADER + "v,0,хороший фильм,1\n".encode("cp1251")
 _GZIP = gzip.compress(pickle.dumps(mmsa()))
 _TEXT = b"Dear all,\nplease find the features attached.\n"
+_PAGE = b"<!DOCTYPE html><html><head><title>Too large</title></head></html>"
+_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+_WAV = b"RIFF$\x00\x00\x00WAVEfmt "
+_TENSOR = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R."
 _PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 # An array of 80 GB in 200 bytes, and a text of 10 GB in 15.
 _HUGE = pickle.dumps(np.zeros(1, np.float64), 2).replace(b"K\x01\x85", b"\x8a\x05\x00\xe4\x0bT\x02\x85")
@@ -257,6 +261,12 @@ CASES = (
     Case("empty file", _bytes(b""), "the file is empty"),
     Case("a picture", _bytes(_PNG, "features.png"), "the file is a picture"),
     Case("a letter", _bytes(_TEXT, "features.txt"), "is not a pickle, .npz or HDF5"),
+    Case("a web page", _bytes(_PAGE), "a web page (Too large), so that its download failed; download it ag"),
+    Case("a Git LFS pointer", _bytes(_POINTER, "x.csd"), "a Git LFS pointer"),
+    Case("zeros", _bytes(bytes(1 << 16), "x.h5"), "nothing but zeros"),
+    Case("an error message", _bytes(b'{"error": 404}', "x.npz"), "an error message in JSON"),
+    Case("a sound", _bytes(_WAV, "clip.wav"), "a sound (WAV), not features; features must be ex"),
+    Case("PyTorch tensors", _bytes(_TENSOR), "holds PyTorch tensors"),
     Case("gzip", _bytes(_GZIP, "features.pkl.gz"), "compressed by gzip; unpack it"),
     Case("pickle cut short", _cut_short(write_mmsa), "truncated or damaged"),
     Case("pickle with a bit flipped", _flipped, "damaged"),
@@ -310,7 +320,7 @@ CASES = (
          options=("data.other_counts=True", "text.encoder=features")),
     Case("two corpora in a folder", _two_corpora, "keep one corpus in a folder"),
     Case("an empty folder", _empty_folder, "the folder is empty"),
-    Case("a folder of other files", _pictures, "a.png, readme.txt"),
+    Case("a folder of pictures", _pictures, "videos, sounds or pictures (a.png)"),
     Case("a folder without a split", lambda f: words_folder(f, ("train", "dev")), "no test split"),
     Case("UR-FUNNY without its splits", _without(ur_funny_folder, "data_folds.pkl"), "data_folds.pkl"),
     Case("a pipe", lambda f: (os.mkfifo(f / "pipe"), f / "pipe")[1], "neither a file nor a folder"),

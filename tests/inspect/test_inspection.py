@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msa_jax import cli
+from msa_jax import cli, models
 from msa_jax.corpora import CORPORA, SPLITS
 from msa_jax.data import readers
 from msa_jax.data.datasets import load
@@ -356,8 +356,13 @@ def test_the_suggested_command_is_one(look, corpus, text):
     extra = set(advice.training(unofficial)) - set(advice.training(found))
     assert extra == {"--config.data.other_counts=True"}
     silent = dataclasses.replace(found, modalities=[m for m in modalities if "text" not in m.name])
-    assert advice.training(silent) == []
+    streams = {m.name for m in silent.modalities}
+    alone = cli.parse(advice.training(silent)).config
+    assert set(alone.data.modalities) == streams
+    assert not models.find(alone.model.name).needs_encoder
     assert advice.prediction(silent)
+    nothing = dataclasses.replace(found, modalities=[])
+    assert advice.training(nothing) == []
     assert advice.prediction(dataclasses.replace(found, modalities=[])) == []
 
 

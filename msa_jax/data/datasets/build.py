@@ -49,6 +49,7 @@ def load(
     context: bool = False,
     encoder: str | None = None,
     other_counts: bool = False,
+    need_text: bool = True,
     **said: Any,
 ) -> Built:
     """Opens a corpus, building it first where this very file has not been built before.
@@ -65,6 +66,8 @@ def load(
       context: whether clips begin with the sentences before them (UR-FUNNY).
       encoder: the name of the run's text encoder; see `msa_jax.data.readers.read`.
       other_counts: whether splits of other sizes than the official ones are accepted, a cut among them.
+      need_text: whether the clips' text is needed, as words or as features; False: a file without any is
+        built as well.
       **said: the fields of `msa_jax.data.conventions.Said`: what the file leaves open.
 
     Returns:
@@ -90,7 +93,9 @@ def load(
     with place.workshop(folders[0]) as scratch:
         if built := _open_one(folders, path, other_counts):  # by the process that was waited for
             return built
-        source = readers.read(path, split_name=split_name, encoder=encoder, **asked, **given)
+        source = readers.read(
+            path, split_name=split_name, encoder=encoder, need_text=need_text, **asked, **given
+        )
         facts = BUILDERS[corpus].facts
         prepared = prepare(source, facts, where=str(path), cut=cut, other_counts=other_counts)
         folder = folders[0] if prepared.cut is None else folders[1]
@@ -189,6 +194,7 @@ def _build(
             "widths": dict(zip(STREAMS, prepared.widths, strict=False)),
             "streams": prepared.streams,
             "text_width": prepared.text_width,
+            "words": prepared.words,
             "cut": prepared.cut,
             "official": builder.info.metadata["official"],
             "report": builder.info.metadata["repaired"],

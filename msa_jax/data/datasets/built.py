@@ -34,6 +34,7 @@ class Built:
       widths: features per row of "audio" and "vision"; 1 where no clip has the modality.
       streams: those of "audio" and "vision" that some clip has.
       text_width: features per row of the text features; 0 where there are none.
+      words: whether some clip has words.
       cut: the cut that made the splits; None where the source has them all.
       official: whether the source itself divides its clips, into splits of the official sizes; never of a
         corpus that is made, which has no official ones.
@@ -53,6 +54,7 @@ class Built:
     widths: dict[str, int]
     streams: list[str]
     text_width: int
+    words: bool
     cut: dict[str, Any] | None
     official: bool
     report: dict[str, list[str]]
@@ -153,13 +155,13 @@ def open_built(folder: str | Path) -> Built:
         ) from None
 
 
-def find_built(corpus: str, cache: str | Path, *, text_features: bool = False) -> list[Built]:
+def find_built(corpus: str, cache: str | Path, *, text_features: bool | None = False) -> list[Built]:
     """The complete builds of a corpus by this version of the builder, the latest first.
 
     Args:
       corpus: such as "mosi".
       cache: where builds are kept.
-      text_features: whether to look for those with or for those without features of the text.
+      text_features: whether to look for those with or for those without features of the text; None: both.
     """
     sidecars = [path for path in expanded(cache).glob(f"{corpus}-*/{SIDECAR}")]
     found = []
@@ -168,4 +170,4 @@ def find_built(corpus: str, cache: str | Path, *, text_features: bool = False) -
             found.append(open_built(path.parent))
         except UserError:
             continue  # of another version
-    return [built for built in found if bool(built.text_width) is text_features]
+    return [built for built in found if text_features in (None, bool(built.text_width))]

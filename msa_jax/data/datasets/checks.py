@@ -140,18 +140,19 @@ class Report:
         }
 
 
-def repair(clip: Example, widths: Sequence[int], report: Report) -> Example:
+def repair(clip: Example, widths: Sequence[int], report: Report, *, text: bool = True) -> Example:
     """A clip whose features are finite and of the corpus's widths.
 
     Args:
       clip: a checked clip; not changed.
       widths: as `check` gives them; what is missing becomes (0, width).
       report: takes note of every repair, and of a clip without words or features of them.
+      text: whether a clip should have some.
 
     Returns:
       The clip, with 0 in place of NaN and infinities; where a modality has no finite number, without it.
     """
-    if not (clip.text or len(clip.text_features)):
+    if text and not (clip.text or len(clip.text_features)):
         report.add("empty text", clip.id)
     repaired = {}
     for name, width in zip(FEATURES, widths, strict=True):

@@ -25,6 +25,7 @@ class Prepared:
       widths: features per row of audio, vision and text features; 1 where no clip has them.
       streams: those of audio and vision that some clip has.
       text_width: features per row of the text features; 0 where no clip has them.
+      words: whether some clip has words.
       cut: the cut that made the splits, as a dict; None where the file has them all.
       notes, conventions, open_words, untold_videos: how the file was understood, as in `Reading`.
       nbytes: bytes of all features.
@@ -35,6 +36,7 @@ class Prepared:
     widths: tuple[int, ...]
     streams: tuple[str, ...]
     text_width: int
+    words: bool
     cut: dict[str, Any] | None
     nbytes: int
     notes: tuple[str, ...] = ()
@@ -54,7 +56,8 @@ class Prepared:
           report: takes note of every repair.
         """
         for clip, split in zip(self.source, self.splits, strict=True):
-            yield dataclasses.replace(checks.repair(clip, self.widths, report), split=split)
+            repaired = checks.repair(clip, self.widths, report, text=self.words or self.text_width > 0)
+            yield dataclasses.replace(repaired, split=split)
 
 
 def prepare(
@@ -90,6 +93,7 @@ def prepare(
         widths,
         streams=tuple(checks.streams(clips)),
         text_width=widths[-1] if checks.has_text_features(clips) else 0,
+        words=any(clip.words for clip in clips),
         cut=None if given else dataclasses.asdict(cut),
         nbytes=sum(rows * width for clip in clips for rows, width in clip.shapes) * np.float32().itemsize,
         **_understood(source),

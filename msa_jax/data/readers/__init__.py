@@ -15,6 +15,8 @@ from msa_jax.data.readers import (
     clean,
     csd,
     csv_text,
+    extractor_pickle,
+    foreign,
     hdf5_arrays,
     mmsa_pickle,
     mult_pickle,
@@ -28,13 +30,14 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 from msa_jax.files import expanded
 
-_FILES = (mmsa_pickle, mult_pickle, words_pickle, csv_text, utterance_npz, csd)
+_FILES = (mmsa_pickle, mult_pickle, words_pickle, csv_text, utterance_npz, csd, extractor_pickle)
 _FOLDERS = (words_pickle, ur_funny_sdk, hdf5_arrays, csd)
-_FEATURED = (mmsa_pickle, mult_pickle, ur_funny_sdk, hdf5_arrays, csd)  # can hold features of the text
+# Formats that can hold features of the text.
+_FEATURED = (mmsa_pickle, extractor_pickle, mult_pickle, ur_funny_sdk, hdf5_arrays, csd)
 _WORDLESS = (mult_pickle, hdf5_arrays)
 _DIVIDED = (csv_text, utterance_npz)  # formats that can hold several divisions into splits
 _WITH_CONTEXT = (ur_funny_sdk,)
-_WITH_TOKENS = (mmsa_pickle,)  # formats whose rows may belong to the tokens of a vocabulary
+_WITH_TOKENS = (mmsa_pickle, extractor_pickle)  # formats whose rows may belong to the tokens of a vocabulary
 _ODD = (TypeError, ValueError, LookupError, AttributeError, OverflowError)
 _ODD = (*_ODD, MemoryError, RecursionError, SystemError)
 KNOWN = "known are: " + ", ".join(dict.fromkeys(format.NAME for format in (*_FILES, *_FOLDERS)))
@@ -77,9 +80,10 @@ def _well_formed(path: Path, format: str) -> Iterator[None]:
 def read(
     path: str | Path,
     *,
-    require_labels: bool = True,
+    require_labels: bool | None = True,
     split_name: str | None = None,
     text_features: bool | None = False,
+    need_text: bool = True,
     context: bool = False,
     encoder: str | None = None,
     words: bool = True,
@@ -91,9 +95,11 @@ def read(
       path: a file (MMSA, MulT or words pickle, CSV of texts and labels, utterance .npz, .csd) or the folder
         of a corpus that comes in several (words pickles by split, UR-FUNNY's SDK pickles, HDF5 per array,
         .csd).
-      require_labels: whether clips without labels are an error; without them the label is NaN.
+      require_labels: whether clips without labels are an error; without them the label is NaN. None: labels
+        are not read, whatever stands there, as for clips that are only scored.
       split_name: which division into splits to use, where the file has several.
       text_features: whether to read the features of the text that the file brings; None = where it has some.
+      need_text: whether the clips' text is needed; False: files without words are read too, the texts empty.
       context: whether clips begin with the sentences before them (UR-FUNNY).
       encoder: the name of the run's text encoder, whose vocabulary may have made the file's tokens.
       words: whether to find the words of such tokens, by which their rows reach other tokenizers' tokens.
@@ -112,18 +118,25 @@ def read(
         options = _options(path, format, split_name, context)
         options |= {"said": _said(path, format, said)}
         if format in _WITH_TOKENS:
-            options |= {"encoder": encoder, "words": words}
+            options |= {"encoder": encoder, "words": words, "need_text": need_text}
         if format not in _FEATURED:
             if text_features:
                 raise clean.NoTextFeatures(path)
             return _source(path, format, content, require_labels, options)
-        if format in _WORDLESS and text_features is False:
-            raise clean.NoWords(path, format.NAME)
-        if text_features is None:
+        wordless = format in _WORDLESS
+        if text_features is None or (wordless and need_text):
             try:
-                return _source(path, format, content, require_labels, {**options, "text_features": True})
+                source = _source(path, format, content, require_labels, {**options, "text_features": True})
             except clean.NoTextFeatures:
+                if wordless and text_features is not None:
+                    what = "there is no text in it (or not in each of its splits), neither words nor features"
+                    raise clean.NoWords(path, what, features=False) from None
                 text_features = False
+            else:
+                if text_features is not False:
+                    return source
+                what = f"a {format.NAME} keeps no words, only features of them"
+                raise clean.NoWords(path, what, features=True)
         return _source(path, format, content, require_labels, {**options, "text_features": text_features})
     finally:
         if isinstance(content, np.lib.npyio.NpzFile):
@@ -151,7 +164,9 @@ def _options(path: Path, format: ModuleType, split_name: str | None, context: bo
     return {**options, "context": context} if format in _WITH_CONTEXT else options
 
 
-def _source(path: Path, format: ModuleType, content: object, require_labels: bool, options: dict) -> Source:
+def _source(
+    path: Path, format: ModuleType, content: object, require_labels: bool | None, options: dict
+) -> Source:
     with _well_formed(path, format.NAME):
         reading = format.reader(content, str(path), require_labels, **options)
         notes = (*_passed_over(path, format), *reading.notes)
@@ -206,6 +221,8 @@ def _folder(path: Path) -> tuple[ModuleType, list[Path]]:
         raise UserError(
             f"{path}: the folder is empty; name a feature file, or the folder that holds a corpus"
         )
+    if not found and (names := foreign.media(path)):
+        raise UserError(foreign.media_in(path, names))
     if not found:
         shown = ", ".join(inside[:5])
         raise UserError(

@@ -131,12 +131,20 @@ class NoTextFeatures(UserError):
 class NoWords(UserError):
     """The file has no words, and they were asked for."""
 
-    def __init__(self, where: object, format: str) -> None:
-        """Builds the message; `where` names the file, whose format has none."""
-        super().__init__(
-            f"{where}: a {format} keeps no words, only features of them; use --config.text.encoder=features "
-            "(in Python: text_features=True)"
+    def __init__(self, where: object, what: str, *, features: bool) -> None:
+        """Builds the message.
+
+        Args:
+          where: names the file.
+          what: what it lacks.
+          features: whether it has features of the text.
+        """
+        mend = (
+            "use --config.text.encoder=features (in Python: text_features=True)"
+            if features
+            else "train a model without text by the variant no_text, as in --config=FILE:no_text"
         )
+        super().__init__(f"{where}: {what}; {mend}")
 
 
 def unreadable(path: object, error: OSError) -> UserError:

@@ -48,7 +48,7 @@ def members(path: Path) -> list[Path]:
 def reader(
     path: Path,
     where: str,
-    require_labels: bool,
+    require_labels: bool | None,
     text_features: bool = False,
     said: Said = NOTHING,
 ) -> Reading:
@@ -60,7 +60,8 @@ def reader(
         or word vectors; phones are passed over. A file splits.json beside them ({"train": [video, ...],
         "valid": [...], "test": [...]}) divides the videos.
       where: what to call the folder in messages.
-      require_labels: makes no difference: the labels are needed either way, since clips are cut by them.
+      require_labels: None: of the labels only the times are read. Otherwise it makes no difference: the
+        clips are cut by the labels.
       text_features: whether to read the word vectors.
       said: what the user says of the file.
 
@@ -76,11 +77,10 @@ def reader(
         video, no video of the labels is in another file, or the labels are damaged (here), or another file is
         damaged (here or while iterating).
     """
-    del require_labels
     sequences = _sequences(path, where, text_features)
     labels = sequences["labels"]
     splits = _splits(path, labels)
-    clips, notes = segments(labels)
+    clips, notes = segments(labels, values=require_labels is not None)
     encoding, doubtful = _encoding(sequences.get("words"), said.encoding, where)
 
     def examples() -> Iterator[Example]:

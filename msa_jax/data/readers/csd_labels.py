@@ -25,11 +25,12 @@ class Segment(NamedTuple):
     label: float | np.ndarray
 
 
-def segments(labels: Sequence) -> tuple[dict[str, list[Segment]], tuple[str, ...]]:
+def segments(labels: Sequence, values: bool = True) -> tuple[dict[str, list[Segment]], tuple[str, ...]]:
     """Reads all labels.
 
     Args:
       labels: the label file.
+      values: whether the labels themselves are read, and not only their times; else they are NaN.
 
     Returns:
       (the segments that are clips, by video, without the videos that have none; notes on the others).
@@ -45,7 +46,7 @@ def segments(labels: Sequence) -> tuple[dict[str, list[Segment]], tuple[str, ...
         if not len(intervals):
             continue
         try:
-            scores = clean.labels(scores, len(intervals))
+            scores = clean.labels(scores if values else scores[:, :1] * np.nan, len(intervals))
         except ValueError as error:
             raise UserError(f"{labels.path}, video {video}: {error}") from None
         for k, (start, end) in enumerate(intervals):

@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from msa_jax.data.conventions import axes
 from msa_jax.data.readers.hdf5 import opened
 from msa_jax.data.readers.timed_rows import TimedRows
 from msa_jax.errors import UserError
@@ -50,6 +51,8 @@ class Sequence:
                     f"{where}: intervals must be (n, 2) numbers, the start and end of each row in seconds, "
                     f"found {intervals.shape} {intervals.dtype}; extract the file again"
                 )
+            if len(features.shape) == 2 and axes.are_reversed(features.shape, len(intervals)):
+                raise UserError(f"{where}: features {features.shape}: {axes.mend(2, 'rows')}")
             if len(features) != len(intervals):
                 raise UserError(
                     f"{where}: {len(intervals)} intervals but features of shape {features.shape}; every row "

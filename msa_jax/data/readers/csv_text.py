@@ -5,6 +5,7 @@ The columns are those of the label.csv that MMSA keeps beside its features, or o
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def matches(path: object) -> bool:
 def reader(
     path: Path,
     where: str,
-    require_labels: bool,
+    require_labels: bool | None,
     split_name: str | None = None,
     said: Said = NOTHING,
 ) -> Reading:
@@ -48,7 +49,8 @@ def reader(
         `encodings.decide` tells, with or without a mark; lines end by LF, CRLF or CR.
         Columns in any order, upper or lower case; those not named above are ignored.
       where: what to call the file in messages.
-      require_labels: whether video_id, clip_id and label are needed; without them a clip is named by its row.
+      require_labels: whether video_id, clip_id and label are needed; without them a clip is named by its row,
+        and has no label where the field is not a number, such as "?". None: labels are not read.
       split_name: the column that divides the clips; needed only where the file has both split and mode.
       said: what the user says of the file.
 
@@ -170,10 +172,12 @@ def _split(value: str, where: str) -> str:
     return split
 
 
-def _label(value: str, where: str, require_labels: bool) -> float:
+def _label(value: str, where: str, require_labels: bool | None) -> float:
     try:
-        if value.strip() or not require_labels:
+        if value.strip() and require_labels is not None:
             return clean.number(value)
     except ValueError:
         pass
+    if not require_labels:
+        return math.nan
     raise UserError(f"{where}: label {value.strip()!r} is not a number")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 
+from msa_jax.data.readers import foreign
 from msa_jax.errors import UserError
 
 
@@ -25,9 +26,9 @@ def opened(path: Path, where: str | None = None) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except (OSError, RuntimeError, KeyError) as error:
-        reason = str(error.args[-1] if error.args else error).replace(
-            "Unable to synchronously open file ", ""
-        )
+        foreign.refuse(path)
+        reason = str(error.args[-1] if error.args else error)
+        reason = reason.replace("Unable to synchronously open file ", "")[:120].strip("()")
         raise UserError(
-            f"{where or path}: cannot be read as HDF5 ({reason[:120].strip('()')}); copy the file again"
+            f"{where or path}: cannot be read as HDF5 ({reason}); copy or download the file again"
         ) from error

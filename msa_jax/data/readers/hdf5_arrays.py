@@ -4,68 +4,27 @@ This follows the repository pliang279/MFN: the files of its folder `new_data`, o
 those of its script `test_mosi.py`, which joins the modalities into one array: `X_train.h5`, `y_train.h5`, ...
 """
 
-import dataclasses
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from msa_jax.corpora import SPLITS
-from msa_jax.data.conventions import NOTHING, Said, padding
+from msa_jax.data.conventions import NOTHING, Said, axes, padding
 from msa_jax.data.example import Example
-from msa_jax.data.readers import clean
-from msa_jax.data.readers.hdf5 import opened
+from msa_jax.data.readers import clean, hdf5_folder
+from msa_jax.data.readers.hdf5_folder import COLUMNS, MODALITIES, Array, splits_of
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
-NAME = "HDF5 per array"
+NAME, members = hdf5_folder.NAME, hdf5_folder.members
 LEAVES_OPEN: tuple[str, ...] = ("padding",)  # fields of `Said` that matter here
-_FILE = re.compile(r"(X|audio|video|vision|visual|text|y|labels?)_([a-z]+?)(_emb)?\.(?:h5|hdf5)", re.I)
-_ARRAYS = {"video": "vision", "visual": "vision", "y": "label", "labels": "label", "x": "joint"}
-_MODALITIES = ("audio", "vision", "text")
-_COLUMNS = {"text": slice(0, 300), "audio": slice(300, 305), "vision": slice(305, 325)}  # of X_<split>.h5
-_WIDTH = 325
 _BLOCK = 1 << 25  # bytes of one array that are read at once
-
-
-@dataclasses.dataclass(frozen=True)
-class _Array:
-    """Where one array lies: the only dataset of its file, or some columns of it.
-
-    Attributes:
-      path: the file.
-      dataset: the name of the dataset.
-      shape: the shape of the whole dataset.
-      part: of a joint array, the modality that this one stands for; its columns are `_COLUMNS[part]`.
-    """
-
-    path: Path
-    dataset: str
-    shape: tuple[int, ...]
-    part: str | None = None
-
-    def read(self, rows: slice) -> np.ndarray:
-        """Some rows of the dataset, with all its columns."""
-        with opened(self.path) as file:
-            return file[self.dataset][rows]
-
-    def ends(self) -> np.ndarray:
-        """What `padding.ends` says of the columns of this modality."""
-        with opened(self.path) as file:
-            return padding.ends(file[self.dataset], slice(None) if self.part is None else _COLUMNS[self.part])
-
-
-def members(folder: Path) -> list[Path]:
-    """The files of this format in a folder, by their names, sorted."""
-    return sorted(path for path in folder.iterdir() if _parts(path) and path.is_file())
 
 
 def reader(
     path: Path,
     where: str,
-    require_labels: bool,
+    require_labels: bool | None,
     text_features: bool = False,
     said: Said = NOTHING,
 ) -> Reading:
@@ -74,10 +33,12 @@ def reader(
     Args:
       path: the folder. Files are named <array>_<split>.h5 with the arrays audio, video (or vision, visual),
         text (or text_<split>_emb) and y (or label, labels); each holds one dataset: features (N, L, d), or
-        labels (N,), (N, 1) or (N, 1, 1). A modality may be missing, but then from every split. A file
-        X_<split>.h5 stands for three: its 325 columns are 300 of text, 5 of audio and 20 of vision.
+        labels (N,), (N, 1) or (N, 1, 1). What all splits have is read. Beside text_<split>_emb, text_<split>
+        may hold numbers of words, which are passed over. A file X_<split>.h5 stands for three: its 325
+        columns are 300 of text, 5 of audio and 20 of vision.
       where: what to call the folder in messages.
-      require_labels: whether a split without labels is an error; without them the label is NaN.
+      require_labels: whether a split without labels is an error; without them the label is NaN. None: labels
+        are not read.
       text_features: whether to read the text's rows.
       said: what the user says of the file.
 
@@ -85,15 +46,16 @@ def reader(
       What starts the iteration, train before valid before test. The files name no clips, so that
       clip k is `<split>_<k>` and its own video, and there are no words. Padding is cut off the end at
       which nearly all clips have it, else both; where the modalities of a split have equal L they are taken
-      for aligned with each other and cut together. A note says which files had their columns split.
+      for aligned with each other and cut together. Notes say what was passed over and which files had their
+      columns split.
 
     Raises:
       UserError: when an array is missing or there twice, its shape or width is wrong, the arrays of a split
         differ in N, or a file is damaged.
     """
-    splits = _splits(path, where)
+    splits, notes = splits_of(path, where, labels=require_labels is not None)
     held = {name for arrays in splits.values() for name in arrays}
-    if not held & set(_MODALITIES):
+    if not held & set(MODALITIES):
         raise UserError(f"{where}: holds labels but no audio, video or text array; add their files")
     if text_features and "text" not in held:
         raise clean.NoTextFeatures(where)
@@ -109,7 +71,7 @@ def reader(
     labels = {split: _labels(arrays, where) for split, arrays in splits.items()}
     if not any(map(len, labels.values())):
         raise UserError(f"{where}: the arrays hold no clips")
-    read = [name for name in _MODALITIES if name in held and (name != "text" or text_features)]
+    read = [name for name in MODALITIES if name in held and (name != "text" or text_features)]
 
     chosen = {split: {name: arrays[name] for name in read} for split, arrays in splits.items()}
     ends = _paddings(chosen.values(), said.padding)
@@ -131,86 +93,24 @@ def reader(
                 )
 
     joint = {array.path.name: None for arrays in splits.values() for array in arrays.values() if array.part}
-    conventions = padding.conventions(ends)
-    if not joint:
-        return Reading(examples, (), conventions)
-    note = (
-        f"The columns of {', '.join(joint)} are split in the order of MFN's test_mosi.py: the first 300 are "
-        "read as text, the next 5 as audio and the last 20 as vision."
-    )
-    return Reading(examples, (note,), conventions)
-
-
-def _parts(path: Path) -> tuple[str, str] | None:
-    """(array, split) out of a file's name; None where it is not a file of this format."""
-    match = _FILE.fullmatch(path.name)
-    if not match or not (split := clean.split_alias(match[2])):
-        return None
-    array = match[1].lower()
-    if match[3] and array != "text":
-        return None
-    return _ARRAYS.get(array, array), split
-
-
-def _splits(path: Path, where: str) -> dict[str, dict[str, _Array]]:
-    """The arrays by split, in the order of the splits, and by name."""
-    files: dict[tuple[str, str], Path] = {}
-    for file in members(path):
-        key = _parts(file)
-        if key in files:
-            raise UserError(
-                f"{where}: {files[key].name} and {file.name} are both the {key[0]} array of the {key[1]} "
-                "split; remove one"
-            )
-        files[key] = file
-    if not files:
-        raise UserError(f"{where}: there are no files named as in {NAME} (audio_train.h5, y_train.h5, ...)")
-    found = {
-        split: {name: _open(file) for (name, s), file in files.items() if s == split} for split in SPLITS
-    }
-    return {split: _divided(split, arrays, where) for split, arrays in found.items() if arrays}
-
-
-def _divided(split: str, arrays: dict[str, _Array], where: str) -> dict[str, _Array]:
-    """The arrays of a split by their names, the columns of a joint one under the names of the modalities."""
-    if "joint" not in arrays:
-        return arrays
-    joint, others = arrays["joint"], {name: array for name, array in arrays.items() if name != "joint"}
-    if own := [array.path.name for name, array in others.items() if name in _MODALITIES]:
-        raise UserError(
-            f"{where}: {joint.path.name} already holds the text, audio and vision of the {split} split; "
-            f"remove it, or remove {', '.join(own)}"
+    if joint:
+        notes.append(
+            f"The columns of {', '.join(joint)} are split in the order of MFN's test_mosi.py: the first 300 "
+            "are read as text, the next 5 as audio and the last 20 as vision."
         )
-    if len(joint.shape) == 3 and joint.shape[2] != _WIDTH:
-        raise UserError(
-            f"{joint.path}: {joint.dataset} is {joint.shape[2]} columns wide, but 300 of text + 5 of audio + "
-            f"20 of vision are expected; save text, audio and vision in files of their own: text_{split}.h5, "
-            f"audio_{split}.h5, vision_{split}.h5"
-        )
-    return {**{name: dataclasses.replace(joint, part=name) for name in _COLUMNS}, **others}
+    return Reading(examples, tuple(notes), padding.conventions(ends))
 
 
-def _open(path: Path) -> _Array:
-    with opened(path) as file:
-        names = [name for name in file if isinstance(file[name], h5py.Dataset)]
-        if len(names) != 1:
-            raise UserError(
-                f"{path}: must hold one dataset (d1 or data), found {', '.join(names) or 'none'}; "
-                "save each array in a file of its own"
-            )
-        dataset = file[names[0]]
-        if dataset.dtype.kind not in "fiu":
-            raise UserError(f"{path}: {names[0]} must hold numbers, found {dataset.dtype}; save it as floats")
-        return _Array(path, names[0], dataset.shape)
-
-
-def _check(split: str, arrays: dict[str, _Array], where: str) -> None:
+def _check(split: str, arrays: dict[str, Array], where: str) -> None:
     for name, array in arrays.items():
-        if name in _MODALITIES and len(array.shape) != 3:
+        if name in MODALITIES and len(array.shape) != 3:
             raise UserError(
                 f"{array.path}: {array.dataset} must be (clips, steps, width), found {array.shape}; "
                 "extract the features again"
             )
+    if axes.all_reversed([array.shape for array in arrays.values()]):
+        found = ", ".join(f"{array.path.name} {array.shape}" for array in arrays.values())
+        raise UserError(f"{where}: {axes.mend()} (the {split} split: {found})")
     counts = {array.path.name: array.shape[0] if array.shape else 0 for array in arrays.values()}
     if len(set(counts.values())) > 1:
         found = ", ".join(f"{count} in {name}" for name, count in counts.items())
@@ -220,7 +120,7 @@ def _check(split: str, arrays: dict[str, _Array], where: str) -> None:
         )
 
 
-def _labels(arrays: dict[str, _Array], where: str) -> np.ndarray:
+def _labels(arrays: dict[str, Array], where: str) -> np.ndarray:
     count = next(iter(arrays.values())).shape[0]
     if "label" not in arrays or not count:
         return np.full(count, np.nan)
@@ -231,7 +131,7 @@ def _labels(arrays: dict[str, _Array], where: str) -> np.ndarray:
         raise UserError(f"{array.path}: {array.dataset} is not one number a clip: {error}") from None
 
 
-def _paddings(splits: Iterable[dict[str, _Array]], said: str | None) -> dict[str, padding.Padding]:
+def _paddings(splits: Iterable[dict[str, Array]], said: str | None) -> dict[str, padding.Padding]:
     """Decides at which end the modalities are padded; under "" those of splits that have one time line."""
     used: dict[str, list[np.ndarray]] = {"": []}
     for arrays in splits:
@@ -244,12 +144,12 @@ def _paddings(splits: Iterable[dict[str, _Array]], said: str | None) -> dict[str
     return {name: padding.by_ends(np.concatenate(parts), said) for name, parts in used.items() if parts}
 
 
-def _on_one_time_line(arrays: dict[str, _Array]) -> bool:
+def _on_one_time_line(arrays: dict[str, Array]) -> bool:
     return len({array.shape[1] for array in arrays.values()}) == 1
 
 
 def _clips(
-    arrays: dict[str, _Array], count: int, ends: Mapping[str, padding.Padding]
+    arrays: dict[str, Array], count: int, ends: Mapping[str, padding.Padding]
 ) -> Iterator[dict[str, np.ndarray]]:
     """The rows of one clip after the other, without their padding."""
     files = {array.path: array for array in arrays.values()}.values()  # a joint one is read once
@@ -265,4 +165,4 @@ def _clips(
 
 def _columns(rows: np.ndarray, part: str | None) -> np.ndarray:
     """The columns of one modality, all where the array is not joint."""
-    return rows if part is None else rows[..., _COLUMNS[part]]
+    return rows if part is None else rows[..., COLUMNS[part]]

@@ -6,17 +6,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from msa_jax.data.readers import clean, csv_text, safe_pickle
+from msa_jax.data.readers import clean, csv_text, foreign, libraries, safe_pickle
 from msa_jax.data.readers.hdf5 import opened
 from msa_jax.data.readers.utterance_npz import ZIP_ERRORS
 from msa_jax.errors import UserError
 
-_FOREIGN = {
-    b"%PDF": "a PDF",
-    b"\x89PNG": "a picture (PNG)",
-    b"\x93NUMPY": "a single NumPy array (.npy)",
-}
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
+_TORCH = ("/data.pkl", "/version")  # members of what torch.save writes, in a folder of any name
 
 
 def kinds_of(path: Path, known: str) -> list[str]:
@@ -42,12 +37,7 @@ def kinds_of(path: Path, known: str) -> list[str]:
         return ["zip"]
     if head == b"\x89HDF\r\n\x1a\n":
         return ["HDF5"]
-    for magic, name in _COMPRESSED.items():
-        if head.startswith(magic):
-            raise UserError(f"{path}: the file is compressed by {name}; unpack it and name what comes out")
-    for magic, name in _FOREIGN.items():
-        if head.startswith(magic):
-            raise UserError(f"{path}: the file is {name}; name a feature file; {known}")
+    foreign.refuse(path)
     # Protocols 2 and later begin with their number; 0 and 1 are told by the opcodes they begin and end with.
     kinds = ["pickle"] if head[0] == 0x80 or (head[:1] in b"(]}" and last == b".") else []
     if csv_text.matches(path):
@@ -75,10 +65,23 @@ def content_of(path: Path, kind: str) -> object:
     if kind in ("text", "HDF5"):
         return path
     try:
-        zipfile.ZipFile(path).close()  # np.load leaves the file open where it fails
+        with zipfile.ZipFile(path) as archive:  # np.load leaves the file open where it fails
+            names = archive.namelist()
     except ZIP_ERRORS as error:
-        raise UserError(f"{path}: the archive is truncated or damaged ({error}); copy it again") from None
-    return np.load(path, allow_pickle=False)
+        raise UserError(
+            f"{path}: the archive is truncated or damaged ({error}); copy or download it again"
+        ) from None
+    if any(name.endswith(".npy") for name in names):
+        return np.load(path, allow_pickle=False)
+    if all(any(name.endswith(end) for name in names) for end in _TORCH):
+        raise UserError(f"{path}: {libraries.TORCH}")
+    if "[Content_Types].xml" in names:
+        raise UserError(f"{path}: the file is of Excel or Word; save it as CSV (UTF-8)")
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    raise UserError(
+        f"{path}: the file is a ZIP archive ({shown or 'empty'}), not an .npz of arrays; unpack it and name "
+        "what comes out"
+    )
 
 
 def describe(content: object) -> str:

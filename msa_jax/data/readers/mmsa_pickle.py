@@ -34,18 +34,19 @@ def matches(content: object) -> bool:
         return False
     splits = [value for key, value in content.items() if clean.split_alias(key)]
     if not splits:
-        return {"raw_text", "id"} <= content.keys()
+        return {"raw_text", "id"} <= content.keys() and not isinstance(content["raw_text"], (str, bytes))
     return all(isinstance(value, dict) for value in splits)
 
 
 def reader(
     content: dict,
     where: str,
-    require_labels: bool,
+    require_labels: bool | None,
     text_features: bool = False,
     said: Said = NOTHING,
     encoder: str | None = None,
     words: bool = True,
+    need_text: bool = True,
 ) -> Reading:
     """Prepares to read a loaded MMSA pickle.
 
@@ -59,12 +60,13 @@ def reader(
         mask are valid; they are dropped at once where nobody asks for them, to free their memory. CH-SIMS
         has regression_labels_T, _A and _V as well.
       where: what to call the file in messages.
-      require_labels: whether missing regression_labels are an error.
+      require_labels: whether missing regression_labels are an error; None: no labels are read.
       text_features: whether to read the features of the text.
       said: what the user says of the file; see also `msa_jax.text.bert_vocab.find_words`.
       encoder: the name of the run's text encoder, whose vocabulary may have made text_bert.
       words: whether to find the words of BERT's tokens, which lead to the tokens of other tokenizers; text
         features need none.
+      need_text: whether words are needed where the features of the text are not read.
 
     Returns:
       What starts the iteration; features are cut to their valid rows.
@@ -75,9 +77,11 @@ def reader(
     splits: dict[str, Split] = {}
     texts = decoded(content, said.encoding, where)
     content = texts.content
-    for key, arrays in _by_split(content).items():
+    for key, arrays in _by_split(content, labels=require_labels is not None).items():
         named = f"{where}, {key}" if key else where
         if arrays.get("id") is not None and len(arrays["id"]):
+            if need_text and not text_features:
+                _need_words(arrays, named)
             if not text_features:
                 arrays.pop("text", None)
             elif arrays.get("text") is None:
@@ -96,7 +100,7 @@ def reader(
     found = None
     if how.kind == "tokens":
         places = mmsa_tokens.content(every)
-        if words and not text_features:
+        if words and need_text and not text_features:
             found = mmsa_tokens.find_words(places, how, said.bert_vocab, encoder, where)
             notes.append(found.note)
         mmsa_tokens.hand_out(places, found)
@@ -156,11 +160,20 @@ def _by_lengths(splits: Sequence[Split], stream: str, said: str | None, where: s
         return padding.by_lengths(edges[there], lengths[there], what=f"{where}, {stream}")
 
 
-def _by_split(content: dict) -> dict[object, dict]:
-    """The arrays by split; what holds no splits stands alone."""
-    if not any(clean.split_alias(key) for key in content):
-        return {"": content}
-    return {key: arrays for key, arrays in content.items() if clean.split_alias(key)}
+def _need_words(arrays: dict, where: str) -> None:
+    if arrays.get("raw_text") is None:
+        found = ", ".join(sorted(map(str, arrays)))
+        what = f"an {NAME} needs 'raw_text' for its words, found only {found}"
+        raise clean.NoWords(where, what, features=arrays.get("text") is not None)
+
+
+def _by_split(content: dict, labels: bool) -> dict[object, dict]:
+    """The arrays by split, on request without labels; what holds no splits stands alone."""
+    splits = {key: arrays for key, arrays in content.items() if clean.split_alias(key)} or {"": content}
+    for arrays in splits.values() if not labels else ():
+        for key in mmsa_split.LABELS:
+            arrays.pop(key, None)
+    return splits
 
 
 def _length_notes(splits: Sequence[Split], where: str) -> list[str]:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from msa_jax.corpora import STREAMS
+from msa_jax.data.conventions import axes
 from msa_jax.data.conventions import rows as row_kinds
 from msa_jax.data.conventions.padding import Padding, ends
 from msa_jax.data.example import Example, no_features, no_tokens, no_unimodal_labels
@@ -11,6 +12,7 @@ from msa_jax.errors import UserError
 
 NAME = "MMSA pickle"
 _UNIMODAL = tuple(f"regression_labels_{modality}" for modality in "TAV")  # of CH-SIMS
+LABELS = ("regression_labels", *_UNIMODAL)
 _SHOWN = 3  # ids named in a message
 
 
@@ -169,7 +171,8 @@ def checked(arrays: dict, where: str, require_labels: bool) -> dict:
       UserError: when an array is missing or of another form, or the arrays disagree.
     """
     count = len(arrays["id"])
-    found = {"id": arrays["id"], "raw_text": need(arrays, "raw_text", where)}
+    texts = arrays.get("raw_text")
+    found = {"id": arrays["id"], "raw_text": [""] * count if texts is None else texts}
     for modality in (*STREAMS, "text"):
         values = arrays.get(modality)
         if values is None:
@@ -187,12 +190,15 @@ def checked(arrays: dict, where: str, require_labels: bool) -> dict:
         found["text_bert"] = bert
     if require_labels:
         need(arrays, "regression_labels", where)
-    for key in ("regression_labels", *_UNIMODAL):
+    for key in LABELS:
         if arrays.get(key) is not None:
             try:
                 found[key] = clean.labels(arrays[key], count)
             except (TypeError, ValueError) as error:
                 raise UserError(f"{where}: {key} are not one number a clip: {error}") from None
+    if turned := [key for key in (*STREAMS, "text") if axes.are_reversed(clean.shape(found.get(key)), count)]:
+        shapes = ", ".join(f"{key} {clean.shape(found[key])}" for key in turned)
+        raise UserError(f"{where}: {axes.mend()} ({count} ids, and {shapes})")
     uneven = [f"{key} {len(value)}" for key, value in found.items() if len(value) != count]
     if uneven:
         raise UserError(f"{where}: {count} ids but {', '.join(uneven)}; every array needs one entry a clip")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, padding, videos
+from msa_jax.data.conventions import NOTHING, Said, axes, padding, videos
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
@@ -46,7 +46,7 @@ def matches(content: object) -> bool:
 def reader(
     content: dict,
     where: str,
-    require_labels: bool,
+    require_labels: bool | None,
     text_features: bool = False,
     said: Said = NOTHING,
 ) -> Reading:
@@ -61,7 +61,7 @@ def reader(
         the video, as in MOSEI, and the start tells its clips apart. Where id is missing, as in IEMOCAP, clips
         are called `<split>_<index>`, each its own video.
       where: what to call the file in messages.
-      require_labels: whether missing labels are an error.
+      require_labels: whether missing labels are an error; None: labels are not read.
       text_features: whether to read the features of the text; it has no words.
       said: what the user says of the file.
 
@@ -79,6 +79,8 @@ def reader(
         if (split := clean.split_alias(key)) and arrays:
             if text_features and arrays.get("text") is None:
                 raise clean.NoTextFeatures(where)
+            if require_labels is None:
+                arrays.pop("labels", None)
             checked = _checked(arrays, f"{where}, {key}", require_labels)
             if _count(checked):
                 splits[split] = checked
@@ -107,7 +109,7 @@ def reader(
     return Reading(examples, notes, conventions, untold_videos=named.untold)
 
 
-def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
+def _checked(arrays: dict, where: str, require_labels: bool | None) -> dict:
     """The arrays of one split that are used, one entry a clip; the first is a modality's."""
     checked = {name: arrays[name] for name in _MODALITIES if arrays.get(name) is not None}
     if not checked:
@@ -124,6 +126,13 @@ def _checked(arrays: dict, where: str, require_labels: bool) -> dict:
     if require_labels and "labels" not in checked:
         found = ", ".join(sorted(str(name) for name in arrays))
         raise UserError(f"{where}: a {NAME} needs 'labels', found only {found}")
+    found = {name: _shape(values) for name, values in checked.items()}
+    counts = [
+        shape[:1] if shape[:1] > (1,) else shape for name, shape in found.items() if name not in _MODALITIES
+    ]
+    if axes.all_reversed([*(found[name] for name in _MODALITIES if name in found), *counts]):
+        shapes = ", ".join(f"{name} {shape}" for name, shape in found.items())
+        raise UserError(f"{where}: {axes.mend()} ({shapes})")
     uneven = [f"{name} {len(values)}" for name, values in checked.items() if len(values) != count]
     if uneven:
         raise UserError(

@@ -18,7 +18,16 @@ _KEY = 1 << 16  # bytes of the longest key
 
 
 class Refused(Exception):
-    """The pickle asks for something beyond arrays and containers."""
+    """The pickle asks for something beyond arrays and containers.
+
+    Attributes:
+      module: of the name that it asks for; "" where it is an instruction.
+    """
+
+    def __init__(self, what: str, module: str = "") -> None:
+        """Takes what it asks for, in a few words."""
+        super().__init__(what)
+        self.module = module
 
 
 class Excess(Exception):
@@ -67,7 +76,7 @@ class Array(np.ndarray):
             if type(raw) is not list or len(raw) != size:
                 raise ValueError("an object array without its list of objects")
         else:
-            raw = _raw(raw)
+            raw = raw_bytes(raw)
             if len(raw) != size * kind.itemsize:
                 raise ValueError("an array whose bytes do not fill its shape")
             _check_characters(raw, kind)
@@ -82,8 +91,12 @@ def _sizes(shape: tuple) -> tuple[int, ...]:
     return shape
 
 
-def _raw(value: bytes | bytearray | str) -> bytes:
-    """The bytes of an array, not copied where they are bytes already."""
+def raw_bytes(value: bytes | bytearray | str) -> bytes:
+    """The bytes of an array, not copied where they are bytes already.
+
+    Raises:
+      ValueError: when it is neither bytes nor a text that stands for them.
+    """
     if isinstance(value, str):
         return value.encode("latin1")
     if not isinstance(value, (bytes, bytearray)):  # bytes(n) would make n zeros
@@ -109,7 +122,7 @@ def _scalar(dtype: Dtype, raw: bytes | str) -> bool | int | float | str | bytes:
     """`numpy.core.multiarray.scalar`, as a Python value."""
     if dtype.value.hasobject:
         raise Refused("an object scalar")
-    raw = _raw(raw)
+    raw = raw_bytes(raw)
     _check_characters(raw, dtype.value)
     return np.frombuffer(raw, dtype.value, count=1)[0].item()
 
@@ -132,11 +145,6 @@ def _encode(text: str | LargeText, encoding: str) -> bytes:
     return text.raw if isinstance(text, LargeText) else text.encode("latin1")
 
 
-def _no_bytes() -> bytes:
-    """`bytes()`: how protocols before 3 store b""."""
-    return b""
-
-
 def key(value: object) -> str | int | None:
     """A key of a dict or a member of a set: text, also where Python 2 wrote it as bytes, or a whole number.
 
@@ -150,24 +158,10 @@ def key(value: object) -> str | int | None:
     raise Excess(f"a dict or set with a key of type {type(value).__name__}")
 
 
-def _dict(pairs: object = ()) -> dict:
-    """`collections.OrderedDict`."""
-    return {key(name): value for name, value in pairs}
-
-
-def _set(values: object = ()) -> set:
-    return {key(value) for value in values}
-
-
-def _frozenset(values: object = ()) -> frozenset:
-    return frozenset(_set(values))
-
-
-ALLOWED = {
+ARRAYS = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): Dtype,
     ("_codecs", "encode"): _encode,
-    ("collections", "OrderedDict"): _dict,
     **{
         (f"numpy.{core}.{name}", attribute): value
         for core in ("core", "_core")
@@ -176,10 +170,5 @@ ALLOWED = {
             ("multiarray", "scalar", _scalar),
             ("numeric", "_frombuffer", _from_buffer),
         )
-    },
-    **{
-        (module, name): value
-        for module in ("builtins", "__builtin__")
-        for name, value in (("bytes", _no_bytes), ("set", _set), ("frozenset", _frozenset))
     },
 }

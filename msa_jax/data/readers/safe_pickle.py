@@ -1,10 +1,11 @@
 """Pickles of NumPy arrays and plain containers, and of nothing else.
 
 A pickle is a program: it may import and call whatever it names, and say how much memory is to be set aside.
-Feature files need a handful of names, so each of them is bound to a function of `pickled_arrays`, and every
-other name is refused. The instructions are run by the standard library's unpickler in Python, not by the one
-in C: it is some four times slower, yet a million instructions a second are enough for files whose bytes are
-nearly all in arrays, and each instruction that could take much memory or time can be replaced here.
+Feature files need a handful of names, so each of them is bound to a function of `pickled_arrays` or of
+`pickled_containers`, and every other name is refused. The instructions are run by the standard library's
+unpickler in Python, not by the one in C: it is some four times slower, yet a million instructions a second
+are enough for files whose bytes are nearly all in arrays, and each instruction that could take much memory or
+time can be replaced here.
 """
 
 import codecs
@@ -19,14 +20,17 @@ from typing import BinaryIO, ClassVar
 
 import psutil
 
+from msa_jax.data.readers import foreign, libraries
 from msa_jax.data.readers.clean import unreadable
-from msa_jax.data.readers.pickled_arrays import ALLOWED, Array, Dtype, Excess, LargeText, Refused, key
+from msa_jax.data.readers.pickled_arrays import ARRAYS, Array, Dtype, Excess, LargeText, Refused, key
+from msa_jax.data.readers.pickled_containers import CONTAINERS, STATEFUL, Empty, weight
 from msa_jax.errors import UserError
 
 _SAVE = "save the features as arrays, lists and dicts"
 _LARGE = 1 << 16  # bytes of a text; no transcript is as long
 _PIECE = 1 << 18  # bytes that a large text is decoded by
-_DEPTH = 32  # containers within containers
+_ALLOWED = ARRAYS | CONTAINERS
+_WITH_STATE = (Array, Dtype, *STATEFUL)
 # Memory in bytes that an instruction can take beyond what it reads, where that is much.
 _COST = {
     **dict.fromkeys((pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.TUPLE), 64),
@@ -34,13 +38,15 @@ _COST = {
     **dict.fromkeys((pickle.EMPTY_DICT, pickle.DICT), 90),
     **dict.fromkeys((pickle.MEMOIZE, pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT), 100),
     **dict.fromkeys((pickle.EMPTY_SET, pickle.FROZENSET, pickle.REDUCE), 230),
+    pickle.NEWOBJ: 230,
 }
 # The most that all of them may take together: so much, and so much for each byte of the file.
 _MEMORY, _MEMORY_PER_BYTE = 1 << 28, 32
+_PER_MEMBER = 64  # of a container that is copied
 # Numbers in what was loaded, counted wherever they occur; a file of flags has one to a byte.
 _NUMBERS, _NUMBERS_PER_BYTE = 1 << 20, 4
 # Instructions that no pickler writes for arrays and containers.
-_REFUSED = ("PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "DUP")
+_REFUSED = ("PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "INST", "OBJ", "NEWOBJ_EX", "DUP")
 _REFUSED += ("NEXT_BUFFER", "READONLY_BUFFER")
 
 
@@ -71,12 +77,11 @@ def load(path: Path) -> object:
             content = _Unpickler(file, size).load()
             if file.tell() != size:
                 raise ValueError("it goes on after its end")
-        if _weight(content, _DEPTH, {}) > _NUMBERS + _NUMBERS_PER_BYTE * size:
+        if weight(content) > _NUMBERS + _NUMBERS_PER_BYTE * size:
             raise Excess("the same contents over and over")
         return content
     except Refused as refused:
-        wrong = f"the pickle asks for {refused}, which is neither a NumPy array nor a plain container"
-        raise UserError(f"{path}: {wrong}; nothing else is loaded: {_SAVE}") from None
+        raise UserError(f"{path}: {libraries.refusal(str(refused), refused.module)}") from None
     except Excess as excess:
         raise UserError(f"{path}: the pickle holds {excess}, which no feature file needs; {_SAVE}") from None
     except OSError as error:
@@ -85,8 +90,11 @@ def load(path: Path) -> object:
         needs = f"a pickle is read whole, and {size / 2**30:.2f} GiB of memory are not free"
         raise UserError(f"{path}: {needs}; close other programs, or convert it on a larger machine") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
+        foreign.refuse(path)
         reason = f"{type(error).__name__}: {error}"[:200]
-        raise UserError(f"{path}: the pickle is truncated or damaged ({reason}); copy it again") from None
+        raise UserError(
+            f"{path}: the pickle is truncated or damaged ({reason}); copy or download it again"
+        ) from None
 
 
 class _Unpickler(pickle._Unpickler):
@@ -101,9 +109,9 @@ class _Unpickler(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> object:
         try:
-            return ALLOWED[module, name]
+            return _ALLOWED[module, name]
         except KeyError:
-            raise Refused(f"{module}.{name}"[:100]) from None
+            raise Refused(f"{module}.{name}"[:100], str(module)) from None
 
     def _number(self, form: str) -> int:
         (number,) = struct.unpack(form, self.read(struct.calcsize(form)))
@@ -169,9 +177,31 @@ class _Unpickler(pickle._Unpickler):
 
     def _build(self) -> None:
         state = self.stack.pop()
-        if type(self.stack[-1]) not in (Array, Dtype):  # else attributes of the stand-ins could be set
+        if type(self.stack[-1]) not in _WITH_STATE:  # else attributes of the stand-ins could be set
             raise Refused("the state of something")
+        self._charge(state.values() if isinstance(state, dict) else ())
         self.stack[-1].__setstate__(state)
+
+    def _charge(self, parts: Iterable) -> None:
+        """Takes what may be copied off the budget: the same list can be copied again in three bytes."""
+        for part in parts:
+            if isinstance(part, (list, tuple, dict, set, frozenset)):
+                self._budget -= _PER_MEMBER * len(part)
+            elif isinstance(part, (str, bytearray)):
+                self._budget -= len(part)
+
+    def _call(self) -> None:
+        arguments = self.stack.pop()
+        if type(arguments) is not tuple:
+            raise ValueError("arguments that are not a tuple")
+        self._charge(arguments)
+        self.stack[-1] = self.stack[-1](*arguments)
+
+    def _new_object(self) -> None:
+        arguments = self.stack.pop()
+        if not isinstance(self.stack[-1], Empty) or arguments != ():
+            raise Refused("an object of a class")
+        self.stack[-1] = self.stack[-1]()
 
     def _set_item(self) -> None:
         value, name = self.stack.pop(), self.stack.pop()
@@ -210,6 +240,8 @@ class _Unpickler(pickle._Unpickler):
             pickle.BYTEARRAY8[0]: _bytearray,
             pickle.LONG4[0]: _large_number,
             pickle.BUILD[0]: _build,
+            pickle.REDUCE[0]: _call,
+            pickle.NEWOBJ[0]: _new_object,
             pickle.SETITEM[0]: _set_item,
             pickle.SETITEMS[0]: lambda self: self._update(self.pop_mark()),
             pickle.DICT[0]: _dict,
@@ -262,38 +294,3 @@ def _latin1(pieces: Iterable[bytes], coding: str) -> bytes:
     except UnicodeError:
         raise Excess(f"a text of over {_LARGE} bytes") from None
     return raw.getvalue()
-
-
-def _weight(value: object, depth: int, known: dict[int, int]) -> int:
-    """How many numbers there are in it, a thing counted wherever it occurs.
-
-    A few lists that hold each other a thousand times are billions of numbers as an array, and a list in
-    itself never ends.
-
-    Args:
-      value: what was loaded.
-      depth: how many containers there may be one in the other.
-      known: the weights of the heavier things found so far, by their address; filled.
-    """
-    if isinstance(value, (str, bytes, bytearray)):  # NumPy takes a bytearray for numbers
-        return 1 + len(value) // (1 if isinstance(value, bytearray) else 8)
-    if isinstance(value, Array) and not value.dtype.hasobject:
-        return 1 + value.size
-    if not isinstance(value, (list, tuple, dict, Array)):
-        return 1
-    if (weight := known.get(id(value))) is not None:
-        return weight
-    if not depth:
-        raise Excess(f"containers nested more than {_DEPTH} deep")
-    weight = 1
-    for item in _items(value):
-        weight += 1 if type(item) is float else _weight(item, depth - 1, known)
-    if weight > 32:  # small ones are quickly counted again
-        known[id(value)] = weight
-    return weight
-
-
-def _items(value: list | tuple | dict | Array) -> Iterator:
-    return iter(
-        value.values() if isinstance(value, dict) else value.flat if isinstance(value, Array) else value
-    )

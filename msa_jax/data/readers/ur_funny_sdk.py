@@ -37,7 +37,7 @@ def members(folder: Path) -> list[Path]:
 def reader(
     folder: Path,
     where: str,
-    require_labels: bool,
+    require_labels: bool | None,
     text_features: bool = False,
     context: bool = False,
     said: Said = NOTHING,
@@ -53,7 +53,7 @@ def reader(
         which may be missing. Without lists of words, the words are those of the sentences. In files without
         embedding indexes, punchline_features and context_features hold these.
       where: what to call the folder in messages.
-      require_labels: whether missing labels are an error.
+      require_labels: whether missing labels are an error; None: labels are not read.
       text_features: whether to read the vectors at the embedding indexes of word_embedding_list.pkl.
       context: whether a clip begins with the sentences before the punchline; else it is the punchline alone.
       said: what the user says of the file.
@@ -65,7 +65,8 @@ def reader(
     Raises:
       UserError: when a file is missing or of another form, or lacks clips of data_folds.pkl.
     """
-    names = [_FOLDS, _LANGUAGE, *([_LABELS] if require_labels or (folder / _LABELS).is_file() else [])]
+    labelled = require_labels or (require_labels is not None and (folder / _LABELS).is_file())
+    names = [_FOLDS, _LANGUAGE, *([_LABELS] if labelled else [])]
     names += [file for file in _STREAMS.values() if (folder / file).is_file()]
     if text_features and not (folder / _VECTORS).is_file():
         raise clean.NoTextFeatures(f"{where}: without {_VECTORS} it")
@@ -77,7 +78,7 @@ def reader(
     if not wanted:
         raise UserError(f"{where}: {_FOLDS} names no clips")
     language = _clips(files, _LANGUAGE, wanted, where)
-    labels = _clips(files, _LABELS, wanted if require_labels else [], where) if _LABELS in files else {}
+    labels = _clips(files, _LABELS, wanted if require_labels else [], where) if labelled else {}
     streams = {
         stream: _clips(files, file, wanted, where) for stream, file in _STREAMS.items() if file in files
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, videos
+from msa_jax.data.conventions import NOTHING, Said, axes, videos
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
@@ -29,7 +29,7 @@ def matches(content: object) -> bool:
 def reader(
     content: np.lib.npyio.NpzFile,
     where: str,
-    require_labels: bool,
+    require_labels: bool | None,
     split_name: str | None = None,
     said: Said = NOTHING,
 ) -> Reading:
@@ -40,7 +40,7 @@ def reader(
         (N, da), vision (N, dv), and any number of divisions split_<name> (N,) of train, valid and test; audio
         and vision may be missing.
       where: what to call the file in messages.
-      require_labels: whether a missing label array is an error.
+      require_labels: whether a missing label array is an error; None: it is not read.
       split_name: which division to use, with or without "split_"; needed where there are several.
       said: what the user says of the file.
 
@@ -53,6 +53,7 @@ def reader(
     """
     division = _division(content.files, where, split_name)
     wanted = ["id", "text", "label", "audio", "vision", *([division] if division else [])]
+    wanted = [name for name in wanted if name != "label" or require_labels is not None]
     arrays = {name: _array(content, name, where) for name in wanted if name in content.files}
     count = len(arrays["id"])
     if require_labels and "label" not in arrays:
@@ -62,6 +63,8 @@ def reader(
     except ValueError as error:
         raise UserError(f"{where}: label is not one number a clip: {error}") from None
     for name, array in arrays.items():
+        if array.ndim == 2 and axes.are_reversed(array.shape, count):
+            raise UserError(f"{where}: {name}: {axes.mend(2)}")
         if len(array) != count or (name in ("audio", "vision") and array.ndim != 2):
             raise UserError(
                 f"{where}: {name} has shape {array.shape}, expected one entry for each of {count} clips"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, padding, videos
+from msa_jax.data.conventions import NOTHING, Said, axes, padding, videos
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean
@@ -81,7 +81,7 @@ def matches(content: object) -> bool:
 def reader(
     content: object,
     where: str,
-    require_labels: bool,
+    require_labels: bool | None,
     said: Said = NOTHING,
 ) -> Reading:
     """Prepares to read a loaded words pickle.
@@ -94,7 +94,7 @@ def reader(
         vision and audio are streams of their own, and their rows are as many at the end that is not padded
         (see `words_streams`). Words may also come as one text.
       where: what to call the file in messages.
-      require_labels: whether a clip without a label is an error.
+      require_labels: whether a clip without a label is an error; None: labels are not read.
       said: what the user says of the file.
 
     Returns:
@@ -117,6 +117,8 @@ def reader(
     splits = {clean.split_alias(key) or "": value for key, value in content.items() if value}
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
+    if require_labels is None:
+        splits = {split: list(map(_unlabelled, clips)) for split, clips in splits.items()}
     texts = decoded(splits, said.encoding, where)
     splits = texts.content
     names, named, notes = _names(splits, said.video_id, where)
@@ -140,6 +142,11 @@ def _place(where: str, split: str, index: int) -> str:
 
 def _is_clip(value: object) -> bool:
     return isinstance(value, (list, tuple)) and len(value) > 1 and isinstance(value[0], (list, tuple))
+
+
+def _unlabelled(clip: object) -> object:
+    """A clip with None for its label; what is not a clip as it is."""
+    return (clip[0], None, *clip[2:]) if _is_clip(clip) else clip
 
 
 def _names(
@@ -228,6 +235,9 @@ def _example(
         raise UserError(f"{where}: features or label are not the numbers expected: {error}") from None
     if require_labels and label is None:
         raise UserError(f"{where}: the clip has no label")
+    shapes = [rows.shape for rows in (vision, audio) if len(rows)]
+    if aligned and shapes and all(axes.are_reversed(shape, len(words)) for shape in shapes):
+        raise UserError(f"{where}: {len(words)} words, features {shapes}: {axes.mend(2, 'words')}")
     # An empty word would shift every later one against its row, as a pause would.
     keep = np.array([word not in ("", _PAUSE) for word in words], bool)
     if not aligned or all(len(rows) in (0, len(words)) for rows in (vision, audio)):

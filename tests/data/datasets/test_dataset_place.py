@@ -54,11 +54,11 @@ def _wait_for(path, process):
 def test_a_second_process_waits_and_opens_the_build(source, cache, tmp_path, monkeypatch, count_builds):
     started, go = tmp_path / "started", tmp_path / "go"
     script = """
-def slow(*args):
+def slow(*args, **options):
     Path(sys.argv[3]).touch()
     while not Path(sys.argv[4]).exists():
         time.sleep(0.01)
-    return repair(*args)
+    return repair(*args, **options)
 checks.repair = slow
 """
     other = _start(script + LOAD, source, cache, started, go)
@@ -77,11 +77,11 @@ checks.repair = slow
 
 def test_a_killed_build_is_removed_at_once_and_built_anew(source, cache):
     script = """
-def die(*args):
+def die(*args, **options):
     seen.append(1)
     if len(seen) == 6:
         os.kill(os.getpid(), signal.SIGKILL)
-    return repair(*args)
+    return repair(*args, **options)
 checks.repair = die
 """
     killed = _start(script + LOAD, source, cache)

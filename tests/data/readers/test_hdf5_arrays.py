@@ -192,6 +192,46 @@ def test_a_modality_may_be_missing_everywhere(folder):
         hdf5_arrays.reader(folder, str(folder), True, text_features=True)
 
 
+def test_what_all_splits_have_is_read(folder, arrays):
+    (folder / "text_train_emb.h5").unlink()
+    (folder / "video_valid.h5").unlink()
+    reading = hdf5_arrays.reader(folder, str(folder), True)
+    assert reading.notes == (
+        "The valid split has no vision; what all splits have is read: audio.",
+        "The train split has no text; what all splits have is read: audio.",
+    )
+    clips = list(reading.examples())
+    assert len(clips) == 10
+    assert {clip.vision.shape for clip in clips} == {(0, 0)}
+    np.testing.assert_array_equal(clips[0].audio, arrays["train"]["audio"][0].astype(np.float32))
+    with pytest.raises(UserError, match="no text features"):
+        hdf5_arrays.reader(folder, str(folder), True, text_features=True)
+
+
+def test_numbers_of_words_beside_their_vectors_are_passed_over(folder, arrays):
+    whole = _read(folder, text_features=True)
+    for split, parts in arrays.items():
+        _write(
+            folder / f"text_{split}.h5", np.arange(parts["text"][..., 0].size).reshape(-1, 6).astype(float)
+        )
+    reading = hdf5_arrays.reader(folder, str(folder), True, text_features=True)
+    assert reading.notes == (
+        "text_test.h5, text_train.h5, text_valid.h5 hold numbers of words, not vectors, and are passed over.",
+    )
+    _same(list(reading.examples()), whole)
+    for split in arrays:
+        (folder / f"text_{split}_emb.h5").unlink()
+    with pytest.raises(UserError, match="no text features"):
+        hdf5_arrays.reader(folder, str(folder), True, text_features=True)
+    assert len(_read(folder)) == 10
+
+
+def test_two_files_of_vectors_are_one_too_many(folder, arrays):
+    _write(folder / "text_train.h5", arrays["train"]["text"])
+    with pytest.raises(UserError, match=r"text_train\.h5 and text_train_emb\.h5 are both the text array"):
+        _read(folder)
+
+
 def _without(name):
     return lambda folder: (folder / name).unlink()
 
@@ -226,8 +266,6 @@ def _no_clips(folder):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_without("video_valid.h5"), "valid split has no vision array, only "),
-        (_without("text_test_emb.h5"), "test split has no text array"),
         (
             _with("vision_valid.h5", np.zeros((2, 6, 3))),
             r"video_valid\.h5 and vision_valid\.h5 are both the vision",
@@ -249,7 +287,7 @@ def _no_clips(folder):
         (_second_dataset, r"audio_valid\.h5: must hold one dataset \(d1 or data\), found d1, d2"),
         (_cut_short, r"audio_valid\.h5: cannot be read as HDF5 \(truncated file"),
         (
-            lambda folder: (folder / "audio_valid.h5").write_bytes(b"PK"),
+            lambda folder: (folder / "audio_valid.h5").write_bytes(b"PK\x00"),
             r"audio_valid\.h5: cannot be read as HDF5",
         ),
         (_only_labels, "labels but no audio, video or text"),
@@ -292,3 +330,13 @@ def test_real_arrays():
     with h5py.File(REAL / "text_valid_emb.h5") as file:
         np.testing.assert_array_equal(clips[10].text_features, file["d1"][10, 9:].astype(np.float32))
         np.testing.assert_array_equal(clips[34].text_features, file["d1"][34, :13].astype(np.float32))
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="needs the real YouTube arrays in ../shared")
+def test_a_real_folder_in_which_a_split_has_no_text():
+    reading = hdf5_arrays.reader(REAL.parent / "youtube", "youtube", None)
+    assert reading.notes == ("The train split has no text; what all splits have is read: audio and vision.",)
+    clips = list(reading.examples())
+    assert [sum(c.split == split for c in clips) for split in ("train", "valid", "test")] == [173, 36, 60]
+    assert {c.audio.shape[1] for c in clips if c.audio.size} == {74}
+    assert {c.vision.shape[1] for c in clips if c.vision.size} == {36}

@@ -50,9 +50,9 @@ def test_the_columns_of_mfn_are_text_audio_vision(mfn):
 def test_the_joint_array_is_read_once_a_block(mfn, monkeypatch):
     whole = _read(mfn, text_features=True)
     read = []
-    of_file = hdf5_arrays._Array.read
+    of_file = hdf5_arrays.Array.read
     monkeypatch.setattr(
-        hdf5_arrays._Array, "read", lambda array, rows: read.append(array.path.name) or of_file(array, rows)
+        hdf5_arrays.Array, "read", lambda array, rows: read.append(array.path.name) or of_file(array, rows)
     )
     monkeypatch.setattr(hdf5_arrays, "_BLOCK", 2 * 6 * 325 * 8)  # two clips
     for clip, same in zip(_read(mfn, text_features=True), whole, strict=True):

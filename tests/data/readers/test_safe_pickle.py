@@ -316,7 +316,11 @@ def test_hostile_files_take_neither_memory_nor_time(tmp_path):
 @pytest.mark.parametrize("code", [b"P1\n", b"Q", b"\x82\x01", b"\x83\x01\x00", b"2", b"(ios\nsystem\n", b"o"])
 def test_instructions_that_nobody_needs(tmp_path, code):
     (tmp_path / "a.pkl").write_bytes(b"\x80\x04K\x01" + code + b".")
-    with pytest.raises(UserError, match=r"asks for the instruction [A-Z0-9]+,"):
+    persistent = code in (b"P1\n", b"Q")  # which torch.save alone uses
+    message = (
+        "written by torch.save" if persistent else r"asks for (the instruction [A-Z0-9_]+|an object of a c)"
+    )
+    with pytest.raises(UserError, match=message):
         safe_pickle.load(tmp_path / "a.pkl")
 
 
