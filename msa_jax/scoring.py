@@ -201,6 +201,8 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     for line in source.reading.lines():
         say(f"note: {line}")
     examples = [checks.repair(example, widths, report) for example in source]
+    for line in source.reading.later_notes():
+        say(f"note: {line}")
     for problem, ids in report.problems().items():
         say(f"note: {checks.named(f'clips with {problem}', ids)}")
     for m in STREAMS:

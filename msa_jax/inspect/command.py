@@ -1,6 +1,7 @@
 """Command that tells what a feature file is: `python -m msa_jax.data --help`."""
 
 import argparse
+import ast
 import contextlib
 import dataclasses
 import re
@@ -101,6 +102,19 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         metavar="REGEX",
         help="finds the video in a clip's id by its one group; default: told by all ids",
     )
+    parser.add_argument(
+        "--time_units",
+        type=_literal,
+        metavar="PAIRS",
+        help=".csd: how many units of a stream's times make a second, as in \"(('audio', 1000.0),)\"; "
+        "default: told by where the streams end",
+    )
+    parser.add_argument(
+        "--label_column",
+        type=int,
+        metavar="K",
+        help="the column that is the label, from 0, where clips have several; default: told by their ranges",
+    )
     build = parser.add_argument_group("converting")
     build.add_argument(
         "--build", action="store_true", help="convert the file into the form that training reads"
@@ -114,6 +128,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _literal(text: str) -> object:
+    """The value of an option that is written as in Python."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a value as Python writes it") from None
+
+
 def _run(arguments: argparse.Namespace) -> None:
     # Imported late: --help and a typo are answered at once.
     from msa_jax.config import base
@@ -123,7 +145,9 @@ def _run(arguments: argparse.Namespace) -> None:
     from msa_jax.progress import watched
 
     options = {
-        name: value for name in ("split_name", "context", *FIELDS) if (value := getattr(arguments, name))
+        name: value
+        for name in ("split_name", "context", *FIELDS)
+        if (value := getattr(arguments, name)) is not None and value is not False
     }
     reading = [f"--config.data.{name}={value}" for name, value in options.items()]
     caching = [f"--config.data.cache={arguments.cache}"] if arguments.cache else []

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from msa_jax.corpora import SPLITS
-from msa_jax.data.conventions import NOTHING, Said, padding
+from msa_jax.data.conventions import NOTHING, Said, label_columns, padding
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.hdf5 import opened
@@ -21,7 +21,7 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "HDF5 per array"
-LEAVES_OPEN: tuple[str, ...] = ("padding",)  # fields of `Said` that matter here
+LEAVES_OPEN: tuple[str, ...] = ("padding", "label_column")  # fields of `Said` that matter here
 _FILE = re.compile(r"(X|audio|video|vision|visual|text|y|labels?)_([a-z]+?)(_emb)?\.(?:h5|hdf5)", re.I)
 _ARRAYS = {"video": "vision", "visual": "vision", "y": "label", "labels": "label", "x": "joint"}
 _MODALITIES = ("audio", "vision", "text")
@@ -106,7 +106,10 @@ def reader(
                 "add the missing file"
             )
         _check(split, arrays, where)
-    labels = {split: _labels(arrays, where) for split, arrays in splits.items()}
+    numbers = {split: _labels(split, arrays) for split, arrays in splits.items() if "label" in arrays}
+    columns = label_columns.decide(numbers, asked=said.label_column, where=where)
+    labels = {split: np.full(_count(arrays), np.nan) for split, arrays in splits.items()}
+    labels |= {split: columns.of(values) for split, values in numbers.items()}
     if not any(map(len, labels.values())):
         raise UserError(f"{where}: the arrays hold no clips")
     read = [name for name in _MODALITIES if name in held and (name != "text" or text_features)]
@@ -126,12 +129,12 @@ def reader(
                     audio=clean.features(rows.get("audio")),
                     vision=clean.features(rows.get("vision")),
                     aligned=False,
-                    label=clean.label(labels[split][index]),
+                    label=label_columns.one(labels[split][index]),
                     text_features=clean.features(rows.get("text")),
                 )
 
     joint = {array.path.name: None for arrays in splits.values() for array in arrays.values() if array.part}
-    conventions = padding.conventions(ends)
+    conventions = padding.conventions(ends) | columns.conventions
     if not joint:
         return Reading(examples, (), conventions)
     note = (
@@ -220,15 +223,17 @@ def _check(split: str, arrays: dict[str, _Array], where: str) -> None:
         )
 
 
-def _labels(arrays: dict[str, _Array], where: str) -> np.ndarray:
-    count = next(iter(arrays.values())).shape[0]
-    if "label" not in arrays or not count:
-        return np.full(count, np.nan)
-    array = arrays["label"]
+def _count(arrays: dict[str, _Array]) -> int:
+    return next(iter(arrays.values())).shape[0]
+
+
+def _labels(split: str, arrays: dict[str, _Array]) -> np.ndarray:
+    """The numbers [n, K] of the clips of a split."""
+    array, count = arrays["label"], _count(arrays)
     try:
-        return clean.labels(array.read(slice(None)), count)
+        return label_columns.numbers(array.read(slice(None)), count, lambda k: f"{split}_{k}")
     except ValueError as error:
-        raise UserError(f"{array.path}: {array.dataset} is not one number a clip: {error}") from None
+        raise UserError(f"{array.path}: {array.dataset} is not numbers, one a clip: {error}") from None
 
 
 def _paddings(splits: Iterable[dict[str, _Array]], said: str | None) -> dict[str, padding.Padding]:

@@ -1,7 +1,7 @@
 """Readings: what a reader makes of a file before anybody goes through its clips."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msa_jax.data import conventions
 from msa_jax.data.example import Example
@@ -17,6 +17,7 @@ class Reading:
         of training, and kept with the built corpus.
       conventions: what was decided where the format leaves it open, and by what evidence, in a few words
         each, by the names in `conventions.TITLES`.
+      later_notes: more notes, that are complete once the clips have been gone through.
       open_words: clips whose BERT tokens a vocabulary could give to words with more certainty.
       untold_videos: clips whose video the ids could not tell, so that each counts as one of its own.
     """
@@ -24,6 +25,7 @@ class Reading:
     examples: Callable[[], Iterator[Example]]
     notes: tuple[str, ...] = ()
     conventions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    later_notes: Callable[[], Iterable[str]] = tuple
     open_words: int = 0
     untold_videos: int = 0
 
