@@ -114,7 +114,7 @@ def numbers(values: object, count: int, name: Callable[[int], str]) -> np.ndarra
     """
     there = (*np.shape(values), 0)[0] if isinstance(values, np.ndarray) else _length(values)
     if there != count:
-        raise ValueError(f"{there} for {count} clips")
+        raise ValueError(f"{there} numbers for {count} clips")
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
         values = _converted(list(values), name)
     if not count:

@@ -89,8 +89,8 @@ def test_a_layout_that_is_known_is_read_from_every_container(tmp_path, name, lab
     [
         (
             PAIRS,
-            r"the labels have 2 columns \(0 to 1 in \[0, 1\]\), one class a clip: write the class, not a pair, "
-            "or ",
+            r"the labels have 2 columns \(0 to 1 in \[0, 1\]\), one class a clip: write the class, not a "
+            "pair, or ",
         ),
         (TRAITS, r"the labels have 17 columns \(.*\), and nothing tells which one is the label; "),
         (
