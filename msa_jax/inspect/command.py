@@ -77,6 +77,22 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--context", action="store_true", help="UR-FUNNY: with the sentences before the punchline"
     )
+    _add_conventions(parser)
+    build = parser.add_argument_group("converting")
+    build.add_argument(
+        "--build", action="store_true", help="convert the file into the form that training reads"
+    )
+    build.add_argument(
+        "--cache", metavar="DIR", help="where to keep that; default: where training looks for it"
+    )
+    build.add_argument(
+        "--other_counts", action="store_true", help="convert even where the splits are not the official ones"
+    )
+    return parser
+
+
+def _add_conventions(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a file leaves open, the fields of `Said`."""
     parser.add_argument(
         "--rows",
         choices=("tokens", "words", "stream"),
@@ -115,17 +131,6 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         metavar="K",
         help="the column that is the label, from 0, where clips have several; default: told by their ranges",
     )
-    build = parser.add_argument_group("converting")
-    build.add_argument(
-        "--build", action="store_true", help="convert the file into the form that training reads"
-    )
-    build.add_argument(
-        "--cache", metavar="DIR", help="where to keep that; default: where training looks for it"
-    )
-    build.add_argument(
-        "--other_counts", action="store_true", help="convert even where the splits are not the official ones"
-    )
-    return parser
 
 
 def _literal(text: str) -> object:

@@ -17,17 +17,17 @@ class Reading:
         of training, and kept with the built corpus.
       conventions: what was decided where the format leaves it open, and by what evidence, in a few words
         each, by the names in `conventions.TITLES`.
-      later_notes: more notes, that are complete once the clips have been gone through.
       open_words: clips whose BERT tokens a vocabulary could give to words with more certainty.
       untold_videos: clips whose video the ids could not tell, so that each counts as one of its own.
+      later_notes: more notes, that are complete once the clips have been gone through.
     """
 
     examples: Callable[[], Iterator[Example]]
     notes: tuple[str, ...] = ()
     conventions: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    later_notes: Callable[[], Iterable[str]] = tuple
     open_words: int = 0
     untold_videos: int = 0
+    later_notes: Callable[[], Iterable[str]] = tuple
 
     def lines(self) -> list[str]:
         """The lines to print for the user."""

@@ -140,9 +140,9 @@ def test_texts_that_are_numbers_are_numbers(tmp_path, name):
 def test_a_label_that_is_not_a_number_is_named_with_its_clip(tmp_path, name, value):
     texts = [str(score) for score in SCORES]
     texts[4] = value.decode() if name == "utterance .npz" and isinstance(value, bytes) else value
-    clip = {"UR-FUNNY SDK pickles": "4", "MulT pickle": "4"}.get(
-        name, f"film_{CLIPS[4].video}_{CLIPS[4].number}"
-    )
+    numbers = CLIPS[4].video, CLIPS[4].number
+    forms = {"UR-FUNNY SDK pickles": "4", "MulT pickle": "4", "MMSA pickle": "film_{}$_${}"}
+    clip = re.escape(forms.get(name, "film_{}_{}").format(*numbers))
     with pytest.raises(
         UserError, match=rf"clip {clip} has {re.escape(repr(texts[4]))}, which is not a number"
     ):
