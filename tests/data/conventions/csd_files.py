@@ -5,13 +5,15 @@ All times are multiples of 1/8 s, and whole in every finer unit.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from tests.data.conventions.clips import Clip
+from tests.data.conventions.clips import Clip, clips, expect
+from tests.data.conventions.matrix import Case
 
 WORD, PAUSE = 0.25, 0.5  # seconds
 FILES = {
@@ -23,6 +25,7 @@ FILES = {
 }
 ROWS = {"audio": 2, "vision": 1, "word vectors": 1}  # a word
 RATES = {"audio": 8, "vision": 4, "words": 4, "word vectors": 4}  # rows a second, for frame numbers
+DTYPES = ("f4", "f8", "i4", "i8", "u4")
 UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "units of 100 ns": 1e7}
 
 
@@ -109,3 +112,42 @@ def frame_numbers(role: str) -> Callable[[str, str, np.ndarray], np.ndarray]:
         return np.stack([numbers, numbers + 1], axis=1) if stream == role else times
 
     return count
+
+
+def cases() -> Iterator[Case]:
+    """Each unit in each stream with each type of number, with words and without; and what nothing tells."""
+    for words in (True, False):
+        streams = ("labels", "words", "audio", "vision") if words else ("labels", "audio", "vision")
+        groups = [*((role,) for role in streams), streams, streams[1:]]
+        for turn, (roles, unit) in enumerate(itertools.product(groups, UNITS)):
+            dtypes = dict.fromkeys(roles, DTYPES[turn % len(DTYPES)])
+            units = dict.fromkeys(roles, UNITS[unit])
+            yield _case(f"{unit}, {dtypes}", streams, units=units, dtypes=dtypes)
+        for role, dtype in (("audio", "i4"), ("vision", "f4")):
+            numbered = {"change": frame_numbers(role), "dtypes": {role: dtype}}
+            told = {"time_units": ((role, float(RATES[role])),)}
+            yield _case(f"frame numbers of {role}", streams, undecided=True, **numbered)
+            yield _case(f"frame numbers of {role}, said", streams, reading=told, **numbered)
+
+
+def _case(
+    options: str,
+    streams: Sequence[str],
+    *,
+    reading: Mapping[str, object] | None = None,
+    undecided: bool = False,
+    **how: object,
+) -> Case:
+    chosen, words = clips(), "words" in streams
+
+    def rows(clip: Clip, role: str) -> np.ndarray:
+        return clip.by_word[role] if words else np.repeat(clip.by_word[role], ROWS[role], axis=0)
+
+    return Case(
+        "CMU-MultimodalSDK .csd",
+        f"{', '.join(streams)}: {options}",
+        lambda folder: write_csd(folder, chosen, streams=streams, **how),
+        expect(chosen, "video_k", rows, aligned=words, splits=False, words=words),
+        reading or {},
+        undecided,
+    )
