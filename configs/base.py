@@ -173,6 +173,11 @@ def data() -> ConfigDict:
     # A regular expression whose one group finds the video in a clip's id, as "(.+)-[0-9]+"; None: told by all
     # ids.
     c.video_id = placeholder(str)
+    # How many units of a stream's times make a second, where a .csd file's times do not tell: 1000 for
+    # milliseconds, the frame rate for frame numbers, as in (("audio", 1000.0),). The streams are labels,
+    # words, audio, vision, word vectors.
+    c.time_units = placeholder(tuple)
+    c.label_column = placeholder(int)  # which one is the label where clips have several numbers, from 0
     c.special_rows = False  # with time_line="own" keep the rows of [CLS] and [SEP] of such a file
     # What --mode=eval scores: train, valid, test, all (taken together), or auto: test, but all of a file that
     # has no splits of its own and that the run was not trained on.

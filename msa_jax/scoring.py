@@ -203,6 +203,8 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     for line in source.reading.lines():
         say(f"note: {line}")
     examples = [checks.repair(example, widths, report, text=reads_text) for example in source]
+    for line in source.reading.later_notes():
+        say(f"note: {line}")
     if not examples:
         raise UserError(f"{path}: the file holds no clips; name one that does")
     for problem, ids in report.problems().items():

@@ -1,6 +1,7 @@
 """Command that tells what a feature file is: `python -m msa_jax.data --help`."""
 
 import argparse
+import ast
 import contextlib
 import dataclasses
 import re
@@ -76,6 +77,22 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--context", action="store_true", help="UR-FUNNY: with the sentences before the punchline"
     )
+    _add_conventions(parser)
+    build = parser.add_argument_group("converting")
+    build.add_argument(
+        "--build", action="store_true", help="convert the file into the form that training reads"
+    )
+    build.add_argument(
+        "--cache", metavar="DIR", help="where to keep that; default: where training looks for it"
+    )
+    build.add_argument(
+        "--other_counts", action="store_true", help="convert even where the splits are not the official ones"
+    )
+    return parser
+
+
+def _add_conventions(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a file leaves open, the fields of `Said`."""
     parser.add_argument(
         "--rows",
         choices=("tokens", "words", "stream"),
@@ -101,17 +118,27 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         metavar="REGEX",
         help="finds the video in a clip's id by its one group; default: told by all ids",
     )
-    build = parser.add_argument_group("converting")
-    build.add_argument(
-        "--build", action="store_true", help="convert the file into the form that training reads"
+    parser.add_argument(
+        "--time_units",
+        type=_literal,
+        metavar="PAIRS",
+        help=".csd: how many units of a stream's times make a second, as in \"(('audio', 1000.0),)\"; "
+        "default: told by where the streams end",
     )
-    build.add_argument(
-        "--cache", metavar="DIR", help="where to keep that; default: where training looks for it"
+    parser.add_argument(
+        "--label_column",
+        type=int,
+        metavar="K",
+        help="the column that is the label, from 0, where clips have several; default: told by their ranges",
     )
-    build.add_argument(
-        "--other_counts", action="store_true", help="convert even where the splits are not the official ones"
-    )
-    return parser
+
+
+def _literal(text: str) -> object:
+    """The value of an option that is written as in Python."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a value as Python writes it") from None
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -123,7 +150,9 @@ def _run(arguments: argparse.Namespace) -> None:
     from msa_jax.progress import watched
 
     options = {
-        name: value for name in ("split_name", "context", *FIELDS) if (value := getattr(arguments, name))
+        name: value
+        for name in ("split_name", "context", *FIELDS)
+        if (value := getattr(arguments, name)) is not None and value is not False
     }
     reading = [f"--config.data.{name}={value}" for name, value in options.items()]
     caching = [f"--config.data.cache={arguments.cache}"] if arguments.cache else []

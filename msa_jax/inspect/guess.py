@@ -53,6 +53,8 @@ def guess(evidence: Evidence) -> tuple[str | None, str]:
     values = np.asarray(labels)
     if "ur_funny" in possible and np.isin(values, (0, 1)).all() and len(np.unique(values)) == 2:
         return "ur_funny", "all labels are 0 or 1"
+    if len(labels) >= 20 and set(np.unique(values)) == {-1, 1}:
+        return None, "all labels are -1 or 1, two classes; write -1 as 0"
     if "sims" in possible and len(labels) >= 20:
         return "sims", "all labels lie in [-1, 1]"
     named = [name for width, name in _VISION.items() if evidence.vision == {width}]

@@ -164,7 +164,7 @@ def inspect(
         leaks=leaks(
             clips, scan.texts, scan.contents, split_by_clip=facts is not None and facts.split_by_clip
         ),
-        notes=list(source.reading.notes),
+        notes=[*source.reading.notes, *source.reading.later_notes()],
         conventions=dict(source.reading.conventions),
         rows_bytes=4 * sum(width * rows for clip in clips for rows, width in clip.shapes),
         batch_bytes=4 * BATCH * longest,

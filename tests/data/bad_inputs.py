@@ -180,6 +180,16 @@ def _without(make: Callable[[Path], Path], name: str) -> Callable[[Path], Path]:
     return write_without
 
 
+def _numbered(folder: Path) -> Path:
+    """Computational sequences whose audio has the numbers of its frames for times."""
+    path = csd_folder(folder)
+    with h5py.File(path / "CMU_MOSI_COVAREP.csd", "a") as file:
+        for group in file["COVAREP/data"].values():
+            numbers = np.arange(len(group["features"]))
+            group["intervals"][...] = np.stack([numbers, numbers + 1], axis=1)
+    return path
+
+
 def _closed_cache(folder: Path) -> Path:
     (folder / "cache").mkdir()
     return write_mmsa(folder)
@@ -289,6 +299,7 @@ CASES = (
     Case(".npz with two divisions", lambda f: npz_file(f, split_b=["test"] * 12), "2 divisions"),
     Case(".csd cut short", _cut_short(csd_folder), "cannot be read as HDF5", names="CMU_MOSI_COVAREP.csd"),
     Case(".csd folder without labels", _without(csd_folder, "CMU_MOSI_Opinion_Labels.csd"), "no labels"),
+    Case(".csd of frame numbers", _numbered, "about 10 a second", names="CMU_MOSI_COVAREP.csd"),
     Case("CSV without columns", functools.partial(csv_file, header="a,b,text,c,d"), "no column video_id"),
     Case("CSV with a comma in a text", functools.partial(csv_file, row="v,0,a, b,1,test"), "line 14: 6 fie"),
     Case("CSV with a word for a label", functools.partial(csv_file, row="v,0,x,ok,test"), "is not a number"),
@@ -309,6 +320,7 @@ CASES = (
     Case("label out of range", _put("valid", "regression_labels", 2, 30), "outside [-3, 3]: valid1_2"),
     Case("no labels", _changed(_unlabelled), "needs 'regression_labels'"),
     Case("IEMOCAP's labels", _each("regression_labels", lambda a: np.eye(4)), "labels are not one number"),
+    Case("labels of several columns", _each("regression_labels", lambda a: np.ones((4, 3))), "3 columns"),
     Case("lengths below 0", _put("train", "audio_lengths", 0, -1), "audio_lengths are below 0"),
     Case("arrays of uneven length", _changed(lambda c: c["test"]["id"].pop()), "4 numbers for 3 clips"),
     Case("audio all NaN", _each("audio", lambda a: a["audio"] * np.nan), "audio does not have one finite"),

@@ -10,6 +10,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from msa_jax.data.conventions import times
 from msa_jax.errors import UserError
 
 # What is decided, by its name in JSON, as it is called in lines for the user.
@@ -34,6 +35,9 @@ class Said:
       padding: the end at which clips are padded: "front" or "behind".
       encoding: the encoding of texts in bytes, by its name in Python, such as "gb18030".
       video_id: a regular expression that finds the video in a clip's id, by its one group.
+      time_units: (stream, how many of its units of time make a second) for streams of .csd files, such as
+        (("audio", 1000.0),); see `times.STREAMS`.
+      label_column: the column that is the label, counted from 0, where clips have several.
     """
 
     rows: Literal["tokens", "words", "stream"] | None = None
@@ -41,14 +45,21 @@ class Said:
     padding: Literal["front", "behind"] | None = None
     encoding: str | None = None
     video_id: str | None = None
+    time_units: tuple[tuple[str, float], ...] | None = None
+    label_column: int | None = None
 
     def __post_init__(self) -> None:
         """Refuses a value that a field does not have."""
         for name, kind in typing.get_type_hints(type(self)).items():
             (plain, *_) = typing.get_args(kind)
             value, choices = getattr(self, name), typing.get_args(plain)
-            if value is not None and choices and value not in choices:
+            if value is not None and typing.get_origin(plain) is Literal and value not in choices:
                 raise UserError(f"data.{name}: {value!r} is not one of {', '.join(choices)}")
+        column = self.label_column
+        if column is not None and (type(column) is not int or column < 0):
+            raise UserError(f"data.label_column: {column!r} is not a column; count them 0, 1, 2, ...")
+        if self.time_units is not None:
+            object.__setattr__(self, "time_units", times.checked(self.time_units))
 
     def given(self) -> dict[str, Any]:
         """The fields that the user has set."""

@@ -210,8 +210,10 @@ def _label_problems(clips: Sequence[Clip], facts: Corpus) -> Iterator[str]:
         f"labels are not {wanted}", [c.id for c in labelled if np.shape(c.label) != facts.label_shape]
     )
     if facts.outputs:
+        signs = bool(shaped) and all(np.isin(c.label, (-1, 1)).all() for c in shaped)
         yield named(
-            "labels are neither 0 nor 1", [c.id for c in shaped if not np.isin(c.label, (0, 1)).all()]
+            "labels are -1, and the others 1 (write -1 as 0)" if signs else "labels are neither 0 nor 1",
+            [c.id for c in shaped if not np.isin(c.label, (0, 1)).all()],
         )
     else:
         yield named(

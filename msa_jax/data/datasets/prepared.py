@@ -104,11 +104,15 @@ def prepare(
 
 
 def _understood(source: Iterable[Example]) -> dict[str, Any]:
-    """The reader's account of a file; an empty one for clips that were made."""
+    """The reader's account of a file that was gone through; an empty one for clips that were made."""
     if not isinstance(source, readers.Source):
         return {}
-    names = ("notes", "conventions", "open_words", "untold_videos")
-    return {name: getattr(source.reading, name) for name in names}
+    reading = source.reading
+    names = ("conventions", "open_words", "untold_videos")
+    return {
+        "notes": (*reading.notes, *reading.later_notes()),
+        **{name: getattr(reading, name) for name in names},
+    }
 
 
 def is_official(counts: Mapping[str, int], cut: Mapping[str, Any] | None, facts: Corpus) -> bool:

@@ -86,37 +86,6 @@ def _numbers(value: object) -> np.ndarray:
     return array
 
 
-def labels(values: object, count: int) -> np.ndarray:
-    """Labels as float64 [N] out of (N,), (N, 1) or (N, 1, 1); lists, float64 and objects alike.
-
-    Args:
-      values: the labels of `count` clips. Four numbers a clip are IEMOCAP's, in the order of
-        `msa_jax.corpora.EMOTIONS`; seven are CMU-MOSEI's, of which the first is the sentiment (the others are
-        emotions).
-      count: N.
-
-    Returns:
-      [N], or [N, 4] where a clip has four.
-
-    Raises:
-      ValueError: when the labels are not numbers, or not one (or four, or seven) a clip.
-    """
-    array = _numbers(values)
-    if array.shape[:1] != (count,):
-        raise ValueError(f"{array.size} numbers for {count} clips")
-    if array.dtype == object:
-        array = np.asarray([np.ravel(_numbers(value)) for value in array], np.float64)
-    array = array.astype(np.float64).reshape(count, -1 if count else 1)
-    if array.shape[1] not in (1, 4, 7):
-        raise ValueError(f"{array.shape[1]} labels a clip instead of one")
-    return array if array.shape[1] == 4 else array[:, 0]
-
-
-def label(value: np.ndarray) -> float | np.ndarray:
-    """One clip's entry of `labels`, as an example holds it."""
-    return value if np.ndim(value) else float(value)
-
-
 class NoTextFeatures(UserError):
     """The file has no text features, and they were asked for."""
 

@@ -4,6 +4,7 @@ The clips are those that the SDK's `mmdataset.align` (`mmsdk/mmdatasdk/dataset/d
 labels, and their rows those that it makes of the words' intervals with a collapse function for the mean.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -14,18 +15,18 @@ import numpy as np
 
 from msa_jax.data.conventions import NOTHING, Said, encodings
 from msa_jax.data.example import Example
-from msa_jax.data.readers import clean
-from msa_jax.data.readers.csd_labels import Segment, segments
+from msa_jax.data.readers import clean, csd_labels, csd_times
+from msa_jax.data.readers.csd_labels import Segment
 from msa_jax.data.readers.csd_sequence import Sequence, open_sequence, roots
+from msa_jax.data.readers.csd_times import Watch
 from msa_jax.data.readers.hdf5 import opened
 from msa_jax.data.readers.reading import Reading
 from msa_jax.data.readers.timed_rows import TimedRows
 from msa_jax.errors import UserError
 
 NAME = "CMU-MultimodalSDK .csd"
-LEAVES_OPEN: tuple[str, ...] = ("encoding",)  # fields of `Said` that matter here
+LEAVES_OPEN: tuple[str, ...] = ("encoding", "time_units", "label_column")  # fields of `Said` that matter here
 SPLITS = "splits.json"  # the file that divides the videos, beside the others
-_STREAMS = ("audio", "vision", "word vectors")
 _PAUSE = "sp"  # how the forced aligner writes silence between words
 
 
@@ -56,9 +57,9 @@ def reader(
 
     Args:
       path: a folder of .csd files or one of them. What each holds is told by its root name, else by the name
-        of the file: labels (one column, or seven of which the first counts), words (strings), audio, vision,
+        of the file: labels (see `label_columns.decide`), words (strings), audio, vision,
         or word vectors; phones are passed over. A file splits.json beside them ({"train": [video, ...],
-        "valid": [...], "test": [...]}) divides the videos.
+        "valid": [...], "test": [...]}) divides the videos. Times are seconds, or what `times.decide` tells.
       where: what to call the folder in messages.
       require_labels: None: of the labels only the times are read. Otherwise it makes no difference: the
         clips are cut by the labels.
@@ -70,25 +71,34 @@ def reader(
       and counted from 0; labels of no length make no clip (see `csd_labels`, and the notes). With words, its
       text is the words that overlap its interval without the pauses ("sp"), and audio, vision and word
       vectors have one row a word: the mean over the frames that overlap the word, zeros where none does.
-      Without words, they have the frames that overlap the clip.
+      Without words, they have the frames that overlap the clip. Rows that end before they start are left
+      out, and told in a note.
 
     Raises:
       UserError: when there are no labels, a file's role is unknown or taken twice, the splits leave out a
-        video, no video of the labels is in another file, or the labels are damaged (here), or another file is
-        damaged (here or while iterating).
+        video, no video of the labels is in another file, it is not clear in which unit the times of a stream
+        are or which column is the label, or the labels are damaged (here), or another file is damaged, or one
+        video is in another unit than the rest (here or while iterating).
     """
     sequences = _sequences(path, where, text_features)
-    labels = sequences["labels"]
-    splits = _splits(path, labels)
-    clips, notes = segments(labels, values=require_labels is not None)
+    labels = csd_labels.read(sequences["labels"], said.label_column, values=require_labels is not None)
+    splits = _splits(path, sequences["labels"])
+    asked = _asked(said, sequences, where)
+    units = csd_times.units(sequences, labels.intervals, asked)
+    for role, per_second in units.per_second.items():
+        sequences[role] = dataclasses.replace(sequences[role], per_second=per_second)
+    clips, notes = csd_labels.segments(labels, sequences["labels"])
+    watch = Watch(sequences, units)
     encoding, doubtful = _encoding(sequences.get("words"), said.encoding, where)
 
     def examples() -> Iterator[Example]:
         for video, cut in clips.items():
-            yield from _clips(video, splits.get(video, ""), cut, sequences, encoding)
+            streams = _video(video, sequences, watch, cut, encoding)
+            yield from _clips(video, splits.get(video, ""), cut, streams)
 
     conventions = {"encoding": encoding.line} if encoding.line else {}
-    return Reading(examples, (*notes, *doubtful), conventions)
+    conventions |= units.conventions | labels.columns.conventions
+    return Reading(examples, (*notes, *doubtful), conventions, later_notes=watch.notes)
 
 
 def _encoding(
@@ -103,15 +113,46 @@ def _encoding(
     return encoding, encodings.twice_encoded(beyond, where)
 
 
-def _clips(
+def _asked(said: Said, sequences: Mapping[str, Sequence], where: str) -> dict[str, float]:
+    """How many units of time make a second, for the streams of which the user says it."""
+    asked = dict(said.time_units or ())
+    for role in asked:
+        if role not in sequences and role != "word vectors":  # these are read on request only
+            raise UserError(
+                f"{where}: data.time_units names {role}, and there are only {', '.join(sequences)}"
+            )
+    return {role: units for role, units in asked.items() if role in sequences}
+
+
+def _video(
     video: str,
-    split: str,
-    cut: list[Segment],
     sequences: Mapping[str, Sequence],
+    watch: Watch,
+    cut: list[Segment],
     encoding: encodings.Encoding,
-) -> Iterator[Example]:
-    words = _words(sequences["words"], video, encoding) if "words" in sequences else None
-    streams = {role: sequences[role].rows(video) for role in _STREAMS if role in sequences}
+) -> dict[str, TimedRows]:
+    """The rows of a video by stream; none where a file lacks the video."""
+    streams: dict[str, TimedRows] = {}
+    intervals = {"labels": np.array([(segment.start, segment.end) for segment in cut])}
+    for role, sequence in sequences.items():
+        if role == "labels":
+            continue
+        if video not in sequence.videos:
+            streams[role] = TimedRows(np.zeros((0, 2)), np.zeros((0, 0)))
+            continue
+        intervals[role], rows = sequence.arrays(video)
+        if role == "words":
+            streams[role] = _words(intervals[role], rows, encoding)
+        else:
+            streams[role] = TimedRows(intervals[role], rows)
+    if len(intervals) > 1:
+        watch.check(video, intervals)
+    return streams
+
+
+def _clips(video: str, split: str, cut: list[Segment], streams: Mapping[str, TimedRows]) -> Iterator[Example]:
+    words = streams.get("words")
+    streams = {role: timed for role, timed in streams.items() if role != "words"}
     for k, start, end, label in cut:
         if words is None:
             text = ""
@@ -133,11 +174,8 @@ def _clips(
         )
 
 
-def _words(sequence: Sequence, video: str, encoding: encodings.Encoding) -> TimedRows:
+def _words(intervals: np.ndarray, features: np.ndarray, encoding: encodings.Encoding) -> TimedRows:
     """A video's words without pauses, and without spaces inside, so that they can be counted in the text."""
-    if video not in sequence.videos:
-        return sequence.rows(video)
-    intervals, features = sequence.arrays(video)
     words = np.array(
         ["".join(clean.string(encoding.decode(word)).split()) for word in features[:, 0]], object
     )

@@ -6,6 +6,7 @@ The form is that of the CMU-MultimodalSDK (`mmsdk/mmdatasdk/computational_sequen
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,6 @@ import numpy as np
 
 from msa_jax.data.conventions import axes
 from msa_jax.data.readers.hdf5 import opened
-from msa_jax.data.readers.timed_rows import TimedRows
 from msa_jax.errors import UserError
 
 _ROLES = {
@@ -28,29 +28,26 @@ _ROLES = {
 
 @dataclasses.dataclass(frozen=True)
 class Sequence:
-    """One file: what it holds, the name of its root group, and the videos in their order."""
+    """One file: what it holds, the name of its root group, and the videos in their order.
+
+    Attributes:
+      path, role, root, videos: the same.
+      per_second: how many units of its times make a second.
+    """
 
     path: Path
     role: str
     root: str
     videos: dict[str, None]
-
-    def rows(self, video: str) -> TimedRows:
-        """One video's rows in time order; none where the file lacks the video."""
-        if video not in self.videos:
-            return TimedRows(np.zeros((0, 2)), np.zeros((0, 0)))
-        return TimedRows(*self.arrays(video))
+    per_second: float = 1.0
 
     def arrays(self, video: str) -> tuple[np.ndarray, np.ndarray]:
         """One video's intervals [n, 2] in seconds and features [n, width], in the order of the file."""
-        where = f"{self.path}, video {video}"
+        where = self.where(video)
         with opened(self.path, where) as file:
-            features, intervals = _datasets(file[self.root]["data"][video], where)
-            if intervals.shape != (len(intervals), 2) or intervals.dtype.kind not in "fiu":
-                raise UserError(
-                    f"{where}: intervals must be (n, 2) numbers, the start and end of each row in seconds, "
-                    f"found {intervals.shape} {intervals.dtype}; extract the file again"
-                )
+            group = file[self.root]["data"][video]
+            features, intervals = (_dataset(group, name, where) for name in ("features", "intervals"))
+            _check_intervals(intervals, where)
             if len(features.shape) == 2 and axes.are_reversed(features.shape, len(intervals)):
                 raise UserError(f"{where}: features {features.shape}: {axes.mend(2, 'rows')}")
             if len(features) != len(intervals):
@@ -66,19 +63,47 @@ class Sequence:
                     f"{'one string a row' if words else '(n, width) numbers'}, found {features.shape} "
                     f"{features.dtype}; extract the file again"
                 )
-            times, rows = intervals[()].astype(np.float64), features[()]
-        if not np.isfinite(times).all():
-            raise UserError(f"{where}: intervals hold NaN or infinity; give every row a start and an end")
-        return times, rows
+            times, rows = _times(intervals, where), features[()]
+        return (times if self.per_second == 1 else times / self.per_second), rows
+
+    def where(self, video: str) -> str:
+        """What to call a video of the file in messages."""
+        return f"{self.path}, video {video}"
+
+    def intervals(self, videos: Iterable[str]) -> dict[str, np.ndarray]:
+        """The intervals [n, 2] of those of the videos that are there, in the file's own unit."""
+        found = {}
+        with opened(self.path) as file:
+            data = file[self.root]["data"]
+            for video in videos:
+                if video in self.videos:
+                    intervals = _dataset(data[video], "intervals", self.where(video))
+                    _check_intervals(intervals, self.where(video))
+                    found[video] = _times(intervals, self.where(video))
+        return found
 
 
-def _datasets(group: h5py.Group | h5py.Dataset, where: str) -> list[h5py.Dataset]:
-    """The features and the intervals of one video, each with at least one axis."""
-    found = [group.get(name) if isinstance(group, h5py.Group) else None for name in ("features", "intervals")]
-    for name, dataset in zip(("features", "intervals"), found, strict=True):
-        if not isinstance(dataset, h5py.Dataset) or not dataset.shape:
-            raise UserError(f"{where}: has no array {name}; copy or extract the file again")
-    return found
+def _check_intervals(intervals: h5py.Dataset, where: str) -> None:
+    if intervals.shape != (len(intervals), 2) or intervals.dtype.kind not in "fiu":
+        raise UserError(
+            f"{where}: intervals must be (n, 2) numbers, the start and end of each row in seconds, "
+            f"found {intervals.shape} {intervals.dtype}; extract the file again"
+        )
+
+
+def _times(intervals: h5py.Dataset, where: str) -> np.ndarray:
+    times = intervals[()].astype(np.float64)
+    if not np.isfinite(times).all():
+        raise UserError(f"{where}: intervals hold NaN or infinity; give every row a start and an end")
+    return times
+
+
+def _dataset(group: h5py.Group | h5py.Dataset, name: str, where: str) -> h5py.Dataset:
+    """The features or the intervals of one video, with at least one axis."""
+    dataset = group.get(name) if isinstance(group, h5py.Group) else None
+    if not isinstance(dataset, h5py.Dataset) or not dataset.shape:
+        raise UserError(f"{where}: has no array {name}; copy or extract the file again")
+    return dataset
 
 
 def _strings(dataset: h5py.Dataset) -> bool:
@@ -109,7 +134,7 @@ def open_sequence(path: Path) -> Sequence:
         if not videos:
             raise UserError(f"{path}: holds no videos; download it again")
         first = next(iter(videos))
-        strings = _strings(_datasets(data[first], f"{path}, video {first}")[0])
+        strings = _strings(_dataset(data[first], "features", f"{path}, video {first}"))
     return Sequence(path, _role(path, found[0], strings), found[0], videos)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, axes, padding
+from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean, hdf5_folder
 from msa_jax.data.readers.hdf5_folder import COLUMNS, MODALITIES, Array, splits_of
@@ -17,7 +17,7 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME, members = hdf5_folder.NAME, hdf5_folder.members
-LEAVES_OPEN: tuple[str, ...] = ("padding",)  # fields of `Said` that matter here
+LEAVES_OPEN: tuple[str, ...] = ("padding", "label_column")  # fields of `Said` that matter here
 _BLOCK = 1 << 25  # bytes of one array that are read at once
 
 
@@ -68,7 +68,10 @@ def reader(
                 "add the missing file"
             )
         _check(split, arrays, where)
-    labels = {split: _labels(arrays, where) for split, arrays in splits.items()}
+    numbers = {split: _labels(split, arrays) for split, arrays in splits.items() if "label" in arrays}
+    columns = label_columns.decide(numbers, asked=said.label_column, where=where)
+    labels = {split: np.full(_count(arrays), np.nan) for split, arrays in splits.items()}
+    labels |= {split: columns.of(values) for split, values in numbers.items()}
     if not any(map(len, labels.values())):
         raise UserError(f"{where}: the arrays hold no clips")
     read = [name for name in MODALITIES if name in held and (name != "text" or text_features)]
@@ -88,7 +91,7 @@ def reader(
                     audio=clean.features(rows.get("audio")),
                     vision=clean.features(rows.get("vision")),
                     aligned=False,
-                    label=clean.label(labels[split][index]),
+                    label=label_columns.one(labels[split][index]),
                     text_features=clean.features(rows.get("text")),
                 )
 
@@ -98,7 +101,7 @@ def reader(
             f"The columns of {', '.join(joint)} are split in the order of MFN's test_mosi.py: the first 300 "
             "are read as text, the next 5 as audio and the last 20 as vision."
         )
-    return Reading(examples, tuple(notes), padding.conventions(ends))
+    return Reading(examples, tuple(notes), padding.conventions(ends) | columns.conventions)
 
 
 def _check(split: str, arrays: dict[str, Array], where: str) -> None:
@@ -120,15 +123,17 @@ def _check(split: str, arrays: dict[str, Array], where: str) -> None:
         )
 
 
-def _labels(arrays: dict[str, Array], where: str) -> np.ndarray:
-    count = next(iter(arrays.values())).shape[0]
-    if "label" not in arrays or not count:
-        return np.full(count, np.nan)
-    array = arrays["label"]
+def _count(arrays: dict[str, Array]) -> int:
+    return next(iter(arrays.values())).shape[0]
+
+
+def _labels(split: str, arrays: dict[str, Array]) -> np.ndarray:
+    """The numbers [n, K] of the clips of a split."""
+    array, count = arrays["label"], _count(arrays)
     try:
-        return clean.labels(array.read(slice(None)), count)
+        return label_columns.numbers(array.read(slice(None)), count, lambda k: f"{split}_{k}")
     except ValueError as error:
-        raise UserError(f"{array.path}: {array.dataset} is not one number a clip: {error}") from None
+        raise UserError(f"{array.path}: {array.dataset} is not numbers, one a clip: {error}") from None
 
 
 def _paddings(splits: Iterable[dict[str, Array]], said: str | None) -> dict[str, padding.Padding]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, padding, videos
+from msa_jax.data.conventions import NOTHING, Said, label_columns, padding, videos
 from msa_jax.data.conventions import rows as row_kinds
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example
@@ -18,13 +18,8 @@ from msa_jax.data.readers.mmsa_split import NAME, Split, checked, need
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
-LEAVES_OPEN: tuple[str, ...] = (
-    "rows",
-    "bert_vocab",
-    "padding",
-    "encoding",
-    "video_id",
-)  # fields of `Said` that matter here
+# Fields of `Said` that matter here.
+LEAVES_OPEN: tuple[str, ...] = ("rows", "bert_vocab", "padding", "encoding", "video_id", "label_column")
 _SHOWN = 3  # ids named in a message
 
 
@@ -92,6 +87,7 @@ def reader(
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
     every = list(splits.values())
+    columns = _decide_labels(splits, said.label_column, where)
     how = _rows(every, said, where)
     ends = _padding(every, how, said.padding, where)
     named = _name(every, said.video_id, where)
@@ -115,7 +111,7 @@ def reader(
 
     conventions = {"rows": str(how)} if any(split.streams for split in every) else {}
     conventions |= ends
-    conventions |= texts.conventions | named.conventions
+    conventions |= texts.conventions | named.conventions | columns.conventions
     return Reading(
         examples, tuple(notes), conventions, 0 if found is None else found.open, untold_videos=named.untold
     )
@@ -158,6 +154,16 @@ def _by_lengths(splits: Sequence[Split], stream: str, said: str | None, where: s
         # What is not a number tells nothing, and is refused later by its own name.
         there = np.concatenate([split.finite(stream) for split in splits])
         return padding.by_lengths(edges[there], lengths[there], what=f"{where}, {stream}")
+
+
+def _decide_labels(splits: dict[str, Split], asked: int | None, where: str) -> label_columns.Columns:
+    """Takes the label out of each split's numbers."""
+    numbers = {name or "the file": s.labels for name, s in splits.items() if s.labels is not None}
+    columns = label_columns.decide(numbers, asked=asked, where=where)
+    for split in splits.values():
+        if split.labels is not None:
+            split.labels = columns.of(split.labels)
+    return columns
 
 
 def _need_words(arrays: dict, where: str) -> None:

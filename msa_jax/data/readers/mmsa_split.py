@@ -3,7 +3,7 @@
 import numpy as np
 
 from msa_jax.corpora import STREAMS
-from msa_jax.data.conventions import axes
+from msa_jax.data.conventions import axes, label_columns
 from msa_jax.data.conventions import rows as row_kinds
 from msa_jax.data.conventions.padding import Padding, ends
 from msa_jax.data.example import Example, no_features, no_tokens, no_unimodal_labels
@@ -26,11 +26,13 @@ class Split:
       edges: by stream, where the rows of each clip are in use; see `row_kinds.edges`.
       lengths: by stream the number of rows of each clip, as far as the file says it.
       id_fields: of each clip the fields of its id.
-      names: (id, video) of each clip; filled in by the reader, as are the next and the last.
+      names: (id, video) of each clip; filled in by the reader, as are the next and the last two.
       padding: by stream, and under "text" for text features without text_bert, at which end it is.
       ids: of each clip the ids of BERT's tokens under text_bert's mask, int32 [n]; None without text_bert.
       token_limit: the most tokens that text_bert has room for.
       token_words: of each clip the words of these tokens.
+      labels: the numbers [N, K] of each clip, as far as the file has any; the reader leaves the label [N] or
+        [N, 4] of them.
     """
 
     def __init__(self, arrays: dict, where: str) -> None:
@@ -47,6 +49,7 @@ class Split:
         self.ids = None if bert is None else _masked(bert)
         self.token_limit = 0 if bert is None else bert.shape[2]
         self.token_words = [no_tokens()] * len(self)
+        self.labels: np.ndarray | None = arrays.get("regression_labels")
 
     def __len__(self) -> int:
         return len(self._arrays["id"])
@@ -110,7 +113,6 @@ class Split:
             else:
                 rows = rows[self.stretch(stream, index)]
             features[stream] = clean.features(rows)
-        labels = self._arrays.get("regression_labels")
         tokens = how.kind == "tokens"
         return Example(
             identity,
@@ -120,7 +122,7 @@ class Split:
             features.get("audio", no_features()),
             features.get("vision", no_features()),
             aligned,
-            np.nan if labels is None else clean.label(labels[index]),
+            np.nan if self.labels is None else label_columns.one(self.labels[index]),
             self._text_features(index),
             self._unimodal_labels(index),
             self.ids[index] if tokens else no_tokens(),
@@ -192,10 +194,7 @@ def checked(arrays: dict, where: str, require_labels: bool) -> dict:
         need(arrays, "regression_labels", where)
     for key in LABELS:
         if arrays.get(key) is not None:
-            try:
-                found[key] = clean.labels(arrays[key], count)
-            except (TypeError, ValueError) as error:
-                raise UserError(f"{where}: {key} are not one number a clip: {error}") from None
+            found[key] = _labels(arrays, key, where)
     if turned := [key for key in (*STREAMS, "text") if axes.are_reversed(clean.shape(found.get(key)), count)]:
         shapes = ", ".join(f"{key} {clean.shape(found[key])}" for key in turned)
         raise UserError(f"{where}: {axes.mend()} ({count} ids, and {shapes})")
@@ -205,9 +204,23 @@ def checked(arrays: dict, where: str, require_labels: bool) -> dict:
     return found
 
 
+def _labels(arrays: dict, key: str, where: str) -> np.ndarray:
+    """The numbers [N, K] of the clips, [N] where they are those of one modality."""
+    names, count = arrays["id"], len(arrays["id"])
+    try:
+        labels_NK = label_columns.numbers(arrays[key], count, lambda k: "_".join(clean.id_fields(names[k])))
+    except ValueError as error:
+        raise UserError(f"{where}: {key} are not numbers, one a clip: {error}") from None
+    if key not in _UNIMODAL:
+        return labels_NK
+    if labels_NK.shape[1] != 1:
+        raise UserError(f"{where}: {key} are not one number a clip: {labels_NK.shape[1]} labels a clip")
+    return labels_NK[:, 0]
+
+
 def _lengths(values: object, names: object, modality: str, where: str) -> list[int]:
     try:
-        lengths = [int(clean.labels([length], 1)[0]) for length in values]
+        lengths = [int(np.asarray(length, np.float64).item()) for length in values]
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: {modality}_lengths are not numbers: {error}") from None
     wrong = ["_".join(clean.id_fields(name)) for name, n in zip(names, lengths, strict=False) if n < 0]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, axes, padding, videos
+from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding, videos
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
@@ -16,7 +16,8 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "MulT pickle"
-LEAVES_OPEN: tuple[str, ...] = ("padding", "encoding", "video_id")  # fields of `Said` that matter here
+# Fields of `Said` that matter here.
+LEAVES_OPEN: tuple[str, ...] = ("padding", "encoding", "video_id", "label_column")
 _MODALITIES = ("text", "audio", "vision")
 _OTHERS = {"raw_text", "regression_labels"}  # what only an MMSA pickle has
 # The file's emotions are neutral, happy, sad, angry: the order that the format's own evaluation names them
@@ -86,6 +87,7 @@ def reader(
                 splits[split] = checked
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
+    columns = _decide_labels(splits, said.label_column, where)
     first = [
         clean.string(fields[0]).strip()
         for arrays in splits.values()
@@ -105,7 +107,7 @@ def reader(
                     raise UserError(f"{where}, {split} clip {index}: not as in a {NAME}: {error}") from None
 
     notes = (*texts.notes, *((_CLIP_FIRST if clip_first else _VIDEO_FIRST,) if first else ()))
-    conventions = {**padding.conventions(ends), **texts.conventions, **named.conventions}
+    conventions = padding.conventions(ends) | texts.conventions | named.conventions | columns.conventions
     return Reading(examples, notes, conventions, untold_videos=named.untold)
 
 
@@ -142,7 +144,7 @@ def _checked(arrays: dict, where: str, require_labels: bool | None) -> dict:
         try:
             checked["labels"] = _labels(checked["labels"], count)
         except (TypeError, ValueError) as error:
-            raise UserError(f"{where}: labels are neither scores nor IEMOCAP's: {error}") from None
+            raise UserError(f"{where}: labels are not numbers, one a clip: {error}") from None
     return checked
 
 
@@ -157,13 +159,22 @@ def _shape(values: object) -> tuple[int, ...]:
 
 
 def _labels(values: object, count: int) -> np.ndarray:
-    """Scores [N], or classes [N, 4] in the order of `EMOTIONS`: NaN where one of the two numbers is."""
+    """The numbers [N, K] of the clips; of pairs the classes [N, 4], NaN where one of the two numbers is."""
     if _shape(values)[1:] == (4, 2):
         pairs = np.stack([clean.features(value) for value in values])
         classes = pairs[..., 1] > pairs[..., 0]  # as the loader's argmax, which takes the first of two equals
-        return np.where(np.isnan(pairs).any(-1), np.nan, classes)[:, _EMOTIONS]
-    scores = clean.labels(values, count)
-    return scores[:, _EMOTIONS] if scores.ndim == 2 else scores
+        return np.where(np.isnan(pairs).any(-1), np.nan, classes)
+    return label_columns.numbers(values, count, str)
+
+
+def _decide_labels(splits: dict[str, dict], asked: int | None, where: str) -> label_columns.Columns:
+    """Takes the label out of each split's numbers; the classes in the order of `EMOTIONS`."""
+    numbers = {split: arrays["labels"] for split, arrays in splits.items() if "labels" in arrays}
+    columns = label_columns.decide(numbers, asked=asked, where=where)
+    for split, values in numbers.items():
+        labels = columns.of(values)
+        splits[split]["labels"] = labels[:, _EMOTIONS] if labels.ndim == 2 else labels
+    return columns
 
 
 def _example(
@@ -179,7 +190,7 @@ def _example(
     together = len({len(steps) for steps in padded.values()}) == 1
     rows = padding.trim(padded, ends, together=together)
     rows = {name: np.ascontiguousarray(steps) for name, steps in rows.items() if steps.size}
-    label = clean.label(arrays["labels"][index]) if "labels" in arrays else np.nan
+    label = label_columns.one(arrays["labels"][index]) if "labels" in arrays else np.nan
     return Example(
         *name,
         split,

@@ -1,7 +1,7 @@
 """Readings: what a reader makes of a file before anybody goes through its clips."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msa_jax.data import conventions
 from msa_jax.data.example import Example
@@ -19,6 +19,7 @@ class Reading:
         each, by the names in `conventions.TITLES`.
       open_words: clips whose BERT tokens a vocabulary could give to words with more certainty.
       untold_videos: clips whose video the ids could not tell, so that each counts as one of its own.
+      later_notes: more notes, that are complete once the clips have been gone through.
     """
 
     examples: Callable[[], Iterator[Example]]
@@ -26,6 +27,7 @@ class Reading:
     conventions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     open_words: int = 0
     untold_videos: int = 0
+    later_notes: Callable[[], Iterable[str]] = tuple
 
     def lines(self) -> list[str]:
         """The lines to print for the user."""

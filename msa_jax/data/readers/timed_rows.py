@@ -2,7 +2,7 @@
 
 import numpy as np
 
-LEAST = 1e-5  # seconds; the CMU-MultimodalSDK ignores durations and overlaps that are not longer
+from msa_jax.data.conventions.times import LEAST
 
 
 class TimedRows:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said
+from msa_jax.data.conventions import NOTHING, Said, label_columns
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean, safe_pickle
@@ -18,7 +18,7 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "UR-FUNNY SDK pickles"
-LEAVES_OPEN: tuple[str, ...] = ("encoding",)  # fields of `Said` that matter here
+LEAVES_OPEN: tuple[str, ...] = ("encoding", "label_column")  # fields of `Said` that matter here
 _LANGUAGE = "language_sdk.pkl"
 _STREAMS = {"audio": "covarep_features_sdk.pkl", "vision": "openface_features_sdk.pkl"}
 _LABELS = "humor_label_sdk.pkl"
@@ -79,6 +79,13 @@ def reader(
         raise UserError(f"{where}: {_FOLDS} names no clips")
     language = _clips(files, _LANGUAGE, wanted, where)
     labels = _clips(files, _LABELS, wanted if require_labels else [], where) if labelled else {}
+    scores, columns = label_columns.of_clips(
+        [labels.get(name) for name in wanted],
+        name=wanted.__getitem__,
+        asked=said.label_column if labelled else None,
+        where=where,
+    )
+    labels = dict(zip(wanted, scores, strict=True))
     streams = {
         stream: _clips(files, file, wanted, where) for stream, file in _STREAMS.items() if file in files
     }
@@ -88,15 +95,14 @@ def reader(
         for split, names in folds.items():
             for name in names:
                 try:
-                    label = clean.label(clean.labels([labels[name]], 1)[0]) if name in labels else np.nan
                     parts = {stream: clips[name] for stream, clips in streams.items()}
-                    yield _example(name, split, language[name], parts, label, vectors, context)
+                    yield _example(name, split, language[name], parts, labels[name], vectors, context)
                 except KeyError as error:
                     raise UserError(f"{where}: clip {name} has no {error}") from None
                 except (TypeError, ValueError, IndexError) as error:
                     raise UserError(f"{where}: clip {name} is not as in {NAME}: {error}") from None
 
-    return Reading(examples, texts.notes, texts.conventions)
+    return Reading(examples, texts.notes, texts.conventions | columns.conventions)
 
 
 def _load(folder: Path, file: str, where: str) -> object:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, axes, videos
+from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, videos
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
@@ -15,7 +15,7 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "utterance .npz"
-LEAVES_OPEN: tuple[str, ...] = ("encoding", "video_id")  # fields of `Said` that matter here
+LEAVES_OPEN: tuple[str, ...] = ("encoding", "video_id", "label_column")  # fields of `Said` that matter here
 _PREFIX = "split_"
 # The errors of a damaged archive: one bit is enough to name another method, or to ask for a password.
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
@@ -58,10 +58,6 @@ def reader(
     count = len(arrays["id"])
     if require_labels and "label" not in arrays:
         raise UserError(f"{where}: an {NAME} needs 'label', found only {', '.join(content.files)}")
-    try:
-        labels = clean.labels(arrays["label"], count) if "label" in arrays else np.full(count, np.nan)
-    except ValueError as error:
-        raise UserError(f"{where}: label is not one number a clip: {error}") from None
     for name, array in arrays.items():
         if array.ndim == 2 and axes.are_reversed(array.shape, count):
             raise UserError(f"{where}: {name}: {axes.mend(2)}")
@@ -71,6 +67,14 @@ def reader(
             )
     texts = decoded({name: arrays[name] for name in ("id", "text")}, said.encoding, where)
     named = videos.name([clean.id_fields(value) for value in texts.content["id"]], said.video_id, where=where)
+    columns, labels = label_columns.Columns(), np.full(count, np.nan)
+    if "label" in arrays:
+        try:
+            numbers = label_columns.numbers(arrays["label"], count, lambda k: named.names[k][0])
+        except ValueError as error:
+            raise UserError(f"{where}: label is not numbers, one a clip: {error}") from None
+        columns = label_columns.decide({"label": numbers}, asked=said.label_column, where=where)
+        labels = columns.of(numbers)
     splits = [_split(value, division, where) for value in arrays[division]] if division else [""] * count
 
     def examples() -> Iterator[Example]:
@@ -82,10 +86,10 @@ def reader(
             )
             text = clean.text(texts.content["text"][index])
             yield Example(
-                identity, video, splits[index], text, audio, vision, False, clean.label(labels[index])
+                identity, video, splits[index], text, audio, vision, False, label_columns.one(labels[index])
             )
 
-    conventions = texts.conventions | named.conventions
+    conventions = texts.conventions | named.conventions | columns.conventions
     return Reading(examples, texts.notes, conventions, untold_videos=named.untold)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, axes, padding, videos
+from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding, videos
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean
@@ -21,7 +21,8 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "words pickle"
-LEAVES_OPEN: tuple[str, ...] = ("padding", "encoding", "video_id")  # fields of `Said` that matter here
+# Fields of `Said` that matter here.
+LEAVES_OPEN: tuple[str, ...] = ("padding", "encoding", "video_id", "label_column")
 FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")  # the usual names, for messages
 _PAUSE = "sp"  # how the forced aligner writes silence between words
 _ORDER = ("train", "valid", "test", "")
@@ -122,17 +123,25 @@ def reader(
     texts = decoded(splits, said.encoding, where)
     splits = texts.content
     names, named, notes = _names(splits, said.video_id, where)
+    places = [(split, index) for split, clips in splits.items() for index in range(len(clips))]
+    labels, columns = label_columns.of_clips(
+        [clip[1] if _is_clip(clip) else None for clips in splits.values() for clip in clips],
+        name=lambda k: names[places[k][0]][places[k][1]][0],
+        asked=said.label_column,
+        where=where,
+    )
     every = [clip[0] for clips in splits.values() for clip in clips if _is_clip(clip)]
     ends = streams.paddings(every, said.padding, where)
 
     def examples() -> Iterator[Example]:
-        for split, clips in splits.items():
-            for index, (clip, name) in enumerate(zip(clips, names[split], strict=True)):
-                yield _example(clip, name, split, ends, _place(where, split, index), require_labels)
+        for (split, index), label in zip(places, labels, strict=True):
+            clip, name, place = splits[split][index], names[split][index], _place(where, split, index)
+            if require_labels and _is_clip(clip) and clip[1] is None:
+                raise UserError(f"{place}: the clip has no label")
+            yield _example(clip, name, split, ends, place, label)
 
-    count = sum(map(len, splits.values()))
-    notes = (*texts.notes, *streams.notes(every, count, said.padding), *notes)
-    conventions = {**padding.conventions(ends), **texts.conventions, **named.conventions}
+    notes = (*texts.notes, *streams.notes(every, len(places), said.padding), *notes)
+    conventions = padding.conventions(ends) | texts.conventions | named.conventions | columns.conventions
     return Reading(examples, notes, conventions, untold_videos=named.untold)
 
 
@@ -221,20 +230,17 @@ def _example(
     split: str,
     ends: Mapping[str, padding.Padding],
     where: str,
-    require_labels: bool,
+    label: float | np.ndarray,
 ) -> Example:
     if not _is_clip(clip):
         raise UserError(f"{where}: expected ((word indices, vision, audio, words), label, id)")
-    parts, label, *_ = clip
+    parts = clip[0]
     words = _words(parts, where)
     aligned = len(parts) <= streams.ALIGNED_PARTS
     try:
         vision, audio = (streams.rows(parts, stream, ends) for stream in ("vision", "audio"))
-        score = np.nan if label is None else clean.label(clean.labels([label], 1)[0])
     except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{where}: features or label are not the numbers expected: {error}") from None
-    if require_labels and label is None:
-        raise UserError(f"{where}: the clip has no label")
+        raise UserError(f"{where}: features are not the numbers expected: {error}") from None
     shapes = [rows.shape for rows in (vision, audio) if len(rows)]
     if aligned and shapes and all(axes.are_reversed(shape, len(words)) for shape in shapes):
         raise UserError(f"{where}: {len(words)} words, features {shapes}: {axes.mend(2, 'words')}")
@@ -244,7 +250,7 @@ def _example(
         words = [word for word, kept in zip(words, keep, strict=True) if kept]
         if aligned:
             vision, audio = (rows[keep] if len(rows) else rows for rows in (vision, audio))
-    return Example(*name, split, " ".join(words), audio, vision, aligned=aligned, label=score)
+    return Example(*name, split, " ".join(words), audio, vision, aligned=aligned, label=label)
 
 
 def _words(parts: Sequence, where: str) -> list[str]:

@@ -503,10 +503,10 @@ def _two_roots(folder):
         ),
         (
             _damaged(LABELS, "b_c", features=np.zeros((1, 3))),
-            r"Opinion_Labels\.csd, video b_c: 3 labels a clip",
+            r"Opinion_Labels\.csd: clips differ in their number of labels \(1 in a and 3 in b_c\)",
         ),
         (_damaged(LABELS, "b_c", intervals=None), r"Opinion_Labels\.csd, video b_c: has no array intervals"),
-        (_array_in_place_of_a_video, r"COVAREP\.csd, video b_c: has no array features"),
+        (_array_in_place_of_a_video, r"COVAREP\.csd, video b_c: has no array intervals"),
         (_cut_short, r"COVAREP\.csd: cannot be read as HDF5 \(truncated file"),
         (
             _added("CMU_MOSI_openSMILE_IS09.csd", "OpenSMILE", CORPUS["CMU_MOSI_COVAREP.csd"][1]),

@@ -280,7 +280,10 @@ def _no_clips(folder):
             _with("audio_valid.h5", np.zeros((2, 4))),
             r"audio_valid\.h5: d1 must be \(clips, steps, width\), found \(2, 4\)",
         ),
-        (_with("y_valid.h5", np.zeros((2, 3))), r"y_valid\.h5: d1 is not one number a clip: 3 labels"),
+        (
+            _with("y_valid.h5", np.zeros((2, 3))),
+            r"differ in their number of labels \(1 in train and 3 in valid\)",
+        ),
         (_with("y_valid.h5", 1.0), r"0 in y_valid\.h5"),
         (_with("audio_valid.h5", np.array([b"x", b"y"])), r"audio_valid\.h5: d1 must hold numbers"),
         (_with("audio_valid.h5", np.zeros((2, 6, 4)), "group/d1"), "must hold one dataset .* found none"),

@@ -292,8 +292,14 @@ def test_labels_are_optional_on_request(tmp_path, aligned):
         (lambda a: a.update(audio=a["audio"][:, 0]), r"audio must be \(clips, rows, width\), found \(3, 5\)"),
         (lambda a: a.update(vision_lengths=[-1, 1, 1]), "vision_lengths are below 0 in 1 clips"),
         (lambda a: a.update(vision_lengths=["x", 1, 1]), "vision_lengths are not numbers"),
-        (lambda a: a.update(regression_labels=np.zeros((3, 3))), "3 labels a clip"),
-        (lambda a: a.update(regression_labels=["x", "y", "z"]), "not one number a clip"),
+        (
+            lambda a: a.update(regression_labels=np.zeros((3, 3))),
+            r"differ in their number of labels \(1 in valid and 3 in train\)",
+        ),
+        (
+            lambda a: a.update(regression_labels=["x", "y", "z"]),
+            "regression_labels are not numbers, one a clip: clip .* has 'x', which",
+        ),
         (lambda a: a.update(vision=np.full((3, 6, 4), "x")), r"vision must be .* found .* of <U1"),
         (lambda a: a.update(vision=[[["x"]], [["y"]], [["z"]]]), "train clip 0"),
     ],
@@ -368,9 +374,18 @@ def test_bad_text_features(tmp_path, aligned, change, message):
 
 def test_four_labels_a_clip(tmp_path, aligned):
     aligned["train"]["regression_labels"] = np.array([[0, 1, 0, 0], [1, 0, 0, 1], [0, 0, 0, 0]])
-    clips = list(readers.read(_write(tmp_path / "a.pkl", aligned)))
+    aligned["valid"]["regression_labels"] = np.array([[0, 0, 0, 1], [1, 1, 1, 1], [0, 0, 0, 0]])
+    aligned["test"]["regression_labels"] = np.zeros((3, 4, 1))
+    source = readers.read(_write(tmp_path / "a.pkl", aligned))
+    clips = list(source)
     np.testing.assert_array_equal(clips[1].label, [1, 0, 0, 1])
-    assert clips[4].label == -2.0
-    aligned["train"]["regression_labels"] = np.eye(2)[aligned["train"]["regression_labels"]]
-    with pytest.raises(UserError, match=r"regression_labels are not .* 8 labels a clip"):
+    np.testing.assert_array_equal(clips[3].label, [0, 0, 0, 1])
+    assert source.reading.conventions["labels"] == (
+        "4 columns of 0 and 1, IEMOCAP's: happy, sad, angry and neutral, each or not"
+    )
+    for arrays in aligned.values():
+        arrays["regression_labels"] = np.eye(2)[np.asarray(arrays["regression_labels"], int)]
+    with pytest.raises(
+        UserError, match=r"the labels have 8 columns \(0 to 7 in \[0, 1\]\), and nothing tells"
+    ):
         readers.read(_write(tmp_path / "b.pkl", aligned))

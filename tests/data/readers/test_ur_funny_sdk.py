@@ -304,7 +304,10 @@ def test_members(tmp_path, contents):
         (lambda c: c[VISION][7].update(punchline_features=np.ones(3)), r"clip 7 is not as .* shape \(3,\)"),
         (lambda c: c[VISION][7].update(punchline_features=["x"]), "clip 7 is not as .* could not convert"),
         (lambda c: c[VISION].update({7: 3}), "clip 7 is not as"),
-        (lambda c: c["humor_label_sdk.pkl"].update({7: "x"}), "clip 7 is not as .* could not convert"),
+        (
+            lambda c: c["humor_label_sdk.pkl"].update({7: "x"}),
+            "not numbers, one a clip: clip 7 has 'x', which",
+        ),
     ],
 )
 def test_bad_files(tmp_path, contents, change, message):

@@ -71,7 +71,8 @@ def test_optional_arrays(tmp_path, arrays):
     [
         ({"audio": np.ones((2, 5))}, r"audio has shape \(2, 5\), expected one entry for each of 3 clips"),
         ({"audio": np.ones((3, 2, 5))}, r"audio has shape \(3, 2, 5\)"),
-        ({"label": np.ones((3, 2))}, "2 labels a clip"),
+        ({"label": np.ones((3, 2))}, r"the labels have 2 columns \(0 to 1 in \[1, 1\]\), and nothing tells"),
+        ({"label": np.array([1, 2j, 3])}, r"clip \S+ has the complex number \(1\+0j\), which"),
         ({"split_a": np.array(["train", "x", "test"])}, "split_a holds 'x'"),
         ({"text": np.array(["a", None, 3], dtype=object)}, "holds Python objects"),
     ],

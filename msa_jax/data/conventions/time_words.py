@@ -1,0 +1,139 @@
+"""Words about the times of streams: what was decided, and why a file is refused."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from msa_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from msa_jax.data.conventions.times import Track, _Stream
+
+# Frames and samples in a second, as files have them.
+_FRAMES = (1, 2, 5, 8, 10, 12, 15, 16, 20, 24, 25, 30, 50, 60, 100, 120, 200, 500)
+_SAMPLES = (8000, 16000, 22050, 44100, 48000)
+_NEAR = 1.2  # times by which the ratio of two ends may miss such a rate
+
+
+def name(units: float, known: Mapping[float, str], asked: bool) -> str:
+    """The name of a unit of which so many make a second."""
+    plain = {1.0: "seconds", **known}.get(units, f"{units:g} units a second")
+    return f"{plain}, as you said" if asked else plain
+
+
+def evidence(names: Mapping[str, str], ends: Mapping[str, Mapping[str, float]]) -> str:
+    """What was decided of the streams and by what.
+
+    Args:
+      names: the units by stream.
+      ends: where each ends, by video, in seconds.
+    """
+    by_name: dict[str, list[str]] = {}
+    for role, unit in names.items():
+        by_name.setdefault(unit, []).append(role)
+    said = ", ".join(f"{' and '.join(roles)} in {unit}" for unit, roles in by_name.items())
+    if len(by_name) == 1:
+        said = next(iter(by_name))
+    base = "labels" if "labels" in ends else next(iter(ends))
+    found = []
+    for role, times in ends.items():
+        ratios = [end / ends[base][video] for video, end in times.items() if video in ends[base]]
+        if role != base and ratios:
+            found.append(f"{role} {np.median(ratios):.3g}")
+    videos = len(set().union(*ends.values()))
+    return f"{said} (the median of {videos} videos; where they end against the {base}: {', '.join(found)})"
+
+
+def refuse_turned(path: Path, videos: Mapping[str, "Track"]) -> None:
+    """Refuses a stream most of whose rows end before they start, and one of which no row lasts.
+
+    Raises:
+      UserError: then.
+    """
+    rows = sum(track.rows for track in videos.values())
+    backward = sum(track.backward for track in videos.values())
+    if 2 * backward > rows:
+        raise turned(path, next(v for v, track in videos.items() if track.backward), backward, rows)
+    if rows and all(np.isnan(track.step) for track in videos.values()):
+        raise UserError(
+            f"{path}: no row lasts any time, its start is its end (as in video {next(iter(videos))}); give "
+            "every row a start and an end"
+        )
+
+
+def turned(path: Path, video: str, backward: int, rows: int) -> UserError:
+    """The error to raise where intervals are written with the end first."""
+    return UserError(
+        f"{path}: {backward} of {rows} intervals end before they start, as in video {video}; write the start "
+        "of each first"
+    )
+
+
+def mend(role: str, units: float) -> str:
+    """The option that says the unit of a stream."""
+    return (
+        f"say how many of its units make a second by --config.data.time_units=\"(('{role}', {units!r}),)\" "
+        "(in Python: time_units=...)"
+    )
+
+
+def unclear(one: "_Stream", two: "_Stream", paths: Mapping[str, Path]) -> UserError:
+    """The error to raise where two streams do not agree and nothing tells which of them is in seconds."""
+    video = next((v for v in one.ends if v in two.ends), None)
+    seen = "no video is in both"
+    if video is not None:
+        seen = f"video {video} ends at {one.ends[video]:g} in one and at {two.ends[video]:g} in the other"
+    ratio = two.against(one) or 1.0
+    return UserError(
+        f"{paths[one.role]} and {paths[two.role].name}: their times are in different units ({seen}), and "
+        f"nothing tells which are seconds; of {two.role} {mend(two.role, _rounded(ratio))}, or of {one.role}"
+    )
+
+
+def other_unit(
+    stream: "_Stream",
+    ends: Mapping[str, float],
+    ratio: float,
+    others: Sequence[Path],
+    paths: Mapping[str, Path],
+) -> UserError:
+    """The error to raise where the unit of a stream is not a known one.
+
+    Args:
+      stream: it.
+      ends: where the others end, by video.
+      ratio: how many of its units make a second, by where the streams end.
+      others: their files.
+      paths: the files of all streams.
+    """
+    video = next(v for v in stream.ends if v in ends)
+    rate = _rounded(ratio)
+    guess = f"about {rate:g} of its units make a second"
+    if rate in _SAMPLES and stream.whole:
+        guess = f"they look like numbers of samples, {rate:g} a second"
+    elif stream.counting or (stream.whole and rate in _FRAMES):
+        guess = f"they look like frame numbers, about {rate:g} a second"
+    named = ", ".join(sorted(path.name for path in others))
+    return UserError(
+        f"{paths[stream.role]}: its times are not in the unit of {named}: video {video} ends at "
+        f"{stream.ends[video]:g} here and at {ends[video]:g} there, {guess}; {mend(stream.role, rate)}"
+    )
+
+
+def odd_video(path: Path, video: str, times: float) -> UserError:
+    """The error to raise where one video is in another unit than the others of its stream."""
+    how = f"{times:.3g} times longer" if times > 1 else f"{1 / times:.3g} times shorter"
+    return UserError(
+        f"{path}, video {video}: its times are in another unit than those of the other videos (rows last "
+        f"{how}, and the video ends elsewhere than in the other files); write them in the same one"
+    )
+
+
+def _rounded(ratio: float) -> float:
+    """A usual rate where one is near, else the ratio to three digits."""
+    near = min((*_FRAMES, *_SAMPLES), key=lambda rate: abs(np.log(ratio / rate)))
+    if 1 / _NEAR <= ratio / near <= _NEAR and ratio > 1.5:
+        return float(near)
+    return float(f"{ratio:.3g}")

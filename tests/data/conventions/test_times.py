@@ -1,0 +1,242 @@
+"""Units of time of .csd streams: the same clips in each, read equal to the bit or refused by name."""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+from msa_jax.data import datasets, readers
+from msa_jax.data.conventions import Said, times
+from msa_jax.data.splits import Cut
+from msa_jax.errors import UserError
+from tests.data.conventions.clips import clips
+from tests.data.conventions.csd_files import FILES, RATES, ROWS, UNITS, frame_numbers, name, write_csd
+
+CLIPS = clips()[:24]  # of eight videos
+STREAMS = ("labels", "words", "audio", "vision")
+
+
+def _check(found, *, words=True):
+    """The clips are those that were written, to the bit."""
+    assert len(found) == len(CLIPS) == 24
+    for clip, right in zip(found, CLIPS, strict=True):
+        assert (clip.id, clip.video) == (f"{name(right)}_{right.number}", name(right))
+        assert clip.label == right.label
+        assert clip.text == (right.text if words else "")
+        for role in ("audio", "vision"):
+            count = 1 if words else ROWS[role]
+            np.testing.assert_array_equal(getattr(clip, role), np.repeat(right.by_word[role], count, axis=0))
+
+
+def _read(folder, **said):
+    source = readers.read(folder, **said)
+    return source, list(source)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("words", [True, False])
+def test_seconds(tmp_path, dtype, words):
+    streams = STREAMS if words else ("labels", "audio", "vision")
+    source, found = _read(write_csd(tmp_path, CLIPS, streams=streams, dtypes=dict.fromkeys(streams, dtype)))
+    _check(found, words=words)
+    said = source.reading.conventions["times"]
+    assert said.startswith("seconds (the median of 8 videos; where they end against the labels: ")
+    assert re.search(r"audio 1\.\d+", said)
+
+
+TURNED = [(role,) for role in STREAMS] + [
+    ("audio", "vision"),
+    ("labels", "words"),
+    ("words", "audio", "vision"),
+]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize(
+    ("roles", "words"), [(roles, words) for roles in TURNED for words in {True, "words" in roles}]
+)
+def test_finer_units_are_converted(tmp_path, unit, roles, words):
+    streams = STREAMS if words else ("labels", "audio", "vision")
+    dtype = ("f4", "f8", "i4", "i8", "u4")[(list(UNITS).index(unit) + 2 * TURNED.index(roles)) % 5]
+    units, dtypes = dict.fromkeys(roles, UNITS[unit]), dict.fromkeys(roles, dtype)
+    source, found = _read(write_csd(tmp_path, CLIPS, streams=streams, units=units, dtypes=dtypes))
+    _check(found, words=words)
+    assert f"{' and '.join(roles)} in {unit}" in source.reading.conventions["times"]
+
+
+@pytest.mark.parametrize("dtype", ["f4", "u2"])
+def test_all_in_milliseconds(tmp_path, dtype):
+    write_csd(tmp_path, CLIPS, units=dict.fromkeys(STREAMS, 1e3), dtypes=dict.fromkeys(STREAMS, dtype))
+    source, found = _read(tmp_path)
+    _check(found)
+    assert source.reading.conventions["times"].startswith("milliseconds (")
+
+
+def test_word_vectors(tmp_path):
+    write_csd(tmp_path, CLIPS, streams=tuple(FILES), units={"word vectors": 1e3})
+    for clip, right in zip(readers.read(tmp_path, text_features=True), CLIPS, strict=True):
+        np.testing.assert_array_equal(clip.text_features, right.by_word["text"])
+
+
+@pytest.mark.parametrize(
+    ("role", "words", "dtype"),
+    [
+        ("audio", True, "f4"),
+        ("vision", True, "f8"),
+        ("words", True, "i4"),
+        ("audio", False, "i8"),
+        ("vision", False, "u2"),
+    ],
+)
+def test_frame_numbers_are_refused_with_a_mend_that_works(tmp_path, role, words, dtype):
+    streams = STREAMS if words else ("labels", "audio", "vision")
+    write_csd(tmp_path, CLIPS, streams=streams, dtypes={role: dtype}, change=frame_numbers(role))
+    with pytest.raises(UserError) as error:
+        readers.read(tmp_path)
+    line = str(error.value)
+    assert line.startswith(f"{tmp_path / FILES[role][0]}: its times are not in the unit of ")
+    assert f"they look like frame numbers, about {RATES[role]} a second" in line
+    assert re.search(r"video film_\d\d ends at \d+ here and at [\d.]+ there", line)
+    mend = f"(('{role}', {float(RATES[role])}),)"
+    assert f'--config.data.time_units="{mend}"' in line
+    assert "\n" not in line
+    source, found = _read(tmp_path, time_units=((role, float(RATES[role])),))
+    _check(found, words=words)
+    assert f"{role} in {RATES[role]} units a second, as you said" in source.reading.conventions["times"]
+
+
+@pytest.mark.parametrize("role", STREAMS)
+@pytest.mark.parametrize("factor", [10.0, 1 / 60, 16000.0])
+def test_other_factors_are_refused(tmp_path, role, factor):
+    write_csd(tmp_path, CLIPS, units={role: factor})
+    with pytest.raises(UserError, match="say how many of its units make a second") as error:
+        readers.read(tmp_path)
+    assert FILES[role][0] in str(error.value).partition(":")[0]
+    _check(_read(tmp_path, time_units=((role, factor),))[1])
+
+
+def test_where_nothing_tells_which_are_seconds_both_are_named(tmp_path):
+    def tenfold(role, video, stream):
+        return stream * 10 + 1 / 16 if role == "labels" else stream
+
+    write_csd(tmp_path, CLIPS, streams=("labels", "audio"), change=tenfold)
+    with pytest.raises(UserError, match="nothing tells which are seconds") as error:
+        readers.read(tmp_path)
+    assert FILES["labels"][0] in str(error.value)
+    assert FILES["audio"][0] in str(error.value)
+
+
+def test_a_row_a_second_is_not_taken_for_frame_numbers(tmp_path):
+    def slow(role, video, stream):
+        return stream * 4  # a word lasts a second, and so does a row of vision
+
+    write_csd(tmp_path, CLIPS, change=slow)
+    source, found = _read(tmp_path)
+    _check(found)
+    assert source.reading.conventions["times"].startswith("seconds (")
+
+
+def test_labels_of_the_beginnings_alone_are_seconds(tmp_path):
+    """CMU-MOSEI has videos that go on for long behind their last label."""
+
+    def frames(role, video, stream):
+        if role != "audio":
+            return stream
+        return np.stack([np.arange(len(stream)), np.arange(1, len(stream) + 1)], 1) / 100 + stream[-1, 1] * 40
+
+    write_csd(tmp_path, CLIPS[:9], streams=("labels", "audio"), change=frames)
+    source = readers.read(tmp_path)
+    assert source.reading.conventions["times"].startswith("seconds (")
+    assert all(not len(clip.audio) for clip in source)
+
+
+@pytest.mark.parametrize("role", STREAMS)
+def test_a_stream_that_ends_before_it_starts_is_refused(tmp_path, role):
+    write_csd(tmp_path, CLIPS, change=lambda r, video, stream: stream[:, ::-1] if r == role else stream)
+    with pytest.raises(
+        UserError, match=r"(\d+) of \1 intervals end before they start, as in video film_00; "
+    ) as e:
+        list(readers.read(tmp_path))
+    assert str(e.value).startswith(str(tmp_path / FILES[role][0]))
+
+
+def test_a_few_rows_that_end_before_they_start_are_left_out_and_told(tmp_path):
+    def turn(role, video, stream):
+        if role == "audio" and video in ("film_03", "film_07"):
+            stream[1] = stream[1, ::-1]  # the second of two equal rows of the first word
+        return stream
+
+    source, found = _read(write_csd(tmp_path, CLIPS, change=turn))
+    _check(found)
+    (note,) = source.reading.later_notes()
+    assert note == (
+        f"Rows that end before they start are left out; {FILES['audio'][0]} has 2 of them in 2 videos, such "
+        "as film_03."
+    )
+    list(source)
+    assert list(source.reading.later_notes()) == [note], "the second time they are the same rows"
+    built = datasets.load("mosi", tmp_path, cache=tmp_path / "cache", cut=Cut(), other_counts=True)
+    assert note in built.notes
+    assert built.conventions == source.reading.conventions
+
+
+def test_a_whole_video_that_is_turned_is_refused(tmp_path):
+    def turn(role, video, stream):
+        return stream[:, ::-1] if (role, video) == ("vision", "film_06") else stream
+
+    with pytest.raises(UserError, match=r"Facet_42\.csd: (\d+) of \1 intervals end before .* video film_06;"):
+        list(readers.read(write_csd(tmp_path, CLIPS, change=turn)))
+
+
+def test_rows_of_no_length_are_refused(tmp_path):
+    def still(role, video, stream):
+        return stream[:, :1].repeat(2, axis=1) if role == "vision" else stream
+
+    with pytest.raises(UserError, match=r"Facet_42\.csd: no row lasts any time, its start is its end"):
+        readers.read(write_csd(tmp_path, CLIPS, change=still))
+
+
+@pytest.mark.parametrize(("role", "factor"), [*itertools.product(STREAMS, (1000.0, 25.0)), ("audio", 1e-3)])
+def test_one_video_in_other_units_is_named(tmp_path, role, factor):
+    def odd(stream, video, values):
+        return values * factor if (stream, video) == (role, "film_05") else values
+
+    source = readers.read(write_csd(tmp_path, CLIPS, change=odd))
+    with pytest.raises(
+        UserError, match="its times are in another unit than those of the other videos"
+    ) as error:
+        list(source)
+    assert str(error.value).startswith(f"{tmp_path / FILES[role][0]}, video film_05: ")
+
+
+def test_one_video_of_frame_numbers_is_named(tmp_path):
+    count = frame_numbers("audio")
+
+    def odd(role, video, stream):
+        return count(role, video, stream) if video == "film_05" else stream
+
+    with pytest.raises(UserError, match=r"COVAREP\.csd, video film_05: its times are in another unit"):
+        list(readers.read(write_csd(tmp_path, CLIPS, change=odd)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [(("sound", 1.0),), (("audio", 0.0),), (("audio", "x"),), ("audio", 1000.0), 25.0, (("audio", np.inf),)],
+)
+def test_what_is_not_units_is_refused(value):
+    with pytest.raises(UserError, match=r"data\.time_units: .* does not say how many units"):
+        Said(time_units=value)
+    assert Said(time_units=[["audio", 25]]).time_units == (("audio", 25.0),)
+
+
+def test_units_of_a_stream_that_is_not_there(tmp_path):
+    write_csd(tmp_path, CLIPS, streams=("labels", "audio"))
+    with pytest.raises(UserError, match=r"time_units names vision, and there are only audio, labels"):
+        readers.read(tmp_path, time_units=(("vision", 30.0),))
+
+
+def test_measures():
+    track = times.measure(np.array([[0.0, 1.0], [1.0, 2.0], [4.0, 3.0], [3.0, 3.0]]))
+    assert track == times.Track(end=4.0, step=1.0, rows=4, backward=1, whole=True, counting=False)
+    assert times.measure(np.zeros((0, 2))) is None
