@@ -166,6 +166,7 @@ def _run(arguments: argparse.Namespace) -> None:
     )
     found = dataclasses.replace(
         found,
+        refusal=_in_own_options(found.refusal),
         notes=[_in_own_options(note) for note in found.notes],
         conventions={name: _in_own_options(text) for name, text in found.conventions.items()},
     )

@@ -85,7 +85,7 @@ def decide(parts: Mapping[str, np.ndarray], *, asked: int | None, where: object)
         return Columns(
             count, None, f"4 columns of 0 and 1, IEMOCAP's: {names} and {EMOTIONS[-1]}, each or not"
         )
-    if not len(known_NK):
+    if count == _MOSEI and not len(known_NK):
         return Columns(count)
     if _sentiment_first(known_NK):
         return Columns(
@@ -208,7 +208,9 @@ def _classes(labels_NK: np.ndarray) -> bool:
 
 
 def _one_hot(labels_NK: np.ndarray) -> bool:
-    return bool(np.isin(labels_NK, (0, 1)).all() and (labels_NK.sum(axis=1) == 1).all())
+    return len(labels_NK) > 0 and bool(
+        np.isin(labels_NK, (0, 1)).all() and (labels_NK.sum(axis=1) == 1).all()
+    )
 
 
 def _sentiment_first(labels_NK: np.ndarray) -> bool:

@@ -174,7 +174,16 @@ def test_infinite_labels_are_no_sentiment():
 def test_few_clips_need_no_negative_sentiment():
     few = mosei(np.abs(SCORES))[:5]
     assert label_columns.decide({"train": few}, asked=None, where="x").taken == 0
-    assert label_columns.decide({"train": np.full((3, 17), np.nan)}, asked=None, where="x").taken == 0
+
+
+def test_clips_without_any_label():
+    nothing = np.full((3, 17), np.nan)
+    assert label_columns.decide({"train": nothing[:, :7]}, asked=None, where="x").taken == 0
+    assert label_columns.decide({"train": nothing[:, :4]}, asked=None, where="x").taken is None
+    with pytest.raises(
+        UserError, match=r"17 columns \(0 to 16 empty\), and nothing tells which one is the label"
+    ):
+        label_columns.decide({"train": nothing}, asked=None, where="x")
 
 
 def test_clips_that_differ_in_their_number_of_labels(tmp_path):
@@ -216,8 +225,10 @@ def test_the_inspector_does_not_take_two_classes_for_scores(tmp_path, capsys):
 
 def test_the_inspector_has_an_option_for_the_column(tmp_path, capsys):
     path = _write(tmp_path, "MMSA pickle", np.stack([SCORES, SCORES / 3], 1))
-    assert inspector.main([str(path)]) == 2
-    assert "say which column counts by --label_column=K, from 0" in capsys.readouterr().err
+    assert inspector.main([str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "say which column counts by --label_column=K, from 0" in found["refusal"]
+    assert found["labelled"] == 0
     assert inspector.main([str(path), "--label_column=0", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["conventions"]["labels"] == "column 0 of 2, as you said"
