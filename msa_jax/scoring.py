@@ -12,7 +12,7 @@ from msa_jax import destination, files
 from msa_jax.corpora import CORPORA, SPLITS, STREAMS
 from msa_jax.data import conventions, datasets, opening, readers
 from msa_jax.data.datasets import checks
-from msa_jax.data.findings import Finding
+from msa_jax.data.findings import Finding, of_videos
 from msa_jax.data.pipeline import Split
 from msa_jax.data.readers.clean import NoTextFeatures, NoWords
 from msa_jax.data.synthetic import metric_set
@@ -90,6 +90,7 @@ def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) 
         name: [dataclasses.asdict(finding) for finding in _tell(run, split, f"{name}: ")]
         for name, split in zip(names, splits, strict=True)
     }
+    results["findings"]["corpus"] = [dataclasses.asdict(f) for f in of_videos(corpus.untold_videos)]
     results[wanted] = evaluate_splits(run, splits, metric_set(config.data.corpus), folder, wanted, rescale)
     write_json(folder / "results.json", results)
     if replaced:

@@ -225,7 +225,10 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     }
     for name in ("valid", "test"):
         split = pieces.splits["valid"] if name == "valid" else best.preparation.scan(corpus.split(name))
-        findings[name] = best.preparation.findings(split)
+        if name not in findings:
+            findings[name] = best.preparation.findings(split)
+            for finding in findings[name]:
+                say(f"note: {name}: {finding}")
         results[name] = evaluate_splits(best, [split], pieces.metrics, workdir, name)
     results |= {
         "findings": {name: [dataclasses.asdict(f) for f in listed] for name, listed in findings.items()},

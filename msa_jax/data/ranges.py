@@ -5,6 +5,7 @@ import numpy as np
 _ROWS = 2048  # of the rows that the ranges are told from
 _REACH = 30.0  # times the distance from the median to the 5 % or 95 % quantile, the larger of the two
 _QUANTILES = (0.05, 0.5, 0.95)
+_FEW = 20  # different values, of which a single one would be such a quantile
 
 
 class Sample:
@@ -32,7 +33,8 @@ def robust_range(rows_RD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The range around the median of each column that no ordinary value leaves.
 
     The median and the quantiles are those of the different values of a column: neither a value that stands
-    for "missing" in many rows, such as -9999, nor the zeros of silence move them.
+    for "missing" in many rows, such as -9999, nor the zeros of silence move them. A column of few different
+    values has no such quantiles: the nearer half of them tells its range.
 
     Args:
       rows_RD: some rows; those that are not finite do not count.
@@ -45,7 +47,21 @@ def robust_range(rows_RD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values = np.unique(column[np.isfinite(column)])
         if not len(values):
             continue
-        down, middle, up = np.quantile(values, _QUANTILES)
-        reach = _REACH * (max(up - middle, middle - down) or max(abs(middle), 1.0))
+        middle, spread = _few(column) if len(values) <= _FEW else _many(values)
+        reach = _REACH * (spread or max(abs(middle), 1.0))
         low[place], high[place] = middle - reach, middle + reach
     return low, high
+
+
+def _many(values: np.ndarray) -> tuple[float, float]:
+    """(median, spread) of the different values of a column."""
+    down, middle, up = np.quantile(values, _QUANTILES)
+    return middle, max(up - middle, middle - down)
+
+
+def _few(column: np.ndarray) -> tuple[float, float]:
+    """The same of a column of flags or levels: the median of the nearer half of its other values."""
+    values, counts = np.unique(column[np.isfinite(column)], return_counts=True)
+    middle = values[np.searchsorted(counts.cumsum(), counts.sum() / 2)]
+    others = np.sort(np.abs(values[values != middle] - middle))
+    return middle, others[(len(others) - 1) // 2] if len(others) else 0.0

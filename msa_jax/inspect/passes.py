@@ -27,7 +27,7 @@ def gone_through(
       UserError: when the file cannot be read without its labels either.
     """
     words = options.get("bert_vocab") is not None  # else nothing here asks for the words of tokens
-    reading = {"text_features": None, "need_text": False, "words": words, **options}
+    reading = {"text_features": None, "need_text": words, "words": words, **options}
 
     def through(require_labels: bool | None) -> tuple[readers.Source, Scan, list[checks.Clip]]:
         source, scan = readers.read(path, require_labels=require_labels, **reading), Scan()

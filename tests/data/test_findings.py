@@ -146,3 +146,15 @@ def test_statistics_without_a_range_come_back_without_one():
     again = Statistics.from_json(json.loads(json.dumps(finite(statistics.to_json()))))
     np.testing.assert_array_equal(again.low["audio"], [-np.inf, -np.inf])
     np.testing.assert_array_equal(again.high["audio"], [np.inf, np.inf])
+
+
+@pytest.mark.parametrize("value", [-9999.0, 3.4e38])
+@pytest.mark.parametrize("share", [1 / 300, 1 / 3])
+@pytest.mark.parametrize("levels", [2, 5, 15])
+def test_an_absurd_value_is_told_in_a_column_of_few_values_too(value, share, levels):
+    rows = np.arange(300)[:, None] % levels * 1.0
+    rows[:: round(1 / share)] = value
+    low, high = robust_range(rows)
+    assert not low[0] <= value <= high[0]
+    assert low[0] < 0
+    assert high[0] > levels - 1

@@ -19,7 +19,7 @@ COMMON = frozenset(
 )
 _SIGNS = re.compile("[‐-‧′″、-〕〝〞！-～·×…—]")  # punctuation of Chinese text
 _QUOTES = "‘’‚“”„‹›–—…•™€«»\xa0\xad"  # signs that stand anywhere in European text
-_AFTER_DIGIT = "°£%²³½¼¾ºª"
+_BESIDE_DIGIT = "°£¥²³½¼¾ºª"
 _WORD = re.compile(r"[A-Za-z]")
 
 
@@ -66,8 +66,8 @@ def _fits(text: str, place: int) -> bool:
         return True
     if c in "¡¿":
         return bool(_WORD.match(after[:1] or " ")) and not _WORD.search(before[-1:])
-    if c in _AFTER_DIGIT:
-        return before[-1:].isdigit()
+    if c in _BESIDE_DIGIT:
+        return before[-1:].isdigit() or after[:1].isdigit()
     if not unicodedata.category(c).startswith("L"):
         return False
     near = [other for other in (before[-1:], after[:1]) if other]

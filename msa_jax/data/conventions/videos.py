@@ -15,8 +15,10 @@ _MEDIA = re.compile(
 )
 # The video, one sign, and the clip's number, perhaps a time or with letters before it, as in IEMOCAP's F012.
 _NUMBERED = re.compile(r"(.+)([_\-/#:@~ ])([A-Za-z]{0,8}\d+|\d+\.\d+)")
+_TIMES = re.compile(r"(.+)([_\-])(\d+\.\d+)\2(\d+\.\d+)")  # the video, and the clip's start and end
 _BRACED = re.compile(r"(.+?)[ _-]?[\[({](\d+)[\])}]")
 _SHOWN = 36  # characters of an id in a message
+_SOME = 10  # ids from which on their form is evidence
 _NEARLY_ALL = 0.95  # share of the ids that must have the same form
 
 
@@ -72,6 +74,8 @@ def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: s
     form, videos = _form(plain)
     left = iter(zip(plain, videos or plain, strict=True))
     names = [pair or next(left) for pair in names]
+    if form is None and len(ids) == 1:  # a clip that is scored needs no video
+        return Named(names, "")
     if form is None:
         others = f" besides {len(clear)} with marks" if clear else ""
         line = (
@@ -80,7 +84,11 @@ def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: s
         )
         return Named(names, line, len(plain))
     fitting = len(ids) - sum(identity == video for identity, video in zip(plain, videos, strict=True))
-    return Named(names, _told(form, [video for _, video in names], len(ids), fitting))
+    line = _told(form, every := [video for _, video in names], len(ids), fitting)
+    if len(set(every)) == len(ids) >= _SOME:
+        line += ", no two clips of one video; if there are, say --config.data.video_id=REGEX"
+        return Named(names, line, len(plain))
+    return Named(names, line)
 
 
 def _told(form: str, videos: Sequence[str], count: int, fitting: int) -> str:
@@ -120,6 +128,8 @@ def _form(ids: Sequence[str]) -> tuple[str | None, list[str]]:
     gathered = sum(len(numbers) for numbers in clips.values() if len(numbers) > 1)
     if sign != "_" and (len(clips) < 2 or 2 * gathered < count):
         return None, []
+    if len(clips) < 2 and count >= _SOME:  # clip_0, clip_1, ...: a word that all have is not a video
+        return None, []
     videos = [one[1] if one and one[0] == sign else name for name, one in zip(ids, found, strict=True)]
     return (f'what is before the last "{sign}"' if sign != "[" else "what is before the brackets"), videos
 
@@ -128,6 +138,8 @@ def _split(name: str) -> tuple[str, str, str] | None:
     """(sign, video, clip) of an id; "[" as the sign stands for any brackets."""
     if match := _BRACED.fullmatch(name):
         return "[", match[1], match[2]
+    if match := _TIMES.fullmatch(name):
+        return match[2], match[1], f"{match[3]}{match[2]}{match[4]}"
     if match := _NUMBERED.fullmatch(name):
         return match[2], match[1], match[3]
     return None

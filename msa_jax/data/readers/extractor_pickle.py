@@ -61,7 +61,7 @@ def reader(
             "(--mode=predict); to train, put the arrays of all clips together in an MMSA pickle with ids, "
             "labels and splits"
         )
-    clip: dict[str, object] = {"id": [_one(content["id"]) if "id" in content else Path(where).stem]}
+    clip: dict[str, object] = {"id": [Path(where).stem if content.get("id") is None else _one(content["id"])]}
     spoken = next((_one(content[name]) for name in _TEXTS if _is_text(content.get(name))), None)
     if spoken is not None:
         clip["raw_text"] = [spoken]

@@ -142,7 +142,8 @@ def _medium(head: bytes) -> str:
     if head[:2] == b"BM" and head[6:10] == bytes(4):
         return "a picture (BMP)"
     if head[:4] in (b"RIFF", b"RIFX", b"FORM"):
-        return _IN_CHUNKS.get(head[8:12], "a video or sound (RIFF)")
+        # A table may begin with the word FORM.
+        return _IN_CHUNKS.get(head[8:12], "" if head[:4] == b"FORM" else "a video or sound (RIFF)")
     return next((what for at, magic, what in _MEDIA if head[at : at + len(magic)] == magic), "")
 
 
@@ -181,7 +182,8 @@ def _download(head: bytes, size: int, path: Path) -> str:
         return "the file is a git-annex pointer, which stands for the file itself; `git annex get` fetches it"
     if text[:1] in (b"{", b"[") and (message := _json(text, size)):
         return message
-    if 0 < size <= _SHORT and text.isascii() and _printed(text) and b"," not in text:
+    is_table = text.split(b"\n", 1)[0].strip().lower() == b"text"
+    if 0 < size <= _SHORT and text.isascii() and _printed(text) and b"," not in text and not is_table:
         failed = _FAILED.search(text.decode("ascii")) and text.count(b"\n") < 3
         # A pickle of protocol 0 is text as well, and ends with a full stop.
         if failed or (path.suffix.lower() in _BINARY and text[-1:] != b"."):
@@ -193,7 +195,7 @@ def _json(text: bytes, size: int) -> str:
     """What to say of JSON: an error message of a server, or data; "" where it is not JSON."""
     try:
         content = json.loads(text) if size <= _HEAD else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if content is None and not re.match(rb'\{\s*"[^"]*"\s*:|\[\s*[\[{"]', text):
         return ""

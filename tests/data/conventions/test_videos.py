@@ -62,7 +62,6 @@ def test_names_of_videos_with_signs_in_them():
         [f"clip-{k}" for k in range(20)],  # a sign, but all in one
         [f"{v}-{k}" for k, v in enumerate("abcdefgh")],  # a number, but nobody shares a video
         [f"film{v}-{k}" for v in range(6) for k in range(3)] + ["one", "two"],
-        ["film_01-3"],
     ],
 )
 def test_none_told(names):
@@ -112,3 +111,28 @@ def test_what_the_user_must_not_say(pattern, message):
     with pytest.raises(UserError, match=message) as error:
         _named(["a-1", "b-2"], pattern)
     assert "\n" not in str(error.value)
+
+
+def test_a_start_and_an_end_are_one_clip():
+    ids = [(f"vid{v}_{1.5 * k:.2f}_{1.5 * k + 1:.2f}",) for v in range(4) for k in range(5)]
+    found = videos.name(ids, where="a.pkl")
+    assert {video for _, video in found.names} == {f"vid{v}" for v in range(4)}
+    assert found.untold == 0
+
+
+def test_a_word_that_all_ids_have_is_not_a_video():
+    found = videos.name([(f"clip_{k}",) for k in range(20)], where="a.pkl")
+    assert len({video for _, video in found.names}) == found.untold == 20
+    assert "could not be told from the ids" in found.line
+
+
+def test_ids_of_which_no_two_share_a_video_are_said():
+    found = videos.name([(f"v{k}_0",) for k in range(20)], where="a.pkl")
+    assert [video for _, video in found.names] == [f"v{k}" for k in range(20)]
+    assert "no two clips of one video; if there are, say --config.data.video_id=REGEX" in found.line
+    assert found.untold == 20
+
+
+def test_a_clip_that_stands_alone_needs_no_video():
+    for alone in ("dance", "film_01-3"):
+        assert videos.name([(alone,)], where="a.pkl") == videos.Named([(alone, alone)], "")
