@@ -7,6 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from msa_jax import bounds
+from msa_jax import config as configs
+from msa_jax.errors import UserError
 from msa_jax.models.crosssent import GMRA, CrossSent, Loss
 from msa_jax.text import Encoder, EncoderConfig
 from tests.models.tracing import config_of, traced
@@ -237,10 +240,16 @@ def test_what_does_not_fit_is_refused():
         ({"gmra": GMRA(heads=5)}, "heads: 5 does not divide the encoder's width 16"),
         ({"gmra": GMRA(heads=4, max_length=3)}, "max_length: 3 is less than text.max_length 7"),
         ({"layer": 4}, "layer: 4, but the encoder has 3 layers"),
-        ({"pooling": "max"}, "pooling"),
     ):
         with pytest.raises(ValueError, match=message):
             jax.eval_shape(lambda f=fields: make_model(**f).init(jax.random.key(0), batch, train=False))
+
+
+def test_a_pooling_that_there_is_not_is_refused_where_the_config_is_read():
+    config = configs.base.config("crosssent")
+    config.model.pooling = "max"
+    with pytest.raises(UserError, match="--config.model.pooling: 'max' is not one of"):
+        bounds.check(config)
 
 
 def loss_at(step, **changes):
