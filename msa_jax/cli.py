@@ -3,8 +3,9 @@
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict
@@ -164,18 +165,26 @@ def _config_of_run(
     if given is None:
         _refuse_fixed(overrides)
     else:  # the training's own overrides may be said again
+        given = configs.override(given, rest)
         free = (*configs.TRAINED_KEYS, *configs.RESUME_KEYS)
-        if differ := configs.differences(trained, configs.override(given, rest), free=free):
-            key, (was, now) = next(iter(differ.items()))
-            raise UserError(
-                f"--config: {workdir} was trained with {key}={was}, and {spec} has {now}; leave --config out "
-                "(the run's own is used), or name the folder of that config's run by --workdir"
-            )
+        _refuse_another(workdir, spec, configs.differences(trained, given, free=free))
     path = trained.data.path
     config = configs.override(trained, rest)
+    if given is not None:  # what changes the scores may be overridden, but not by the way of a config
+        free = [key for key in configs.flatten(config) if key not in ("data.modalities", "data.corpus")]
+        _refuse_another(workdir, spec, configs.differences(config, given, free=free))
     if not _same_file(config.data.path, path):
         _forget(config, configs.FILE_KEYS, overrides)
     return config
+
+
+def _refuse_another(workdir: Path, spec: str | None, differ: Mapping[str, tuple[Any, Any]]) -> None:
+    """UserError where a config differs from the run's; names the first key."""
+    for key, (was, now) in differ.items():
+        raise UserError(
+            f"--config: {workdir} was trained with {key}={was}, and {spec} has {now}; leave --config out "
+            "(the run's own is used), or name the folder of that config's run by --workdir"
+        )
 
 
 def _refuse_fixed(overrides: Iterable[str]) -> None:

@@ -65,14 +65,15 @@ def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) 
     wanted = usual = "all" if corpus.cut and not own else "test"
     if config.data.eval_split != "auto":
         wanted = config.data.eval_split
-    splits = [run.preparation.scan(corpus.split(name)) for name in (SPLITS if wanted == "all" else (wanted,))]
+    names = SPLITS if wanted == "all" else (wanted,)
+    splits = [run.preparation.scan(corpus.split(name)) for name in names]
     _say_what_is_odd(run, splits, corpus, metric_set(config.data.corpus), own=own)
     if not own:
         for key in configs.FILE_KEYS:
             configs.base.set_key(trained, key, None)
-    name = f"{Path(source).stem}_{corpus.content_hash[:8]}"
+    called = f"{Path(source).stem}_{corpus.content_hash[:8]}"
     of = "" if wanted == usual else wanted
-    folder = destination.evaluation_folder(workdir, output, name, config, trained, of)
+    folder = destination.evaluation_folder(workdir, output, called, config, trained, of)
     replaced = output is not None and (folder / "results.json").exists()
     results: dict[str, Any] = {
         "data": source,
@@ -85,7 +86,6 @@ def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) 
         "cut": corpus.cut,
         "seed": config.seed,
     }
-    names = SPLITS if wanted == "all" else (wanted,)
     results["findings"] = {
         name: [dataclasses.asdict(finding) for finding in _tell(run, split, f"{name}: ")]
         for name, split in zip(names, splits, strict=True)

@@ -267,6 +267,7 @@ def test_another_config_than_the_runs_is_refused_and_its_own_is_not(trained, cap
     for more, message in (
         (["--config=lmf_mosi"], "trained with model.name=crosssent, and lmf_mosi has lmf"),
         ([*argv, "--config.seed=4"], "trained with seed=3, and configs/crosssent_mosi.py has 4"),
+        ([*argv, "--config=configs/crosssent_mosi.py:text_only"], "trained with data.modalities="),
         (["--config=crosssent_mosi:no_mpr"], "trained with batch_size=4, and crosssent_mosi:no_mpr has 8"),
     ):
         for mode in ("eval", "predict"):

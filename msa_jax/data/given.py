@@ -62,6 +62,8 @@ def _texts(texts: Any) -> list[str]:
     for i, text in enumerate(given := list(texts)):
         if isinstance(text, bytes):
             raise UserError(f"texts[{i}] is {_kind(text)}, not a text; write texts[{i}].decode('utf-8')")
+        if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise UserError(f"texts[{i}] holds half of a character (a surrogate); decode the text again")
         if not isinstance(text, str):
             raise UserError(f"texts[{i}] is {_kind(text)}, not a text; write '' where a clip has none")
     return given

@@ -4,7 +4,8 @@ The end is decided once for a file, so that a clip that begins or ends in silenc
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from msa_jax.errors import UserError
 _NAMES = {"front": "in front", "behind": "behind", None: "at both ends"}
 _ALONE = 0.9  # share of the clips with zeros at an end that must have them at one end alone; silence is rare
 _AGREE = 0.75  # share of the clips that fit their lengths at one end only, which must agree on the end
+_SOME, _MOST = 10, 0.5  # clips, and their share, that say that streams are padded at different ends
 _BARE = 0.5  # share of the shorter clips that may have more rows in use than their length, and no zeros
 
 
@@ -187,9 +189,26 @@ def of_edges(edges_N3: np.ndarray) -> np.ndarray:
     return np.stack([(first == 0) & (stop > 0), (stop == limit) & (stop > 0), stop > 0], axis=1)
 
 
-def together(used: Iterable[np.ndarray]) -> np.ndarray:
-    """`ends` of streams that share one time line: a row is in use where it is in one of them."""
-    return np.any(np.stack(list(used)), axis=0)
+def together(used: Mapping[str, np.ndarray], where: str) -> np.ndarray:
+    """`ends` of streams that share one time line: a row is in use where it is in one of them.
+
+    Args:
+      used: `ends` of each stream, by its name.
+      where: what to call the file in a message.
+
+    Raises:
+      UserError: when most clips are padded in front in one stream and behind in another, so that row i of
+        the one is not row i of the other.
+    """
+    for one, other in itertools.permutations(used, 2):
+        (starts, stops, some), (others_start, others_stop, _) = used[one].T, used[other].T
+        opposed = some & ~starts & stops & others_start & ~others_stop
+        if opposed.sum() >= max(_SOME, _MOST * some.sum()):
+            raise UserError(
+                f"{where}: {one} is padded in front and {other} behind, in arrays of one length "
+                f"({opposed.sum()} of {some.sum()} clips); pad both at one end, or cut each to its own length"
+            )
+    return np.any(np.stack(list(used.values())), axis=0)
 
 
 def trim(

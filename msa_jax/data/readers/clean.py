@@ -7,6 +7,7 @@ import numpy as np
 from msa_jax.data.example import no_features
 from msa_jax.errors import UserError
 
+PAUSE = "sp"  # how the forced aligner writes silence between words
 _SPLITS = {
     "train": "train",
     "training": "train",

@@ -27,7 +27,6 @@ from msa_jax.errors import UserError
 NAME = "CMU-MultimodalSDK .csd"
 LEAVES_OPEN: tuple[str, ...] = ("encoding", "time_units", "label_column")  # fields of `Said` that matter here
 SPLITS = "splits.json"  # the file that divides the videos, beside the others
-_PAUSE = "sp"  # how the forced aligner writes silence between words
 
 
 def matches(content: object) -> bool:
@@ -179,7 +178,7 @@ def _words(intervals: np.ndarray, features: np.ndarray, encoding: encodings.Enco
     words = np.array(
         ["".join(clean.string(encoding.decode(word)).split()) for word in features[:, 0]], object
     )
-    spoken = np.array([word not in ("", _PAUSE) for word in words], bool)
+    spoken = np.array([word not in ("", clean.PAUSE) for word in words], bool)
     return TimedRows(intervals[spoken], words[spoken])
 
 

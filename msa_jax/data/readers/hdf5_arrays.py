@@ -77,7 +77,7 @@ def reader(
     read = [name for name in MODALITIES if name in held and (name != "text" or text_features)]
 
     chosen = {split: {name: arrays[name] for name in read} for split, arrays in splits.items()}
-    ends = _paddings(chosen.values(), said.padding)
+    ends = _paddings(chosen.values(), said.padding, where)
 
     def examples() -> Iterator[Example]:
         for split, arrays in chosen.items():
@@ -136,13 +136,13 @@ def _labels(split: str, arrays: dict[str, Array]) -> np.ndarray:
         raise UserError(f"{array.path}: {array.dataset} is not numbers, one a clip: {error}") from None
 
 
-def _paddings(splits: Iterable[dict[str, Array]], said: str | None) -> dict[str, padding.Padding]:
+def _paddings(splits: Iterable[dict[str, Array]], said: str | None, where: str) -> dict[str, padding.Padding]:
     """Decides at which end the modalities are padded; under "" those of splits that have one time line."""
     used: dict[str, list[np.ndarray]] = {"": []}
     for arrays in splits:
         found = {name: array.ends() for name, array in arrays.items()}
         if _on_one_time_line(arrays):
-            used[""].append(padding.together(found.values()))
+            used[""].append(padding.together(found, where))
             continue
         for name, ends in found.items():
             used.setdefault(name, []).append(ends)

@@ -19,7 +19,7 @@ _LIBRARIES = {
     "numpy": ("objects of NumPy other than plain arrays", "numpy.asarray(array)"),
     "PIL": ("pictures of Pillow", "numpy.asarray(picture)"),
 }
-_SAVE = "save the features as arrays, lists and dicts"
+SAVE = "save the features as arrays, lists and dicts"
 _JOBLIB = (
     "the file was written by joblib ({name}); load it in Python with joblib.load and save what comes out by "
     "pickle.dump"
@@ -52,9 +52,9 @@ def refusal(name: str, module: str) -> str:
     if module == "__main__":
         return (
             f"the pickle holds objects of a class of the script that wrote it ({name}), which are not "
-            f"loaded; {_SAVE}"
+            f"loaded; {SAVE}"
         )
     return (
         f"the pickle asks for {name}, which is neither a NumPy array nor a plain container; nothing else is "
-        f"loaded: {_SAVE}"
+        f"loaded: {SAVE}"
     )

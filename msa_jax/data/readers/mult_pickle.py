@@ -96,7 +96,7 @@ def reader(
     ]
     clip_first = len(set(first)) == len(first)  # one decision for the file: MOSEI has videos with one clip
     names, named = _names(splits, clip_first, said.video_id, where)
-    ends = _paddings(splits.values(), said.padding)
+    ends = _paddings(splits.values(), said.padding, where)
 
     def examples() -> Iterator[Example]:
         for split, arrays in splits.items():
@@ -238,7 +238,7 @@ def _names(
     return names, named
 
 
-def _paddings(splits: Iterable[dict], said: str | None) -> dict[str, padding.Padding]:
+def _paddings(splits: Iterable[dict], said: str | None, where: str) -> dict[str, padding.Padding]:
     """Decides at which end the modalities are padded; under "" those of clips that have one time line."""
     used: dict[str, list[np.ndarray]] = {}
     for arrays in splits:
@@ -246,7 +246,8 @@ def _paddings(splits: Iterable[dict], said: str | None) -> dict[str, padding.Pad
         steps = np.array([_steps(arrays[name]) for name in found])
         longest = steps.max(axis=0)
         shared = np.all((steps == longest) | (steps == 0), axis=0)
-        used.setdefault("", []).append(padding.together(found.values())[shared])
+        on_one_line = {m: ends[shared] for m, ends in found.items()}
+        used.setdefault("", []).append(padding.together(on_one_line, where))
         for name, ends in found.items():
             used.setdefault(name, []).append(ends[~shared])
     return {name: padding.by_ends(np.concatenate(parts), said) for name, parts in used.items()}

@@ -26,7 +26,6 @@ from msa_jax.data.readers.pickled_arrays import ARRAYS, Array, Dtype, Excess, La
 from msa_jax.data.readers.pickled_containers import CONTAINERS, STATEFUL, Empty, weight
 from msa_jax.errors import UserError
 
-_SAVE = "save the features as arrays, lists and dicts"
 _LARGE = 1 << 16  # bytes of a text; no transcript is as long
 _PIECE = 1 << 18  # bytes that a large text is decoded by
 _ALLOWED = ARRAYS | CONTAINERS
@@ -83,7 +82,8 @@ def load(path: Path) -> object:
     except Refused as refused:
         raise UserError(f"{path}: {libraries.refusal(str(refused), refused.module)}") from None
     except Excess as excess:
-        raise UserError(f"{path}: the pickle holds {excess}, which no feature file needs; {_SAVE}") from None
+        wrong = f"the pickle holds {excess}, which no feature file needs"
+        raise UserError(f"{path}: {wrong}; {libraries.SAVE}") from None
     except OSError as error:
         raise unreadable(path, error) from None
     except MemoryError:

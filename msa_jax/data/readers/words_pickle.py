@@ -24,7 +24,6 @@ NAME = "words pickle"
 # Fields of `Said` that matter here.
 LEAVES_OPEN: tuple[str, ...] = ("padding", "encoding", "video_id", "label_column")
 FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")  # the usual names, for messages
-_PAUSE = "sp"  # how the forced aligner writes silence between words
 _ORDER = ("train", "valid", "test", "")
 
 
@@ -245,7 +244,7 @@ def _example(
     if aligned and shapes and all(axes.are_reversed(shape, len(words)) for shape in shapes):
         raise UserError(f"{where}: {len(words)} words, features {shapes}: {axes.mend(2, 'words')}")
     # An empty word would shift every later one against its row, as a pause would.
-    keep = np.array([word not in ("", _PAUSE) for word in words], bool)
+    keep = np.array([word not in ("", clean.PAUSE) for word in words], bool)
     if not aligned or all(len(rows) in (0, len(words)) for rows in (vision, audio)):
         words = [word for word, kept in zip(words, keep, strict=True) if kept]
         if aligned:

@@ -127,7 +127,7 @@ def test_streams_in_a_few_words():
 
 
 def test_a_row_of_one_time_line_is_in_use_where_it_is_in_one_stream():
-    found = together([_ends("..xx", "...."), _ends("xx..", "....")])
+    found = together({"audio": _ends("..xx", "...."), "vision": _ends("xx..", "....")}, "a.pkl")
     assert found.tolist() == [[True, True, True], [False, False, False]]
 
 
@@ -192,3 +192,15 @@ def test_silence_at_the_other_end_stays(side, length, one_time_line):
     rows = {"audio": _rows("..x.x."), "vision": _rows("..x.x.", 1)}
     cut = trim(rows, paddings, together=one_time_line)
     assert [len(part) for part in cut.values()] == [length] * 2
+
+
+def test_streams_that_are_padded_at_different_ends_have_no_common_time_line():
+    front, behind = _ends(*["..xx"] * 12), _ends(*["xx.."] * 12)
+    with pytest.raises(
+        UserError, match="audio is padded in front and vision behind, in arrays of one length"
+    ):
+        together({"audio": front, "vision": behind}, "a.pkl")
+    one = together({"audio": front, "vision": _ends(*["...x"] * 12)}, "a.pkl")
+    assert by_ends(one).side == "front"
+    few = _ends(*["..xx"] * 4, *["xxxx"] * 20)  # silence at the start of some clips
+    assert together({"audio": few, "vision": _ends(*["xx.."] * 24)}, "a.pkl")[:, 0].all()
