@@ -53,6 +53,7 @@ def test_a_number_beyond_float32_becomes_an_infinity_without_a_warning():
         ((text for text in "ab"), "texts is a generator, not a list of texts"),
         (["a", None], r"texts\[1\] is None, not a text; write '' where a clip has none"),
         (["a", b"b"], r"texts\[1\] is bytes, not a text; write texts\[1\]\.decode\('utf-8'\)"),
+        (["a", "b\ud83d"], r"texts\[1\] holds half of a character \(a surrogate\); decode the text again"),
         ([3], r"texts\[0\] is an int, not a text"),
         ([float("nan")], r"texts\[0\] is a float, not a text"),
         ([["a", "b"]], r"texts\[0\] is a list, not a text"),
