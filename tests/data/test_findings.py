@@ -116,7 +116,7 @@ def test_a_sample_is_spread_over_all_rows_and_stays_small():
     for start in range(0, 60000, 7):
         sample.add(np.arange(start, min(start + 7, 60000))[:, None])
     kept = sample.rows()[:, 0]
-    assert 1000 < len(kept) <= 2 * 2048 + 7
+    assert 400 < len(kept) <= 2 * 512 + 7
     assert len(set(np.diff(kept))) == 1
     assert kept[0] == 0
     assert kept[-1] > 59000
