@@ -18,9 +18,9 @@ from msa_jax.data.pipeline import Split
 from msa_jax.data.preparation import Preparation
 from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.data.synthetic import facts, metric_set
+from msa_jax.encoders import make_encoder, make_tokenizer, scratch, text_notes
 from msa_jax.errors import UserError
 from msa_jax.models import fields
-from msa_jax.reading import make_encoder, make_tokenizer, scratch, text_notes
 from msa_jax.text import Encoder
 
 

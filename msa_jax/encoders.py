@@ -1,4 +1,4 @@
-"""Reading of texts in a run: the tokenizer and the encoder that a config names, and what to say of them."""
+"""Encoders of runs: the tokenizer and the text encoder that a config names, and what to say of them."""
 
 from collections.abc import Iterable
 from typing import Any
