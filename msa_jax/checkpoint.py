@@ -1,115 +1,243 @@
-"""Checkpoints of a run: the latest state, to resume from, and the best variables; only it knows Orbax."""
+"""Checkpoints of a run: the latest states, to resume from, and the best variables.
 
+A checkpoint is a folder with the number of its step: arrays, sealed by the hashes of their files. It appears
+under that name once all of it is written, and belongs to one run. One process writes; readers change nothing.
+"""
+
+import concurrent.futures
+import contextlib
 import copy
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
+import numpy as np
 
+from msa_jax import arrays_on_disk, seals
 from msa_jax.errors import UserError
+from msa_jax.files import read_json, write_json
 
-
-def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
-    latest = ocp.checkpoint_managers.LatestN(keep)
-    options = ocp.CheckpointManagerOptions(preservation_policy=latest, cleanup_tmp_directories=True)
-    return ocp.CheckpointManager(folder.absolute(), options=options)
+FOLDER = "checkpoints"
+_ARRAYS, _PROGRESS = "arrays", "progress.json"
+_GOOD = "good"  # an empty file in a latest checkpoint that the next step's finite loss has confirmed
+_WRITING = ".writing"
+_TRIES = 5  # of a reader whose checkpoint is replaced meanwhile
 
 
 class Checkpoints:
-    """Checkpoints of one run, written in the background; an interrupted write leaves the last one whole."""
+    """Checkpoints of one run for the process that trains it, written in the background, in order."""
 
-    def __init__(self, workdir: Path) -> None:
-        """Opens `checkpoints/latest` and `checkpoints/best` in the run's folder.
+    def __init__(self, workdir: Path, run: str) -> None:
+        """Opens `checkpoints/` in the run's folder, and removes what a killed process left half-written.
 
         Args:
-          workdir: the run's folder.
+          workdir: the run's folder, which this process alone writes.
+          run: the identity of the run; checkpoints of another run are refused.
         """
-        self.folder = workdir / "checkpoints"
-        self._latest = _manager(self.folder / "latest", 1)
-        # Two: the previous best is kept until a latest state that refers to the new one is written.
-        self._best = _manager(self.folder / "best", 2)
+        self.folder, self._run = workdir / FOLDER, run
+        for left in (p for kind in ("latest", "best", "frozen") for p in _entries(self.folder / kind)):
+            if left.name.startswith(_WRITING):
+                shutil.rmtree(left, ignore_errors=True)
+        self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
+        self._jobs: list[concurrent.futures.Future[None]] = []
+        self.latest_step = max(_steps(self.folder / "latest"), default=None)
 
     def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:
-        """Keeps everything that a resumed run needs; drops the one before.
+        """Keeps everything that a resumed run needs, beside the last one that is known to be good.
 
         Args:
           step: optimiser steps done.
           state: a tree of arrays.
-          progress: what JSON can hold: the place in the data, the best epoch so far, ...
+          progress: what JSON can hold: the place in the data, `best_step`, ...
+
+        Raises:
+          UserError: when an earlier one could not be written, or held a number that is not finite.
         """
-        if self._latest.latest_step() == step:
-            return
-        # `progress` names the best step: that checkpoint must be whole before this one can be.
-        self._best.wait_until_finished()
-        progress = copy.deepcopy(progress)  # it is written in the background, and the run goes on changing it
-        args = ocp.args.Composite(state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress))
-        self._latest.save(step, args=args, force=True)
+        if self.latest_step != step:
+            self.latest_step = step
+            # The progress is written in the background, and the run goes on changing it.
+            self._do(self._write, "latest", step, arrays_on_disk.on_host(state), copy.deepcopy(progress))
 
     def save_best(self, step: int, variables: Any) -> None:
         """Keeps the parameters and other collections as the best so far."""
-        self._best.save(step, args=ocp.args.StandardSave(variables), force=True)
+        self._do(self._write, "best", step, arrays_on_disk.on_host(variables), None)
 
-    @property
-    def latest_step(self) -> int | None:
-        """Step of the latest checkpoint; None where there is none."""
-        return self._latest.latest_step()
+    def save_frozen(self, params: Any) -> None:
+        """Keeps the parameters that are not trained, once for the run."""
+        if params and not _steps(self.folder / "frozen"):
+            self._do(self._write, "frozen", 0, arrays_on_disk.on_host(params), None)
+
+    def seen_finite(self, step: int) -> None:
+        """Notes that the loss of a step was finite: the state that it began with is good."""
+        if step - 1 == self.latest_step:
+            self._do(self._confirm, step - 1)
+
+    def reject(self) -> str:
+        """Drops what is not known to be good of the latest checkpoints; says which the last good one is."""
+        self.flush()
+        latest = self.folder / "latest"
+        good = [step for step in _steps(latest) if _is_good(latest / str(step))]
+        for step in set(_steps(latest)) - set(good):
+            shutil.rmtree(latest / str(step))
+        return f"last good checkpoint: {f'step {max(good)} in {latest}' if good else 'none yet'}"
 
     def restore_latest(self, like: Any) -> tuple[Any, dict[str, Any]]:
         """(state, progress) of the latest checkpoint.
 
         Args:
-          like: a tree of arrays, or of their shapes, with the structure that was saved.
+          like: a tree of arrays with the structure and the sharding of what is restored.
 
         Best variables from after that checkpoint are dropped: the resumed run will decide anew.
 
         Raises:
-          UserError: when it cannot be read.
+          UserError: when it cannot be read, is damaged, or belongs to another run.
         """
-        args = ocp.args.Composite(
-            state=ocp.args.StandardRestore(_abstract(like)), progress=ocp.args.JsonRestore()
-        )
-        step = self._latest.latest_step()
-        restored = _whole(lambda: self._latest.restore(step, args=args), self.folder / "latest" / str(step))
-        for later in [s for s in self._best.all_steps() if s > step]:
-            self._best.delete(later)
-        return restored.state, restored.progress
+        folder = self.folder / "latest" / str(self.latest_step)
+        mend = f"delete {folder}: the same command then goes on from an earlier checkpoint, or the start"
+        _check(folder, self._run, mend)
+        state = arrays_on_disk.read(folder / _ARRAYS, like, mend)
+        for later in (s for s in _steps(self.folder / "best") if s > self.latest_step):
+            shutil.rmtree(self.folder / "best" / str(later))
+        return state, read_json(folder / _PROGRESS)
 
-    def restore_best(self, like: Any) -> Any:
-        """The best parameters and other collections.
-
-        Args:
-          like: a tree of arrays, or of their shapes, with the structure that was saved.
+    def flush(self) -> None:
+        """Waits until everything is on disk.
 
         Raises:
-          FileNotFoundError: when the run has none yet.
-          UserError: when the checkpoint cannot be read.
+          UserError: when something could not be written.
         """
-        step = self._best.latest_step()
-        if step is None:
-            raise FileNotFoundError(f"no best checkpoint in {self.folder}")
-        args = ocp.args.StandardRestore(_abstract(like))
-        return _whole(lambda: self._best.restore(step, args=args), self.folder / "best" / str(step))
+        jobs, self._jobs = self._jobs, []
+        for job in jobs:
+            job.result()
 
     def close(self) -> None:
-        """Waits until everything is on disk."""
-        self._latest.close()
-        self._best.close()
+        """Waits until everything is on disk, and ends the writer.
+
+        Raises:
+          UserError: as `flush`.
+        """
+        self._writer.shutdown()
+        self.flush()
+
+    def _do(self, job: Callable[..., None], *args: Any) -> None:
+        # What went wrong before is said before more is begun.
+        while self._jobs and self._jobs[0].done():
+            self._jobs.pop(0).result()
+        self._jobs.append(self._writer.submit(job, *args))
+
+    def _write(self, kind: str, step: int, tree: Any, progress: dict[str, Any] | None) -> None:
+        folder = self.folder / kind
+        part, place = folder / f"{_WRITING}-{step}", folder / str(step)
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree) if leaf.dtype.kind == "f"):
+            raise UserError(
+                f"a number of the model or of the optimiser is not finite after step {step}, which is not "
+                "kept; try a lower optim.learning_rate"
+            )
+        try:
+            part.mkdir(parents=True)
+            arrays_on_disk.write(part / _ARRAYS, tree)
+            if progress is not None:
+                write_json(part / _PROGRESS, progress)
+            parts = sorted(tree) if isinstance(tree, dict) else []
+            seals.write(part, run=self._run, kind=kind, step=step, parts=parts)
+            _to_disk(part)
+            if place.exists():  # of this very step, from before a fault
+                shutil.rmtree(place)
+            os.replace(part, place)
+        except Exception as e:  # a full disk is an OSError here, and a ValueError in TensorStore
+            shutil.rmtree(part, ignore_errors=True)
+            raise UserError(
+                f"the checkpoint of step {step} could not be written in {folder} "
+                f"({arrays_on_disk.reason(e)}); the one before is whole: make room, and the same command "
+                "goes on from there"
+            ) from e
+        if kind == "latest":
+            self._tidy()
+
+    def _confirm(self, step: int) -> None:
+        folder = self.folder / "latest" / str(step)
+        with contextlib.suppress(OSError):  # a full disk: the next one is confirmed
+            (folder / _GOOD).touch()
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Keeps the last good state and the newest, with the best variables that they name."""
+        latest, best = self.folder / "latest", self.folder / "best"
+        steps, bests = _steps(latest), _steps(best)
+        good = [step for step in steps if _is_good(latest / str(step))]
+        kept = {*good[-1:], *steps[-1:]}
+        named = {read_json(latest / str(step) / _PROGRESS).get("best_step") for step in kept}
+        for step in set(steps) - kept:
+            shutil.rmtree(latest / str(step), ignore_errors=True)
+        for step in set(bests[:-1]) - named:
+            shutil.rmtree(best / str(step), ignore_errors=True)
 
 
-def _whole(restore: Callable[[], Any], folder: Path) -> Any:
+def restore_best(workdir: Path, like: Any, run: str) -> Any:
+    """The best parameters and other collections of a run, which may be in training meanwhile.
+
+    Args:
+      workdir: the run's folder; nothing is changed in it.
+      like: a tree of arrays, or of their shapes, with the structure of the variables.
+      run: the identity of the run.
+
+    Raises:
+      FileNotFoundError: when the run has none yet.
+      UserError: when it cannot be read, is damaged, or belongs to another run.
+    """
+    folder = workdir / FOLDER
+    mend = "bring it back from a copy of the run, or train again in another folder"
+    params, frozen = dict(like["params"]), {}
+    if (still := folder / "frozen" / "0").exists():
+        parts = _check(still, run, mend)["parts"]
+        frozen = {name: params.pop(name) for name in parts if name in params}
+        frozen = arrays_on_disk.read(still / _ARRAYS, frozen, mend)
+    for left in reversed(range(_TRIES)):
+        if not (steps := _steps(folder / "best")):
+            raise FileNotFoundError(f"no best checkpoint in {folder}")
+        place = folder / "best" / str(steps[-1])
+        try:
+            _check(place, run, mend)
+            variables = arrays_on_disk.read(place / _ARRAYS, {**like, "params": params}, mend)
+            return {**variables, "params": {**variables["params"], **frozen}}
+        except UserError:
+            if place.exists() or not left:  # otherwise a better one has just taken its place
+                raise
+    raise AssertionError
+
+
+def _check(folder: Path, run: str, mend: str) -> dict[str, Any]:
+    """The facts of a checkpoint that is whole and of this run."""
+    facts = seals.check(folder, mend=mend)
+    if facts.get("run") != run:
+        raise UserError(f"{folder} is a checkpoint of another run, which was put here; {mend}")
+    return facts
+
+
+def _is_good(folder: Path) -> bool:
+    return (folder / _GOOD).exists()
+
+
+def _entries(folder: Path) -> list[Path]:
     try:
-        return restore()
-    except Exception as e:  # Orbax and TensorStore raise many kinds for a damaged or foreign checkpoint
-        reason = next(iter(str(e).splitlines()), "")[:200]
-        raise UserError(
-            f"the checkpoint {folder} cannot be read ({type(e).__name__}: {reason}); delete it, or train "
-            "anew in another folder"
-        ) from e
+        return list(folder.iterdir())
+    except OSError:  # not there yet
+        return []
 
 
-def _abstract(tree: Any) -> Any:
-    # Saved on one kind of device, restored on another: the sharding is that of this machine.
-    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), tree)
+def _steps(folder: Path) -> list[int]:
+    """The steps of the checkpoints in a folder, in order."""
+    return sorted(int(p.name) for p in _entries(folder) if p.name.isdecimal())
+
+
+def _to_disk(folder: Path) -> None:
+    """Has the system write out what it holds back of a folder's files."""
+    for path in (*folder.rglob("*"), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

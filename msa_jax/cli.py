@@ -5,7 +5,7 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 from ml_collections import ConfigDict
@@ -15,11 +15,14 @@ from msa_jax.errors import UserError, nearest
 from msa_jax.progress import say
 from msa_jax.specs import split_spec
 
+if TYPE_CHECKING:
+    from msa_jax.identity import DefaultFolder
+
 MODES = ("train", "eval", "predict")
 FLAGS = {
     "config": "the config: NAME of a shipped one, or FILE; with :VARIANT after it where wanted",
     "mode": f"what to do ({'|'.join(MODES)})",
-    "workdir": "the run's folder; default runs/<config name>",
+    "workdir": "the run's folder; default runs/<config name>-<hash of the overrides and the data>",
     "output": "predict: the file to write; eval: the folder; default: in the workdir",
     "help": "show this help; --help keys: every key, of --config or of all models",
 }
@@ -33,21 +36,19 @@ class Command:
       mode: one of `MODES`.
       config: the settings, overrides applied.
       config_name: of the config file with its variants, as in "crosssent_mosi-no_gmra"; "" where none.
-      workdir: the run's folder.
+      workdir: the run's folder; of a training whose user names none, what gives it its name.
       output: the file that predict writes; None = its default.
       spec: FILE[:VARIANT...] as given; "" where none.
       overrides: the --config.KEY=VALUE arguments.
-      own_workdir: whether the user named the folder.
     """
 
     mode: str
     config: ConfigDict
     config_name: str
-    workdir: Path
+    workdir: "Path | DefaultFolder"
     output: Path | None
     spec: str
     overrides: tuple[str, ...]
-    own_workdir: bool
 
     def on_made_data(self) -> "Command":
         """The same on the embedded corpus: the variant `synthetic` before the others, every override kept.
@@ -58,18 +59,20 @@ class Command:
         from msa_jax import bounds
         from msa_jax import config as configs
         from msa_jax.data.opening import FEATURES
+        from msa_jax.identity import DefaultFolder, changes
         from msa_jax.workdir import SYNTHETIC
 
         file, *variants = split_spec(self.spec)
         spec = ":".join((file, "synthetic", *variants))
-        config, name = configs.load(spec)
-        config = configs.override(config, self.overrides)
+        plain, name = configs.load(spec)
+        config = configs.override(configs.load(spec)[0], self.overrides)
         bounds.check(config)
         corpus = f"{self.config.data.corpus} corpus"
         if self.config.text.encoder == FEATURES:
             corpus += " with text features"
         say(f"{SYNTHETIC}: --config.data.path is not set and no {corpus} has been built, so this runs {spec}")
-        workdir = self.workdir if self.own_workdir else Path("runs") / name
+        default = DefaultFolder(name, changes(config, plain))
+        workdir = self.workdir if isinstance(self.workdir, Path) else default
         return dataclasses.replace(self, config=config, config_name=name, workdir=workdir, spec=spec)
 
 
@@ -119,6 +122,7 @@ def parse(argv: Sequence[str]) -> Command:
     values, rest = _parse_flags(argv)
     from msa_jax import bounds  # late: these import JAX, and --help is to be answered at once
     from msa_jax import config as configs
+    from msa_jax import identity
 
     overrides = [a for a in rest if re.match(r"--?(no)?config\.", a)]
     for i, argument in enumerate(rest):
@@ -133,15 +137,28 @@ def parse(argv: Sequence[str]) -> Command:
         example = "configs/crosssent_mosi.py" if training else "... or --workdir=DIR"
         raise UserError(f"--config is missing: say --config={example} (--help lists the shipped ones)")
     config, name = configs.load(values.config) if values.config else (None, "")
-    workdir = files.expanded(values.workdir) if values.workdir else Path("runs") / name
+    named = files.expanded(values.workdir) if values.workdir else None
     if training:
+        plain = configs.load(values.config)[0]
         config = configs.override(config, rest)
+        workdir = named or identity.DefaultFolder(name, identity.changes(config, plain))
     else:
+        workdir = named or _trained_folder(name)
         config = _config_of_run(workdir, values.config, config, rest, overrides)
     bounds.check(config, training=training)
     output = files.expanded(values.output) if values.output else None
-    spec, own_workdir = values.config or "", bool(values.workdir)
-    return Command(values.mode, config, name, workdir, output, spec, tuple(rest), own_workdir)
+    return Command(values.mode, config, name, workdir, output, values.config or "", tuple(rest))
+
+
+def _trained_folder(name: str) -> Path:
+    """The one default folder of a config that holds a run; UserError where there is none, or several."""
+    from msa_jax.identity import trained_folders
+
+    found = trained_folders(name)
+    if len(found) == 1:
+        return found[0]
+    there = f"several runs of {name}: {', '.join(map(str, found))}" if found else f"no run of {name} in runs/"
+    raise UserError(f"there is {there}; name the folder by --workdir".replace("is several", "are several"))
 
 
 def _config_of_run(

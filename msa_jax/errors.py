@@ -33,7 +33,8 @@ def exit_code(job: Callable[[], None], *, interrupted: str, worded: Callable[[st
       worded: puts a message into the terms of the command.
 
     Returns:
-      0; 1 where nobody reads the output any more, 2 for what the user can mend, 130 after Ctrl-C.
+      0; 1 where nobody reads the output any more, 2 for what the user can mend, 130 after Ctrl-C, 143 after
+      SIGTERM.
     """
     try:
         job()
@@ -46,7 +47,7 @@ def exit_code(job: Callable[[], None], *, interrupted: str, worded: Callable[[st
     except OSError as e:  # a folder that cannot be written, a full disk
         print(f"msa_jax: {e.filename or 'input/output'}: {e.strerror or e}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as e:
         print(f"msa_jax: {interrupted}", file=sys.stderr)
-        return 130
+        return getattr(e, "code", 130)
     return 0

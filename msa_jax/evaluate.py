@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from msa_jax import metrics
+from msa_jax import metrics, stopping
 from msa_jax.errors import UserError
 from msa_jax.layers.head import output_name
 from msa_jax.losses import TASKS
@@ -60,6 +60,7 @@ def score(
         out[index[mask]] = np.asarray(predictions)[mask]
 
     for batch in batches:
+        stopping.check()
         predictions = forward(model, variables, batch)[output_name(getattr(model, "outputs", ()))]
         waiting.append((batch["index"], batch["mask"], predictions))
         if len(waiting) > 1:

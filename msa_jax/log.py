@@ -3,13 +3,16 @@
 import contextlib
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 from tqdm import tqdm
 
 from msa_jax import metrics
@@ -32,12 +35,13 @@ Sums = dict[str, list[float]]  # by name: the sum of value * clips, and of clips
 class MetricLog:
     """metrics.jsonl, one object a line, and the same numbers as TensorBoard events."""
 
-    def __init__(self, workdir: Path, *, resume_step: int) -> None:
+    def __init__(self, workdir: Path, *, resume_step: int, judged: bool = True) -> None:
         """Opens the log, and drops lines after `resume_step`: those steps will run again.
 
         Args:
           workdir: the run's folder.
           resume_step: optimiser steps that the restored state has done; 0 for a new run.
+          judged: whether the line of the epoch that ends with that step, if one does, is kept, too.
         """
         path = workdir / "metrics.jsonl"
         if path.exists():
@@ -45,12 +49,18 @@ class MetricLog:
             for line in path.read_text(encoding="utf-8").splitlines():
                 # A kill may have cut a line off.
                 with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):
-                    if json.loads(line)["step"] <= resume_step:
+                    values = json.loads(line)
+                    again = values["step"] == resume_step and not judged and "loss_epoch" in values
+                    if values["step"] <= resume_step and not again:
                         kept.append(line + "\n")
             with whole_file(path) as f:
                 f.writelines(kept)
         self._file = path.open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=resume_step + 1)
+        # Not SummaryWriter: its thread dies on a full disk, with a traceback, and closing then waits for ever.
+        (workdir / "tensorboard").mkdir(exist_ok=True)
+        self._events = EventsWriter(str(workdir / "tensorboard" / "events"))
+        start = SessionLog(status=SessionLog.START)
+        self._events.write_event(Event(wall_time=time.time(), step=resume_step + 1, session_log=start))
 
     def write_step(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """Adds a line with `step`, `epoch` and the values; in TensorBoard they are `train/<name>`.
@@ -91,12 +101,13 @@ class MetricLog:
         self._file.flush()
         for tag, value in tags.items():
             if math.isfinite(value):  # of what is not defined, TensorBoard has no point
-                self._events.add_scalar(tag, value, step)
+                summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
+                self._events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
 
     def close(self) -> None:
         """Flushes both."""
-        self._file.close()
-        self._events.close()
+        with self._file:
+            self._events.close()
 
 
 class StepLog:
@@ -225,12 +236,12 @@ class StepLog:
     def _record(self, step: int, terms: Mapping[str, Any], clips: int) -> None:
         values = {name: float(value) for name, value in terms.items()}
         if not (math.isfinite(values["loss"]) and math.isfinite(values["grad_norm"])):
-            good, folder = self._checkpoints.latest_step, self._checkpoints.folder / "latest"
-            where = "none yet" if good is None else f"step {good} in {folder}"
+            good = self._checkpoints.reject()
             raise UserError(
                 f"the loss or its gradient is not finite at step {step} (loss {values['loss']}, gradient "
-                f"norm {values['grad_norm']}); last good checkpoint: {where}; try a lower optim.learning_rate"
+                f"norm {values['grad_norm']}); {good}; try a lower optim.learning_rate"
             )
+        self._checkpoints.seen_finite(step)
         self._clips, self._steps = self._clips + clips, self._steps + 1
         for name, value in values.items():
             if math.isfinite(value):  # a number that is watched may have none in some step

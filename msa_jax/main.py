@@ -2,13 +2,23 @@
 
 import sys
 
-from msa_jax import cli
+from msa_jax import cli, stopping
 from msa_jax.errors import exit_code
 
 
 def main(argv: list[str]) -> int:
-    """Runs the command line; returns the exit code: 0, or 2 for what the user can mend."""
-    return exit_code(lambda: _run(argv), interrupted="interrupted; the same command again resumes")
+    """Runs the command line.
+
+    Returns:
+      The exit code: 0, 2 for what the user can mend, 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    return exit_code(lambda: _orderly(argv), interrupted="interrupted; the same command again resumes")
+
+
+def _orderly(argv: list[str]) -> None:
+    with stopping.orderly(process=True):
+        _run(argv)
+        stopping.check()  # a signal is never swallowed, not even by the last line of the job
 
 
 def _run(argv: list[str]) -> None:
@@ -34,4 +44,6 @@ def _run(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    stopping.deaf()
+    sys.exit(code)

@@ -42,6 +42,15 @@ def schedule(kind: str, peak: float, *, total_steps: int, warmup_steps: int) -> 
     )
 
 
+def bound_to_length(optim: Mapping[str, Any]) -> str | None:
+    """What of an `optim` section depends on the number of steps of the whole run, with the mend; None: nothing."""
+    if optim["schedule"] in ("linear", "cosine"):
+        return f"the learning rate's schedule is {optim['schedule']} (--config.optim.schedule=constant has no end)"
+    if optim["warmup"] and not optim["warmup_steps"]:
+        return "the warm-up is a share of all steps (--config.optim.warmup_steps counts them)"
+    return None
+
+
 def group_values(
     params: Any, groups: Sequence[tuple], *, weight_decay: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -136,16 +145,15 @@ def watch_plateau(seen: Mapping[str, Any], loss: float, *, factor: float, patien
 
 
 def make_optimizer(
-    optim: Mapping[str, Any], params: Any, *, total_steps: int, frozen: tuple[str, ...] = ()
+    optim: Mapping[str, Any], params: Any, *, total_steps: int
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """The optimiser that a config's `optim` section describes.
 
     Args:
       optim: `learning_rate`, `schedule`, `warmup` or `warmup_steps`, `clip` (global norm; infinity
         leaves it out), `eps`, `weight_decay`, `coupled`, `groups`.
-      params: the parameters, for the groups.
+      params: the parameters that are trained, for the groups.
       total_steps: optimiser steps of the whole run.
-      frozen: top-level parts of the parameters that stay as they are, whatever their group.
 
     Returns:
       (transformation, schedule); the schedule is that of a group with the factor 1.
@@ -155,8 +163,6 @@ def make_optimizer(
         optim["schedule"], optim["learning_rate"], total_steps=total_steps, warmup_steps=warmup_steps
     )
     factors, decays = group_values(params, optim["groups"], weight_decay=optim["weight_decay"])
-    for part in factors.keys() & set(frozen):
-        factors[part] = jax.tree.map(lambda _: 0.0, factors[part])
     scale = optax.stateless(lambda updates, _: jax.tree.map(lambda u, f: u * f, updates, factors))
     decay = optax.stateless(
         lambda updates, params: jax.tree.map(lambda u, p, d: u + d * p, updates, params, decays)

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from msa_jax import stopping
+
 T = TypeVar("T")
 
 
@@ -86,8 +88,8 @@ class Stopwatch:
             self._since, self._runs = time.monotonic(), True
 
 
-def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterable[T]:
-    """The items, with a progress bar on stderr where that is a terminal.
+def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
+    """The items, with a progress bar on stderr where that is a terminal; a place where a job can be stopped.
 
     Args:
       items: what is gone through.
@@ -95,7 +97,7 @@ def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) 
       unit: what an item is called.
       total: how many items there are, where that is known.
     """
-    return tqdm(
+    shown = tqdm(
         items,
         desc=what,
         unit=unit,
@@ -104,3 +106,6 @@ def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) 
         leave=False,
         disable=not sys.stderr.isatty(),
     )
+    for item in shown:
+        stopping.check()
+        yield item

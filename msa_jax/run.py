@@ -14,7 +14,7 @@ from scipy import special
 
 from msa_jax import assemble, evaluate, files, metrics
 from msa_jax import config as configs
-from msa_jax.checkpoint import Checkpoints
+from msa_jax.checkpoint import restore_best
 from msa_jax.corpora import CORPORA, MODALITIES
 from msa_jax.data import causes, given
 from msa_jax.data.datasets import checks
@@ -24,7 +24,7 @@ from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError
 from msa_jax.progress import say
 from msa_jax.text import Encoder
-from msa_jax.workdir import write_predictions
+from msa_jax.workdir import check, write_predictions
 
 
 @dataclasses.dataclass
@@ -145,8 +145,8 @@ def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
       UserError: when the folder holds no run, or one without a best checkpoint yet.
     """
     workdir = files.expanded(workdir)
-    hint = f"{workdir} holds no trained run"
-    trained = configs.stored(workdir / "config.json", hint=hint)
+    identity = check(workdir)["run"]
+    trained = configs.stored(workdir / "config.json", hint=f"{workdir} holds no trained run")
     config = trained if config is None else config
     was, now = (metric_set(c.data.corpus) for c in (trained, config))
     if CORPORA[was].outputs != CORPORA[now].outputs:
@@ -165,15 +165,12 @@ def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
     shapes = jax.eval_shape(
         lambda key: assemble.init_variables(model, preparation, key, None), jax.random.key(0)
     )
-    checkpoints = Checkpoints(workdir)
     try:
-        variables = checkpoints.restore_best(shapes)
+        variables = restore_best(workdir, shapes, identity)
     except FileNotFoundError:
         raise UserError(
             f"{workdir} has no best checkpoint yet; let the training pass its first epoch"
         ) from None
-    finally:
-        checkpoints.close()
     return Run(workdir, config, model, variables, preparation)
 
 

@@ -1,6 +1,6 @@
 """Step of the optimiser: the state that it changes, the pure function that does so, and the first state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax
@@ -44,6 +44,14 @@ class TrainState:
     frozen: tuple[str, ...] = flax.struct.field(pytree_node=False)
 
 
+def split_frozen(params: Mapping[str, Any], frozen: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(parameters that are trained, those of the frozen parts)."""
+    parts: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for name, part in params.items():
+        parts[name in frozen][name] = part
+    return parts
+
+
 def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
     """One optimiser step.
 
@@ -58,16 +66,16 @@ def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, 
 
     rngs = {"dropout": dropout_key, "sample": jax.random.fold_in(dropout_key, 1)}
 
-    def loss_fn(params: Any) -> tuple[Array, tuple[dict[str, Array], dict[str, Any]]]:
-        # What is frozen has no gradient: it would count in the norm that the others are clipped by.
-        params = {k: jax.lax.stop_gradient(v) if k in state.frozen else v for k, v in params.items()}
-        outputs, changed = _apply(state, params, batch, rngs)
+    def loss_fn(trained: Any) -> tuple[Array, tuple[dict[str, Array], dict[str, Any]]]:
+        outputs, changed = _apply(state, {**state.params, **trained}, batch, rngs)
         loss, terms = state.objective(outputs, batch, step=state.step, key=loss_key)
         return loss, (terms, changed)
 
-    (loss, (terms, changed)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
-    updates, opt_state = state.tx.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    # What is frozen has no gradient: it would count in the norm that the others are clipped by.
+    trained = split_frozen(state.params, state.frozen)[0]
+    (loss, (terms, changed)), grads = jax.value_and_grad(loss_fn, has_aux=True)(trained)
+    updates, opt_state = state.tx.update(grads, state.opt_state, trained)
+    params = {**state.params, **optax.apply_updates(trained, updates)}
     terms = {"loss": loss, **terms, "grad_norm": optax.tree.norm(grads)}
     collections = {**state.collections, **changed}
     state = state.replace(step=state.step + 1, params=params, opt_state=opt_state, collections=collections)
@@ -118,11 +126,12 @@ def make_state(config: ConfigDict, pieces: Pieces, plan: BatchPlan) -> tuple[Tra
     collections = dict(pieces.variables)
     params = collections.pop("params")
     frozen = ("encoder",) if config.text.frozen else ()
-    tx, rate = optim.make_optimizer(config.optim, params, total_steps=len(plan), frozen=frozen)
+    trained = split_frozen(params, frozen)[0]
+    tx, rate = optim.make_optimizer(config.optim, trained, total_steps=len(plan))
     state = TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        opt_state=jax.jit(tx.init)(params),
+        opt_state=jax.jit(tx.init)(trained),
         collections=collections,
         key=jax.random.key(config.seed + 1),
         apply_fn=pieces.model.apply,

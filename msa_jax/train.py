@@ -10,24 +10,24 @@ import jax
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from msa_jax import evaluate, optim
+from msa_jax import evaluate, identity, optim, stopping
 from msa_jax.assemble import Pieces, assemble, count_parameters
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data import opening
 from msa_jax.data.datasets import Built
-from msa_jax.data.findings import of_videos
+from msa_jax.data.findings import Finding, of_videos
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
-from msa_jax.files import read_json, write_json
+from msa_jax.identity import DefaultFolder
 from msa_jax.log import MetricLog, StepLog
 from msa_jax.metrics import NOT_DEFINED
 from msa_jax.progress import bar, say
 from msa_jax.run import evaluate_splits, load
-from msa_jax.step import TrainState, make_state, train_step
-from msa_jax.workdir import OTHER_SPLITS, banner, claim, refuse_other_run, show
+from msa_jax.step import TrainState, make_state, split_frozen, train_step
+from msa_jax.workdir import OTHER_SPLITS, alone, banner, claim, finish, read_results, show
 
 
-def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) -> dict[str, Any]:
+def train(config: ConfigDict, pieces: Pieces, workdir: Path, run: str, *, started: float) -> dict[str, Any]:
     """Trains to the last epoch, or until `patience` epochs bring nothing better; resumes a checkpoint.
 
     The best epoch is that with the best value of `config.select` on the validation split, or of the task loss
@@ -36,7 +36,8 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
     Args:
       config: the run's settings.
       pieces: the run before its first step.
-      workdir: its folder.
+      workdir: its folder, which this process holds.
+      run: its identity.
       started: `time.monotonic()` when this start of the run began.
 
     Returns:
@@ -45,17 +46,16 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
 
     Raises:
       UserError: when the loss or its gradient is not finite; names the step and the last good checkpoint.
+      Stopped: when a signal has asked for it; all is saved then.
     """
     split = pieces.splits["train"]
-    seed = config.seed if config.data.seed is None else config.data.seed
-    buckets = pieces.preparation.buckets
-    plan = BatchPlan(split.lengths, buckets, config.batch_size, epochs=config.epochs, seed=seed)
+    plan = _plan(config, pieces, config.epochs)
     state, rate = make_state(config, pieces, plan)
     for term in state.objective.idle():
         say(f"note: the loss's term {term} has no weight in any of the {config.epochs} epochs")
     per_epoch = plan.steps_per_epoch
     data = pieces.preparation.batches(split, plan, threads=config.data.threads)
-    checkpoints = Checkpoints(workdir)
+    checkpoints = Checkpoints(workdir, run)
     state, progress = _resumed(checkpoints, state, data, len(plan))
     done, before = int(state.step), progress["seconds"]
     step_fn = jax.jit(train_step, donate_argnums=0)
@@ -65,11 +65,13 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
 
     with (
         contextlib.closing(checkpoints),
-        contextlib.closing(MetricLog(workdir, resume_step=done)) as log,
+        contextlib.closing(MetricLog(workdir, resume_step=done, judged=not progress["to_judge"])) as log,
         bar(len(plan), done) as shown,
     ):
         names, sums, every = state.objective.names(), progress["sums"], config.log_every
         steps = StepLog(log, checkpoints, shown, plan, names, sums, every=every, rate=rate_now)
+        if progress["to_judge"]:
+            state = validate(config, pieces, state, checkpoints, steps, progress, epoch=done // per_epoch - 1)
         for step in range(done + 1, len(plan) + 1):
             epoch, left = divmod(step - 1, per_epoch)
             if not left and config.patience and epoch - 1 - progress["best_epoch"] >= config.patience:
@@ -82,20 +84,26 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, *, started: float) 
             # The step before is looked at while this one runs: the device never waits for the host.
             steps.add(step, terms, int(batch["mask"].sum()))
             epoch_ends = left == per_epoch - 1
-            if not (epoch_ends or step % config.checkpoint_every == 0):
+            if not (epoch_ends or step % config.checkpoint_every == 0 or stopping.asked()):
                 continue
             # Looked at first: a broken state must never become the last good checkpoint.
             steps.flush()
             if epoch_ends:
-                state = validate(config, pieces, state, checkpoints, steps, progress, epoch=epoch)
+                state = _judged(config, pieces, state, checkpoints, steps, progress, epoch)
             progress |= {"data": data.get_state(), "seconds": before + time.monotonic() - started}
-            checkpoints.save_latest(step, state, progress)
+            _save(checkpoints, state, progress)
             steps.restart_clock()  # validation and checkpoints are not training time
     if progress["best_epoch"] < 0:
         raise UserError(
             f"no epoch had a finite validation value of {config.select}; try a lower optim.learning_rate"
         )
     return progress
+
+
+def _plan(config: ConfigDict, pieces: Pieces, epochs: int) -> BatchPlan:
+    split, buckets = pieces.splits["train"], pieces.preparation.buckets
+    seed = config.seed if config.data.seed is None else config.data.seed
+    return BatchPlan(split.lengths, buckets, config.batch_size, epochs=epochs, seed=seed)
 
 
 def _resumed(
@@ -109,14 +117,44 @@ def _resumed(
       data: the batches, which are put to their place.
       steps: of the whole run.
     """
-    progress: dict[str, Any] = {"best_epoch": -1, "best_value": None, "best_by": None, "seconds": 0.0}
-    progress |= {"plateau": {}, "sums": {}}
+    progress: dict[str, Any] = {"best_epoch": -1, "best_value": None, "best_by": None, "best_step": None}
+    progress |= {"plateau": {}, "sums": {}, "to_judge": False, "seconds": 0.0}
+    trained, frozen = split_frozen(state.params, state.frozen)
+    checkpoints.save_frozen(frozen)
     if checkpoints.latest_step is None:
         return state, progress
-    state, stored = checkpoints.restore_latest(state)
+    kept, stored = checkpoints.restore_latest(state.replace(params=trained))
     data.set_state(stored["data"])
-    say(f"resuming at step {int(state.step)} of {steps}")
-    return state, progress | stored
+    say(f"resuming at step {int(kept.step)} of {steps}")
+    return kept.replace(params={**kept.params, **frozen}), progress | stored
+
+
+def _save(checkpoints: Checkpoints, state: TrainState, progress: dict[str, Any]) -> None:
+    """Keeps the state; ends the run where a signal has asked for it."""
+    step = int(state.step)
+    trained, _ = split_frozen(state.params, state.frozen)
+    checkpoints.save_latest(step, state.replace(params=trained), progress)
+    if stopping.asked():
+        checkpoints.flush()
+        say(f"stopped at step {step}, which is saved in {checkpoints.folder}")
+        stopping.check()
+
+
+def _judged(
+    config: ConfigDict,
+    pieces: Pieces,
+    state: TrainState,
+    checkpoints: Checkpoints,
+    steps: StepLog,
+    progress: dict[str, Any],
+    epoch: int,
+) -> TrainState:
+    """`validate`, unless a signal asks to stop: then the epoch is judged when the run goes on."""
+    progress["to_judge"] = True
+    with contextlib.suppress(stopping.Stopped):
+        stopping.check()
+        state = validate(config, pieces, state, checkpoints, steps, progress, epoch=epoch)
+    return state
 
 
 def validate(
@@ -154,7 +192,10 @@ def validate(
     best = verdict.beats(progress["best_by"], progress["best_value"])
     if best:
         progress |= {"best_value": verdict.value, "best_by": verdict.by, "best_epoch": epoch}
-        checkpoints.save_best(step, variables)
+        progress["best_step"] = step
+        trained, _ = split_frozen(state.params, state.frozen)
+        checkpoints.save_best(step, {**variables, "params": trained})
+    progress["to_judge"] = False
     standing = _standing(verdict, best, progress, config.select)
     steps.end_epoch(step, verdict, standing, at_most=bool(config.patience))
     return state
@@ -173,35 +214,84 @@ def _standing(verdict: evaluate.Verdict, best: bool, progress: dict[str, Any], s
     return "; ".join(words)
 
 
-def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
+def train_and_evaluate(config: ConfigDict, workdir: Path | DefaultFolder) -> dict[str, Any]:
     """The main job: train, keep the best epoch on the validation split, then read the test split once.
 
-    A folder with the same run in it is resumed, or, when finished, only read.
+    A folder with the same run in it is resumed, or, when finished, only read. Within it a signal is obeyed
+    where nothing is lost.
 
     Args:
       config: the settings.
-      workdir: the run's folder; made where it is not there.
+      workdir: the run's folder, made where it is not there; or what gives it its name.
 
     Returns:
       What results.json holds.
 
     Raises:
       UserError: bad data or settings, or another run in the folder.
+      Stopped: when a signal has asked for it; all is saved then.
     """
     started = time.monotonic()
-    refuse_other_run(config, workdir)
-    if (workdir / "results.json").exists():
-        results = read_json(workdir / "results.json")
-        say(banner(results["data"]))
-        say(f"{workdir} is finished; its results:")
-        show(results, workdir)
-        return results
-    corpus = opening.open_corpus(config)
-    source = opening.source_name(corpus)
-    _introduce(corpus, source)
-    pieces = assemble(config, corpus)
-    for line in pieces.summary(config):
-        say(line)
+    with stopping.orderly():
+        if isinstance(workdir, Path) and (results := _finished(config, workdir)):
+            return results
+        corpus = opening.open_corpus(config)
+        data = {"source": opening.source_name(corpus), "hash": corpus.content_hash, "cut": corpus.cut}
+        content = identity.contents(config, data)
+        if not isinstance(workdir, Path):
+            workdir = workdir.named(content)
+            say(f"the run's folder is {workdir}")
+            if results := _finished(config, workdir):
+                return results
+        _introduce(corpus, data["source"])
+        pieces = assemble(config, corpus)
+        for line in pieces.summary(config):
+            say(line)
+        findings = _findings(pieces, corpus)
+        run = identity.of_run(config, content)
+        with alone(workdir):
+            before = claim(config, workdir, run, data, pieces.preparation)
+            if before is not None and before < config.epochs:
+                _refuse_longer(config, pieces, before)
+            progress = train(config, pieces, workdir, run, started=started)
+            return _results(config, pieces, corpus, workdir, findings, progress, time.monotonic())
+
+
+def _finished(config: ConfigDict, workdir: Path) -> dict[str, Any] | None:
+    """The results of a run that is done, which are shown; None where there is something left to do.
+
+    Raises:
+      UserError: when another run is in the folder, or its results cannot be read.
+    """
+    identity.refuse_other_run(config, workdir)
+    if (results := read_results(workdir, config.epochs)) is None:
+        return None
+    say(banner(results["data"]))
+    say(f"{workdir} is finished; its results:")
+    show(results, workdir)
+    return results
+
+
+def _refuse_longer(config: ConfigDict, pieces: Pieces, before: int) -> None:
+    """UserError where the epochs that are done would have been others in a run of more epochs."""
+    why = optim.bound_to_length(config.optim)
+    now, then = (
+        pieces.loss.objective(
+            pieces.model, epochs=epochs, steps_per_epoch=_plan(config, pieces, epochs).steps_per_epoch
+        )
+        for epochs in (config.epochs, before)
+    )
+    if why is None and (terms := then.bound_to_length(now)):
+        why = f"the weight of {', '.join(terms)} rises over a share of all epochs"
+    if why:
+        raise UserError(
+            f"--config.epochs: the run was begun for {before} epochs, and cannot go on to {config.epochs}: {why}; "
+            "name another folder to train from the start"
+        )
+
+
+def _findings(pieces: Pieces, corpus: Built) -> dict[str, list[Finding]]:
+    """What a user should know of the clips that are trained on, which it says."""
     findings = {
         name: pieces.preparation.findings(split, training=name == "train")
         for name, split in pieces.splits.items()
@@ -210,13 +300,21 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     for name, listed in findings.items():
         for finding in listed:
             say(f"note: {name}: {finding}")
-    workdir.mkdir(parents=True, exist_ok=True)
-    claim(config, workdir, {"source": source, "hash": corpus.content_hash, "cut": corpus.cut})
-    pieces.preparation.save(workdir)
-    progress = train(config, pieces, workdir, started=started)
-    trained = time.monotonic()
+    return findings
 
+
+def _results(
+    config: ConfigDict,
+    pieces: Pieces,
+    corpus: Built,
+    workdir: Path,
+    findings: dict[str, list[Finding]],
+    progress: dict[str, Any],
+    trained: float,
+) -> dict[str, Any]:
+    """Scores the validation and the test split with the best epoch, and writes and shows the results."""
     best = load(workdir)
+    source = opening.source_name(corpus)
     results: dict[str, Any] = {
         "data": source,
         "data_hash": corpus.content_hash,
@@ -238,7 +336,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         "parameters": count_parameters(pieces.variables["params"]),
         "wall_seconds": progress["seconds"] + time.monotonic() - trained,
     }
-    write_json(workdir / "results.json", results)
+    finish(workdir, results)
     show(results, workdir)
     return results
 

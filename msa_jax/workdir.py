@@ -4,23 +4,26 @@ import contextlib
 import csv
 import datetime
 import importlib.metadata
+import os
 import platform
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
 
-from msa_jax import metrics
-from msa_jax.config import RESUME_KEYS, differences, stored
+from msa_jax import metrics, seals
 from msa_jax.corpora import EMOTIONS, SPLITS
+from msa_jax.data.preparation import Preparation
 from msa_jax.errors import UserError
-from msa_jax.files import read_json, whole_file, write_json
+from msa_jax.files import OLDER, read_json, whole_file, write_json
 from msa_jax.progress import say
 
 SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
@@ -29,62 +32,148 @@ SHOWN = (
     *("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1"),
     *(f"{name}_{emotion}" for emotion in EMOTIONS for name in ("acc", "f1")),
 )
+_CONFIG, _RESULTS = "config.json", "results.json"
+SEALED = (_CONFIG, "environment.json", "preparation.json", "tokenizer.json")
+_WRITER = "writer.json"
 PACKAGES = (
     "msa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets",
     "transformers", "tokenizers", "numpy", "scikit-learn",
 )  # fmt: skip
 
 
-def refuse_other_run(config: ConfigDict, workdir: Path) -> None:
-    """Stops before a folder that holds a run with other settings.
+@contextlib.contextmanager
+def alone(workdir: Path) -> Iterator[None]:
+    """Keeps the folder of a run for this process, which alone may write the run; makes it where it is missing.
+
+    The lock ends with the process that holds it, however it ends. Who only reads a run needs none.
 
     Args:
-      config: of the run that is to start, or to go on.
-      workdir: its folder, which need not be there yet.
+      workdir: the run's folder.
 
     Raises:
-      UserError: when settings differ; names them.
+      UserError: when another process holds it; names the process, its machine, and since when.
     """
-    if workdir.exists() and not workdir.is_dir():
-        raise UserError(f"--workdir: {workdir} is a file; name a folder")
-    if not (workdir / "config.json").exists():
-        return
-    # A config of another version is refused for what it is, and not for the first key that differs.
-    old = stored(workdir / "config.json", hint="")
-    if changed := differences(old, config, free=RESUME_KEYS):
-        (key, (was, now)), *rest = changed.items()
-        more = f" (and {', '.join(k for k, _ in rest)})" if rest else ""
+    workdir.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(workdir / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
         raise UserError(
-            f"--workdir: {workdir} holds a run with {key}={was}, not {now}{more}; "
-            "name another folder, or repeat that run's settings"
-        )
+            f"--workdir: {workdir} is being trained by {_holder(workdir)}; wait for it to end, or name another "
+            "folder"
+        ) from None
+    try:
+        with contextlib.suppress(OSError):  # a full disk: it is only for messages
+            write_json(
+                workdir / _WRITER,
+                {
+                    "process": os.getpid(),
+                    "host": socket.gethostname(),
+                    "since": datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
+                },
+            )
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (workdir / _WRITER).unlink(missing_ok=True)
+        lock.release()
 
 
-def claim(config: ConfigDict, workdir: Path, data: dict[str, Any]) -> None:
-    """Writes what the run is, or, on a resume, checks that its data are still the same.
+def _holder(workdir: Path) -> str:
+    try:
+        holder = read_json(workdir / _WRITER)
+    except UserError:  # it has not written it yet, or could not
+        return "another process"
+    return f"process {holder.get('process')} on {holder.get('host')} since {holder.get('since')}"
+
+
+def claim(
+    config: ConfigDict, workdir: Path, run: str, data: dict[str, Any], preparation: Preparation
+) -> int | None:
+    """Writes what a run is and seals it, or, on a resume, checks that it is still the same.
 
     Args:
       config: its settings.
-      workdir: its folder.
+      workdir: its folder, which this process holds by `alone`.
+      run: its identity.
       data: `source`, `hash` of the content and `cut` of what it trains on.
+      preparation: what turns its clips into arrays.
+
+    Returns:
+      The epochs that the run was to have until now; None for a new run.
 
     Raises:
-      UserError: when the content has changed.
+      UserError: when the content of the data or of the encoder has changed, or a file is damaged.
     """
-    if (workdir / "environment.json").exists():
-        if trained_on(workdir)["hash"] != data["hash"]:
+    before = None
+    if (workdir / seals.FILE).exists():
+        # The config counts by the identity; its file is written again below where it is not this one.
+        facts = check(workdir, only=[name for name in SEALED if name != _CONFIG])
+        if facts.get("run") != run:
+            was = trained_on(workdir)
+            what = "encoder" if (was["hash"], was["cut"]) == (data["hash"], data["cut"]) else "data"
+            named = data["source"] if what == "data" else config.text.encoder
             raise UserError(
-                f"--workdir: {workdir} was trained on other data: the content of {data['source']} has "
-                "changed; name another folder"
+                f"--workdir: {workdir} was trained with other {what}: the content of {named} is not the same; "
+                "name another folder"
             )
-        return
-    write_json(workdir / "config.json", config.to_dict())
-    write_json(workdir / "environment.json", {**environment(), "data": data})
+        before = facts["epochs"]
+    elif (workdir / "checkpoints").exists():
+        raise UserError(f"{workdir} {OLDER}; train again in another folder")
+    else:
+        write_json(workdir / "environment.json", {**environment(), "data": data})
+        preparation.save(workdir)
+    if before != config.epochs:
+        write_json(workdir / _CONFIG, config.to_dict())
+        _seal(workdir, run=run, epochs=config.epochs, finished=False)
+    return before
+
+
+def _seal(workdir: Path, *, finished: bool, **facts: Any) -> None:
+    names = [*SEALED, *([_RESULTS] if finished else [])]
+    there = [name for name in names if (workdir / name).exists()]
+    seals.write(workdir, there, finished=finished, **facts)
+
+
+def check(workdir: Path, only: Sequence[str] = SEALED) -> dict[str, Any]:
+    """Compares files of a run with its seal; `run` of what it returns is the run's identity.
+
+    Raises:
+      UserError: when one is missing or damaged, or there is no run.
+    """
+    if not (workdir / _CONFIG).exists():
+        raise UserError(f"there is no config.json in {workdir}; {workdir} holds no trained run")
+    if not (workdir / seals.FILE).exists():
+        raise UserError(f"{workdir} {OLDER}, or its training had not begun; train again in another folder")
+    mend = "bring it back from a copy of the run, or train again in another folder"
+    return seals.check(workdir, mend=mend, only=only)
 
 
 def trained_on(workdir: Path) -> dict[str, Any]:
     """The `source`, `hash` and `cut` of the data of the run in a folder."""
     return read_json(workdir / "environment.json", hint=f"{workdir} holds no trained run").get("data", {})
+
+
+def finish(workdir: Path, results: dict[str, Any]) -> None:
+    """Writes the results of a run that is done, and seals them."""
+    write_json(workdir / _RESULTS, results)
+    facts = check(workdir, only=())
+    _seal(workdir, **{**facts, "finished": True})
+
+
+def read_results(workdir: Path, epochs: int) -> dict[str, Any] | None:
+    """The results of a run that is done; None where it is not, or has fewer epochs.
+
+    Raises:
+      UserError: when they are damaged.
+    """
+    if not (workdir / seals.FILE).exists():
+        return None
+    facts = check(workdir, only=())
+    if not facts.get("finished") or facts.get("epochs") != epochs:
+        return None
+    check(workdir, only=(_RESULTS,))
+    return read_json(workdir / _RESULTS)
 
 
 def write_predictions(

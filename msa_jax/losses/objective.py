@@ -128,6 +128,25 @@ class Objective:
             if callable(t.weight) and not any(float(t.weight(clock)) for clock in clocks)
         )
 
+    def bound_to_length(self, other: "Objective") -> tuple[str, ...]:
+        """The names of the terms that weigh otherwise, in the steps of this run, in a run of other epochs.
+
+        Args:
+          other: the objective of the same loss for the other number of epochs.
+        """
+        steps = self.epochs * self.steps_per_epoch
+        looked_at = dict.fromkeys(round(share * (steps - 1)) for share in np.linspace(0, 1, _LOOKED_AT))
+        return tuple(
+            mine.name
+            for mine, its in zip(self.terms, other.terms, strict=True)
+            if callable(mine.weight)
+            and any(
+                float(mine.weight(Clock(step, self.steps_per_epoch, self.epochs)))
+                != float(its.weight(Clock(step, self.steps_per_epoch, other.epochs)))
+                for step in looked_at
+            )
+        )
+
     def __call__(
         self, outputs: Arrays, batch: Arrays, *, step: Array, key: Key[Array, ""]
     ) -> tuple[Scalar, dict[str, Scalar]]:

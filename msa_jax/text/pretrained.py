@@ -5,6 +5,7 @@ Face id.
 """
 
 import contextlib
+import hashlib
 import importlib.util
 import re
 import sys
@@ -17,20 +18,14 @@ import jax.numpy as jnp
 
 from msa_jax.errors import UserError
 from msa_jax.files import expanded, read_json
+from msa_jax.seals import digest
 from msa_jax.text.config import EncoderConfig
 from msa_jax.text.encoder import Encoder
-from msa_jax.text.weights import read_weights
+from msa_jax.text.weights import read_weights, weight_files
 
-_HUB_FILES = [
-    "config.json",
-    "*.safetensors",
-    "model.safetensors.index.json",
-    "tokenizer*",
-    "vocab*",
-    "merges*",
-    "sentencepiece.bpe.model",
-]
-_HUB_FILES += ["special_tokens_map.json", "added_tokens.json"]
+_TEXT_FILES = ["config.json", "tokenizer*", "vocab*", "merges*", "sentencepiece.bpe.model"]
+_TEXT_FILES += ["special_tokens_map.json", "added_tokens.json"]
+_HUB_FILES = ["*.safetensors", "model.safetensors.index.json", *_TEXT_FILES]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _NEEDS = "a folder with config.json, model.safetensors and tokenizer.json"
 
@@ -51,6 +46,27 @@ def load_encoder(name: str, *, dtype: Any = jnp.float32) -> tuple[Encoder, dict[
     folder = resolve(name)
     config = read_config(folder)
     return Encoder(config, dtype=dtype), {"params": read_weights(folder, config)}
+
+
+def fingerprint(name: str) -> str:
+    """A hash of the files that a pretrained encoder and its tokenizer are made of, wherever they lie.
+
+    Args:
+      name: see `load_encoder`.
+
+    Raises:
+      UserError: when the name cannot be resolved, or a file cannot be read.
+    """
+    folder = resolve(name)
+    parts = {path for pattern in _TEXT_FILES for path in folder.glob(pattern) if path.is_file()}
+    parts |= set(weight_files(folder))
+    total = hashlib.sha256()
+    for path in sorted(parts):
+        try:
+            total.update(f"{path.name} {digest(path)}\n".encode())
+        except OSError as e:
+            raise UserError(f"cannot read {path}: {e.strerror or e}") from None
+    return total.hexdigest()
 
 
 def resolve(name: str) -> Path:

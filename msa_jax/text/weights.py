@@ -90,7 +90,7 @@ def read_weights(folder: Path, config: EncoderConfig) -> dict[str, Any]:
 def _open_tensors(folder: Path, stack: contextlib.ExitStack) -> dict[str, tuple[Any, str]]:
     """Maps the plain name of each of the encoder's tensors to (open file, name in that file)."""
     places: dict[str, Any] = {}
-    for path in _weight_files(folder):
+    for path in weight_files(folder):
         try:
             file = stack.enter_context(safe_open(path, framework="flax"))
         except FileNotFoundError:
@@ -131,7 +131,7 @@ def _prefix(names: Iterable[str], folder: Path) -> str:
     )
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if (single := folder / "model.safetensors").is_file():
         return [single]

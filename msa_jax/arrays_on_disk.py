@@ -1,0 +1,122 @@
+"""Arrays on disk: trees of arrays as Orbax keeps them; no other module knows Orbax."""
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from msa_jax.errors import UserError
+
+_PATTERNS = set("[]\\")  # Orbax looks for files by patterns, and TensorStore takes "\" for "/"
+
+
+def on_host(tree: Any) -> Any:
+    """Copies of a tree's arrays as NumPy arrays, which later steps do not change; keys as their numbers."""
+    leaves, structure = jax.tree.flatten(tree)
+    copies = [np.array(x) for x in jax.device_get([_plain_array(x) for x in leaves])]
+    return structure.unflatten(copies)
+
+
+def write(folder: Path, tree: Any) -> None:
+    """Writes a tree of NumPy arrays.
+
+    Args:
+      folder: is made.
+      tree: as `on_host` gives it.
+    """
+    with _plain_name(folder) as plain, _quiet():
+        ocp.Checkpointer(ocp.PyTreeCheckpointHandler()).save(plain, args=ocp.args.PyTreeSave(tree))
+
+
+def read(folder: Path, like: Any, mend: str) -> Any:
+    """Reads what `write` wrote.
+
+    Args:
+      folder: as for `write`; nothing is changed in it.
+      like: a tree of arrays, or of their shapes, with the structure that was written.
+      mend: what to do where it cannot be read.
+
+    Returns:
+      Arrays with the sharding of `like`; of shapes without one, on the first device.
+
+    Raises:
+      UserError: when the folder cannot be read, or holds other arrays.
+    """
+    leaves, structure = jax.tree.flatten(like)
+    plain_like = structure.unflatten([jax.eval_shape(_plain_array, x) for x in leaves])
+    how = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), plain_like)
+    try:
+        with _plain_name(folder) as plain, _quiet():
+            args = ocp.args.PyTreeRestore(plain_like, restore_args=how)
+            found = ocp.Checkpointer(ocp.PyTreeCheckpointHandler()).restore(plain, args=args)
+        found = jax.tree.leaves(found)
+        wrong = [
+            (x.shape, y.shape)
+            for x, y in zip(jax.tree.leaves(plain_like), found, strict=True)
+            if (x.shape, x.dtype) != (y.shape, y.dtype)
+        ]
+    except Exception as e:  # Orbax and TensorStore raise many kinds for a damaged or foreign folder
+        raise UserError(f"the checkpoint {folder} cannot be read ({reason(e)}); {mend}") from e
+    if wrong:
+        raise UserError(f"the checkpoint {folder} holds arrays of other shapes, {wrong[0][1]} for one of "
+                        f"{wrong[0][0]}; {mend}")  # fmt: skip
+    return structure.unflatten([_as_before(x, y) for x, y in zip(leaves, found, strict=True)])
+
+
+def reason(error: Exception) -> str:
+    """The kind of an error and what it says, in a few words."""
+    text = str(error)
+    if "No space left" in text or "Disk quota" in text or "File too large" in text:
+        return "there is no room on the disk"
+    return f"{type(error).__name__}: {next(iter(text.splitlines()), '')[:200]}"
+
+
+def _is_key(x: Any) -> bool:
+    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _plain_array(x: Any) -> Any:
+    return jax.random.key_data(x) if _is_key(x) else x
+
+
+def _as_before(like: Any, found: np.ndarray) -> jax.Array:
+    place = getattr(like, "sharding", None) or jax.devices()[0]
+    if _is_key(like):
+        return jax.device_put(jax.random.wrap_key_data(found, impl=jax.random.key_impl(like)), place)
+    return jax.device_put(found, place)
+
+
+@contextlib.contextmanager
+def _plain_name(folder: Path) -> Iterator[Path]:
+    """The folder under a name without signs that Orbax or TensorStore misread: a link in a temporary folder."""
+    folder = folder.absolute()
+    name = os.fsencode(folder)
+    if not (_PATTERNS & set(str(folder))) and name.decode("utf-8", "replace") == str(folder):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as place:
+        link = Path(place) / "folder"
+        link.symlink_to(folder.parent)
+        yield link / folder.name
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Orbax's own lines and tracebacks: what goes wrong is raised, and said once."""
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return "orbax" not in record.pathname
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(of_others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(of_others)

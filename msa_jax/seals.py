@@ -1,0 +1,71 @@
+"""Seals: content hashes, written beside the files that they protect and compared when those are opened."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from msa_jax.errors import UserError
+from msa_jax.files import read_json, write_json
+
+FILE = "seal.json"
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_json(data: Any) -> str:
+    """SHA-256 of what JSON can hold; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def write(folder: Path, names: Iterable[str] | None = None, **facts: Any) -> None:
+    """Seals files of a folder.
+
+    Args:
+      folder: it gets `seal.json`.
+      names: of its files; None: every file in it and in the folders below.
+      **facts: what JSON can hold and is to be known of the files, such as the run that they belong to.
+    """
+    if names is None:
+        every = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        names = sorted(set(every) - {FILE})
+    content = {"facts": facts, "files": {name: digest(folder / name) for name in names}}
+    write_json(folder / FILE, {**content, "seal": digest_json(content)})
+
+
+def check(folder: Path, *, mend: str, only: Iterable[str] | None = None) -> dict[str, Any]:
+    """Compares a folder with its seal.
+
+    Args:
+      folder: as for `write`.
+      mend: what to do where something is damaged.
+      only: the files to compare; None: all that are sealed.
+
+    Returns:
+      The facts.
+
+    Raises:
+      UserError: when a file is not what was sealed; names it.
+    """
+    stored = read_json(folder / FILE, hint=mend)
+    content = {name: stored.get(name) for name in ("facts", "files")}
+    if stored.get("seal") != digest_json(content):
+        raise UserError(f"{folder / FILE} is damaged; {mend}")
+    for name, wanted in content["files"].items():
+        if only is not None and name not in only:
+            continue
+        file = folder / name
+        try:
+            found = digest(file)
+        except FileNotFoundError:
+            raise UserError(f"{file} is missing; {mend}") from None
+        except OSError as e:
+            raise UserError(f"{file} cannot be read ({e.strerror or e}); {mend}") from None
+        if found != wanted:
+            raise UserError(f"{file} is damaged: it is not what was written; {mend}")
+    return content["facts"]
