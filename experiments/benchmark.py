@@ -48,18 +48,19 @@ def epoch(arguments: list[str], *, padded: bool) -> dict[str, object]:
     import jax
     import numpy as np
 
-    from msa_jax import cli, train
+    from msa_jax import cli
     from msa_jax.assemble import assemble
     from msa_jax.data import opening
     from msa_jax.data.plan import BatchPlan
+    from msa_jax.step import make_state, train_step
 
     config = cli.parse(arguments).config
     pieces = assemble(config, opening.open_corpus(config))
     split, preparation = pieces.splits["train"], pieces.preparation
     buckets = ((config.text.max_length,) * 3,) if padded else preparation.buckets
     plan = BatchPlan(split.lengths, buckets, config.batch_size, seed=0)
-    state, _ = train.make_state(config, pieces, plan)
-    step = jax.jit(train.train_step, donate_argnums=0)
+    state, _ = make_state(config, pieces, plan)
+    step = jax.jit(train_step, donate_argnums=0)
 
     compiled, compile_seconds = {}, []
     for lengths in buckets:
@@ -98,10 +99,11 @@ def config_step(name: str) -> dict[str, object]:
     import jax
     import numpy as np
 
-    from msa_jax import cli, train
+    from msa_jax import cli
     from msa_jax.assemble import count_parameters, without_data
     from msa_jax.data.plan import BatchPlan
     from msa_jax.data.synthetic import facts
+    from msa_jax.step import make_state, train_step
 
     argument = f"--config=configs/{name}.py"
     config = cli.parse([argument]).config
@@ -110,13 +112,13 @@ def config_step(name: str) -> dict[str, object]:
     pieces = without_data(config, {"audio": 74, "vision": 47}, text_width=300, length=STEPS)
     lengths, rows = (STEPS,) * 3, config.batch_size
     plan = BatchPlan(np.full((rows, 3), STEPS), (lengths,), rows, epochs=config.epochs, seed=0)
-    state, _ = train.make_state(config, pieces, plan)
+    state, _ = make_state(config, pieces, plan)
     batch = pieces.preparation.blank_batch(rows=rows, length=STEPS)
     batch |= {f"{m}_mask": np.ones((rows, STEPS), bool) for m in ("text", "audio", "vision")}
     tasks = facts(config.data.corpus).label_shape
     batch |= {"label": np.zeros((rows, *tasks), np.float32), "index": np.arange(rows, dtype=np.int32)}
     started = time.perf_counter()
-    lowered = jax.jit(train.train_step, donate_argnums=0).lower(state, batch)
+    lowered = jax.jit(train_step, donate_argnums=0).lower(state, batch)
     traced = time.perf_counter()
     step = lowered.compile()
     compiled = time.perf_counter()

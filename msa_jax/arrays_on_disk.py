@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 
 from msa_jax.errors import UserError
 
+_OVERHEAD = 1 << 16  # bytes that Orbax writes beside the arrays
 _PATTERNS = set("[]\\")  # Orbax looks for files by patterns, and TensorStore takes "\" for "/"
 
 
@@ -30,7 +31,12 @@ def write(folder: Path, tree: Any) -> None:
     Args:
       folder: is made.
       tree: as `on_host` gives it.
+
+    Raises:
+      OSError: when the disk has no room.
+      ValueError: when it has filled up meanwhile.
     """
+    _take_room(folder.parent, sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
     with _plain_name(folder) as plain, _quiet():
         ocp.Checkpointer(ocp.PyTreeCheckpointHandler()).save(plain, args=ocp.args.PyTreeSave(tree))
 
@@ -78,6 +84,14 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {next(iter(text.splitlines()), '')[:200]}"
 
 
+def _take_room(folder: Path, size: int) -> None:
+    """OSError where the disk has no room: TensorStore, which would see it late, prints tracebacks then."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        os.posix_fallocate(probe.fileno(), 0, size + _OVERHEAD)
+
+
 def _is_key(x: Any) -> bool:
     return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
 
@@ -95,7 +109,7 @@ def _as_before(like: Any, found: np.ndarray) -> jax.Array:
 
 @contextlib.contextmanager
 def _plain_name(folder: Path) -> Iterator[Path]:
-    """The folder under a name without signs that Orbax or TensorStore misread: a link in a temporary folder."""
+    """The folder by a name that Orbax and TensorStore do not misread: a link in a temporary folder."""
     folder = folder.absolute()
     name = os.fsencode(folder)
     if not (_PATTERNS & set(str(folder))) and name.decode("utf-8", "replace") == str(folder):

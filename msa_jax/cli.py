@@ -120,9 +120,11 @@ def parse(argv: Sequence[str]) -> Command:
       UserError: when an argument is wrong; names it and the nearest valid one.
     """
     values, rest = _parse_flags(argv)
-    from msa_jax import bounds  # late: these import JAX, and --help is to be answered at once
+    from msa_jax import (
+        bounds,  # late: these import JAX, and --help is to be answered at once
+        identity,
+    )
     from msa_jax import config as configs
-    from msa_jax import identity
 
     overrides = [a for a in rest if re.match(r"--?(no)?config\.", a)]
     for i, argument in enumerate(rest):

@@ -1,4 +1,4 @@
-"""Identity of a run: its settings and the content of its data, wherever either lies and however it is shown."""
+"""Identity of a run: its settings and the content of its data, wherever these lie."""
 
 import dataclasses
 import re

@@ -56,7 +56,7 @@ class MetricLog:
             with whole_file(path) as f:
                 f.writelines(kept)
         self._file = path.open("a", encoding="utf-8")
-        # Not SummaryWriter: its thread dies on a full disk, with a traceback, and closing then waits for ever.
+        # Not SummaryWriter: on a full disk its thread dies with a traceback, and closing waits for ever.
         (workdir / "tensorboard").mkdir(exist_ok=True)
         self._events = EventsWriter(str(workdir / "tensorboard" / "events"))
         start = SessionLog(status=SessionLog.START)

@@ -43,9 +43,10 @@ def schedule(kind: str, peak: float, *, total_steps: int, warmup_steps: int) -> 
 
 
 def bound_to_length(optim: Mapping[str, Any]) -> str | None:
-    """What of an `optim` section depends on the number of steps of the whole run, with the mend; None: nothing."""
+    """What of an `optim` section depends on the steps of the whole run, with the mend; None: nothing does."""
     if optim["schedule"] in ("linear", "cosine"):
-        return f"the learning rate's schedule is {optim['schedule']} (--config.optim.schedule=constant has no end)"
+        kind = optim["schedule"]
+        return f"the learning rate's schedule is {kind} (--config.optim.schedule=constant has no end)"
     if optim["warmup"] and not optim["warmup_steps"]:
         return "the warm-up is a share of all steps (--config.optim.warmup_steps counts them)"
     return None

@@ -43,7 +43,7 @@ PACKAGES = (
 
 @contextlib.contextmanager
 def alone(workdir: Path) -> Iterator[None]:
-    """Keeps the folder of a run for this process, which alone may write the run; makes it where it is missing.
+    """Keeps a run's folder for this process, which alone may write the run; makes it where there is none.
 
     The lock ends with the process that holds it, however it ends. Who only reads a run needs none.
 
@@ -59,8 +59,8 @@ def alone(workdir: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except filelock.Timeout:
         raise UserError(
-            f"--workdir: {workdir} is being trained by {_holder(workdir)}; wait for it to end, or name another "
-            "folder"
+            f"--workdir: {workdir} is being trained by {_holder(workdir)}; wait for it to end, or name "
+            "another folder"
         ) from None
     try:
         with contextlib.suppress(OSError):  # a full disk: it is only for messages
@@ -114,8 +114,8 @@ def claim(
             what = "encoder" if (was["hash"], was["cut"]) == (data["hash"], data["cut"]) else "data"
             named = data["source"] if what == "data" else config.text.encoder
             raise UserError(
-                f"--workdir: {workdir} was trained with other {what}: the content of {named} is not the same; "
-                "name another folder"
+                f"--workdir: {workdir} was trained with other {what}: the content of {named} is not the "
+                "same; name another folder"
             )
         before = facts["epochs"]
     elif (workdir / "checkpoints").exists():

@@ -56,7 +56,7 @@ TINY = {
 # Files whose tests train the same small models again and again.
 SHARE_PROGRAMS = (
     *("test_run", "test_scoring", "test_train", "test_models_run", "test_experiments", "test_aligned_run"),
-    *("test_outside_model", "test_every_model", "test_without_text", "test_printed_commands"),
+    *("test_faults", "test_outside_model", "test_every_model", "test_without_text", "test_printed_commands"),
 )
 # Files that take the longest start first, so that no process is left alone with one at the end.
 LONGEST = ("test_every_model", "test_models_run", "test_embedded", "test_train", "test_run", "test_tecafn")
@@ -156,12 +156,12 @@ def trained_once(tmp_path_factory):
         "--config=configs/crosssent_mosi.py",
         *(f"--config.{key}={value}" for key, value in values.items()),
     ]
-    from msa_jax import train  # late: the flags above come first
+    from msa_jax import loop, train  # late: the flags above come first
     from msa_jax.data.datasets import Built
     from msa_jax.main import main
 
     events = []
-    opened, trained, step = Built.split, train.train, train.train_step
+    opened, trained, step = Built.split, train.train, loop.train_step
 
     def read(corpus, name):
         events.append(["read", name])
@@ -180,7 +180,7 @@ def trained_once(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Built, "split", read)
         patch.setattr(train, "train", trains)
-        patch.setattr(train, "train_step", traced)
+        patch.setattr(loop, "train_step", traced)
         with (folder / "out.txt").open("w") as out, contextlib.redirect_stdout(out):
             assert main([*argv, f"--workdir={folder / 'run'}"]) == 0
     (folder / "events.json").write_text(json.dumps(events))
@@ -201,8 +201,8 @@ def untrained(monkeypatch):
     from msa_jax import train  # late: the flags above come first
     from msa_jax.checkpoint import Checkpoints
 
-    def at_the_start(config, pieces, workdir, *, started):
-        with contextlib.closing(Checkpoints(workdir)) as checkpoints:
+    def at_the_start(config, pieces, workdir, run, *, started):
+        with contextlib.closing(Checkpoints(workdir, run)) as checkpoints:
             checkpoints.save_best(0, pieces.variables)
         return {"best_epoch": 0, "best_value": 0.0, "best_by": "mse", "seconds": 0.0}
 

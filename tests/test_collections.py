@@ -14,6 +14,7 @@ from msa_jax.bounds import check
 from msa_jax.config import base
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
+from msa_jax.step import train_step
 from tests.models.tracing import config_of, make_state, prepared
 
 EPOCHS = 3
@@ -82,7 +83,7 @@ def test_what_a_step_cannot_carry_is_one_line(odd, message):
     variables = model.init(jax.random.key(0), batch, train=False)
     state = make_state(config, dataclasses.replace(pieces, model=model, variables=dict(variables)))
     with pytest.raises(UserError, match=message):
-        jax.eval_shape(train.train_step, state, batch)
+        jax.eval_shape(train_step, state, batch)
 
 
 def test_a_run_that_was_cut_off_inside_an_epoch_goes_on_with_the_same_memory(config, tmp_path, monkeypatch):

@@ -157,7 +157,7 @@ def _skip_spaces(text: str, start: int, end: int) -> int:
 def read_backend(path: Path) -> tokenizers.Tokenizer:
     """Reads a tokenizer.json; UserError where it is not one."""
     try:
-        return tokenizers.Tokenizer.from_file(str(path))
+        return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))  # by any legal name
     except Exception as e:  # the library raises plain Exception
         raise UserError(f"cannot read {path}: {e}") from None
 

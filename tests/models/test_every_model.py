@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import assemble, evaluate, models, specs, train
+from msa_jax import assemble, evaluate, models, specs, step
 from msa_jax import config as configs
 from msa_jax.corpora import MODALITIES
 from msa_jax.data import opening, synthetic
@@ -79,7 +79,7 @@ def test_one_step_of_each_shipped_config_traces(path):
         return make_state(config, dataclasses.replace(pieces, variables=variables))
 
     state = jax.eval_shape(first, pieces.variables)
-    after, terms = jax.eval_shape(train.train_step, state, batch)
+    after, terms = jax.eval_shape(step.train_step, state, batch)
     assert config.loss.task in terms
     assert after == state  # shapes and types: a second step compiles nothing
 
@@ -189,11 +189,11 @@ def test_300_steps_fit_a_batch(trained, name):
 
     before, _ = error_and_scores(one.pieces.variables)
     start = jax.tree.map(np.array, one.pieces.variables)  # a step takes the arrays that it is given
-    state, _ = train.make_state(config, dataclasses.replace(one.pieces, variables=start), plan)
-    step = jax.jit(train.train_step, donate_argnums=0)  # as the run had it: not compiled again
+    state, _ = step.make_state(config, dataclasses.replace(one.pieces, variables=start), plan)
+    one_step = jax.jit(step.train_step, donate_argnums=0)  # as the run had it: not compiled again
     first = None
     for _ in range(300):
-        state, terms = step(state, one.batch)
+        state, terms = one_step(state, one.batch)
         first = terms if first is None else first
     assert float(terms[config.loss.task]) < 0.5 * float(first[config.loss.task])
     after, fitted = error_and_scores({"params": state.params, **state.collections})

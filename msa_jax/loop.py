@@ -1,0 +1,208 @@
+"""Loop over the steps of a run: the next batch, one step, and, at times, validation and a checkpoint."""
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import Array
+from ml_collections import ConfigDict
+
+from msa_jax import evaluate, optim, stopping
+from msa_jax.assemble import Pieces
+from msa_jax.checkpoint import Checkpoints
+from msa_jax.data.plan import BatchPlan
+from msa_jax.errors import UserError
+from msa_jax.log import MetricLog, StepLog
+from msa_jax.metrics import NOT_DEFINED
+from msa_jax.progress import bar, say
+from msa_jax.step import TrainState, make_state, split_frozen, train_step
+
+
+def train(config: ConfigDict, pieces: Pieces, workdir: Path, run: str, *, started: float) -> dict[str, Any]:
+    """Trains to the last epoch, or until `patience` epochs bring nothing better; resumes a checkpoint.
+
+    The best epoch is that with the best value of `config.select` on the validation split, or of the task loss
+    while that is not defined in any epoch.
+
+    Args:
+      config: the run's settings.
+      pieces: the run before its first step.
+      workdir: its folder, which this process holds.
+      run: its identity.
+      started: `time.monotonic()` when this start of the run began.
+
+    Returns:
+      What the run knows of itself: `best_epoch` (from 0), `best_value` and what it is a value of (`best_by`),
+      `seconds` over all its starts.
+
+    Raises:
+      UserError: when the loss or its gradient is not finite; names the step and the last good checkpoint.
+      Stopped: when a signal has asked for it; all is saved then.
+    """
+    split = pieces.splits["train"]
+    plan = make_plan(config, pieces, config.epochs)
+    state, rate = make_state(config, pieces, plan)
+    for term in state.objective.idle():
+        say(f"note: the loss's term {term} has no weight in any of the {config.epochs} epochs")
+    per_epoch = plan.steps_per_epoch
+    data = pieces.preparation.batches(split, plan, threads=config.data.threads)
+    checkpoints = Checkpoints(workdir, run)
+    state, progress = _resumed(checkpoints, state, data, len(plan))
+    done, before = int(state.step), progress["seconds"]
+    step_fn = jax.jit(train_step, donate_argnums=0)
+
+    def rate_now(step: int) -> Array:
+        return rate(step) * progress["plateau"].get("rate_factor", 1.0)
+
+    with (
+        contextlib.closing(checkpoints),
+        contextlib.closing(MetricLog(workdir, resume_step=done, judged=not progress["to_judge"])) as log,
+        bar(len(plan), done) as shown,
+    ):
+        names, sums, every = state.objective.names(), progress["sums"], config.log_every
+        steps = StepLog(log, checkpoints, shown, plan, names, sums, every=every, rate=rate_now)
+        if progress["to_judge"]:
+            state = validate(config, pieces, state, checkpoints, steps, progress, epoch=done // per_epoch - 1)
+        for step in range(done + 1, len(plan) + 1):
+            epoch, left = divmod(step - 1, per_epoch)
+            if not left and config.patience and epoch - 1 - progress["best_epoch"] >= config.patience:
+                say(f"no better epoch in {config.patience}: stopped after epoch {epoch}")
+                break
+            batch = next(data)
+            with steps.calling(batch):
+                state, terms = step_fn(state, batch)
+            shown.update()
+            # The step before is looked at while this one runs: the device never waits for the host.
+            steps.add(step, terms, int(batch["mask"].sum()))
+            epoch_ends = left == per_epoch - 1
+            if not (epoch_ends or step % config.checkpoint_every == 0 or stopping.asked()):
+                continue
+            # Looked at first: a broken state must never become the last good checkpoint.
+            steps.flush()
+            if epoch_ends:
+                state = _judged(config, pieces, state, checkpoints, steps, progress, epoch)
+            progress |= {"data": data.get_state(), "seconds": before + time.monotonic() - started}
+            _save(checkpoints, state, progress)
+            steps.restart_clock()  # validation and checkpoints are not training time
+    if progress["best_epoch"] < 0:
+        raise UserError(
+            f"no epoch had a finite validation value of {config.select}; try a lower optim.learning_rate"
+        )
+    return progress
+
+
+def make_plan(config: ConfigDict, pieces: Pieces, epochs: int) -> BatchPlan:
+    """The batches of a run of so many epochs."""
+    split, buckets = pieces.splits["train"], pieces.preparation.buckets
+    seed = config.seed if config.data.seed is None else config.data.seed
+    return BatchPlan(split.lengths, buckets, config.batch_size, epochs=epochs, seed=seed)
+
+
+def _resumed(
+    checkpoints: Checkpoints, state: TrainState, data: Any, steps: int
+) -> tuple[TrainState, dict[str, Any]]:
+    """(state, what the run knows of itself) as the latest checkpoint has them, or those of a new run.
+
+    Args:
+      checkpoints: of the run.
+      state: at the start of a new one.
+      data: the batches, which are put to their place.
+      steps: of the whole run.
+    """
+    progress: dict[str, Any] = {"best_epoch": -1, "best_value": None, "best_by": None, "best_step": None}
+    progress |= {"plateau": {}, "sums": {}, "to_judge": False, "seconds": 0.0}
+    trained, frozen = split_frozen(state.params, state.frozen)
+    checkpoints.save_frozen(frozen)
+    if checkpoints.latest_step is None:
+        return state, progress
+    kept, stored = checkpoints.restore_latest(state.replace(params=trained))
+    data.set_state(stored["data"])
+    say(f"resuming at step {int(kept.step)} of {steps}")
+    return kept.replace(params={**kept.params, **frozen}), progress | stored
+
+
+def _save(checkpoints: Checkpoints, state: TrainState, progress: dict[str, Any]) -> None:
+    """Keeps the state; ends the run where a signal has asked for it."""
+    step = int(state.step)
+    trained, _ = split_frozen(state.params, state.frozen)
+    checkpoints.save_latest(step, state.replace(params=trained), progress)
+    if stopping.asked():
+        checkpoints.flush()
+        say(f"stopped at step {step}, which is saved in {checkpoints.folder}")
+        stopping.check()
+
+
+def _judged(
+    config: ConfigDict,
+    pieces: Pieces,
+    state: TrainState,
+    checkpoints: Checkpoints,
+    steps: StepLog,
+    progress: dict[str, Any],
+    epoch: int,
+) -> TrainState:
+    """`validate`, unless a signal asks to stop: then the epoch is judged when the run goes on."""
+    progress["to_judge"] = True
+    with contextlib.suppress(stopping.Stopped):
+        stopping.check()
+        state = validate(config, pieces, state, checkpoints, steps, progress, epoch=epoch)
+    return state
+
+
+def validate(
+    config: ConfigDict,
+    pieces: Pieces,
+    state: TrainState,
+    checkpoints: Checkpoints,
+    steps: StepLog,
+    progress: dict[str, Any],
+    *,
+    epoch: int,
+) -> TrainState:
+    """Judges an epoch on the validation split, and keeps its parameters where it is the best so far.
+
+    Args:
+      config, pieces: of the run.
+      state: at the end of the epoch.
+      checkpoints, steps: where the parameters and the values go.
+      progress: what the run knows of itself; changed in place.
+      epoch: from 0.
+
+    Returns:
+      The state, with a lower learning rate where the schedule "plateau" asks for it.
+    """
+    split, step = pieces.splits["valid"], int(state.step)
+    variables = {"params": state.params, **state.collections}
+    size, threads = config.eval_batch_size, config.data.threads
+    batches = pieces.preparation.in_order(split, batch_size=size, threads=threads)
+    predictions = evaluate.score(pieces.model, variables, batches, len(split))
+    verdict = evaluate.validation(config, pieces.metrics, predictions, split.labels)
+    if config.optim.schedule == "plateau":
+        progress["plateau"] = optim.watch_plateau(progress["plateau"], verdict.loss, **config.optim.plateau)
+        factor = progress["plateau"]["rate_factor"]
+        state = state.replace(opt_state=optim.lower_rate(state.opt_state, factor))
+    best = verdict.beats(progress["best_by"], progress["best_value"])
+    if best:
+        progress |= {"best_value": verdict.value, "best_by": verdict.by, "best_epoch": epoch}
+        progress["best_step"] = step
+        trained, _ = split_frozen(state.params, state.frozen)
+        checkpoints.save_best(step, {**variables, "params": trained})
+    progress["to_judge"] = False
+    standing = _standing(verdict, best, progress, config.select)
+    steps.end_epoch(step, verdict, standing, at_most=bool(config.patience))
+    return state
+
+
+def _standing(verdict: evaluate.Verdict, best: bool, progress: dict[str, Any], select: str) -> str:
+    """Whether the epoch is the best so far, and which is, in words; and what is compared in place of what."""
+    words = []
+    if verdict.stands_in:
+        words.append(f"{select} is {NOT_DEFINED}: {verdict.undefined[select]}")
+    if best:
+        words.append("best so far")
+    elif progress["best_epoch"] >= 0:
+        by, value, place = progress["best_by"], progress["best_value"], progress["best_epoch"] + 1
+        words.append(f"best: {by} {value:.4f} in epoch {place}")
+    return "; ".join(words)

@@ -1,0 +1,386 @@
+"""Faults of runs: several at one folder, signals, full disks, damage, and what else ends a training early."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import msa_jax
+from msa_jax import checkpoint, cli, loop, stopping, train, workdir
+from msa_jax.config import base
+from msa_jax.errors import UserError
+from msa_jax.main import main
+from tests.conftest import make_words_folder
+
+
+def tiny(folder, **changes):
+    """A config of the quickest model on the words in a folder, which are made where they are not there."""
+    config = base.apply(base.config("lmf"), "tiny")
+    config.epochs, config.batch_size, config.log_every, config.data.other_counts = 4, 4, 1, True
+    config.data.path, config.data.cache = str(folder / "words"), str(folder / "cache")
+    config.optim.learning_rate = 1e-3
+    config.optim.schedule = "constant"
+    config.optim.warmup = 0.0
+    for key, value in changes.items():
+        base.set_key(config, key.replace("__", "."), value)
+    if not (folder / "words").exists():
+        make_words_folder(folder / "words")
+    return config
+
+
+def lines(folder):
+    found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "clips_per_second"} for line in found]
+
+
+def content(folder):
+    """Every file of a folder with its bytes and times."""
+    return {
+        str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns)
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+def orderly_run(config, folder):
+    """As the command does it."""
+    with stopping.orderly():
+        train.train_and_evaluate(config, folder)
+        stopping.check()
+
+
+def same_run(one, other):
+    for name in ("predictions_valid.csv", "predictions_test.csv", "preparation.json"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    assert lines(one) == lines(other)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """(folder, results) of an unbroken run of four epochs in `run`."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train.train_and_evaluate(tiny(folder), folder / "run")
+
+
+def interrupted(monkeypatch, place, function, *, at, number=signal.SIGINT):
+    """Sends this process a signal at the n-th call of a function of a module or class."""
+    before, calls = getattr(place, function), []
+
+    def call(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == at:
+            os.kill(os.getpid(), number)
+        return before(*args, **kwargs)
+
+    monkeypatch.setattr(place, function, call)
+
+
+def test_a_reader_changes_nothing_and_a_training_goes_on_beside_it(whole, tmp_path, monkeypatch):
+    """Also one that is just being trained, with a checkpoint half-written."""
+    folder, _ = whole
+    seen = []
+    saved = loop.Checkpoints.save_latest
+
+    def save(self, step, *rest):
+        saved(self, step, *rest)
+        (tmp_path / "run" / "checkpoints" / "latest" / ".writing-99").mkdir(parents=True, exist_ok=True)
+        if (tmp_path / "run" / "checkpoints" / "best").exists():
+            msa_jax.load(tmp_path / "run")
+            seen.append((tmp_path / "run" / "checkpoints" / "latest" / ".writing-99").exists())
+
+    monkeypatch.setattr(loop.Checkpoints, "save_latest", save)
+    train.train_and_evaluate(tiny(folder), tmp_path / "run")
+    assert seen
+    assert all(seen)
+    same_run(tmp_path / "run", folder / "run")
+    before = content(folder / "run")
+    msa_jax.load(folder / "run").predict(["a good film"])
+    assert content(folder / "run") == before
+
+
+def test_the_second_writer_gets_a_line_with_the_first(whole, tmp_path):
+    folder, _ = whole
+    code = f"""
+import sys, time
+from pathlib import Path
+from msa_jax import workdir
+with workdir.alone(Path({str(tmp_path / "run")!r})):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match=rf"trained by process {holder.pid} on \S+ since 20\d\d-"):
+            train.train_and_evaluate(tiny(folder), tmp_path / "run")
+        holder.kill()  # the lock dies with its process
+    train.train_and_evaluate(tiny(folder, epochs=1), tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["a[1]b", "back\\slash", "we?ird*", "模型", "line\nbreak", "not\udcffutf8"])
+def test_any_legal_name_of_a_folder_works(whole, tmp_path, name):
+    folder, results = whole
+    run = tmp_path / name
+    assert train.train_and_evaluate(tiny(folder), run)["test"] == results["test"]
+    scores = msa_jax.load(run).predict(["a good film"])
+    np.testing.assert_array_equal(scores, msa_jax.load(folder / "run").predict(["a good film"]))
+
+
+def test_checkpoints_of_another_run_are_refused(whole, tmp_path):
+    folder, _ = whole
+    train.train_and_evaluate(tiny(folder, seed=8, epochs=1), tmp_path / "other")
+    shutil.copytree(folder / "run", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    shutil.copytree(tmp_path / "other" / "checkpoints", tmp_path / "run" / "checkpoints")
+    with pytest.raises(UserError, match="is a checkpoint of another run"):
+        msa_jax.load(tmp_path / "run")
+    with pytest.raises(UserError, match="is a checkpoint of another run"):
+        train.train_and_evaluate(tiny(folder, epochs=5), tmp_path / "run")
+
+
+def test_the_same_data_at_another_place_resume_and_other_data_do_not(whole, tmp_path, monkeypatch):
+    folder, _ = whole
+    shutil.copytree(folder / "run", tmp_path / "run")
+    shutil.copytree(folder / "words", tmp_path / "moved")
+    monkeypatch.chdir(tmp_path)
+    for path in ("moved", str(tmp_path / "moved")):
+        config = tiny(folder, data__path=path, data__cache=str(tmp_path / "cache"), epochs=5)
+        train.train_and_evaluate(config, tmp_path / "run")
+    make_words_folder(tmp_path / "other", seed=5)
+    config = tiny(folder, data__path="other", data__cache=str(tmp_path / "cache"), epochs=5)
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    config.epochs = 6
+    with pytest.raises(UserError, match="was trained with other data: the content of other is not the same"):
+        train.train_and_evaluate(config, tmp_path / "run")
+
+
+def test_more_epochs_go_on_to_the_run_that_had_them_from_the_start(whole, tmp_path):
+    folder, _ = whole
+    train.train_and_evaluate(tiny(folder, epochs=2), tmp_path / "run")
+    train.train_and_evaluate(tiny(folder), tmp_path / "run")
+    same_run(tmp_path / "run", folder / "run")
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["epochs"] == 4
+    with pytest.raises(UserError, match="epochs=4, not 2"):
+        train.train_and_evaluate(tiny(folder, epochs=2), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"optim__schedule": "linear"}, "the learning rate's schedule is linear"),
+        ({"optim__warmup": 0.1}, "the warm-up is a share of all steps"),
+    ],
+)
+def test_more_epochs_are_refused_where_the_done_ones_would_have_been_others(whole, tmp_path, changes, why):
+    folder, _ = whole
+    train.train_and_evaluate(tiny(folder, epochs=1, **changes), tmp_path / "run")
+    before = content(tmp_path / "run")
+    with pytest.raises(UserError, match=rf"begun for 1 epochs, and cannot go on to 3: {why}"):
+        train.train_and_evaluate(tiny(folder, epochs=3, **changes), tmp_path / "run")
+    after = content(tmp_path / "run")
+    assert {k: v for k, v in after.items() if k.startswith("checkpoints")} == {
+        k: v for k, v in before.items() if k.startswith("checkpoints")
+    }
+
+
+def test_default_folders_differ_by_what_changes_a_run_and_by_nothing_else(whole, tmp_path, monkeypatch):
+    folder, _ = whole
+    monkeypatch.chdir(tmp_path)
+    make_words_folder(tmp_path / "more", seed=3)
+    argv = ["--config=lmf_mosi:tiny", f"--config.data.path={folder / 'words'}", "--config.data.other_counts"]
+    argv += [f"--config.data.cache={tmp_path / 'cache'}"]
+
+    def named(*more):
+        command = cli.parse([*argv, *more])
+        corpus = train.opening.open_corpus(command.config)
+        data = {"hash": corpus.content_hash, "cut": corpus.cut}
+        return str(command.workdir.named(train.identity.contents(command.config, data)))
+
+    plain = named()
+    assert re.fullmatch(r"runs/lmf_mosi-tiny-[0-9a-f]{8}", plain)
+    shutil.copytree(folder / "words", tmp_path / "moved")
+    same = (
+        "--config.epochs=9",
+        "--config.log_every=3",
+        "--config.data.threads=1",
+        "--config.data.path=moved",
+    )
+    assert {named(argument) for argument in same} == {plain}
+    other = ("--config.seed=9", "--config.optim.learning_rate=1e-5", "--config.data.path=more")
+    assert len({plain, *(named(argument) for argument in other)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("place", "function", "at"),
+    [
+        (train.opening, "open_corpus", 1),  # before the training
+        (loop, "train_step", 1),  # while the first program is traced
+        (loop.StepLog, "add", 5),  # between two steps
+        (loop.evaluate, "forward", 2),  # in the first validation, between two batches
+        (loop.evaluate, "validation", 2),
+        (checkpoint.arrays_on_disk, "write", 2),  # while a checkpoint is written
+        (train, "finish", 1),  # when all is done but the last word
+    ],
+)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_moment_saves_and_the_run_goes_on_to_the_same_end(
+    whole, tmp_path, monkeypatch, capfd, place, function, at, number
+):
+    folder, _ = whole
+    with monkeypatch.context() as patch:
+        interrupted(patch, place, function, at=at, number=number)
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            orderly_run(tiny(folder), tmp_path / "run")
+    assert stopped.value.code == 128 + number
+    told = capfd.readouterr()
+    assert f"{number.name}: stopping as soon as all is saved" in told.err
+    steps = checkpoint._steps(tmp_path / "run" / "checkpoints" / "latest")
+    if "stopped at step" in told.out:
+        assert f"stopped at step {steps[-1]}, which is saved in" in told.out
+    assert not list((tmp_path / "run").glob("checkpoints/*/.writing*"))
+    train.train_and_evaluate(tiny(folder), tmp_path / "run")
+    same_run(tmp_path / "run", folder / "run")
+
+
+def test_a_swallowed_interrupt_is_noticed(whole, tmp_path, monkeypatch):
+    """As JAX swallows one that comes up inside its callbacks."""
+    folder, _ = whole
+    added = loop.StepLog.add
+
+    def add(self, step, *rest):
+        with contextlib.suppress(KeyboardInterrupt):
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+        added(self, step, *rest)
+
+    monkeypatch.setattr(loop.StepLog, "add", add)
+    with pytest.raises(stopping.Stopped):
+        train.train_and_evaluate(tiny(folder), tmp_path / "run")
+
+
+def test_a_second_signal_in_a_notebook_interrupts_at_once():
+    with stopping.orderly():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stopping.asked()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert not stopping.asked()
+    threading.Thread(target=lambda: stopping.orderly().__enter__()).start()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_the_command_line_says_so_and_has_the_exit_code(whole, tmp_path):
+    folder, _ = whole
+    command = [sys.executable, "-m", "msa_jax.main", "--config=lmf_mosi:tiny", "--config.data.other_counts"]
+    command += [f"--config.data.path={folder / 'words'}", f"--config.data.cache={folder / 'cache'}"]
+    command += [f"--workdir={tmp_path / 'run'}", "--config.epochs=2000", "--config.batch_size=4"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("epoch 1/"):
+            break
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "stopped at step" in out
+    assert err.splitlines()[-1] == "msa_jax: interrupted; the same command again resumes"
+    assert "Traceback" not in err
+
+
+def limited(tmp_path, argv, *, limit):
+    """Runs the command with a limit on the size of files, which is what a full disk looks like."""
+    code = f"""
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from msa_jax import main
+import msa_jax.train
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
+sys.exit(main.main({argv!r}))
+"""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(whole, tmp_path):
+    folder, _ = whole
+    argv = ["--config=lmf_mosi:tiny", "--config.data.other_counts", "--config.epochs=3"]
+    argv += [f"--config.data.path={folder / 'words'}", f"--config.data.cache={folder / 'cache'}"]
+    argv += [f"--workdir={tmp_path / 'run'}", "--config.optim.schedule=constant"]
+    assert main([*argv, "--config.epochs=2"]) == 0
+    before = content(tmp_path / "run" / "checkpoints")
+    broken = limited(tmp_path, argv, limit=20_000)
+    assert broken.returncode == 2, broken.stderr
+    (line,) = [x for x in broken.stderr.splitlines() if x.startswith("msa_jax:")]
+    assert "Traceback" not in broken.stderr
+    assert "could not be written" in line
+    assert "there is no room on the disk" in line
+    after = content(tmp_path / "run" / "checkpoints")
+    state = {k: v for k, v in before.items() if k.startswith("latest/4/")}
+    assert state
+    assert {k: after.get(k) for k in state} == state
+    assert not [k for k in after if ".writing" in k]
+    assert main(argv) == 0
+
+
+def test_the_last_good_checkpoint_is_good(whole, tmp_path):
+    """A rate that makes the weights huge in one step: the loss before the update is still finite."""
+    folder, _ = whole
+    config = tiny(folder, optim__learning_rate=1e30, checkpoint_every=1, optim__clip=None)
+    with pytest.raises(UserError, match=r"is not finite .*last good checkpoint: (none yet|step \d)") as told:
+        train.train_and_evaluate(config, tmp_path / "run")
+    latest = tmp_path / "run" / "checkpoints" / "latest"
+    for step in checkpoint._steps(latest):
+        assert f"last good checkpoint: step {step}" in str(told.value)
+        assert (latest / str(step) / "good").exists()
+
+
+def test_a_bit_that_flips_in_any_file_of_a_run_is_noticed(whole, tmp_path):
+    """Other weights or another vocabulary would give other scores without a word."""
+    folder, _ = whole
+    shutil.copytree(folder / "run", tmp_path / "run")
+    rng, run = np.random.default_rng(0), tmp_path / "run"
+    files = [run / name for name in workdir.SEALED if (run / name).exists()]
+    best = run / "checkpoints" / "best"
+    best = best / str(checkpoint._steps(best)[-1])
+    files += [p for p in best.rglob("*") if p.is_file() and p.stat().st_size]
+    for file in files:
+        whole_bytes = file.read_bytes()
+        for _ in range(3):
+            broken = bytearray(whole_bytes)
+            broken[rng.integers(len(broken))] ^= 1 << rng.integers(8)
+            file.write_bytes(broken)
+            with pytest.raises(UserError, match=re.escape(file.name)):
+                msa_jax.load(run)
+        file.write_bytes(whole_bytes)
+    msa_jax.load(run)
+
+
+def test_a_frozen_encoder_is_kept_once(tmp_path):
+    config = tiny(tmp_path, text__frozen=True)
+    train.train_and_evaluate(config, tmp_path / "run")
+    kept = tmp_path / "run" / "checkpoints"
+    assert checkpoint._steps(kept / "frozen") == [0]
+    run = msa_jax.load(tmp_path / "run")
+    assert "encoder" in run.params
+    names = {p.parent.name for p in (kept / "best").rglob("_METADATA")}
+    for file in (kept / "best").rglob("_METADATA"):
+        assert "encoder" not in file.read_text()
+    assert names
+    shutil.rmtree(kept / "frozen" / "0" / "arrays")
+    with pytest.raises(UserError, match="frozen"):
+        msa_jax.load(tmp_path / "run")
+
+
+def test_what_an_earlier_version_left_is_named(whole, tmp_path):
+    folder, _ = whole
+    shutil.copytree(folder / "run", tmp_path / "run")
+    (tmp_path / "run" / "seal.json").unlink()
+    with pytest.raises(UserError, match="another version"):
+        train.train_and_evaluate(tiny(folder, epochs=5), tmp_path / "run")
+    with pytest.raises(UserError, match="another version"):
+        msa_jax.load(tmp_path / "run")
