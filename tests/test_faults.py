@@ -303,7 +303,9 @@ import msa_jax.train
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
 sys.exit(main.main({argv!r}))
 """
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    quiet = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "0"}  # JAX writes half a file there, and warns
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=quiet)
 
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(whole, tmp_path):
