@@ -18,7 +18,7 @@ from msa_jax.corpora import EMOTIONS, MODALITIES
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.evaluate import Verdict
-from msa_jax.files import finite, whole_file
+from msa_jax.files import append, finite, refuse_special, whole_file
 from msa_jax.progress import Stopwatch, doing, say
 
 # Of the corpus's metrics, those that an epoch's line shows; metrics.jsonl has all of them.
@@ -40,16 +40,17 @@ class MetricLog:
           resume_step: optimiser steps that the restored state has done; 0 for a new run.
         """
         path = workdir / "metrics.jsonl"
+        refuse_special(path)
         if path.exists():
             kept = []
             for line in path.read_text(encoding="utf-8").splitlines():
                 # A kill may have cut a line off.
-                with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):
+                with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                     if json.loads(line)["step"] <= resume_step:
                         kept.append(line + "\n")
             with whole_file(path) as f:
                 f.writelines(kept)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = append(path)
         self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=resume_step + 1)
 
     def write_step(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
