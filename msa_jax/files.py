@@ -72,11 +72,19 @@ def append(path: Path) -> IO[str]:
     Raises:
       UserError: when it is a symbolic link, a folder, a pipe or a device.
     """
+    return _opened(path, os.O_APPEND)
+
+
+def overwrite(path: Path) -> IO[str]:
+    """Opens a text file to write it anew, in place, for files that other processes hold open; as `append`."""
+    return _opened(path, os.O_TRUNC)
+
+
+def _opened(path: Path, how: int) -> IO[str]:
     if path.is_symlink():
         raise UserError(f"{path}: is a symbolic link, which is not written through; remove it")
     refuse_special(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_LINK
-    return os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8")
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how | _NO_LINK, 0o666), "w", encoding="utf-8")
 
 
 def refuse_special(path: Path) -> None:
@@ -155,8 +163,8 @@ def read_json(path: Path, *, hint: str = "") -> dict[str, Any]:
       hint: what to do when it is missing.
 
     Raises:
-      UserError: when the file is missing, is not a file, is too large or nested too deeply, cannot be read, or
-        holds something else.
+      UserError: when the file is missing, is not a file, is too large or nested too deeply, cannot be read,
+        or holds something else.
     """
     refuse_special(path)
     try:

@@ -24,7 +24,7 @@ def printable(text: object) -> str:
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
-    """A text of at most `longest` characters; of a longer one the middle is left out, and "…" stands there."""
+    """A text of at most `longest` characters, with "…" in place of the middle of a longer one."""
     if len(text) <= longest:
         return text
     ahead = (longest - len(_ELLIPSIS) + 1) // 2
@@ -44,7 +44,7 @@ def encodable(text: str, stream: TextIO) -> str:
 
 
 def prepare_streams() -> None:
-    """Lets stdout and stderr write an escape for what their encoding lacks, where they would raise an error."""
+    """Lets stdout and stderr write an escape for what their encoding lacks, and raise no error for it."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None and getattr(stream, "errors", "") != "backslashreplace":

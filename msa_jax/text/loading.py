@@ -215,7 +215,7 @@ def _converted(folder: Path, **options: Any) -> tokenizers.Tokenizer:
         from transformers import AutoTokenizer, BertTokenizer
 
         kind = BertTokenizer if options else AutoTokenizer
-        # Said outright: where nothing is said, transformers asks on the terminal whether to run a folder's code.
+        # Said outright: else transformers asks on the terminal whether to run the code of a folder.
         options |= {"local_files_only": True, "trust_remote_code": False}
         try:
             return kind.from_pretrained(str(folder), **options).backend_tokenizer

@@ -90,13 +90,13 @@ def _check(dataset: h5py.Dataset, where: str) -> None:
     stored = dataset.id.get_storage_size()
     if dataset.size and not stored:
         raise UserError(
-            f"{where}: is declared as {dataset.shape}, but was never written; extract or download the file again"
+            f"{where}: is declared as {dataset.shape}, but was never written; extract the file again"
         )
     room.check(where, _at_once(dataset), stored)
 
 
 def _at_once(dataset: h5py.Dataset) -> int:
-    """Bytes that are read for the first of the dataset's entries: a chunk, or the entry where it is larger."""
+    """Bytes that are read for one of the dataset's entries: a chunk, or the entry where it is larger."""
     entry = dataset.nbytes // max(1, dataset.shape[0]) if dataset.shape else dataset.nbytes
     chunk = int(np.prod(dataset.chunks, dtype=object)) * dataset.dtype.itemsize if dataset.chunks else 0
     return max(entry, chunk)

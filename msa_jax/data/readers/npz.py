@@ -80,8 +80,8 @@ class Archive:
         """An array, whole; of texts one of Python's texts.
 
         Raises:
-          UserError: when it is damaged, holds Python objects, or is larger than what is stored of it can be, or
-            than the memory that is free.
+          UserError: when it is damaged, holds Python objects, or is larger than what is stored of it can be,
+            or than the memory that is free.
         """
         with self._opened() as archive:
             parts = self._parts(archive, name)
@@ -125,8 +125,8 @@ class Archive:
                 header = _read_header(file, info)
                 if header.dtype.hasobject:
                     raise UserError(
-                        f"{self._where(name)} holds Python objects, which are not loaded; save plain arrays of "
-                        "numbers or text"
+                        f"{self._where(name)} holds Python objects, which are not loaded; save plain arrays "
+                        "of numbers or text"
                     )
                 size = header.dtype.itemsize
                 if math.prod(header.shape) * size != info.file_size - file.tell():

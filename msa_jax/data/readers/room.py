@@ -27,8 +27,8 @@ def check(where: object, needed: int, stored: int) -> None:
     """
     if needed > _SLACK + _RATIO * stored:
         raise UserError(
-            f"{where}: is said to be {_size(needed)}, of which the file stores {_size(stored)}: no features or "
-            "texts are like that; extract or download the file again"
+            f"{where}: is said to be {_size(needed)}, of which the file stores {_size(stored)}: no features "
+            "or texts are like that; extract or download the file again"
         )
     check_free(where, needed)
 
@@ -46,8 +46,8 @@ def check_free(where: object, needed: int) -> None:
 def short(where: object, needed: int) -> UserError:
     """The error to raise where memory is short."""
     return UserError(
-        f"{where}: is read whole, and {needed / 2**30:.2f} GiB of memory are not free; close other programs, or "
-        "convert it on a larger machine"
+        f"{where}: is read whole, and {needed / 2**30:.2f} GiB of memory are not free; close other programs, "
+        "or convert it on a larger machine"
     )
 
 
