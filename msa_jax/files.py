@@ -28,7 +28,7 @@ _SPECIAL = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_LARGEST_JSON = 1 << 25  # bytes; what is read from JSON takes up to some thirty times as much memory
+_LARGEST_JSON, _MOST_VALUES = 1 << 26, 4_000_000  # bytes; a tokenizer has some 20 MB, and a million values
 
 
 @contextlib.contextmanager
@@ -170,7 +170,10 @@ def read_json(path: Path, *, hint: str = "") -> dict[str, Any]:
     try:
         if path.stat().st_size > _LARGEST_JSON:
             raise UserError(f"{path}: is larger than {_LARGEST_JSON >> 20} MiB, as no such file is")
-        values = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if sum(map(text.count, "[{,")) > _MOST_VALUES:  # each may take a hundred times as much memory
+            raise UserError(f"{path}: holds over {_MOST_VALUES} values, as no such file does")
+        values = json.loads(text)
     except FileNotFoundError:
         raise UserError(f"there is no {path.name} in {path.parent}{hint and '; '}{hint}") from None
     except RecursionError:

@@ -238,7 +238,8 @@ def _splits(path: Path, labels: Sequence) -> dict[str, str]:
         lists = read_json(file)
     except UserError as error:
         raise UserError(f"{error}; expected {wanted}") from None
-    if not all(isinstance(videos, list) for videos in lists.values()):
+    listed = all(isinstance(videos, list) for videos in lists.values())
+    if not listed or any(isinstance(v, list | dict) for videos in lists.values() for v in videos):
         raise UserError(f"{file}: expected {wanted}")
     splits: dict[str, str] = {}
     for name, videos in lists.items():

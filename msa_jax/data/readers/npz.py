@@ -29,6 +29,7 @@ _READ_HEADER = {
 _LONGEST_HEADER, _DEEPEST_HEADER = 4096, 16  # bytes; brackets
 _BLOCK = 1 << 22  # bytes of an array that are read at once
 _TEXT = 1 << 22  # bytes of a text
+_WIDE, _WIDEST = 1 << 30, 512  # bytes of padded texts, and of them to a stored one; more take too long
 
 
 class Header(NamedTuple):
@@ -87,7 +88,10 @@ class Archive:
             parts = self._parts(archive, name)
             header: Header = next(parts)
             texts, count = header.dtype.kind in "SU", math.prod(header.shape)
-            room.check(self._where(name), count * (64 if texts else header.dtype.itemsize), header.stored)
+            where, raw = self._where(name), count * header.dtype.itemsize
+            room.check(where, 64 * count if texts else raw, header.stored)
+            if raw > _WIDE + _WIDEST * header.stored:
+                raise room.excess(where, raw, header.stored)
             found = np.empty(count, object if texts else header.dtype)
             at = letters = 0
             for part in parts:
@@ -95,7 +99,7 @@ class Archive:
                 at += len(part)
                 if texts:
                     letters += sum(map(len, part.tolist()))
-                    room.check(self._where(name), letters, header.stored)
+                    room.check(where, letters, header.stored)
         return found.reshape(header.shape, order="F" if header.fortran else "C")
 
     def rows(self, name: str) -> Iterator[np.ndarray]:
@@ -104,21 +108,18 @@ class Archive:
         if header.fortran or len(header.shape) != 2 or not header.shape[1]:
             yield from self.array(name)
             return
+        room.check(self._where(name), header.shape[1] * header.dtype.itemsize, header.stored)
         with self._opened() as archive:
-            parts = self._parts(archive, name)
+            parts = self._parts(archive, name, header.shape[1])
             next(parts)
-            left = np.zeros(0, header.dtype)
             for part in parts:
-                left = np.concatenate([left, part]) if len(left) else part
-                whole = len(left) // header.shape[1]
-                yield from left[: whole * header.shape[1]].reshape(whole, -1)
-                left = left[whole * header.shape[1] :]
+                yield from part.reshape(-1, header.shape[1])
 
     def _where(self, name: str) -> str:
         return f"{self.path}: {name}"
 
-    def _parts(self, archive: zipfile.ZipFile, name: str) -> Iterator:
-        """The header of an array, then its entries in the order of the file, some at a time."""
+    def _parts(self, archive: zipfile.ZipFile, name: str, unit: int = 1) -> Iterator:
+        """The header of an array, then its entries in the file's order, a multiple of `unit` at a time."""
         try:
             info = archive.getinfo(name + _SUFFIX)
             with archive.open(info) as file:
@@ -134,7 +135,7 @@ class Archive:
                 if header.dtype.kind in "SU" and size > _TEXT:
                     raise ValueError(f"a text of {size} bytes")
                 yield header
-                step = max(1, _BLOCK // max(1, size)) * size
+                step = max(1, _BLOCK // max(1, unit * size)) * unit * size
                 while raw := file.read(step):
                     yield np.frombuffer(raw, header.dtype)
         except ValueError as error:

@@ -26,11 +26,16 @@ def check(where: object, needed: int, stored: int) -> None:
       UserError: when so many bytes cannot come of those stored, or are not free.
     """
     if needed > _SLACK + _RATIO * stored:
-        raise UserError(
-            f"{where}: is said to be {_size(needed)}, of which the file stores {_size(stored)}: no features "
-            "or texts are like that; extract or download the file again"
-        )
+        raise excess(where, needed, stored)
     check_free(where, needed)
+
+
+def excess(where: object, needed: int, stored: int) -> UserError:
+    """The error to raise where an array cannot come of the bytes that are stored of it."""
+    return UserError(
+        f"{where}: is said to be {_size(needed)}, of which the file stores {_size(stored)}: no features or "
+        "texts are like that; extract or download the file again"
+    )
 
 
 def check_free(where: object, needed: int) -> None:
