@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -20,10 +20,10 @@ class Answer:
     """What the program did with an input.
 
     Attributes:
-      code: its exit code; -9 where it did not end in time.
+      code: its exit code; -14 where it did not end in time.
       stdout, stderr: what it printed, as bytes would reach a terminal.
       seconds: how long it took.
-      memory: bytes that it took beyond those that it had at the start.
+      memory: bytes that the process took, imports among them.
     """
 
     code: int
@@ -33,24 +33,29 @@ class Answer:
     memory: int
 
 
-def of_inspector(commands: Sequence[Sequence[str | Path]], **environment: str) -> list[Answer]:
-    """What `python -m msa_jax.data` answers to each list of arguments; imports are done once for all."""
+def of_inspector(
+    commands: Sequence[Sequence[str | Path]], encodings: Sequence[str] = ("utf-8",)
+) -> list[Answer]:
+    """What `python -m msa_jax.data` answers to each list of arguments, on a console of each encoding.
+
+    Imports are done once for all.
+    """
     command = [sys.executable, "-m", "tests.attack.answers"]
-    lines = "\n".join(json.dumps([os.fspath(argument) for argument in given]) for given in commands)
+    given = [[os.fspath(argument) for argument in arguments] for arguments in commands]
+    lines = "\n".join(json.dumps(both) for both in itertools.product(encodings, given))
     done = subprocess.run(
         command,
         input=lines,
         cwd=ROOT,
-        env=os.environ | environment,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=_LIMIT * max(1, len(commands)),
+        timeout=_LIMIT * len(encodings) * max(1, len(commands)),
     )
     return [Answer(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def _answer(arguments: list[str]) -> Answer:
+def _answer(encoding: str, arguments: list[str]) -> Answer:
     """Forks, and lets the child inspect."""
     read_out, write_out = os.pipe()
     read_err, write_err = os.pipe()
@@ -60,22 +65,24 @@ def _answer(arguments: list[str]) -> Answer:
         os.dup2(write_err, 2)
         for end in (read_out, write_out, read_err, write_err):
             os.close(end)
-        _inspect(arguments)
+        _inspect(encoding, arguments)
     os.close(write_out)
     os.close(write_err)
     stdout, stderr = _drained(child, read_out, read_err)
     _, status, used = os.wait4(child, 0)
-    taken = used.ru_maxrss * 1024 - _resident()
-    return Answer(os.waitstatus_to_exitcode(status), stdout, stderr, time.monotonic() - since, max(0, taken))
+    code, seconds = os.waitstatus_to_exitcode(status), time.monotonic() - since
+    return Answer(code, stdout, stderr, seconds, used.ru_maxrss * 1024)
 
 
-def _inspect(arguments: list[str]) -> None:
+def _inspect(encoding: str, arguments: list[str]) -> None:
     """In the child; never returns."""
     import signal
 
     from msa_jax.inspect.command import main
 
     signal.alarm(_LIMIT)
+    sys.stdout = open(1, "w", encoding=encoding, errors="strict", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding=encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
     code = 99
     try:
         code = main(arguments)
@@ -108,17 +115,13 @@ def _drained(child: int, *ends: int) -> list[str]:
     return [text.decode("utf-8", "surrogateescape") for text in found.values()]
 
 
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
 def main() -> None:
-    """Reads lists of arguments in JSON, one a line; prints an answer a line."""
+    """Reads encodings and lists of arguments in JSON, one a line; prints an answer a line."""
     import msa_jax.inspect.advice
     import msa_jax.inspect.report  # noqa: F401
 
     for line in sys.stdin.read().splitlines():
-        print(json.dumps(dataclasses.asdict(_answer(json.loads(line)))), flush=True)
+        print(json.dumps(dataclasses.asdict(_answer(*json.loads(line)))), flush=True)
 
 
 if __name__ == "__main__":

@@ -354,6 +354,35 @@ def pickle_of_many_keys(folder: Path) -> Path:
     return small_files.write(folder, pickle.dumps({f"split{k:>0100}": {} for k in range(10_000)}))
 
 
+def wide_clip(folder: Path) -> Path:
+    """A clip with a row of a million columns among small ones."""
+    rows = [np.ones((2, 1), "f4") for _ in range(small_files.CLIPS)]
+    wide = [np.ones((1, 1_000_000), "f4"), *rows[1:]]
+
+    def change(content: dict) -> None:
+        for split, arrays in content.items():
+            del arrays["audio_lengths"]
+            arrays["audio"] = wide if split == "train" else rows
+
+    return small_files.write_mmsa(folder, change)
+
+
+def long_clip(folder: Path) -> Path:
+    """A clip of a million rows among a thousand small ones, which no one array can hold; it is read."""
+    count, start, long = 1000, np.ones((2, 1), "f4"), np.ones((1_000_000, 1), "f4")
+    content = {
+        split: {
+            "id": [f"{split}{k}$_$0" for k in range(count)],
+            "raw_text": ["a good film"] * count,
+            "audio": [long if split == "train" and not k else start for k in range(count)],
+            "vision": [start] * count,
+            "regression_labels": [1.0] * count,
+        }
+        for split in small_files.SPLITS
+    }
+    return small_files.write(folder, pickle.dumps(content))
+
+
 # What must not reach the terminal.
 
 
@@ -436,6 +465,8 @@ DATA = (
     Hostile("a device", link_to_device, "is neither a file nor a folder"),
     Hostile("a socket", bound_socket, "is neither a file nor a folder"),
     Hostile("a pipe among the files", splits_pipe, None),
+    Hostile("a wide clip", wide_clip, "rows of 1000000 columns"),
+    Hostile("a long clip", long_clip, None),
     Hostile("JSON in depth", deep_splits, "is nested too deeply"),
     Hostile("JSON at length", large_splits, "holds over 4000000 values"),
     Hostile("a pickle in depth", deep_pickle, "nested more than 32 deep"),
@@ -458,7 +489,7 @@ DATA = (
 def _encoder(folder: Path, **config: object) -> Path:
     """A folder that looks like BERT's, with a vocabulary and no weights."""
     sizes = {"vocab_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
-    config = {"model_type": "bert", "intermediate_size": 8, **sizes, **config}
+    config = {"model_type": "bert", "intermediate_size": 8, "max_position_embeddings": 8, **sizes, **config}
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "film"]))
     return folder

@@ -17,7 +17,7 @@ from msa_jax.files import refuse_special
 
 _OUTSIDE = "whose bytes are not in the file itself; copy what is meant into one file"
 _LINKS = 8  # links that may follow one another
-_STRINGS = 1 << 28  # bytes of strings that are read at once
+_STRINGS = 1 << 26  # bytes of strings that are read at once
 
 
 @contextlib.contextmanager
@@ -123,7 +123,7 @@ def _strings(dataset: h5py.Dataset, where: str) -> np.ndarray:
     size = Path(dataset.file.filename).stat().st_size
     room.check(where, dataset.size * 64, size)
     found = np.empty(dataset.shape, object)
-    step = max(4, _STRINGS // max(1, size * int(np.prod(dataset.shape[1:], dtype=object))))
+    step = max(2, _STRINGS // max(1, size * int(np.prod(dataset.shape[1:], dtype=object))))
     total = 0
     for start in range(0, dataset.shape[0], step):
         found[start : start + step] = part = dataset[start : start + step]
