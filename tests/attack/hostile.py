@@ -570,6 +570,14 @@ def cache_of_records_elsewhere(folder: Path) -> Path:
     return _info(folder, lambda info: info["splits"][0].update(filepathTemplate="/etc/{SPLIT}-{SHARD_INDEX}"))
 
 
+def cache_of_linked_records(folder: Path) -> Path:
+    """Records that are a link out of the folder."""
+    file = next(file for file in folder.rglob("*-train.array_record*"))
+    file.rename(folder.parent / "elsewhere")
+    file.symlink_to(folder.parent / "elsewhere")
+    return folder
+
+
 def cache_in_depth(folder: Path) -> Path:
     """A features.json of brackets."""
     (file,) = folder.rglob("features.json")
@@ -608,6 +616,7 @@ CACHES = (
     Hostile("a class in dataset_info.json", cache_of_features_in_info, _ANOTHER),
     Hostile("a builder's module", cache_of_another_module, None),
     Hostile("records elsewhere", cache_of_records_elsewhere, _ANOTHER),
+    Hostile("records by a link", cache_of_linked_records, _ANOTHER),
     Hostile("features.json in depth", cache_in_depth, "is nested too deeply"),
     Hostile("a pipe of records", cache_of_a_pipe, "is a named pipe"),
 )

@@ -41,7 +41,7 @@ def features(folder: Path, facts: Corpus, *, name: str, version: str) -> tfds.fe
         found = schema.features([_width(described, feature) for feature in checks.FEATURES], facts)
         same = json.loads(json.dumps(json_format.MessageToDict(found.to_proto()))) == described
         info = read_json(folder / constants.DATASET_INFO_FILENAME)
-        same = same and _is_ours(info, name, version)
+        same = same and _is_ours(info, name, version) and not any(map(Path.is_symlink, folder.iterdir()))
     except UserError as error:
         raise UserError(f"{error}; delete the folder {folder} and build the corpus again") from None
     except (LookupError, TypeError, ValueError):
@@ -49,7 +49,7 @@ def features(folder: Path, facts: Corpus, *, name: str, version: str) -> tfds.fe
     if not same:
         raise UserError(
             f"{folder}: does not hold a corpus as this version builds it (its {constants.FEATURES_FILENAME} "
-            f"or {constants.DATASET_INFO_FILENAME} describes another one); delete it and build it again"
+            f"or {constants.DATASET_INFO_FILENAME} differs, or links lead out of it); delete it and build it again"
         )
     for file in folder.iterdir():
         refuse_special(file)
