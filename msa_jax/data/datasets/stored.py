@@ -49,7 +49,7 @@ def features(folder: Path, facts: Corpus, *, name: str, version: str) -> tfds.fe
     if not same:
         raise UserError(
             f"{folder}: does not hold a corpus as this version builds it (its {constants.FEATURES_FILENAME} "
-            f"or {constants.DATASET_INFO_FILENAME} differs, or links lead out of it); delete it and build it again"
+            f"or {constants.DATASET_INFO_FILENAME} differs, or it holds links); delete it and build it again"
         )
     for file in folder.iterdir():
         refuse_special(file)
