@@ -5,16 +5,19 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from msa_jax import terminal
+
 
 class UserError(Exception):
     """Bad input: a path, key, file or value that the user gave and can put right.
 
-    The message is one line that says what is wrong, where, and what to do. The command line prints it
-    without a traceback and exits with code 2; Python callers catch it like any other exception.
+    The message is one line that says what is wrong, where, and what to do. Control characters in it are
+    escaped, and the middle of a line of over `terminal.LONGEST` characters is left out. The command line
+    prints it without a traceback and exits with code 2; Python callers catch it like any other exception.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(str(message).split()))
+        super().__init__(terminal.line(message))
 
 
 def nearest(wrong: object, known: Sequence[object]) -> str:
@@ -27,6 +30,8 @@ def nearest(wrong: object, known: Sequence[object]) -> str:
 def exit_code(job: Callable[[], None], *, interrupted: str, worded: Callable[[str], str] = str) -> int:
     """Runs a command; an error that the user can mend becomes one line on stderr.
 
+    What the console cannot print is escaped, see `msa_jax.terminal`.
+
     Args:
       job: the command.
       interrupted: what to say after Ctrl-C.
@@ -36,18 +41,28 @@ def exit_code(job: Callable[[], None], *, interrupted: str, worded: Callable[[st
       0; 1 where nobody reads the output any more, 2 for what the user can mend, 130 after Ctrl-C, 143 after
       SIGTERM.
     """
+    terminal.prepare_streams()
     try:
         job()
     except UserError as e:
-        print(f"msa_jax: {worded(str(e))}", file=sys.stderr)
+        _complain(worded(str(e)))
         return 2
     except BrokenPipeError:  # of `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as e:  # a folder that cannot be written, a full disk
-        print(f"msa_jax: {e.filename or 'input/output'}: {e.strerror or e}", file=sys.stderr)
+        _complain(f"{_name(e.filename)}: {e.strerror or e}")
         return 2
     except KeyboardInterrupt as e:
-        print(f"msa_jax: {interrupted}", file=sys.stderr)
+        _complain(interrupted)
         return getattr(e, "code", 130)
     return 0
+
+
+def _complain(message: str) -> None:
+    print(terminal.line(f"msa_jax: {message}"), file=sys.stderr)
+
+
+def _name(filename: object) -> str:
+    """The file of an OSError, which may be named by bytes or by the number of an open file."""
+    return os.fsdecode(filename) if isinstance(filename, str | bytes) else "input/output"

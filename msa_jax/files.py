@@ -5,6 +5,9 @@ import json
 import math
 import os
 import re
+import secrets
+import stat
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -13,18 +16,92 @@ from msa_jax.errors import UserError
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 OLDER = "was written by another version of msa_jax"
+_PART = ".part"
+_KEPT = 200  # characters of a file's name in that of its part: the system takes some 255
+_ABANDONED = 24 * 3600  # seconds after which nobody writes a part any more
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK
+_SPECIAL = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_LARGEST_JSON, _MOST_VALUES = 1 << 26, 4_000_000  # bytes; a tokenizer has some 20 MB, and a million values
 
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[IO[str]]:
-    """A text file that appears under its name only once it is written to the end."""
-    part = path.with_name(f".{path.name}.part")
+    """A text file that appears under its name only once it is written to the end.
+
+    It is written under a random name beside it, which is made for it alone; what stood under its own name is
+    replaced, and where that was a symbolic link, the link is. What a killed process has left under such a
+    name is removed a day later, when the same file is written again.
+
+    Raises:
+      UserError: when the name is taken by a folder, a pipe or a device.
+    """
+    refuse_special(path)
+    _sweep(path)
+    part = path.with_name(f"{_part_start(path)}{secrets.token_hex(8)}{_PART}")
     try:
-        with part.open("w", newline="", encoding="utf-8") as f:
+        with os.fdopen(os.open(part, _NEW, 0o666), "w", newline="", encoding="utf-8") as f:
             yield f
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _part_start(path: Path) -> str:
+    return f".{path.name[:_KEPT]}."
+
+
+def _sweep(path: Path) -> None:
+    """Removes the parts of the file that killed processes have left."""
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            ours = entry.name.startswith(_part_start(path)) and entry.name.endswith(_PART)
+            if ours and time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED:
+                os.unlink(entry.path)  # of a link the link
+
+
+def append(path: Path) -> IO[str]:
+    """Opens a text file for lines at its end, and makes it where it is missing.
+
+    Raises:
+      UserError: when it is a symbolic link, a folder, a pipe or a device.
+    """
+    return _opened(path, os.O_APPEND)
+
+
+def overwrite(path: Path) -> IO[str]:
+    """Opens a text file to write it anew, in place, for files that other processes hold open; as `append`."""
+    return _opened(path, os.O_TRUNC)
+
+
+def _opened(path: Path, how: int) -> IO[str]:
+    if path.is_symlink():
+        raise UserError(f"{path}: is a symbolic link, which is not written through; remove it")
+    refuse_special(path)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how | _NO_LINK, 0o666), "w", encoding="utf-8")
+
+
+def refuse_special(path: Path) -> None:
+    """Does nothing but for a name that is neither free nor a file's, nor a link to one.
+
+    To open a named pipe waits for another program, and a device has no end.
+
+    Raises:
+      UserError: when it is a folder, a named pipe, a socket or a device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # whoever opens it says what is wrong
+        return
+    if not stat.S_ISREG(mode):
+        kind = next((what for is_it, what in _SPECIAL if is_it(mode)), "no file")
+        raise UserError(f"{path}: is {kind}, and a file is needed there; remove it or name a file")
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -86,12 +163,21 @@ def read_json(path: Path, *, hint: str = "") -> dict[str, Any]:
       hint: what to do when it is missing.
 
     Raises:
-      UserError: when the file is missing, cannot be read, or holds something else.
+      UserError: when the file is missing, is not a file, is too large or nested too deeply, cannot be read,
+        or holds something else.
     """
+    refuse_special(path)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > _LARGEST_JSON:
+            raise UserError(f"{path}: is larger than {_LARGEST_JSON >> 20} MiB, as no such file is")
+        text = path.read_text(encoding="utf-8")
+        if sum(map(text.count, "[{,")) > _MOST_VALUES:  # each may take a hundred times as much memory
+            raise UserError(f"{path}: holds over {_MOST_VALUES} values, as no such file does")
+        values = json.loads(text)
     except FileNotFoundError:
         raise UserError(f"there is no {path.name} in {path.parent}{hint and '; '}{hint}") from None
+    except RecursionError:
+        raise UserError(f"cannot read {path}: it is nested too deeply") from None
     except (OSError, ValueError) as e:
         raise UserError(f"cannot read {path}: {e}") from None
     if not isinstance(values, dict):

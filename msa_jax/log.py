@@ -21,7 +21,7 @@ from msa_jax.corpora import EMOTIONS, MODALITIES
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.evaluate import Verdict
-from msa_jax.files import finite, whole_file
+from msa_jax.files import append, finite, refuse_special, whole_file
 from msa_jax.progress import Stopwatch, doing, say
 
 # Of the corpus's metrics, those that an epoch's line shows; metrics.jsonl has all of them.
@@ -44,18 +44,19 @@ class MetricLog:
           judged: whether the line of the epoch that ends with that step, if one does, is kept, too.
         """
         path = workdir / "metrics.jsonl"
+        refuse_special(path)
         if path.exists():
             kept = []
             for line in path.read_text(encoding="utf-8").splitlines():
                 # A kill may have cut a line off.
-                with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):
+                with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                     values = json.loads(line)
                     again = values["step"] == resume_step and not judged and "loss_epoch" in values
                     if values["step"] <= resume_step and not again:
                         kept.append(line + "\n")
             with whole_file(path) as f:
                 f.writelines(kept)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = append(path)
         # Not SummaryWriter: on a full disk its thread dies with a traceback, and closing waits for ever.
         (workdir / "tensorboard").mkdir(exist_ok=True)
         self._events = EventsWriter(str(workdir / "tensorboard" / "events"))

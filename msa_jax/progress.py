@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from msa_jax import stopping
+from msa_jax import stopping, terminal
 
 T = TypeVar("T")
 
 
 def say(line: str) -> None:
-    """Prints one line at once, above any bar."""
-    tqdm.write(line, file=sys.stdout)
+    """Prints one line at once, above any bar; control characters in it are escaped."""
+    tqdm.write(terminal.encodable(terminal.cut(terminal.printable(line)), sys.stdout), file=sys.stdout)
     sys.stdout.flush()
 
 
@@ -58,7 +58,7 @@ def doing(shown: tqdm, what: str) -> Iterator[None]:
         say(what)
         yield
         return
-    shown.set_description(what)
+    shown.set_description(terminal.printable(what))
     try:
         yield
     finally:
@@ -99,7 +99,7 @@ def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) 
     """
     shown = tqdm(
         items,
-        desc=what,
+        desc=terminal.printable(what),
         unit=unit,
         total=total,
         **_size(),

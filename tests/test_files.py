@@ -1,11 +1,12 @@
-"""Paths as users write them: home, variables, and what is not set."""
+"""Paths as users write them, files that are written whole, through no link, and what is no file."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 import msa_jax
-from msa_jax import cli
+from msa_jax import cli, files
 from msa_jax.data import opening, readers
 from msa_jax.errors import UserError
 from msa_jax.files import expanded, resolved
@@ -79,3 +80,92 @@ def test_every_path_of_a_command_is_expanded(tmp_path, monkeypatch):
         msa_jax.load("$DATA/run")
     with pytest.raises(UserError, match="variable NOWHERE is not set or empty"):
         readers.read("$NOWHERE/clips.csv")
+
+
+def test_a_link_in_place_of_a_part_is_not_followed(tmp_path):
+    target = tmp_path / "target"
+    target.write_text("precious")
+    for name in (".results.json.part", ".results.json.0.part"):
+        (tmp_path / name).symlink_to(target)
+    files.write_json(tmp_path / "results.json", {"a": 1})
+    assert target.read_text() == "precious"
+    assert files.read_json(tmp_path / "results.json") == {"a": 1}
+
+
+def test_a_part_is_made_and_never_found(tmp_path, monkeypatch):
+    """Even where its random name is known."""
+    target = tmp_path / "target"
+    target.write_text("precious")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda size: "0")
+    (tmp_path / ".a.csv.0.part").symlink_to(target)
+    with pytest.raises(FileExistsError), files.whole_file(tmp_path / "a.csv") as f:
+        f.write("x")
+    assert target.read_text() == "precious"
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_a_link_is_replaced_and_its_target_kept(tmp_path):
+    target = tmp_path / "target"
+    target.write_text("precious")
+    (tmp_path / "results.json").symlink_to(target)
+    files.write_json(tmp_path / "results.json", {})
+    assert target.read_text() == "precious"
+    assert not (tmp_path / "results.json").is_symlink()
+
+
+def test_what_killed_writers_left_goes_after_a_day(tmp_path):
+    old, young, other = (tmp_path / f".{name}.part" for name in ("a.csv.0", "a.csv.1", "b.csv.0"))
+    for part in (old, young, other):
+        part.write_text("")
+    for part in (old, other):
+        os.utime(part, (0, 0))
+    with files.whole_file(tmp_path / "a.csv") as f:
+        f.write("x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.csv.1.part", ".b.csv.0.part", "a.csv"]
+
+
+def test_a_whole_file_is_readable_as_others_are(tmp_path):
+    (tmp_path / "other").touch()
+    with files.whole_file(tmp_path / ("x" * 255)) as f:
+        f.write("x")
+    assert (tmp_path / ("x" * 255)).stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize("write", [files.append, files.overwrite])
+def test_lines_are_never_written_through_a_link(write, tmp_path):
+    (tmp_path / "log").symlink_to(tmp_path / "target")
+    with pytest.raises(UserError, match="is a symbolic link, which is not written through"):
+        write(tmp_path / "log")
+    assert not (tmp_path / "target").exists()
+    for text in ("one\n", "two\n"):
+        with write(tmp_path / "real") as f:
+            f.write(text)
+    assert (tmp_path / "real").read_text() == ("one\ntwo\n" if write is files.append else "two\n")
+
+
+@pytest.mark.parametrize("use", [files.read_json, files.append, lambda path: files.write_json(path, {})])
+def test_what_is_no_file_is_refused_at_once(use, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    for name, kind in (
+        ("pipe", "a named pipe"),
+        ("folder", "a folder"),
+        ("device", "a (symbolic link|device)"),
+    ):
+        with pytest.raises(UserError, match=rf"{name}: is {kind}, "):
+            use(tmp_path / name)
+
+
+def test_json_has_a_depth_and_a_size(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"a":' + "[" * 100_000)
+    with pytest.raises(UserError, match="is nested too deeply"):
+        files.read_json(path)
+    path.write_text('{"a":[' + "{}," * 4_000_001 + "{}]}")
+    with pytest.raises(UserError, match="holds over 4000000 values"):
+        files.read_json(path)
+    with path.open("wb") as f:
+        f.truncate(1 << 27)
+    with pytest.raises(UserError, match="is larger than 64 MiB"):
+        files.read_json(path)

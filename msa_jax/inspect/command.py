@@ -7,8 +7,9 @@ import dataclasses
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from msa_jax import terminal
 from msa_jax.corpora import CORPORA
 from msa_jax.data.conventions import FIELDS
 from msa_jax.errors import UserError, exit_code
@@ -42,8 +43,17 @@ def main(argv: list[str], *, prog: str = "python -m msa_jax.data") -> int:
     Returns:
       The exit code: 0, or 2 for what the user can mend.
     """
+    terminal.prepare_streams()
     arguments = _parser(prog).parse_args(argv)
     return exit_code(lambda: _run(arguments), interrupted="interrupted", worded=_in_own_options)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that repeats what it does not understand without what could steer a terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the usage and the message, and exits with code 2."""
+        super().error(terminal.line(message))
 
 
 def _in_own_options(message: str) -> str:
@@ -56,7 +66,7 @@ def _in_own_options(message: str) -> str:
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=prog,
         description=_DESCRIPTION,
         epilog=_EXAMPLES.replace("python -m msa_jax.data", prog),
@@ -178,7 +188,7 @@ def _run(arguments: argparse.Namespace) -> None:
         with contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext():
             folder = str(_build(found, [*reading, *caching], arguments.other_counts))
         if not arguments.json:
-            print(f"\nBuilt\n  {folder}")
+            print(f"\nBuilt\n  {terminal.printable(folder)}")
     if arguments.json:
         following = report.command(train or predict) if train or predict else None
         print(report.as_json(found, next=following, built=folder))

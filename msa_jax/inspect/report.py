@@ -11,6 +11,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
+from msa_jax import terminal
 from msa_jax.corpora import CORPORA, SPLITS
 from msa_jax.data import conventions
 from msa_jax.data.findings import KEPT, Finding
@@ -24,8 +25,8 @@ _PROGRAM = "python -m msa_jax.main"
 
 
 def as_json(found: Inspection, **more: object) -> str:
-    """One JSON object: the fields of `Inspection`, `next` and whatever is added; without NaN."""
-    return json.dumps(finite(dataclasses.asdict(found) | more), ensure_ascii=False, indent=1)
+    """One JSON object in ASCII: the fields of `Inspection`, `next` and whatever is added; without NaN."""
+    return json.dumps(finite(dataclasses.asdict(found) | more), indent=1)
 
 
 def command(arguments: Sequence[str]) -> str:
@@ -43,7 +44,7 @@ def show(found: Inspection, train: Sequence[str], predict: Sequence[str], file: 
       file: where to; None = stdout.
     """
     console = Console(file=file or sys.stdout, highlight=False, markup=False, emoji=False)
-    console.print(_printable(found.path), style="bold", soft_wrap=True)
+    console.print(terminal.printable(found.path), style="bold", soft_wrap=True)
     _print(console, f"{found.format}, {_size(found.bytes)}")
     if found.published and (line := found.published.line()):
         _print(console, line)
@@ -177,7 +178,7 @@ def _next(console: Console, found: Inspection, train: Sequence[str], predict: Se
     if not train and predict:
         _print(console, "a run that was trained on another file (RUN: its folder) can score the clips:")
     if arguments := train or predict:
-        console.print(f"  {_printable(command(arguments))}", soft_wrap=True)
+        console.print(f"  {terminal.printable(command(arguments))}", soft_wrap=True)
 
 
 def _table(columns: Iterable[str]) -> Table:
@@ -194,7 +195,7 @@ def _heading(console: Console, title: str) -> None:
 def _print(console: Console, line: str) -> None:
     """Prints a line of prose, folded to the console's width without cutting names in two."""
     folded = textwrap.wrap(
-        _printable(line), console.width - 2, break_long_words=False, break_on_hyphens=False
+        terminal.line(line), console.width - 2, break_long_words=False, break_on_hyphens=False
     )
     for part in folded:
         console.print(f"  {part}", soft_wrap=True)
@@ -205,7 +206,7 @@ def _rows(console: Console, table: Table) -> None:
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():
-        console.print(f"  {line.rstrip()}", soft_wrap=True)
+        console.print(f"  {terminal.cut(line.rstrip())}", soft_wrap=True)
 
 
 def _of(count: int, total: int) -> str:
@@ -214,11 +215,6 @@ def _of(count: int, total: int) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) <= _NAME else f"{name[: _NAME - 3]}..."
-
-
-def _printable(text: str) -> str:
-    """Text without characters that could steer a terminal: names come out of files."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _size(count: int) -> str:

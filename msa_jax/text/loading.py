@@ -13,7 +13,7 @@ import tokenizers
 from tokenizers import models
 
 from msa_jax.errors import UserError
-from msa_jax.files import read_json
+from msa_jax.files import read_json, refuse_special
 from msa_jax.text.casing import lowers_by_evidence, note_on_vocabulary, settle_case
 from msa_jax.text.pretrained import resolve
 from msa_jax.text.sentence_piece import FILE as SENTENCEPIECE
@@ -79,6 +79,7 @@ def read_pieces(path: Path) -> list[str]:
     """
     try:
         # Not splitlines: a vocabulary may hold characters that it takes for the end of a line.
+        refuse_special(path)
         pieces = path.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a vocabulary, a piece a line ({error})") from None
@@ -86,7 +87,7 @@ def read_pieces(path: Path) -> list[str]:
 
 
 def _optional_json(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}
+    return read_json(path) if path.exists() else {}
 
 
 def _said(folder: Path) -> bool | None:
@@ -214,8 +215,10 @@ def _converted(folder: Path, **options: Any) -> tokenizers.Tokenizer:
         from transformers import AutoTokenizer, BertTokenizer
 
         kind = BertTokenizer if options else AutoTokenizer
+        # Said outright: else transformers asks on the terminal whether to run the code of a folder.
+        options |= {"local_files_only": True, "trust_remote_code": False}
         try:
-            return kind.from_pretrained(str(folder), local_files_only=True, **options).backend_tokenizer
+            return kind.from_pretrained(str(folder), **options).backend_tokenizer
         except Exception as e:  # missing files come as OSError, TypeError, ValueError, ...
             reason = next(iter(str(e).strip().splitlines()), type(e).__name__)[:200]
     raise UserError(f"there is no usable tokenizer in {folder} (a tokenizer.json is best): {reason}")

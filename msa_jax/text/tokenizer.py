@@ -15,7 +15,7 @@ from jaxtyping import Int32
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from msa_jax.errors import UserError
-from msa_jax.files import read_json
+from msa_jax.files import read_json, refuse_special, whole_file
 from msa_jax.text.wordpiece import PREFIX, learn_vocabulary
 
 BERT_TOKENS = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]"}
@@ -100,7 +100,8 @@ class Tokenizer:
         The special tokens are written where that format has a place for them: the start and end token as the
         post-processor's template, the padding token in the padding section.
         """
-        Path(path).write_text(self.to_json(), encoding="utf-8")
+        with whole_file(Path(path)) as f:
+            f.write(self.to_json())
 
     def to_json(self) -> str:
         """The content of that file."""
@@ -156,6 +157,7 @@ def _skip_spaces(text: str, start: int, end: int) -> int:
 
 def read_backend(path: Path) -> tokenizers.Tokenizer:
     """Reads a tokenizer.json; UserError where it is not one."""
+    refuse_special(path)
     try:
         return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))  # by any legal name
     except Exception as e:  # the library raises plain Exception

@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from msa_jax.errors import UserError
-from msa_jax.files import read_json
+from msa_jax.files import read_json, refuse_special
 from msa_jax.text.config import EncoderConfig
 
 _WORDS = "embeddings.word_embeddings.weight"
@@ -91,11 +91,12 @@ def _open_tensors(folder: Path, stack: contextlib.ExitStack) -> dict[str, tuple[
     """Maps the plain name of each of the encoder's tensors to (open file, name in that file)."""
     places: dict[str, Any] = {}
     for path in weight_files(folder):
+        refuse_special(path)
         try:
             file = stack.enter_context(safe_open(path, framework="flax"))
         except FileNotFoundError:
             raise UserError(f"{path} is missing: {folder} is incomplete") from None
-        except (SafetensorError, OSError) as e:
+        except (SafetensorError, OSError, UnicodeError) as e:
             raise UserError(f"cannot read {path}: {e}") from None
         places |= dict.fromkeys(file.keys(), file)
     prefix = _prefix(places, folder)
@@ -137,8 +138,10 @@ def weight_files(folder: Path) -> list[Path]:
         return [single]
     if index.is_file():
         names = read_json(index).get("weight_map")
-        if not isinstance(names, dict):
-            raise UserError(f"{index} has no weight_map")
+        if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+            raise UserError(f"{index} has no weight_map that names files")
+        if outside := [name for name in names.values() if name != Path(name).name]:
+            raise UserError(f"{index} names {outside[0]!r}, which is not the name of a file beside it")
         return [folder / name for name in sorted(set(names.values()))]
     pickled = any(file.suffix in (".bin", ".pt", ".pth", ".ckpt") for file in folder.iterdir())
     why = (

@@ -12,28 +12,16 @@ from typing import Any
 from msa_jax.corpora import STREAMS
 from msa_jax.data import readers
 from msa_jax.data.conventions import Said
-from msa_jax.data.datasets import place, synthetic
+from msa_jax.data.datasets import place
+from msa_jax.data.datasets.builders import BUILDERS
 from msa_jax.data.datasets.built import SIDECAR, Built, open_built
-from msa_jax.data.datasets.ch_sims import ChSims
-from msa_jax.data.datasets.cmu_mosei import CmuMosei
-from msa_jax.data.datasets.cmu_mosi import CmuMosi
-from msa_jax.data.datasets.corpus import VERSION, CorpusBuilder
-from msa_jax.data.datasets.iemocap import Iemocap
+from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import Prepared, prepare
-from msa_jax.data.datasets.ur_funny import UrFunny
 from msa_jax.data.example import SPECIAL, Example
 from msa_jax.data.splits import Cut
-from msa_jax.files import expanded
+from msa_jax.files import expanded, write_json
 from msa_jax.progress import watched
 
-BUILDERS: dict[str, type[CorpusBuilder]] = {
-    "mosi": CmuMosi,
-    "mosei": CmuMosei,
-    "sims": ChSims,
-    "ur_funny": UrFunny,
-    "iemocap": Iemocap,
-    **synthetic.BUILDERS,
-}
 _BLOCK = 1 << 22  # bytes hashed at once
 _SAMPLE = 64  # clips that tell which vocabulary made the tokens of a build
 
@@ -203,7 +191,7 @@ def _build(
             "open_words": prepared.open_words,
             "untold_videos": prepared.untold_videos,
         }
-        (scratch / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        write_json(scratch / SIDECAR, sidecar)
         if folder.exists():  # without a sidecar
             shutil.rmtree(folder)
         scratch.rename(folder)

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from msa_jax.corpora import CORPORA, SPLITS
 from msa_jax.data import conventions
-from msa_jax.data.datasets import checks
+from msa_jax.data.datasets import builders, checks
 from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import require_official
 from msa_jax.errors import UserError
@@ -95,8 +94,7 @@ class Split:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._place = (folder, name)
-        (data,) = folder.glob(f"*/{VERSION}")
-        self._records = tfds.builder_from_directory(data).as_data_source(name)
+        self._records = builders.records(folder, name)
 
     def __reduce__(self) -> tuple:
         return type(self), self._place

@@ -14,7 +14,7 @@ from tensorflow_datasets.core import constants
 from msa_jax.corpora import SPLITS, Corpus
 from msa_jax.data import readers
 from msa_jax.data.conventions import FIELDS, Said
-from msa_jax.data.datasets import checks, place, schema
+from msa_jax.data.datasets import checks, place, schema, stored
 from msa_jax.data.datasets.prepared import Prepared, is_official, prepare, require_official
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
@@ -115,13 +115,16 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
         return _Info(
             builder=self,
             description=f"{self.about} Utterances with text, audio, vision and a label.",
-            # Where there are some on the disk, TFDS takes those, with their widths.
-            features=None if self._is_there() else schema.features(widths, self.facts),
+            features=self._stored() if self._is_there() else schema.features(widths, self.facts),
             homepage=self.homepage,
             citation=self.citation,
             metadata=tfds.core.MetadataDict(),
             disable_shuffling=True,
         )
+
+    def _stored(self) -> tfds.features.FeaturesDict:
+        """The features on the disk, with their widths; UserError where they are not this builder's."""
+        return stored.features(Path(self.data_dir), self.facts, name=self.name, version=str(self.VERSION))
 
     def download_and_prepare(self, **options: Any) -> None:
         """Builds the corpus from the file in manual_dir, unless it is there already; see TFDS.

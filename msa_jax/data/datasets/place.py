@@ -10,6 +10,7 @@ from pathlib import Path
 import filelock
 
 from msa_jax.errors import UserError
+from msa_jax.files import overwrite
 from msa_jax.progress import say
 
 _ELSEWHERE = "choose another place with --config.data.cache (in Python: cache, or data_dir of a builder)"
@@ -44,8 +45,8 @@ def alone(folder: Path) -> Iterator[None]:
             f"{folder.parent}: cannot keep a build there ({error.strerror or error}); {_ELSEWHERE}"
         ) from None
     try:
-        with contextlib.suppress(OSError):  # a full disk; the name is only for messages
-            path.write_text(f"process {os.getpid()} on {socket.gethostname()}", "utf-8")
+        with contextlib.suppress(OSError), overwrite(path) as f:  # a full disk; it is only for messages
+            f.write(f"process {os.getpid()} on {socket.gethostname()}")
         yield
     finally:
         lock.release()
@@ -67,13 +68,21 @@ def workshop(folder: Path) -> Iterator[Path]:
         scratch = folder.with_name(f".{folder.name}{_SCRATCH}")
         for left in folder.parent.glob(f".*{_SCRATCH}"):
             if left == scratch or _nobody_builds(left.with_name(left.name[1:].removesuffix(_SCRATCH))):
-                shutil.rmtree(left, ignore_errors=True)
+                _remove(left)
         try:
             with explained(folder):
                 scratch.mkdir()
             yield scratch
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _remove(left: Path) -> None:
+    """Removes the remains of a build; of a symbolic link the link."""
+    if left.is_symlink():
+        left.unlink()
+    else:
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def check_room(folder: Path, needed: int) -> None:

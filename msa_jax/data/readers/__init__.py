@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
-
 from msa_jax.data.conventions import Said
 from msa_jax.data.example import Example
 from msa_jax.data.readers import (
@@ -21,6 +19,7 @@ from msa_jax.data.readers import (
     mmsa_pickle,
     mult_pickle,
     one_modality,
+    room,
     ur_funny_sdk,
     utterance_npz,
     words_pickle,
@@ -58,8 +57,11 @@ class Source:
     reading: Reading
 
     def __iter__(self) -> Iterator[Example]:
+        stored = sum(file.stat().st_size for file in files(self.path))
         with _well_formed(self.path, self.format):
-            yield from self.reading.examples()
+            for count, example in enumerate(self.reading.examples(), 1):
+                room.check_clips(self.path, count, stored)
+                yield example
 
 
 @contextlib.contextmanager
@@ -114,33 +116,29 @@ def read(
         needs or the text features that were asked for.
     """
     path, format, content = _open(path)
-    try:
-        options = _options(path, format, split_name, context)
-        options |= {"said": _said(path, format, said)}
-        if format in _WITH_TOKENS:
-            options |= {"encoder": encoder, "words": words, "need_text": need_text}
-        if format not in _FEATURED:
-            if text_features:
-                raise clean.NoTextFeatures(path)
-            return _source(path, format, content, require_labels, options)
-        wordless = format in _WORDLESS
-        if text_features is None or (wordless and need_text):
-            try:
-                source = _source(path, format, content, require_labels, {**options, "text_features": True})
-            except clean.NoTextFeatures:
-                if wordless and text_features is not None:
-                    what = "there is no text in it (or not in each of its splits), neither words nor features"
-                    raise clean.NoWords(path, what, features=False) from None
-                text_features = False
-            else:
-                if text_features is not False:
-                    return source
-                what = f"a {format.NAME} keeps no words, only features of them"
-                raise clean.NoWords(path, what, features=True)
-        return _source(path, format, content, require_labels, {**options, "text_features": text_features})
-    finally:
-        if isinstance(content, np.lib.npyio.NpzFile):
-            content.close()
+    options = _options(path, format, split_name, context)
+    options |= {"said": _said(path, format, said)}
+    if format in _WITH_TOKENS:
+        options |= {"encoder": encoder, "words": words, "need_text": need_text}
+    if format not in _FEATURED:
+        if text_features:
+            raise clean.NoTextFeatures(path)
+        return _source(path, format, content, require_labels, options)
+    wordless = format in _WORDLESS
+    if text_features is None or (wordless and need_text):
+        try:
+            source = _source(path, format, content, require_labels, {**options, "text_features": True})
+        except clean.NoTextFeatures:
+            if wordless and text_features is not None:
+                what = "there is no text in it (or not in each of its splits), neither words nor features"
+                raise clean.NoWords(path, what, features=False) from None
+            text_features = False
+        else:
+            if text_features is not False:
+                return source
+            what = f"a {format.NAME} keeps no words, only features of them"
+            raise clean.NoWords(path, what, features=True)
+    return _source(path, format, content, require_labels, {**options, "text_features": text_features})
 
 
 def _said(path: Path, format: ModuleType, fields: dict[str, object]) -> Said:
@@ -185,10 +183,7 @@ def recognise(path: str | Path) -> str:
     Raises:
       UserError: when the file cannot be read, or its format is unknown or ambiguous.
     """
-    _, format, content = _open(path)
-    if isinstance(content, np.lib.npyio.NpzFile):
-        content.close()
-    return format.NAME
+    return _open(path)[1].NAME
 
 
 def files(path: str | Path) -> list[Path]:

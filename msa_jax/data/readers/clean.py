@@ -18,6 +18,7 @@ _SPLITS = {
     "test": "test",
 }
 _LONGEST = 1 << 20  # characters of a text
+_WIDEST = 1 << 17  # columns of features
 
 
 def split_alias(name: object) -> str | None:
@@ -127,7 +128,7 @@ def features(value: object) -> np.ndarray:
     """Features as float32 [rows, width]; shape (0, 0) where there are none.
 
     Raises:
-      ValueError: when it is not a matrix of numbers.
+      ValueError: when it is not a matrix of numbers, or has more columns than any features.
     """
     if value is None:
         return no_features()
@@ -138,6 +139,8 @@ def features(value: object) -> np.ndarray:
         return no_features()
     if array.ndim != 2:
         raise ValueError(f"an array of shape {array.shape} instead of [rows, width]")
+    if array.shape[1] > _WIDEST:
+        raise ValueError(f"rows of {array.shape[1]} columns")
     with np.errstate(over="ignore", invalid="ignore"):  # a number beyond float32 becomes inf, and is counted
         return np.ascontiguousarray(array, np.float32)
 

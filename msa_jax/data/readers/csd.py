@@ -5,7 +5,6 @@ labels, and their rows those that it makes of the words' intervals with a collap
 """
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from msa_jax.data.readers.hdf5 import opened
 from msa_jax.data.readers.reading import Reading
 from msa_jax.data.readers.timed_rows import TimedRows
 from msa_jax.errors import UserError
+from msa_jax.files import read_json
 
 NAME = "CMU-MultimodalSDK .csd"
 LEAVES_OPEN: tuple[str, ...] = ("encoding", "time_units", "label_column")  # fields of `Said` that matter here
@@ -235,10 +235,11 @@ def _splits(path: Path, labels: Sequence) -> dict[str, str]:
         return {}
     wanted = '{"train": [video, ...], "valid": [...], "test": [...]}'
     try:
-        lists = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read as JSON ({error}); expected {wanted}") from None
-    if not isinstance(lists, dict) or not all(isinstance(videos, list) for videos in lists.values()):
+        lists = read_json(file)
+    except UserError as error:
+        raise UserError(f"{error}; expected {wanted}") from None
+    listed = all(isinstance(videos, list) for videos in lists.values())
+    if not listed or any(isinstance(v, list | dict) for videos in lists.values() for v in videos):
         raise UserError(f"{file}: expected {wanted}")
     splits: dict[str, str] = {}
     for name, videos in lists.items():

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from msa_jax.data.conventions import axes
-from msa_jax.data.readers.hdf5 import opened
+from msa_jax.data.readers.hdf5 import child, opened, whole
 from msa_jax.errors import UserError
 
 _ROLES = {
@@ -45,7 +45,7 @@ class Sequence:
         """One video's intervals [n, 2] in seconds and features [n, width], in the order of the file."""
         where = self.where(video)
         with opened(self.path, where) as file:
-            group = file[self.root]["data"][video]
+            group = child(_data(file, self.root), video)
             features, intervals = (_dataset(group, name, where) for name in ("features", "intervals"))
             _check_intervals(intervals, where)
             if len(features.shape) == 2 and axes.are_reversed(features.shape, len(intervals)):
@@ -63,7 +63,7 @@ class Sequence:
                     f"{'one string a row' if words else '(n, width) numbers'}, found {features.shape} "
                     f"{features.dtype}; extract the file again"
                 )
-            times, rows = _times(intervals, where), features[()]
+            times, rows = _times(intervals, where), whole(features, where)
         return (times if self.per_second == 1 else times / self.per_second), rows
 
     def where(self, video: str) -> str:
@@ -74,10 +74,10 @@ class Sequence:
         """The intervals [n, 2] of those of the videos that are there, in the file's own unit."""
         found = {}
         with opened(self.path) as file:
-            data = file[self.root]["data"]
+            data = _data(file, self.root)
             for video in videos:
                 if video in self.videos:
-                    intervals = _dataset(data[video], "intervals", self.where(video))
+                    intervals = _dataset(child(data, video), "intervals", self.where(video))
                     _check_intervals(intervals, self.where(video))
                     found[video] = _times(intervals, self.where(video))
         return found
@@ -92,15 +92,22 @@ def _check_intervals(intervals: h5py.Dataset, where: str) -> None:
 
 
 def _times(intervals: h5py.Dataset, where: str) -> np.ndarray:
-    times = intervals[()].astype(np.float64)
+    times = whole(intervals, where).astype(np.float64)
     if not np.isfinite(times).all():
         raise UserError(f"{where}: intervals hold NaN or infinity; give every row a start and an end")
     return times
 
 
-def _dataset(group: h5py.Group | h5py.Dataset, name: str, where: str) -> h5py.Dataset:
+def _data(file: h5py.File, root: str) -> h5py.Group | None:
+    """The group of the videos; None where there is none."""
+    group = child(file, root)
+    data = child(group, "data") if isinstance(group, h5py.Group) else None
+    return data if isinstance(data, h5py.Group) else None
+
+
+def _dataset(group: h5py.Group | h5py.Dataset | None, name: str, where: str) -> h5py.Dataset:
     """The features or the intervals of one video, with at least one axis."""
-    dataset = group.get(name) if isinstance(group, h5py.Group) else None
+    dataset = child(group, name) if isinstance(group, h5py.Group) else None
     if not isinstance(dataset, h5py.Dataset) or not dataset.shape:
         raise UserError(f"{where}: has no array {name}; copy or extract the file again")
     return dataset
@@ -112,7 +119,11 @@ def _strings(dataset: h5py.Dataset) -> bool:
 
 def roots(file: h5py.File) -> list[str]:
     """The names of the root groups that hold `data`; a good file has one."""
-    return [name for name in file if isinstance(file[name], h5py.Group) and "data" in file[name]]
+    return [
+        name
+        for name in file
+        if isinstance(group := child(file, name), h5py.Group) and group.get("data", getlink=True) is not None
+    ]
 
 
 def open_sequence(path: Path) -> Sequence:
@@ -124,17 +135,17 @@ def open_sequence(path: Path) -> Sequence:
     """
     with opened(path) as file:
         found = roots(file)
-        if len(found) != 1 or not isinstance(file[found[0]]["data"], h5py.Group):
+        data = _data(file, found[0]) if len(found) == 1 else None
+        if data is None:
             raise UserError(
                 f"{path}: a .csd file has one root group with a group 'data', found "
                 f"{', '.join(found or file) or 'nothing'}; download it again"
             )
-        data = file[found[0]]["data"]
         videos = dict.fromkeys(data)
         if not videos:
             raise UserError(f"{path}: holds no videos; download it again")
         first = next(iter(videos))
-        strings = _strings(_dataset(data[first], "features", f"{path}, video {first}"))
+        strings = _strings(_dataset(child(data, first), "features", f"{path}, video {first}"))
     return Sequence(path, _role(path, found[0], strings), found[0], videos)
 
 

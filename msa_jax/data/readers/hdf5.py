@@ -1,13 +1,23 @@
-"""HDF5 files, opened read-only, with a one-line error for damaged ones."""
+"""HDF5 files, opened read-only: nothing of them lies in another file, and errors of damaged ones are a line.
+
+An HDF5 file may name others, in which its groups or its numbers lie: any file that the user can read would
+be taken for features. All that is reached in a file is therefore reached by `child`.
+"""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
+import numpy as np
 
-from msa_jax.data.readers import foreign
+from msa_jax.data.readers import foreign, room
 from msa_jax.errors import UserError
+from msa_jax.files import refuse_special
+
+_OUTSIDE = "whose bytes are not in the file itself; copy what is meant into one file"
+_LINKS = 8  # links that may follow one another
+_STRINGS = 1 << 26  # bytes of strings that are read at once
 
 
 @contextlib.contextmanager
@@ -22,6 +32,7 @@ def opened(path: Path, where: str | None = None) -> Iterator[h5py.File]:
       UserError: when the file cannot be opened, or h5py fails on what is read from it inside the `with`: HDF5
         finds most damage only when it gets there.
     """
+    refuse_special(path)
     try:
         with h5py.File(path, "r") as file:
             yield file
@@ -32,3 +43,90 @@ def opened(path: Path, where: str | None = None) -> Iterator[h5py.File]:
         raise UserError(
             f"{where or path}: cannot be read as HDF5 ({reason}); copy or download the file again"
         ) from error
+
+
+def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+    """What a group has under a name, None where it has nothing there; a link in the file is followed.
+
+    Raises:
+      UserError: when it lies in another file, or is an array that holds less than it says.
+    """
+    return _child(group, name, _LINKS)
+
+
+def _child(group: h5py.Group, name: str, links: int) -> h5py.Group | h5py.Dataset | None:
+    link = group.get(name, getlink=True)
+    where = f"{group.file.filename}: {group.name.rstrip('/')}/{name}"
+    if isinstance(link, h5py.ExternalLink):
+        raise UserError(f"{where}: is a link to {link.filename}, {_OUTSIDE}")
+    if isinstance(link, h5py.SoftLink):
+        return _target(group, link.path, links - 1) if links else None
+    if link is None:
+        return None
+    found = group[name]
+    if isinstance(found, h5py.Dataset):
+        _check(found, where)
+    return found
+
+
+def _target(group: h5py.Group, path: str, links: int) -> h5py.Group | h5py.Dataset | None:
+    """What a link's path leads to; each step of it may be a link."""
+    found: h5py.Group | h5py.Dataset | None = group.file["/"] if path.startswith("/") else group
+    for part in path.split("/"):
+        if part in ("", "."):
+            continue
+        if not isinstance(found, h5py.Group):
+            return None
+        found = _child(found, part, links)
+    return found
+
+
+def _check(dataset: h5py.Dataset, where: str) -> None:
+    """Refuses an array that lies elsewhere, or takes memory that nothing in the file accounts for."""
+    if dataset.is_virtual:
+        raise UserError(f"{where}: is a virtual dataset, {_OUTSIDE}")
+    if files := dataset.external:
+        raise UserError(f"{where}: has its storage in {files[0][0]}, {_OUTSIDE}")
+    stored = dataset.id.get_storage_size()
+    if dataset.size and not stored:
+        raise UserError(
+            f"{where}: is declared as {dataset.shape}, but was never written; extract the file again"
+        )
+    room.check(where, _at_once(dataset), stored)
+
+
+def _at_once(dataset: h5py.Dataset) -> int:
+    """Bytes that are read for one of the dataset's entries: a chunk, or the entry where it is larger."""
+    entry = dataset.nbytes // max(1, dataset.shape[0]) if dataset.shape else dataset.nbytes
+    chunk = int(np.prod(dataset.chunks, dtype=object)) * dataset.dtype.itemsize if dataset.chunks else 0
+    return max(entry, chunk)
+
+
+def whole(dataset: h5py.Dataset, where: str) -> np.ndarray:
+    """All of a dataset that `child` gave.
+
+    Args:
+      dataset: of numbers or strings.
+      where: names it in messages.
+
+    Raises:
+      UserError: when it is larger than what is stored of it can be, or than the memory that is free.
+    """
+    if h5py.check_string_dtype(dataset.dtype) is None or dataset.dtype.kind == "S":
+        room.check(where, dataset.nbytes, dataset.id.get_storage_size())
+        return dataset[()]
+    return _strings(dataset, where)
+
+
+def _strings(dataset: h5py.Dataset, where: str) -> np.ndarray:
+    """Strings of any lengths, which lie elsewhere in the file: many entries may name one that is long."""
+    size = Path(dataset.file.filename).stat().st_size
+    room.check(where, dataset.size * 64, size)
+    found = np.empty(dataset.shape, object)
+    step = max(2, _STRINGS // max(1, size * int(np.prod(dataset.shape[1:], dtype=object))))
+    total = 0
+    for start in range(0, dataset.shape[0], step):
+        found[start : start + step] = part = dataset[start : start + step]
+        total += sum(map(len, part.ravel()))
+        room.check(where, total, size)
+    return found

@@ -11,7 +11,7 @@ import numpy as np
 
 from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding
 from msa_jax.data.example import Example
-from msa_jax.data.readers import clean, hdf5_folder
+from msa_jax.data.readers import clean, hdf5_folder, room
 from msa_jax.data.readers.hdf5_folder import COLUMNS, MODALITIES, Array, splits_of
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
@@ -121,6 +121,8 @@ def _check(split: str, arrays: dict[str, Array], where: str) -> None:
             f"{where}: the arrays of the {split} split differ in their number of clips ({found}); they must "
             "come from one extraction"
         )
+    stored = sum(array.path.stat().st_size for array in arrays.values())
+    room.check_clips(f"{where}: the {split} split", next(iter(counts.values())), stored)
 
 
 def _count(arrays: dict[str, Array]) -> int:
@@ -131,7 +133,7 @@ def _labels(split: str, arrays: dict[str, Array]) -> np.ndarray:
     """The numbers [n, K] of the clips of a split."""
     array, count = arrays["label"], _count(arrays)
     try:
-        return label_columns.numbers(array.read(slice(None)), count, lambda k: f"{split}_{k}")
+        return label_columns.numbers(array.whole(), count, lambda k: f"{split}_{k}")
     except ValueError as error:
         raise UserError(f"{array.path}: {array.dataset} is not numbers, one a clip: {error}") from None
 

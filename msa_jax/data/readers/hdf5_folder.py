@@ -15,8 +15,8 @@ import numpy as np
 
 from msa_jax.corpora import SPLITS
 from msa_jax.data.conventions import padding
-from msa_jax.data.readers import clean
-from msa_jax.data.readers.hdf5 import opened
+from msa_jax.data.readers import clean, room
+from msa_jax.data.readers.hdf5 import child, opened, whole
 from msa_jax.errors import UserError
 
 NAME = "HDF5 per array"
@@ -46,12 +46,20 @@ class Array:
     def read(self, rows: slice) -> np.ndarray:
         """Some rows of the dataset, with all its columns."""
         with opened(self.path) as file:
-            return file[self.dataset][rows]
+            return child(file, self.dataset)[rows]
+
+    def whole(self) -> np.ndarray:
+        """The dataset; UserError where it is larger than what is stored of it can be."""
+        with opened(self.path) as file:
+            return whole(child(file, self.dataset), f"{self.path}: {self.dataset}")
 
     def ends(self) -> np.ndarray:
         """What `padding.ends` says of the columns of this modality."""
         with opened(self.path) as file:
-            return padding.ends(file[self.dataset], slice(None) if self.part is None else COLUMNS[self.part])
+            dataset = child(file, self.dataset)
+            one_row_each = dataset.nbytes // max(1, dataset.shape[1])
+            room.check(f"{self.path}: {self.dataset}", one_row_each, dataset.id.get_storage_size())
+            return padding.ends(dataset, slice(None) if self.part is None else COLUMNS[self.part])
 
 
 def members(folder: Path) -> list[Path]:
@@ -117,7 +125,7 @@ def _word_numbers(array: Array) -> bool:
     """Whether a text array holds a word's number at each step, and not a vector."""
     if len(array.shape) != 2 + (array.shape[2:] == (1,)):
         return False
-    values = array.read(slice(None))
+    values = array.whole()
     return bool(np.all((values >= 0) & (values == np.rint(values))))
 
 
@@ -167,13 +175,13 @@ def _divided(split: str, arrays: dict[str, Array], where: str) -> dict[str, Arra
 
 def _open(path: Path) -> Array:
     with opened(path) as file:
-        names = [name for name in file if isinstance(file[name], h5py.Dataset)]
+        names = [name for name in file if isinstance(child(file, name), h5py.Dataset)]
         if len(names) != 1:
             raise UserError(
                 f"{path}: must hold one dataset (d1 or data), found {', '.join(names) or 'none'}; "
                 "save each array in a file of its own"
             )
-        dataset = file[names[0]]
+        dataset = child(file, names[0])
         if dataset.dtype.kind not in "fiu":
             raise UserError(f"{path}: {names[0]} must hold numbers, found {dataset.dtype}; save it as floats")
         return Array(path, names[0], dataset.shape)

@@ -1,14 +1,11 @@
 """Kinds of files, told by their bytes, and the content of a file as the formats of its kind take it."""
 
-import zipfile
 from pathlib import Path
 
 import h5py
-import numpy as np
 
-from msa_jax.data.readers import clean, csv_text, foreign, libraries, safe_pickle
+from msa_jax.data.readers import clean, csv_text, foreign, libraries, npz, safe_pickle
 from msa_jax.data.readers.hdf5 import opened
-from msa_jax.data.readers.utterance_npz import ZIP_ERRORS
 from msa_jax.errors import UserError
 
 _TORCH = ("/data.pkl", "/version")  # members of what torch.save writes, in a folder of any name
@@ -51,7 +48,7 @@ def kinds_of(path: Path, known: str) -> list[str]:
 
 
 def content_of(path: Path, kind: str) -> object:
-    """The content of a file: a pickle's object, an opened .npz, or the path where it is read piece by piece.
+    """The content of a file: a pickle's object, an .npz, or the path where it is read piece by piece.
 
     Args:
       path: the file.
@@ -64,15 +61,10 @@ def content_of(path: Path, kind: str) -> object:
         return safe_pickle.load(path)
     if kind in ("text", "HDF5"):
         return path
-    try:
-        with zipfile.ZipFile(path) as archive:  # np.load leaves the file open where it fails
-            names = archive.namelist()
-    except ZIP_ERRORS as error:
-        raise UserError(
-            f"{path}: the archive is truncated or damaged ({error}); copy or download it again"
-        ) from None
-    if any(name.endswith(".npy") for name in names):
-        return np.load(path, allow_pickle=False)
+    archive = npz.Archive(path)
+    if archive.files:
+        return archive
+    names = archive.members
     if all(any(name.endswith(end) for name in names) for end in _TORCH):
         raise UserError(f"{path}: {libraries.TORCH}")
     if "[Content_Types].xml" in names:
@@ -85,10 +77,9 @@ def content_of(path: Path, kind: str) -> object:
 
 
 def describe(content: object) -> str:
-    """The content of a file of no known format, in a few words; closes an opened .npz."""
-    if isinstance(content, np.lib.npyio.NpzFile):
+    """The content of a file of no known format, in a few words."""
+    if isinstance(content, npz.Archive):
         names = ", ".join(content.files[:8])
-        content.close()
         return f" (arrays {names})"
     if isinstance(content, dict):
         names = ", ".join(clean.string(key) for key in list(content)[:8])

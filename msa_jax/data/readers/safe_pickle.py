@@ -18,9 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
-import psutil
-
-from msa_jax.data.readers import foreign, libraries
+from msa_jax.data.readers import foreign, libraries, room
 from msa_jax.data.readers.clean import unreadable
 from msa_jax.data.readers.pickled_arrays import ARRAYS, Array, Dtype, Excess, LargeText, Refused, key
 from msa_jax.data.readers.pickled_containers import CONTAINERS, STATEFUL, Empty, weight
@@ -70,8 +68,7 @@ def load(path: Path) -> object:
             size = file.tell() + 1
             if file.read(1) != pickle.STOP:  # a file cut short, without reading gigabytes first
                 raise EOFError("it ends too early")
-            if size > psutil.virtual_memory().available:  # the system would kill the process, not refuse it
-                raise MemoryError
+            room.check_free(path, size)
             file.seek(0)
             content = _Unpickler(file, size).load()
             if file.tell() != size:
@@ -86,9 +83,10 @@ def load(path: Path) -> object:
         raise UserError(f"{path}: {wrong}; {libraries.SAVE}") from None
     except OSError as error:
         raise unreadable(path, error) from None
+    except UserError:
+        raise
     except MemoryError:
-        needs = f"a pickle is read whole, and {size / 2**30:.2f} GiB of memory are not free"
-        raise UserError(f"{path}: {needs}; close other programs, or convert it on a larger machine") from None
+        raise room.short(path, size) from None
     except Exception as error:  # a damaged pickle can raise nearly anything
         foreign.refuse(path)
         reason = f"{type(error).__name__}: {error}"[:200]

@@ -1,42 +1,39 @@
 """An .npz archive with one audio and one vision vector per clip, in a form of this project's own."""
 
-import lzma
-import zipfile
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
 
+from msa_jax.corpora import STREAMS
 from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, videos
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example, no_features
-from msa_jax.data.readers import clean
+from msa_jax.data.readers import clean, room
+from msa_jax.data.readers.npz import Archive
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "utterance .npz"
 LEAVES_OPEN: tuple[str, ...] = ("encoding", "video_id", "label_column")  # fields of `Said` that matter here
 _PREFIX = "split_"
-# The errors of a damaged archive: one bit is enough to name another method, or to ask for a password.
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
 
 
 def matches(content: object) -> bool:
-    """True for an opened .npz archive with the arrays id and text."""
-    return isinstance(content, np.lib.npyio.NpzFile) and {"id", "text"} <= set(content.files)
+    """True for an .npz archive with the arrays id and text."""
+    return isinstance(content, Archive) and {"id", "text"} <= set(content.files)
 
 
 def reader(
-    content: np.lib.npyio.NpzFile,
+    content: Archive,
     where: str,
     require_labels: bool | None,
     split_name: str | None = None,
     said: Said = NOTHING,
 ) -> Reading:
-    """Prepares to read an opened archive.
+    """Prepares to read an archive, its audio and vision clip by clip.
 
     Args:
-      content: arrays id (N,) "video_clip" or alike (see `videos.name`), text (N,), label (N,), audio
+      content: with arrays id (N,) "video_clip" or alike (see `videos.name`), text (N,), label (N,), audio
         (N, da), vision (N, dv), and any number of divisions split_<name> (N,) of train, valid and test; audio
         and vision may be missing.
       where: what to call the file in messages.
@@ -54,17 +51,19 @@ def reader(
     division = _division(content.files, where, split_name)
     wanted = ["id", "text", "label", "audio", "vision", *([division] if division else [])]
     wanted = [name for name in wanted if name != "label" or require_labels is not None]
-    arrays = {name: _array(content, name, where) for name in wanted if name in content.files}
-    count = len(arrays["id"])
-    if require_labels and "label" not in arrays:
+    shapes = {name: content.header(name).shape for name in wanted if name in content.files}
+    count = (*shapes["id"], 0)[0]
+    room.check_clips(where, count, content.path.stat().st_size)
+    if require_labels and "label" not in shapes:
         raise UserError(f"{where}: an {NAME} needs 'label', found only {', '.join(content.files)}")
-    for name, array in arrays.items():
-        if array.ndim == 2 and axes.are_reversed(array.shape, count):
+    for name, shape in shapes.items():
+        if len(shape) == 2 and axes.are_reversed(shape, count):
             raise UserError(f"{where}: {name}: {axes.mend(2)}")
-        if len(array) != count or (name in ("audio", "vision") and array.ndim != 2):
+        if shape[:1] != (count,) or (name in STREAMS and len(shape) != 2):
             raise UserError(
-                f"{where}: {name} has shape {array.shape}, expected one entry for each of {count} clips"
+                f"{where}: {name} has shape {shape}, expected one entry for each of {count} clips"
             )
+    arrays = {name: content.array(name) for name in shapes if name not in STREAMS}
     texts = decoded({name: arrays[name] for name in ("id", "text")}, said.encoding, where)
     named = videos.name([clean.id_fields(value) for value in texts.content["id"]], said.video_id, where=where)
     columns, labels = label_columns.Columns(), np.full(count, np.nan)
@@ -78,11 +77,11 @@ def reader(
     splits = [_split(value, division, where) for value in arrays[division]] if division else [""] * count
 
     def examples() -> Iterator[Example]:
+        rows = {name: content.rows(name) for name in STREAMS if name in shapes}
         for index in range(count):
             identity, video = named.names[index]
             audio, vision = (
-                clean.features(arrays[name][index : index + 1]) if name in arrays else no_features()
-                for name in ("audio", "vision")
+                clean.features(next(rows[name])[None]) if name in rows else no_features() for name in STREAMS
             )
             text = clean.text(texts.content["text"][index])
             yield Example(
@@ -91,20 +90,6 @@ def reader(
 
     conventions = texts.conventions | named.conventions | columns.conventions
     return Reading(examples, texts.notes, conventions, untold_videos=named.untold)
-
-
-def _array(content: np.lib.npyio.NpzFile, name: str, where: str) -> np.ndarray:
-    try:
-        return content[name]
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            raise UserError(
-                f"{where}: {name} holds Python objects, which are not loaded; save plain arrays of numbers "
-                "or text"
-            ) from None
-        raise UserError(f"{where}: {name} is damaged ({error}); copy the file again") from None
-    except ZIP_ERRORS as error:
-        raise UserError(f"{where}: the archive is damaged ({error}); copy it again") from None
 
 
 def _division(names: list[str], where: str, split_name: str | None) -> str | None:

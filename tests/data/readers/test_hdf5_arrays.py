@@ -343,3 +343,26 @@ def test_a_real_folder_in_which_a_split_has_no_text():
     assert [sum(c.split == split for c in clips) for split in ("train", "valid", "test")] == [173, 36, 60]
     assert {c.audio.shape[1] for c in clips if c.audio.size} == {74}
     assert {c.vision.shape[1] for c in clips if c.vision.size} == {36}
+
+
+def test_other_layouts_of_a_file_are_read_the_same(folder, arrays):
+    """Chunks, compression, padding that shrinks a hundredfold, and links within the file."""
+    before = list(hdf5_arrays.reader(folder, "f", True, text_features=True).examples())
+    for split, parts in arrays.items():
+        path = folder / FILES["audio"].format(split)
+        path.unlink()
+        with h5py.File(path, "w") as file:
+            group = file.create_group("inside")
+            group.create_dataset("x", data=parts["audio"], chunks=True, compression="gzip", shuffle=True)
+            group["y"] = h5py.SoftLink("./x")
+            file["d1"] = h5py.SoftLink("/inside/y")
+        path = folder / FILES["vision"].format(split)
+        path.unlink()
+        with h5py.File(path, "w") as file:
+            shape = (len(parts["vision"]), 6, 3)
+            file.create_dataset("d1", shape, "f8", chunks=shape, compression=9)[...] = parts["vision"]
+    after = list(hdf5_arrays.reader(folder, "f", True, text_features=True).examples())
+    assert len(before) == len(after) == 10
+    for one, other in zip(before, after, strict=True):
+        for name in ("audio", "vision", "text_features"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))

@@ -1,11 +1,13 @@
 """Archives with one vector a clip."""
 
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from msa_jax.data import readers
+from msa_jax.data.readers import npz, room
 from msa_jax.errors import UserError
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "mosi" / "mosi_utterance_av.npz"
@@ -99,3 +101,56 @@ def test_real_archive():
     assert {(clip.audio.shape, clip.vision.shape) for clip in clips} == {((1, 73), (1, 100))}
     assert sum(clip.split == "train" for clip in clips) == 1447
     assert len({clip.video for clip in clips}) == 93
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_are_read_as_numpy_reads_them(save, tmp_path):
+    """Whole or in pieces, compressed or not, in either order of the axes."""
+    rng = np.random.default_rng(0)
+    path, count = tmp_path / "x.npz", 3000
+    arrays = {
+        "id": np.array([f"电影v{k}_{k}" for k in range(count)]),
+        "text": np.array([f"{'good ' * (k % 50)}\0film" for k in range(count)]),
+        "ascii": np.array([f"{k}" * (k % 9) for k in range(count)], "S"),
+        "label": rng.normal(size=(count, 2)),
+        "audio": rng.normal(size=(count, 700)).astype(">f4"),
+        "fortran": np.asfortranarray(rng.normal(size=(count, 7))),
+        "flags": rng.random(size=(2, 3, 4)) > 0.5,
+        "one": np.float32(5),
+        "none": np.zeros((0, 4)),
+        "empty": np.zeros((4, 0)),
+    }
+    save(path, **arrays)
+    archive = npz.Archive(path)
+    assert archive.files == list(arrays)
+    for name, expected in arrays.items():
+        found = archive.array(name)
+        assert found.shape == expected.shape == archive.header(name).shape
+        assert found.tolist() == expected.tolist()
+        if expected.dtype.kind not in "SU":
+            assert found.dtype == expected.dtype
+        if expected.ndim == 2:
+            rows = list(archive.rows(name))
+            assert len(rows) == len(expected)
+            assert all(np.array_equal(row, wanted) for row, wanted in zip(rows, expected, strict=True))
+
+
+def test_honest_zeros_are_read(tmp_path):
+    """Padding and empty columns shrink well, and are no reason to refuse a file."""
+    path, count = tmp_path / "x.npz", 2000
+    audio = np.zeros((count, 4000), np.float32)  # 32 MB in some 40 kB
+    audio[:, 0] = np.arange(count)
+    texts = ["x" * 4000] + ["a"] * (count - 1)
+    np.savez_compressed(path, id=[f"v{k}_0" for k in range(count)], text=texts, audio=audio)
+    assert path.stat().st_size < 200_000
+    clips = list(readers.read(path, require_labels=False))
+    assert [clip.audio[0, 0] for clip in clips] == list(range(count))
+    assert len(clips[0].text) == 4000
+
+
+def test_memory_that_is_not_free_is_not_taken(tmp_path, monkeypatch):
+    path = tmp_path / "x.npz"
+    np.savez(path, id=["v_0"], text=["a"], label=[1.0], audio=np.ones((1, 1000)))
+    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: types.SimpleNamespace(available=7000))
+    with pytest.raises(UserError, match=r"audio: is read whole, and 0\.00 GiB of memory are not free"):
+        list(readers.read(path))
