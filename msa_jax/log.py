@@ -96,6 +96,7 @@ class MetricLog:
         if verdict.undefined:
             line["undefined"] = {f"valid_{name}": why for name, why in verdict.undefined.items()}
         self._write(step, epoch, line, tags)
+        self._events.flush()
 
     def _write(self, step: int, epoch: int, values: Mapping[str, Any], tags: Mapping[str, float]) -> None:
         self._file.write(json.dumps(finite({"step": step, "epoch": epoch, **values})) + "\n")
@@ -106,9 +107,10 @@ class MetricLog:
                 self._events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
 
     def close(self) -> None:
-        """Flushes both."""
-        with self._file:
-            self._events.close()
+        """Flushes both; a second time does nothing."""
+        if not self._file.closed:
+            with self._file:
+                self._events.close()
 
 
 class StepLog:
