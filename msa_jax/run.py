@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
 
-from msa_jax import assemble, evaluate, files, metrics
+from msa_jax import assemble, bounds, evaluate, files, metrics
 from msa_jax import config as configs
 from msa_jax.checkpoint import restore_best
 from msa_jax.corpora import CORPORA, MODALITIES
@@ -148,6 +148,7 @@ def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
     identity = check(workdir)["run"]
     trained = configs.stored(workdir / "config.json", hint=f"{workdir} holds no trained run")
     config = trained if config is None else config
+    bounds.check(config, training=False)  # the folder may come from anybody
     was, now = (metric_set(c.data.corpus) for c in (trained, config))
     if CORPORA[was].outputs != CORPORA[now].outputs:
         raise UserError(f"{workdir} was trained on labels of {was}, which are not of the kind of {now}'s")

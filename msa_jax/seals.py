@@ -1,5 +1,6 @@
 """Seals: content hashes, written beside the files that they protect and compared when those are opened."""
 
+import concurrent.futures
 import hashlib
 import json
 from collections.abc import Iterable
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from msa_jax.errors import UserError
-from msa_jax.files import read_json, write_json
+from msa_jax.files import read_json, refuse_special, write_json
 
 FILE = "seal.json"
 
@@ -56,16 +57,20 @@ def check(folder: Path, *, mend: str, only: Iterable[str] | None = None) -> dict
     content = {name: stored.get(name) for name in ("facts", "files")}
     if stored.get("seal") != digest_json(content):
         raise UserError(f"{folder / FILE} is damaged; {mend}")
-    for name, wanted in content["files"].items():
-        if only is not None and name not in only:
-            continue
-        file = folder / name
-        try:
-            found = digest(file)
-        except FileNotFoundError:
-            raise UserError(f"{file} is missing; {mend}") from None
-        except OSError as e:
-            raise UserError(f"{file} cannot be read ({e.strerror or e}); {mend}") from None
-        if found != wanted:
-            raise UserError(f"{file} is damaged: it is not what was written; {mend}")
+    files = {folder / name: h for name, h in content["files"].items() if only is None or name in only}
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for file, wanted, found in zip(files, files.values(), pool.map(_found, files), strict=True):
+            if isinstance(found, OSError):
+                why = "is missing" if isinstance(found, FileNotFoundError) else f"cannot be read ({found})"
+                raise UserError(f"{file} {why}; {mend}")
+            if found != wanted:
+                raise UserError(f"{file} is damaged: it is not what was written; {mend}")
     return content["facts"]
+
+
+def _found(file: Path) -> str | OSError:
+    try:
+        refuse_special(file)
+        return digest(file)
+    except OSError as e:
+        return e

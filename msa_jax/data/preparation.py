@@ -15,6 +15,7 @@ from msa_jax.data.measure import Measure
 from msa_jax.data.pipeline import ALONE, Clips, Share, Source, Split, batches, chunks
 from msa_jax.data.plan import BatchPlan, Lengths, choose_buckets
 from msa_jax.data.preprocessing import Preprocessing, Statistics
+from msa_jax.data.stored import check as check_stored
 from msa_jax.errors import UserError
 from msa_jax.files import OLDER, read_json, write_json
 from msa_jax.progress import say
@@ -198,19 +199,22 @@ class Preparation:
         """Reads what `save` wrote.
 
         Raises:
-          UserError: when it is not there, or of another version.
+          UserError: when it is not there, of another version, or holds a value that no run has.
         """
         file = workdir / "preparation.json"
         stored = read_json(file, hint=f"{workdir} holds no trained run")
         try:
-            sizes, how = stored["encoder"], Preprocessing(**stored["preprocessing"])
-            how = dataclasses.replace(how, modalities=tuple(how.modalities))
-            encoder = None if sizes is None else EncoderConfig(**sizes)
-            statistics = Statistics.from_json(stored["statistics"], clips=how.clip_values)
-            buckets = tuple(tuple(lengths) for lengths in stored["buckets"])
-            clips = stored["clips"]
+            check_stored(stored)
+        except UserError as e:
+            raise UserError(f"{file} is damaged: {e}; train again in another folder") from None
         except (KeyError, TypeError):
             raise UserError(f"{file} {OLDER}; train again in another folder") from None
+        sizes, how = stored["encoder"], Preprocessing(**stored["preprocessing"])
+        how = dataclasses.replace(how, modalities=tuple(how.modalities))
+        encoder = None if sizes is None else EncoderConfig(**sizes)
+        statistics = Statistics.from_json(stored["statistics"], clips=how.clip_values)
+        buckets = tuple(tuple(lengths) for lengths in stored["buckets"])
+        clips = stored["clips"]
         place = workdir / "tokenizer.json"
         needed = "text" in how.modalities and not how.text_width
         tokenizer = Tokenizer.load(place) if needed or place.exists() else None

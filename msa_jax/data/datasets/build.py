@@ -5,10 +5,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msa_jax import seals
 from msa_jax.corpora import STREAMS
 from msa_jax.data import readers
 from msa_jax.data.conventions import Said
@@ -19,8 +20,9 @@ from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import Prepared, prepare
 from msa_jax.data.example import SPECIAL, Example
 from msa_jax.data.splits import Cut
+from msa_jax.errors import UserError
 from msa_jax.files import expanded, write_json
-from msa_jax.progress import watched
+from msa_jax.progress import say, watched
 
 _BLOCK = 1 << 22  # bytes hashed at once
 _SAMPLE = 64  # clips that tell which vocabulary made the tokens of a build
@@ -79,7 +81,8 @@ def load(
     if built:
         return built
     with place.workshop(folders[0]) as scratch:
-        if built := _open_one(folders, path, other_counts):  # by the process that was waited for
+        # By the process that was waited for:
+        if built := _open_one(folders, path, other_counts, again=True):
             return built
         source = readers.read(
             path, split_name=split_name, encoder=encoder, need_text=need_text, **asked, **given
@@ -87,9 +90,8 @@ def load(
         facts = BUILDERS[corpus].facts
         prepared = prepare(source, facts, where=str(path), cut=cut, other_counts=other_counts)
         folder = folders[0] if prepared.cut is None else folders[1]
-        return _build(
-            corpus, prepared, scratch, folder, content_hash=content, source=str(path), format=source.format
-        )
+        facts = {"content_hash": content, "source": str(path), "format": source.format}
+        return _build(corpus, prepared, scratch, folder, lambda: _refuse_changed(path, content), **facts)
 
 
 def _folders(
@@ -140,25 +142,43 @@ def build_examples(corpus: str, examples: Iterable[Example], *, cache: str | Pat
       UserError: when the clips fail the checks that a file's clips have to pass.
     """
     folder = _folder(cache, corpus, [key])
-    if (folder / SIDECAR).is_file():
-        return open_built(folder)
+    if built := _whole(folder):
+        return built
     with place.workshop(folder) as scratch:
-        if (folder / SIDECAR).is_file():
-            return open_built(folder)
+        if built := _whole(folder, again=True):
+            return built
         if isinstance(examples, Iterator):
             examples = list(examples)
         prepared = prepare(examples, BUILDERS[corpus].facts, where=corpus, cut=Cut())
         content = hashlib.sha256(key.encode()).hexdigest()
-        return _build(
-            corpus, prepared, scratch, folder, content_hash=content, source=corpus, format="generated"
-        )
+        facts = {"content_hash": content, "source": corpus, "format": "generated"}
+        return _build(corpus, prepared, scratch, folder, lambda: None, **facts)
 
 
-def _open_one(folders: Sequence[Path], path: Path, other_counts: bool) -> Built | None:
+def _whole(folder: Path, *, again: bool = False) -> Built | None:
+    """The build in a folder; None where there is none, or a damaged one, which is said unless it was."""
+    if not (folder / SIDECAR).is_file():
+        return None
+    try:
+        return open_built(folder)
+    except UserError as e:
+        if not again:
+            say(f"note: {str(e).partition('; delete')[0]}: the corpus is built again")
+        return None
+
+
+def _refuse_changed(path: Path, content: str) -> None:
+    if _content_hash(path) != content:
+        raise UserError(f"{path}: changed while it was read; leave it as it is, and say the same again")
+
+
+def _open_one(
+    folders: Sequence[Path], path: Path, other_counts: bool, *, again: bool = False
+) -> Built | None:
     """That of the folders which is complete, if any."""
     for folder in folders:
-        if (folder / SIDECAR).is_file():
-            built = dataclasses.replace(open_built(folder), source=str(path))  # the file may have moved
+        if found := _whole(folder, again=again):
+            built = dataclasses.replace(found, source=str(path))  # the file may have moved
             if not other_counts:
                 built.require_official()
             return built
@@ -166,9 +186,9 @@ def _open_one(folders: Sequence[Path], path: Path, other_counts: bool) -> Built 
 
 
 def _build(
-    corpus: str, prepared: Prepared, scratch: Path, folder: Path, *, source: str, **facts: object
+    corpus: str, prepared: Prepared, scratch: Path, folder: Path, last: Callable[[], None], **facts: object
 ) -> Built:
-    """Writes the clips to a scratch folder, and renames it when all is there."""
+    """Writes the clips to a scratch folder, seals it, and renames it when `last` has nothing against it."""
     builder = BUILDERS[corpus](data_dir=scratch, prepared=prepared)
     with place.explained(folder, prepared.nbytes):
         builder.download_and_prepare()
@@ -176,7 +196,6 @@ def _build(
         sidecar = {
             "version": VERSION,
             "corpus": corpus,
-            "source": source,
             **facts,
             "counts": prepared.counts,
             "widths": dict(zip(STREAMS, prepared.widths, strict=False)),
@@ -192,6 +211,8 @@ def _build(
             "untold_videos": prepared.untold_videos,
         }
         write_json(scratch / SIDECAR, sidecar)
+        seals.write(scratch)
+        last()
         if folder.exists():  # without a sidecar
             shutil.rmtree(folder)
         scratch.rename(folder)

@@ -1,20 +1,22 @@
 """Built corpora on disk: opened, and read clip by clip in any order."""
 
 import dataclasses
-import json
+import types
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from msa_jax import seals
 from msa_jax.corpora import CORPORA, SPLITS
 from msa_jax.data import conventions
 from msa_jax.data.datasets import builders, checks
 from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import require_official
 from msa_jax.errors import UserError
-from msa_jax.files import expanded
+from msa_jax.files import expanded, read_json
 
 SIDECAR = "source.json"  # written last: a folder without it is not a build
 
@@ -111,7 +113,14 @@ class Split:
         for index in indices:
             if not 0 <= index < count:  # also ends the iteration protocol
                 raise IndexError(f"clip {index} of {count}")
-        return [_clip(record) for record in self._records.__getitems__([int(index) for index in indices])]
+        try:
+            records = self._records.__getitems__([int(index) for index in indices])
+        except Exception as e:  # of ArrayRecord, whose chunks have checksums
+            raise UserError(
+                f"{self._place[0]}: a record cannot be read ({next(iter(str(e).splitlines()), '')[:200]}); "
+                "delete that folder, and the same command builds the corpus again"
+            ) from e
+        return [_clip(record) for record in records]
 
 
 def _clip(record: dict[str, Any]) -> dict[str, Any]:
@@ -138,19 +147,22 @@ def open_built(folder: str | Path) -> Built:
       UserError: when the folder is not a complete build of this version.
     """
     folder = expanded(folder)
-    try:
-        facts = json.loads((folder / SIDECAR).read_text("utf-8"))
-        version = facts.pop("version")
-    except (OSError, ValueError, KeyError):
-        raise UserError(f"{folder}: not a complete build of a corpus; delete it and build it again") from None
-    if version != VERSION:
+    mend = f"delete {folder} and build the corpus again"
+    facts = read_json(folder / SIDECAR, hint=mend)
+    if (version := facts.pop("version", None)) != VERSION:
         raise UserError(f"{folder}: built by version {version} of the builder, not {VERSION}; build it again")
-    try:
-        return Built(folder=folder, **facts)
-    except TypeError:
-        raise UserError(
-            f"{folder}: not a complete build of this version; delete it and build it again"
-        ) from None
+    seals.check(folder, mend=mend)
+    kinds = {field.name: _kind(field.type) for field in dataclasses.fields(Built) if field.name != "folder"}
+    if facts.keys() != kinds.keys() or not all(isinstance(facts[k], kind) for k, kind in kinds.items()):
+        raise UserError(f"{folder / SIDECAR}: is not of a build of this version; {mend}")
+    return Built(folder=folder, **facts)
+
+
+def _kind(annotation: Any) -> Any:
+    """What `isinstance` takes of the annotation of a field."""
+    if typing.get_origin(annotation) is types.UnionType:
+        return tuple(_kind(part) for part in typing.get_args(annotation))
+    return typing.get_origin(annotation) or annotation
 
 
 def find_built(corpus: str, cache: str | Path, *, text_features: bool | None = False) -> list[Built]:
