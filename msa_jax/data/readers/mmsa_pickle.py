@@ -148,8 +148,12 @@ def _padding(splits: Sequence[Split], how: row_kinds.Rows, said: str | None, whe
 def _by_lengths(splits: Sequence[Split], stream: str, said: str | None, where: str) -> padding.Padding:
     edges = np.concatenate([split.edges[stream] for split in splits])
     lengths = np.concatenate([split.lengths[stream] for split in splits])
+
+    def rows() -> Iterator[np.ndarray]:
+        return (split.rows(stream, index) for split in splits for index in range(len(split)))
+
     try:
-        return padding.by_lengths(edges, lengths, said=said, what=f"{where}, {stream}")
+        return padding.by_lengths(edges, lengths, said=said, rows=rows, what=f"{where}, {stream}")
     except UserError:
         # What is not a number tells nothing, and is refused later by its own name.
         there = np.concatenate([split.finite(stream) for split in splits])
