@@ -48,6 +48,13 @@ class Array:
         with opened(self.path) as file:
             return file[self.dataset][rows]
 
+    def some(self, count: int) -> list[np.ndarray]:
+        """Some clips [L, d], with the columns of this modality."""
+        with opened(self.path) as file:
+            clips = file[self.dataset]
+            places = range(0, self.shape[0], 1 + (self.shape[0] - 1) // count)
+            return [clips[k][:, slice(None) if self.part is None else COLUMNS[self.part]] for k in places]
+
     def ends(self) -> np.ndarray:
         """What `padding.ends` says of the columns of this modality."""
         with opened(self.path) as file:

@@ -54,6 +54,10 @@ class Split:
     def __len__(self) -> int:
         return len(self._arrays["id"])
 
+    def clips(self, stream: str) -> object:
+        """The arrays [L, d] of all clips in a stream, as the file has them."""
+        return self._arrays[stream]
+
     def rows(self, stream: str, index: int) -> np.ndarray:
         """The rows [L, d] of a clip in a stream, as the file has them."""
         return np.asarray(self._arrays[stream][index])

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from msa_jax.data.conventions import padding
+from msa_jax.data.conventions import axes, padding
 from msa_jax.data.conventions.rows import edges
 from msa_jax.data.example import no_features
 from msa_jax.data.readers import clean
@@ -12,6 +12,29 @@ from msa_jax.data.readers import clean
 ALIGNED_PARTS = 4  # with more, a clip has lengths of its own; MMIM's and BBFN's heirs tell the two apart so
 _LENGTHS = {"vision": (1, 4), "audio": (2, 5)}  # where a clip has a stream and, if unaligned, its length
 _ODD = (TypeError, ValueError, OverflowError)  # told of while iterating
+
+
+def refuse_swapped(clips: Sequence[Sequence], where: str) -> None:
+    """Refuses a file whose clips are (width, rows).
+
+    Args:
+      clips: the parts of each clip.
+      where: what to call the file in a message.
+
+    Raises:
+      UserError: then.
+    """
+    arrays: dict[str, list] = {name: [] for name in _LENGTHS}
+    lengths: dict[str, list[int]] = {name: [] for name in _LENGTHS}
+    for parts in clips:
+        for name, (place, _) in _LENGTHS.items():
+            try:
+                found = _length_of(parts, name)
+                arrays[name].append(parts[place])
+                lengths[name].append(0 if found is None else found)
+            except (*_ODD, IndexError):
+                continue
+    axes.refuse_swapped({name: [a] for name, a in arrays.items()}, where, lengths=lengths, mend="array.T")
 
 
 def paddings(clips: Sequence[Sequence], said: str | None, where: str) -> dict[str, padding.Padding]:

@@ -85,7 +85,8 @@ def _mult(turn: int, side: str, shared: bool, container: str, dtype: str, filler
 
     return Case(
         "MulT pickle",
-        f"{side}, {'one time line' if shared else 'several'}, {container}, {dtype}, {spelling}, {said}, {filler}",
+        f"{side}, {'one time line' if shared else 'several'}, {container}, {dtype}, {spelling}, {said}, "
+        f"{filler}",
         write,
         expect(
             chosen,
