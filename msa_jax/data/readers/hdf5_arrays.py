@@ -78,14 +78,9 @@ def reader(
     read = [name for name in MODALITIES if name in held and (name != "text" or text_features)]
 
     chosen = {split: {name: arrays[name] for name in read} for split, arrays in splits.items()}
-    axes.refuse_swapped(
-        {
-            name: [arrays[name].some(_SOME) for arrays in splits.values()]
-            for name in MODALITIES
-            if all(name in arrays for arrays in splits.values())
-        },
-        where,
-    )
+    own = [[arrays[name] for arrays in splits.values()] for name in MODALITIES if name in held]
+    own = [parts for parts in own if parts[0].part is None]  # the width of a joint one is known
+    axes.refuse_swapped({parts[0].path.name: [array.some(_SOME) for array in parts] for parts in own}, where)
     ends = _paddings(chosen.values(), said.padding, where)
 
     def examples() -> Iterator[Example]:

@@ -163,6 +163,11 @@ def _divided(split: str, arrays: dict[str, Array], where: str) -> dict[str, Arra
             f"{where}: {joint.path.name} already holds the text, audio and vision of the {split} split; "
             f"remove it, or remove {', '.join(own)}"
         )
+    if len(joint.shape) == 3 and joint.shape[1] == _WIDTH != joint.shape[2]:
+        raise UserError(
+            f"{joint.path}: rows and columns are swapped, (clips, width, rows) in place of (clips, rows, width), "
+            f"in {joint.dataset} {joint.shape}; save array.swapaxes(1, 2)"
+        )
     if len(joint.shape) == 3 and joint.shape[2] != _WIDTH:
         raise UserError(
             f"{joint.path}: {joint.dataset} is {joint.shape[2]} columns wide, but 300 of text + 5 of audio + "

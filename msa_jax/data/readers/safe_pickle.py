@@ -195,7 +195,13 @@ class _Unpickler(pickle._Unpickler):
         if type(arguments) is not tuple:
             raise ValueError("arguments that are not a tuple")
         self._charge(arguments)
-        self.stack[-1] = self.stack[-1](*arguments)
+        made = self.stack[-1](*arguments)
+        if type(made) is range:
+            self._budget -= _PER_MEMBER * len(made)
+            if self._budget < 0:
+                raise Excess("little else than ranges")
+            made = list(made)
+        self.stack[-1] = made
 
     def _new_object(self) -> None:
         arguments = self.stack.pop()

@@ -129,10 +129,12 @@ def cases() -> Iterator[Case]:
             told = {"time_units": ((role, float(RATES[role])),)}
             yield _case(f"frame numbers of {role}", streams, undecided=True, **numbered)
             yield _case(f"frame numbers of {role}, said", streams, reading=told, **numbered)
-        for role, factor in itertools.product(streams, FACTORS):
-            told = {"time_units": ((role, factor),)}
-            yield _case(f"{role} {factor} times", streams, undecided=True, units={role: factor})
-            yield _case(f"{role} {factor} times, said", streams, units={role: factor}, reading=told)
+        for turn, (role, factor) in enumerate(itertools.product(streams, FACTORS)):
+            told, options = {"time_units": ((role, factor),)}, f"{role} {factor} times"
+            if words or role == "audio":
+                yield _case(options, streams, undecided=True, units={role: factor})
+            if words and turn % 4 == 0:
+                yield _case(f"{options}, said", streams, units={role: factor}, reading=told)
 
 
 def _case(

@@ -11,7 +11,7 @@ import numpy as np
 from tests.data.conventions import mmsa_files, padded_files, words_files
 from tests.data.conventions.matrix import Case
 
-_STEP = 5  # of the cases of a format one in so many is swapped
+_STEP = 9  # of the cases of a format one in so many is swapped
 
 
 def cases() -> Iterator[Case]:
