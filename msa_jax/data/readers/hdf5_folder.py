@@ -165,8 +165,8 @@ def _divided(split: str, arrays: dict[str, Array], where: str) -> dict[str, Arra
         )
     if len(joint.shape) == 3 and joint.shape[1] == _WIDTH != joint.shape[2]:
         raise UserError(
-            f"{joint.path}: rows and columns are swapped, (clips, width, rows) in place of (clips, rows, width), "
-            f"in {joint.dataset} {joint.shape}; save array.swapaxes(1, 2)"
+            f"{joint.path}: rows and columns are swapped, (clips, width, rows) in place of (clips, rows, "
+            f"width), in {joint.dataset} {joint.shape}; save array.swapaxes(1, 2)"
         )
     if len(joint.shape) == 3 and joint.shape[2] != _WIDTH:
         raise UserError(

@@ -124,9 +124,6 @@ class _Unpickler(pickle._Unpickler):
             raise EOFError(f"a part of {length} bytes is longer than the file")
         return length
 
-    def _frame(self) -> None:
-        self._length("<Q")  # frames only spare a reader from reading byte by byte
-
     def _text(self, form: str) -> None:
         length = self._length(form)
         if length < _LARGE:
@@ -235,7 +232,7 @@ class _Unpickler(pickle._Unpickler):
 
     dispatch.update(
         {
-            pickle.FRAME[0]: _frame,
+            pickle.FRAME[0]: lambda self: self._length("<Q"),  # it only spares reading byte by byte
             pickle.BINUNICODE[0]: lambda self: self._text("<I"),
             pickle.BINUNICODE8[0]: lambda self: self._text("<Q"),
             pickle.UNICODE[0]: _text_line,
