@@ -20,6 +20,13 @@ class UserError(Exception):
         super().__init__(terminal.line(message))
 
 
+def check_flags(**flags: object) -> None:
+    """UserError for an argument, by its name, that is none of True, False and None, such as "no"."""
+    for name, value in flags.items():
+        if value is not None and type(value).__name__ not in ("bool", "bool_"):
+            raise UserError(f"{name} is {value!r}, which is neither True nor False; write one of these")
+
+
 def nearest(wrong: object, known: Sequence[object]) -> str:
     """ "did you mean ...?", or the known names where none is near."""
     names = [str(name) for name in known]

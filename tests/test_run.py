@@ -117,6 +117,10 @@ def test_predict_refuses_arrays_that_do_not_fit(trained):
     ones = np.ones((2, 3))
     for arguments, message in (
         ({"texts": ["a b"], "audio": [np.ones((2, 5))]}, "audio has 5 columns, the run was trained on 3"),
+        (
+            {"texts": ["a b"], "audio": [np.ones((3, 5))]},
+            r"\(3, 5\), .* 3 columns: .* swapped; write array\.T",
+        ),
         ({"texts": ["a b"], "audio": [ones, ones]}, "audio has 2 clips, texts has 1"),
         ({"texts": ["a b c"], "audio": [ones], "aligned": True}, "audio has 2 rows for 3 words"),
         ({"texts": ["a b"], "audio": [ones[0]]}, r"audio must be \[rows, columns\]"),

@@ -7,7 +7,7 @@ import numpy as np
 
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.preprocessing import Preprocessing
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, check_flags
 
 _ROWS = {"audio": "frames", "vision": "frames", "text_features": "tokens"}
 
@@ -29,9 +29,10 @@ def examples(
       aligned: whether audio and vision have one row per word.
 
     Raises:
-      UserError: when a text is not a text, features are not numbers, the numbers of clips differ, or there is
-        something that the run does not read; says what to write.
+      UserError: when a text is not a text, features are not numbers or are masked, the numbers of clips
+        differ, `aligned` is not a bool, or there is something that the run does not read; says what to write.
     """
+    check_flags(aligned=aligned)
     texts = _texts(texts)
     arrays: dict[str, list[np.ndarray]] = {}
     for name, given in features.items():
@@ -102,6 +103,14 @@ def _array(where: str, rows: Any) -> np.ndarray:
     """float32; a number beyond its range becomes an infinity, which is refused later."""
     if rows is None:
         return no_features()
+    masked = sum(
+        np.ma.count_masked(part) for part in (rows, *_rows(rows)) if isinstance(part, np.ma.MaskedArray)
+    )
+    if masked:
+        raise UserError(
+            f"{where} is a masked array with {masked} masked entries, which would be read as numbers; write "
+            "array.filled(0), or cut these rows off"
+        )
     try:
         array = np.asarray(rows)
         if array.dtype == object:
@@ -117,6 +126,11 @@ def _array(where: str, rows: Any) -> np.ndarray:
         return no_features()
     with np.errstate(over="ignore"):
         return array.astype(np.float32)
+
+
+def _rows(value: Any) -> Sequence[Any]:
+    """The entries of a list, each of which may be an array of its own kind."""
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _kind(value: Any) -> str:

@@ -148,6 +148,11 @@ class Preparation:
                 if rows.ndim != 2:
                     raise UserError(f"clip {e.id}: {m} must be [rows, columns], got shape {rows.shape}")
                 if m in how.modalities and len(rows):
+                    if rows.shape[0] == how.widths[m] != rows.shape[1]:
+                        raise UserError(
+                            f"clip {e.id}: {m} has shape {rows.shape}, and the run was trained on "
+                            f"{how.widths[m]} columns: rows and columns are swapped; write array.T"
+                        )
                     self.check_width(m, rows.shape[1], f"clip {e.id}")
                     words = len(e.text.split()) or len(e.text_features)
                     if e.aligned and len(rows) != words:

@@ -113,3 +113,26 @@ def test_a_run_on_text_features_reads_these_and_no_words():
     assert examples([""], how, text_features=[np.ones((4, 5))])[0].text_features.shape == (4, 5)
     with pytest.raises(UserError, match="the run reads audio, and takes no text features"):
         examples([""], reading("audio", text_width=5), text_features=[np.ones((4, 5))])
+
+
+def _masked(rows):
+    return np.ma.array(np.ones((rows, 3)), mask=np.arange(rows * 3).reshape(rows, 3) == 1)
+
+
+@pytest.mark.parametrize("rows", [_masked(2), list(_masked(2)), np.ma.masked_all((1, 3))])
+def test_masked_entries_are_not_read_as_numbers(rows):
+    with pytest.raises(
+        UserError, match=r"clip 0: audio is a masked array with [13] masked entries.*filled\(0\)"
+    ):
+        examples(["a"], audio=[rows])
+    plain = np.ma.array(np.ones((2, 3)))
+    np.testing.assert_array_equal(examples(["a"], audio=[plain])[0].audio, np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("value", ["no", "False", 0, 1, [], np.array([True, False])])
+def test_aligned_is_true_or_false(value):
+    how = reading("text", "audio", "vision")
+    features = dict.fromkeys(("audio", "vision", "text_features"))
+    with pytest.raises(UserError, match=r"aligned is .*, which is neither True nor False"):
+        given.examples(["a"], features, how, aligned=value)
+    assert given.examples(["a"], features, how, aligned=np.True_)[0].aligned

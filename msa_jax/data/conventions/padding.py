@@ -1,11 +1,13 @@
-"""Padding: rows of zeros that only bring a clip to the length of the longest one, and the end they are at.
+"""Padding: rows that only bring a clip to the length of the longest one, and the end they are at.
+
+They are zeros, or NaN throughout; where the file says the lengths, they may be anything that repeats.
 
 The end is decided once for a file, so that a clip that begins or ends in silence is read as all the others.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from msa_jax.errors import UserError
 
 _NAMES = {"front": "in front", "behind": "behind", None: "at both ends"}
 _ALONE = 0.9  # share of the clips with zeros at an end that must have them at one end alone; silence is rare
+_ONE_SIDED = 0.25  # the same, where no clip has them at the other end alone: clips may begin in silence
 _AGREE = 0.75  # share of the clips that fit their lengths at one end only, which must agree on the end
 _SOME, _MOST = 10, 0.5  # clips, and their share, that say that streams are padded at different ends
 _BARE = 0.5  # share of the shorter clips that may have more rows in use than their length, and no zeros
@@ -26,12 +29,14 @@ class Padding:
     Attributes:
       side: "front", "behind", or None where the zeros at both ends are padding.
       evidence: by what that was decided; "" where nothing is padded.
-      firm: whether the user or the format's own scripts say so, whatever the zeros say.
+      firm: whether the user says so, or rows that are not zeros do, whatever the zeros say.
+      counting: whether the lengths of the file count; False where they contradict the zeros of all clips.
     """
 
     side: str | None
     evidence: str = ""
     firm: bool = False
+    counting: bool = True
 
     def __str__(self) -> str:
         return f"{_NAMES[self.side]}, {self.evidence}" if self.evidence else "none"
@@ -54,8 +59,11 @@ class Padding:
     def counted(self, first: int, stop: int, limit: int, length: int) -> slice:
         """The rows of a clip whose length the file says: `used` for the first three.
 
-        Where the zeros contradict the length, and nobody has said the end, the rows between the zeros.
+        Where the zeros contradict the length, and nobody has said the end, the rows between the zeros; where
+        they do in all clips, as where all lengths are 0, what `used` says.
         """
+        if not self.counting:
+            return self.used(first, stop, limit)
         part = self.named(limit, length)
         if self.firm or not stop or (part.start <= first and stop <= part.stop):
             return part
@@ -80,7 +88,8 @@ def by_ends(used_N3: np.ndarray, said: str | None = None) -> Padding:
       said: the end, where the user says it.
 
     Returns:
-      The end at which nearly all clips that have zeros at an end have them; both where they do not agree.
+      The end at which nearly all clips that have zeros at an end have them, or the only one at which some
+      have them alone; both where they do not agree.
     """
     if said:
         return asked(said)
@@ -90,10 +99,12 @@ def by_ends(used_N3: np.ndarray, said: str | None = None) -> Padding:
     side = max(votes, key=votes.__getitem__)
     if not clips:
         return Padding(None)
-    if votes[side] < _ALONE * clips:
+    if votes[side] >= _ALONE * clips:
+        return Padding(side, f"{votes[side]} of {clips} clips")
+    if sum(votes.values()) > votes[side] or votes[side] < _ONE_SIDED * clips:
         counts = ", ".join(f"{count} {_NAMES[end]}" for end, count in votes.items())
         return Padding(None, f"where the clips do not agree (of {clips} with zeros {counts} alone)")
-    return Padding(side, f"{votes[side]} of {clips} clips")
+    return Padding(side, f"{votes[side]} of {clips} clips, the others at both ends")
 
 
 def by_lengths(
@@ -101,7 +112,7 @@ def by_lengths(
     lengths_N: Sequence[int],
     *,
     said: str | None = None,
-    scripts: Padding | None = None,
+    rows: Callable[[], Iterable[Any]] = tuple,
     what: str,
 ) -> Padding:
     """Decides by the end at which each clip has room for its length.
@@ -110,12 +121,12 @@ def by_lengths(
       edges_N3: of each clip its first row in use, the one behind the last (0 where none is), and all rows.
       lengths_N: the rows of each clip, as the file says.
       said: the end, where the user says it.
-      scripts: what the format's own scripts do, where the clips do not tell; None: they do not say.
+      rows: gives the clips [L, d], to be looked at where zeros do not tell.
       what: what to call the file and the stream in a message.
 
     Raises:
       UserError: when the clips do not agree, or when the rows of many go beyond their lengths at either end
-        and no zeros tell which of them are meant.
+        and neither zeros nor rows that repeat tell which of them are meant.
     """
     if said:
         return asked(said)
@@ -134,10 +145,14 @@ def by_lengths(
     told = sum(votes.values())
     if clear and told:
         return Padding(side, f"{votes[side]} of {told + int(np.sum(neither))} clips")
-    if scripts is not None and not told:
-        return scripts
-    if clear:  # no clip is shorter than its array, or all zeros contradict the lengths
-        return Padding(side, "by the zeros, which the lengths contradict") if neither.any() else Padding(side)
+    if (clear and neither.any()) or not (told or length.any()):
+        ends = by_ends(of_edges(np.stack([first, stop, limit], axis=1)))
+        told_by = f"{ends.evidence}, by the zeros, which the lengths contradict".removeprefix(", ")
+        return dataclasses.replace(ends, evidence=told_by, counting=False) if len(first) else Padding(side)
+    if clear:  # no clip is shorter than its array
+        return Padding(side)
+    if repeated := _by_repeats(rows(), lengths_N):
+        return repeated
     found = [f"{count} {_NAMES[end]}" for end, count in votes.items() if count]
     found += [f"{bare} have more rows in use than their length, and no zeros at either end"] if bare else []
     raise UserError(
@@ -145,6 +160,31 @@ def by_lengths(
         f"their arrays {', '.join(found)}); say --config.data.padding=front or behind (in Python: "
         "padding=...)"
     )
+
+
+def _by_repeats(clips: Iterable[Any], lengths_N: Sequence[int]) -> Padding | None:
+    """The end at which the rows that are too many, two or more in a clip, are all the same.
+
+    Args:
+      clips: the rows [L, d] of each.
+      lengths_N: the rows of each that count.
+
+    Returns:
+      None where most clips have none, or do not agree.
+    """
+    votes, count = {"front": 0, "behind": 0}, 0
+    for rows, length in zip(clips, lengths_N, strict=False):
+        array = np.asarray(rows)
+        if len(array) - length < 2:
+            continue
+        count += 1
+        front, behind = (bool((p == p[0]).all()) for p in (array[: len(array) - length], array[length:]))
+        votes["front"] += front and not behind
+        votes["behind"] += behind and not front
+    side = max(votes, key=votes.__getitem__)
+    if not votes[side] or votes[side] < _AGREE * count:
+        return None
+    return Padding(side, f"{votes[side]} of {count} clips, by rows that repeat", firm=True)
 
 
 def line(paddings: Mapping[str, Padding]) -> str:
@@ -174,13 +214,27 @@ def ends(values: Any, columns: slice = slice(None)) -> np.ndarray:
     if len(getattr(values, "shape", ())) == 3 and values.dtype.kind != "O":
         if 0 in values.shape:
             return np.zeros((len(values), 3), bool)
-        first, last = (np.any(values[:, row][:, columns] != 0, axis=1) for row in (0, values.shape[1] - 1))
+        first, last = (in_use(values[:, row][:, columns]) for row in (0, values.shape[1] - 1))
         some = first | last
         for clip in np.flatnonzero(~some):
-            some[clip] = np.any(values[clip][:, columns] != 0)
+            some[clip] = np.any(in_use(values[clip][:, columns]))
         return np.stack([first, last, some], axis=1)
-    used = [np.any(np.asarray(rows) != 0, axis=1) if np.size(rows) else np.zeros(1, bool) for rows in values]
+    used = [in_use(np.asarray(rows)) if np.size(rows) else np.zeros(1, bool) for rows in values]
     return np.array([[rows[0], rows[-1], rows.any()] for rows in used], bool).reshape(-1, 3)
+
+
+def in_use(rows: np.ndarray) -> np.ndarray:
+    """Whether each row [..., d] is in use: not zero, and not NaN throughout.
+
+    Returns:
+      [...] bool.
+    """
+    used = np.any(rows != 0, axis=-1) if rows.dtype == object else rows.any(axis=-1)
+    if rows.dtype.kind == "f" and rows.size:
+        unknown = np.isnan(rows[..., 0])
+        if unknown.any():
+            used[unknown] = ~np.isnan(rows[unknown]).all(axis=-1)
+    return used
 
 
 def of_edges(edges_N3: np.ndarray) -> np.ndarray:
@@ -224,13 +278,13 @@ def trim(
         is zero throughout has no rows either way.
 
     Returns:
-      By the same names, views of the arrays without their padding, [l, d] with 0 <= l <= L. NaN and infinite
-      values are not padding.
+      By the same names, views of the arrays without their padding, [l, d] with 0 <= l <= L. Rows with NaN
+      beside numbers, and infinite values, are not padding.
 
     Raises:
       ValueError: when the modalities are to be cut together and their L differ.
     """
-    used = {name: np.any(array != 0, axis=1) for name, array in rows.items()}
+    used = {name: in_use(array) for name, array in rows.items()}
     if together and used:
         if len({len(steps) for steps in used.values()}) > 1:
             lengths = ", ".join(f"{name} {len(steps)}" for name, steps in used.items())

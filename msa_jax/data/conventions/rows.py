@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from msa_jax.data.conventions.padding import by_ends, of_edges
+from msa_jax.data.conventions.padding import by_ends, in_use, of_edges
 from msa_jax.errors import UserError
 
 _ENDING = (
@@ -98,16 +98,17 @@ def edges(values: object) -> np.ndarray:
       values: [N, L, d], or N matrices of any length.
 
     Returns:
-      [N, 3] int: the first row that is not zero and the one behind the last (0 and 0 where all are), and L.
+      [N, 3] int: the first row in use (see `padding.in_use`) and the one behind the last (0 and 0 where none
+      is), and L.
     """
     if isinstance(values, np.ndarray) and values.ndim == 3 and values.dtype != object:
         step = max(1, _BLOCK // max(1, values[:1].nbytes))
-        blocks = (values[start : start + step].any(axis=2) for start in range(0, len(values), step))
+        blocks = (in_use(values[start : start + step]) for start in range(0, len(values), step))
         return np.concatenate([np.zeros((0, 3), int), *map(_edges, blocks)])
     found = [np.zeros((0, 3), int)]
     for rows in values:
         rows = np.asarray(rows)
-        found.append(_edges((rows != 0).any(axis=1)[None]) if rows.size else np.array([[0, 0, len(rows)]]))
+        found.append(_edges(in_use(rows)[None]) if rows.size else np.array([[0, 0, len(rows)]]))
     return np.concatenate(found)
 
 
@@ -149,6 +150,8 @@ def decide(
 
     Raises:
       UnclearRows: with text_bert, where no reading fits.
+      UserError: where rows that the user says to be of words or tokens go beyond them, and nothing tells at
+        which end.
     """
     if asked == "stream":
         return STREAM
@@ -171,6 +174,13 @@ def decide(
         fitting = [candidate for candidate in found if candidate.fits(len(used))]
     if fitting:
         best = max(fitting, key=lambda candidate: candidate.ending)
+        equal = [c for c in fitting if (c.ending, c.beyond) == (best.ending, best.beyond)]
+        if best.beyond and {c.rows.front for c in equal} == {False, True}:
+            raise UserError(
+                f"{where}: the rows of {best.beyond} of {len(used)} clips go beyond the last of the {asked}, "
+                "and no zeros tell at which end they are padded; say --config.data.padding=front or behind "
+                "(in Python: padding=...)"
+            )
         counts = {"fitting": len(used) - best.beyond, "ending": best.ending, "clips": len(used)}
         return dataclasses.replace(best.rows, asked=asked is not None, **counts)
     if tokens is None or not len(used):

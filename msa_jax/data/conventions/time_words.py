@@ -1,6 +1,6 @@
 """Words about the times of streams: what was decided, and why a file is refused."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,11 +71,12 @@ def turned(path: Path, video: str, backward: int, rows: int) -> UserError:
     )
 
 
-def mend(role: str, units: float) -> str:
-    """The option that says the unit of a stream."""
+def mend(role: str, units: float, roles: Iterable[str]) -> str:
+    """The option that says the unit of a stream, and the one where all of `roles` are in seconds."""
+    seconds = ", ".join(f"('{name}', 1.0)" for name in roles)
     return (
         f"say how many of its units make a second by --config.data.time_units=\"(('{role}', {units!r}),)\" "
-        "(in Python: time_units=...)"
+        f'(in Python: time_units=...); where all are in seconds, say "({seconds})"'
     )
 
 
@@ -88,7 +89,8 @@ def unclear(one: "_Stream", two: "_Stream", paths: Mapping[str, Path]) -> UserEr
     ratio = two.against(one) or 1.0
     return UserError(
         f"{paths[one.role]} and {paths[two.role].name}: their times are in different units ({seen}), and "
-        f"nothing tells which are seconds; of {two.role} {mend(two.role, _rounded(ratio))}, or of {one.role}"
+        f"nothing tells which are seconds; of {one.role} or {two.role}, "
+        f"{mend(two.role, _rounded(ratio), paths)}"
     )
 
 
@@ -110,7 +112,7 @@ def other_unit(
     """
     video = next(v for v in stream.ends if v in ends)
     rate = _rounded(ratio)
-    guess = f"about {rate:g} of its units make a second"
+    guess = f"{rate:g} times as late in most videos"
     if rate in _SAMPLES and stream.whole:
         guess = f"they look like numbers of samples, {rate:g} a second"
     elif stream.counting or (stream.whole and rate in _FRAMES):
@@ -118,7 +120,7 @@ def other_unit(
     named = ", ".join(sorted(path.name for path in others))
     return UserError(
         f"{paths[stream.role]}: its times are not in the unit of {named}: video {video} ends at "
-        f"{stream.ends[video]:g} here and at {ends[video]:g} there, {guess}; {mend(stream.role, rate)}"
+        f"{stream.ends[video]:g} here and at {ends[video]:g} there, {guess}; {mend(stream.role, rate, paths)}"
     )
 
 

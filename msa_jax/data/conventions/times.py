@@ -1,8 +1,8 @@
 """Times of streams that come in files of their own (.csd): the unit that each is in.
 
 The streams of a corpus hold for the same videos, so they end at about the same times; one in another unit
-ends elsewhere in every video. Which of them are in seconds is told by how long a word, a label or a row of
-features lasts, and by how many agree.
+ends elsewhere in every video. Labels may end long before some videos do (CMU-MOSEI), but not before nearly
+all. Which streams are in seconds is told by how long their rows last, and by how many agree.
 """
 
 import dataclasses
@@ -21,15 +21,16 @@ STREAMS = ("labels", "words", "audio", "vision", "word vectors")
 # How long a row lasts, in seconds, in the median of a corpus.
 _LASTS = {"labels": (0.2, 1000.0), "words": (0.03, 3.0), "word vectors": (0.03, 3.0)}
 _FRAME = (2e-3, 2.0)  # the same of audio and vision
-_SAME = (1 / 4, 4.0)  # of two streams in one unit, where one may end against the other
-_TO_LABELS = (1 / 4, 6.0)  # the same against labels, which may end long before the video does
-_LABEL = 1.0  # seconds that a label lasts at least where it is far from the end of its video
+_SAME = (0.65, 1.55)  # of two streams in one unit, where one may end against the other, in the median
+# The same against labels: in the median not before them, and in the lower quartile not long behind them.
+_TO_LABELS = (0.7, 1.6)
 _EQUAL = (0.7, 1.4)  # the same of a row a second, which could be frame numbers
-_CONVERTED = {"streams": (0.4, 3.0), "to labels": (0.5, 6.0), "labels": (0.15, 2.0)}
 _UNITS = {1e3: "milliseconds", 1e6: "microseconds", 1e7: "units of 100 ns"}  # how many make a second
 _ROWS = 8  # rows of a video that can be told to be numbered
 _MEASURED = 1000  # rows of a video whose lengths are looked at
-_FAR = 8.0  # times by which rows and end of a video in another unit than the rest differ from these
+# Times by which rows and end of a video in another unit differ from the rest: against other streams,
+# and against its labels alone, which may end anywhere.
+_FAR, _FAR_FROM_LABELS = 1.8, 8.0
 
 
 class Track(NamedTuple):
@@ -132,7 +133,8 @@ class Units:
             if not (others and usual > 0 and track.end > 0 and track.step > 0):
                 continue
             numbered = track.counting and role not in self.counting
-            least = _EQUAL[1] if numbered else _FAR
+            alone = role == "labels" or not tracks.keys() - {role, "labels"}
+            least = _EQUAL[1] if numbered else _FAR_FROM_LABELS if alone else _FAR
             longer = min(track.step / usual, *(track.end / end for end in others))
             shorter = max(track.step / usual, *(track.end / end for end in others))
             if longer >= least or (shorter <= 1 / least and role != "labels"):
@@ -150,10 +152,10 @@ class _Stream:
     whole: bool
     counting: bool
 
-    def against(self, other: "_Stream") -> float | None:
-        """Where it ends against the other one, in the median of the videos that both have."""
+    def against(self, other: "_Stream", share: float = 0.5) -> float | None:
+        """Where it ends against the other one, in the median (or another share) of the videos of both."""
         ratios = [end / other.ends[video] for video, end in self.ends.items() if video in other.ends]
-        return float(np.median(ratios)) if ratios else None
+        return float(np.quantile(ratios, share)) if ratios else None
 
     def agrees(self, other: "_Stream") -> bool:
         """Whether both can be in one unit."""
@@ -162,14 +164,19 @@ class _Stream:
         ratio = self.against(other)
         if ratio is None:
             return False
-        low, high = _TO_LABELS if other.role == "labels" else _SAME
-        if other.role == "labels" and ratio > high and other.step >= _LABEL and self.lasts(1.0):
-            return (
-                self.lasts(ratio) is False
-            )  # too short in another unit: there are labels at the start alone
         if self.counting != other.counting:
             low, high = _EQUAL
+        elif other.role == "labels":
+            low, high = _TO_LABELS
+            return low <= ratio and self.against(other, 0.25) <= high
+        else:
+            low, high = _SAME
         return low <= ratio <= high
+
+    def over(self, units: float) -> "_Stream":
+        """The same in seconds, of which so many units make one."""
+        ends = {video: end / units for video, end in self.ends.items()}
+        return dataclasses.replace(self, ends=ends, step=self.step / units)
 
     def lasts(self, units: float) -> bool | None:
         """Whether its rows last as long as they do in such units; None where they would in any."""
@@ -232,10 +239,15 @@ def _stream(role: str, videos: Mapping[str, Track]) -> _Stream:
 
 
 def _groups(streams: Iterable[_Stream]) -> list[list[_Stream]]:
-    """Streams that agree with each other, directly or through others."""
+    """Streams that agree with each other, directly or through others.
+
+    Labels join the largest of several groups, for streams that end elsewhere may agree with them as well.
+    """
     groups: list[list[_Stream]] = []
-    for stream in streams:
+    for stream in sorted(streams, key=lambda stream: stream.role == "labels"):
         near = [group for group in groups if any(stream.agrees(other) for other in group)]
+        if stream.role == "labels":
+            near = sorted(near, key=len)[-1:]
         groups = [group for group in groups if group not in near]
         groups.append([stream, *(other for group in near for other in group)])
     return groups
@@ -276,14 +288,13 @@ def _converted(
     for other in reference:
         for video, end in other.ends.items():
             ends[video] = max(end, ends.get(video, 0.0))
-    whole = dataclasses.replace(stream, role="reference", ends=ends)
+    only_labels = {s.role for s in reference} == {"labels"}
+    whole = dataclasses.replace(stream, role="labels" if only_labels else "reference", ends=ends)
     ratio = stream.against(whole)
     if ratio is None:
         return 1.0
-    kind = "labels" if stream.role == "labels" else "streams"
-    low, high = _CONVERTED["to labels" if {s.role for s in reference} == {"labels"} else kind]
     if not stream.counting:
         for units in _UNITS:
-            if low <= ratio / units <= high and stream.lasts(units * base):
+            if stream.over(units).agrees(whole) and stream.lasts(units * base):
                 return units
     raise time_words.other_unit(stream, ends, ratio * base, [paths[s.role] for s in reference], paths)

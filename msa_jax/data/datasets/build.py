@@ -20,7 +20,7 @@ from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import Prepared, prepare
 from msa_jax.data.example import SPECIAL, Example
 from msa_jax.data.splits import Cut
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, check_flags
 from msa_jax.files import expanded, write_json
 from msa_jax.progress import say, watched
 
@@ -68,6 +68,7 @@ def load(
       UserError: when the path cannot be read, its contents cannot be repaired or lack text features, its
         splits are not the official ones, or the disk cannot be written.
     """
+    check_flags(text_features=text_features, context=context, other_counts=other_counts, need_text=need_text)
     path = expanded(path)
     content = _content_hash(path)
     given = Said(**said).given()

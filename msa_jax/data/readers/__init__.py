@@ -26,7 +26,7 @@ from msa_jax.data.readers import (
 )
 from msa_jax.data.readers.kinds import content_of, describe, kinds_of
 from msa_jax.data.readers.reading import Reading
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, check_flags
 from msa_jax.files import expanded
 
 _FILES = (mmsa_pickle, mult_pickle, words_pickle, csv_text, utterance_npz, csd, extractor_pickle)
@@ -115,6 +115,8 @@ def read(
       UserError: when the file cannot be read, is of no known format or of several, or lacks what its format
         needs or the text features that were asked for.
     """
+    check_flags(require_labels=require_labels, text_features=text_features, need_text=need_text)
+    check_flags(context=context, words=words)
     path, format, content = _open(path)
     options = _options(path, format, split_name, context)
     options |= {"said": _said(path, format, said)}

@@ -17,6 +17,8 @@ _SPLITS = {
     "dev": "valid",
     "test": "test",
 }
+# Other usual names of the modalities, and the known ones.
+OTHER_NAMES = {"video": "vision", "visual": "vision", "acoustic": "audio"}
 _LONGEST = 1 << 20  # characters of a text
 _WIDEST = 1 << 17  # columns of features
 
@@ -24,6 +26,24 @@ _WIDEST = 1 << 17  # columns of features
 def split_alias(name: object) -> str | None:
     """ "train", "valid" or "test" for a name that means one of them in any case ("dev", "Val"), else None."""
     return _SPLITS.get(string(name).strip().lower())
+
+
+def rename(arrays: dict, where: str) -> None:
+    """Gives features under another usual name of their modality ("video", "video_lengths") the known one.
+
+    Raises:
+      UserError: when both names hold features.
+    """
+    for other, name in OTHER_NAMES.items():
+        value = arrays.get(other)
+        numbers = not isinstance(value, np.ndarray) or value.dtype.kind in "biufO"
+        if not numbers or len(shape(value)) < 2 - (isinstance(value, np.ndarray) and value.dtype == object):
+            continue
+        if arrays.get(name) is not None:
+            raise UserError(f"{where}: {other} and {name} both hold features of one modality; remove one")
+        arrays[name] = arrays.pop(other)
+        if f"{other}_lengths" in arrays:
+            arrays[f"{name}_lengths"] = arrays.pop(f"{other}_lengths")
 
 
 def string(value: object) -> str:

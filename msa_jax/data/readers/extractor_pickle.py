@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from msa_jax.corpora import STREAMS
-from msa_jax.data.conventions import NOTHING, Said
+from msa_jax.data.conventions import NOTHING, Said, axes
 from msa_jax.data.readers import clean, mmsa_pickle
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
@@ -25,7 +25,7 @@ def matches(content: object) -> bool:
         return False
     if isinstance(content.get("raw_text"), (list, tuple, np.ndarray)) and "id" in content:
         return False  # CH-SIMS v2's, which has an entry a clip
-    return any(_matrix(content.get(name)) for name in (*STREAMS, "text")) and all(
+    return any(_matrix(content.get(name)) for name in (*STREAMS, "text", *clean.OTHER_NAMES)) and all(
         _matrix(content.get(name)) or content.get(name) is None for name in STREAMS
     )
 
@@ -44,7 +44,8 @@ def reader(
 
     Args:
       content: {audio: [La, da], vision: [Lv, dv], text: [Lt, dt], text_bert: [3, Lt], raw_text: words,
-        id}; any of them may be missing, and text may be the words as well.
+        id, audio_lengths, vision_lengths}; any of them may be missing, text may be the words as well, and
+        vision may be called video.
       where: the path of the file, whose name is the id where the file has none.
       require_labels: whether a clip without a label is an error, which this one is.
       text_features, said, encoder, words, need_text: as for `mmsa_pickle.reader`.
@@ -61,18 +62,46 @@ def reader(
             "(--mode=predict); to train, put the arrays of all clips together in an MMSA pickle with ids, "
             "labels and splits"
         )
-    clip: dict[str, object] = {"id": [Path(where).stem if content.get("id") is None else _one(content["id"])]}
+    content = dict(content)
+    clean.rename(content, where)
+    clip: dict[str, object] = {"id": [_name(content, where)]}
     spoken = next((_one(content[name]) for name in _TEXTS if _is_text(content.get(name))), None)
     if spoken is not None:
         clip["raw_text"] = [spoken]
     for name in (*STREAMS, "text"):
         if _matrix(content.get(name)):
             clip[name] = _clips(content[name])
+            if content.get(f"{name}_lengths") is not None:
+                clip[f"{name}_lengths"] = [_one(content[f"{name}_lengths"])]
     if content.get("text_bert") is not None:
         tokens = _clips(content["text_bert"])
         clip["text_bert"] = tokens.swapaxes(1, 2) if tokens.shape[1] != 3 == tokens.shape[2] else tokens
+    _refuse_swapped(clip, content, where)
     options = {"said": said, "encoder": encoder, "words": words, "need_text": need_text}
     return mmsa_pickle.reader(clip, where, None, text_features, **options)
+
+
+def _name(content: dict, where: str) -> object:
+    """The id, behind the name of the video where the file has both; without an id the file's name."""
+    name, video = (_one(content.get(key)) for key in ("id", "video"))
+    if name is None:
+        return Path(where).stem
+    if not _is_text(video) or clean.string(video) in clean.string(name):
+        return name
+    return [video, str(name) if isinstance(name, int) else name]
+
+
+def _refuse_swapped(clip: dict, content: dict, where: str) -> None:
+    """Refuses (width, rows), by the lengths and the tokens of the clip."""
+    features = [name for name in (*STREAMS, "text") if name in clip]
+    lengths = {name: clip[f"{name}_lengths"] for name in features if f"{name}_lengths" in clip}
+    axes.refuse_swapped(
+        {name: [clip[name]] for name in features},
+        where,
+        lengths={name: [int(np.asarray(n).item()) for n in given] for name, given in lengths.items()},
+        tokens=clip["text_bert"].shape[2] if "text_bert" in clip else 0,
+        mend="array.T" if any(np.ndim(content[name]) == 2 for name in features) else "array.swapaxes(1, 2)",
+    )
 
 
 def _matrix(value: object) -> bool:

@@ -18,6 +18,7 @@ from msa_jax.errors import UserError
 
 NAME, members = hdf5_folder.NAME, hdf5_folder.members
 LEAVES_OPEN: tuple[str, ...] = ("padding", "label_column")  # fields of `Said` that matter here
+_SOME = 32  # clips of an array that are looked at first
 _BLOCK = 1 << 25  # bytes of one array that are read at once
 
 
@@ -77,6 +78,9 @@ def reader(
     read = [name for name in MODALITIES if name in held and (name != "text" or text_features)]
 
     chosen = {split: {name: arrays[name] for name in read} for split, arrays in splits.items()}
+    own = [[arrays[name] for arrays in splits.values()] for name in MODALITIES if name in held]
+    own = [parts for parts in own if parts[0].part is None]  # the width of a joint one is known
+    axes.refuse_swapped({parts[0].path.name: [array.some(_SOME) for array in parts] for parts in own}, where)
     ends = _paddings(chosen.values(), said.padding, where)
 
     def examples() -> Iterator[Example]:

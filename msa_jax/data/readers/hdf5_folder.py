@@ -53,6 +53,13 @@ class Array:
         with opened(self.path) as file:
             return whole(child(file, self.dataset), f"{self.path}: {self.dataset}")
 
+    def some(self, count: int) -> list[np.ndarray]:
+        """Some clips [L, d], with the columns of this modality."""
+        with opened(self.path) as file:
+            clips = file[self.dataset]
+            places = range(0, self.shape[0], 1 + (self.shape[0] - 1) // count)
+            return [clips[k][:, slice(None) if self.part is None else COLUMNS[self.part]] for k in places]
+
     def ends(self) -> np.ndarray:
         """What `padding.ends` says of the columns of this modality."""
         with opened(self.path) as file:
@@ -163,6 +170,11 @@ def _divided(split: str, arrays: dict[str, Array], where: str) -> dict[str, Arra
         raise UserError(
             f"{where}: {joint.path.name} already holds the text, audio and vision of the {split} split; "
             f"remove it, or remove {', '.join(own)}"
+        )
+    if len(joint.shape) == 3 and joint.shape[1] == _WIDTH != joint.shape[2]:
+        raise UserError(
+            f"{joint.path}: rows and columns are swapped, (clips, width, rows) in place of (clips, rows, "
+            f"width), in {joint.dataset} {joint.shape}; save array.swapaxes(1, 2)"
         )
     if len(joint.shape) == 3 and joint.shape[2] != _WIDTH:
         raise UserError(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, label_columns, padding, videos
+from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding, videos
 from msa_jax.data.conventions import rows as row_kinds
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example
@@ -74,6 +74,7 @@ def reader(
     content = texts.content
     for key, arrays in _by_split(content, labels=require_labels is not None).items():
         named = f"{where}, {key}" if key else where
+        clean.rename(arrays, named)
         if arrays.get("id") is not None and len(arrays["id"]):
             if need_text and not text_features:
                 _need_words(arrays, named)
@@ -87,6 +88,7 @@ def reader(
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
     every = list(splits.values())
+    _refuse_swapped(every, where)
     columns = _decide_labels(splits, said.label_column, where)
     how = _rows(every, said, where)
     ends = _padding(every, how, said.padding, where)
@@ -114,6 +116,19 @@ def reader(
     conventions |= texts.conventions | named.conventions | columns.conventions
     return Reading(
         examples, tuple(notes), conventions, 0 if found is None else found.open, untold_videos=named.untold
+    )
+
+
+def _refuse_swapped(splits: Sequence[Split], where: str) -> None:
+    """Refuses (clips, width, rows), by the lengths and the room of text_bert as well."""
+    held = {m: [s for s in splits if m in s.streams] for m in mmsa_split.STREAMS}
+    lengths = {m: [n for s in having for n in s.lengths.get(m, ())] for m, having in held.items()}
+    rooms = {split.token_limit for split in splits}
+    axes.refuse_swapped(
+        {m: [split.clips(m) for split in having] for m, having in held.items()},
+        where,
+        lengths=lengths,
+        tokens=rooms.pop() if len(rooms) == 1 else 0,
     )
 
 
@@ -148,8 +163,12 @@ def _padding(splits: Sequence[Split], how: row_kinds.Rows, said: str | None, whe
 def _by_lengths(splits: Sequence[Split], stream: str, said: str | None, where: str) -> padding.Padding:
     edges = np.concatenate([split.edges[stream] for split in splits])
     lengths = np.concatenate([split.lengths[stream] for split in splits])
+
+    def rows() -> Iterator[np.ndarray]:
+        return (split.rows(stream, index) for split in splits for index in range(len(split)))
+
     try:
-        return padding.by_lengths(edges, lengths, said=said, what=f"{where}, {stream}")
+        return padding.by_lengths(edges, lengths, said=said, rows=rows, what=f"{where}, {stream}")
     except UserError:
         # What is not a number tells nothing, and is refused later by its own name.
         there = np.concatenate([split.finite(stream) for split in splits])

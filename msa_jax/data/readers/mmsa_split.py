@@ -54,6 +54,14 @@ class Split:
     def __len__(self) -> int:
         return len(self._arrays["id"])
 
+    def clips(self, stream: str) -> object:
+        """The arrays [L, d] of all clips in a stream, as the file has them."""
+        return self._arrays[stream]
+
+    def rows(self, stream: str, index: int) -> np.ndarray:
+        """The rows [L, d] of a clip in a stream, as the file has them."""
+        return np.asarray(self._arrays[stream][index])
+
     def stretch(self, stream: str, index: int) -> slice:
         """The rows of a clip in a stream of its own."""
         found, padding = self.edges[stream][index], self.padding[stream]
@@ -90,7 +98,7 @@ class Split:
         count = len(self.ids[index])
         same = np.ones(count, bool)
         for stream in self.streams:
-            rows = how.of_tokens(np.asarray(self._arrays[stream][index]), self.edges[stream][index, 1], count)
+            rows = how.of_tokens(self.rows(stream, index), self.edges[stream][index, 1], count)
             rows = np.pad(rows, ((0, count - len(rows)), (0, 0)))
             same[1:] &= (rows[1:] == rows[:-1]).all(axis=1)
         return same
@@ -105,7 +113,7 @@ class Split:
             aligned = how.holds_words(np.stack([self.edges[m][index] for m in self.streams]), words)
         features = {}
         for stream in self.streams:
-            rows = np.asarray(self._arrays[stream][index])
+            rows = self.rows(stream, index)
             if how.kind == "tokens":
                 rows = how.of_tokens(rows, self.edges[stream][index, 1], len(self.ids[index]))
             elif aligned:

@@ -78,6 +78,7 @@ def reader(
     splits = {}
     for key, arrays in texts.content.items():
         if (split := clean.split_alias(key)) and arrays:
+            clean.rename(arrays, f"{where}, {key}")
             if text_features and arrays.get("text") is None:
                 raise clean.NoTextFeatures(where)
             if require_labels is None:
@@ -87,6 +88,9 @@ def reader(
                 splits[split] = checked
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
+    axes.refuse_swapped(
+        {name: [part[name] for part in splits.values() if name in part] for name in _MODALITIES}, where
+    )
     columns = _decide_labels(splits, said.label_column, where)
     first = [
         clean.string(fields[0]).strip()

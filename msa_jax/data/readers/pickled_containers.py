@@ -1,6 +1,7 @@
 """Pickled containers of the standard library: stand-ins that make plain values of them, and what they weigh.
 
-An OrderedDict, a defaultdict or a Counter comes as a dict, a deque as a list, a path or a time as text. The
+An OrderedDict, a defaultdict or a Counter comes as a dict, a deque as a list, a path or a time as text, a
+Decimal or a Fraction as a float, a range as the list of its numbers (which the unpickler makes of it). The
 classes themselves are never called with what a file says, and the functions that a file names (the factory
 of a defaultdict) are only marks here.
 """
@@ -15,6 +16,8 @@ from msa_jax.data.readers.pickled_arrays import Array, Excess, Refused, key, raw
 
 _MARK = object()  # stands for a function or class that is only ever named, never called
 _LONGEST = 1 << 16  # characters of a path
+_DIGITS = 1 << 10  # characters of a Decimal or a Fraction, and bits of the parts of one
+_RANGE = 1 << 24  # numbers in a range
 _DEPTH = 32  # containers within containers
 _FORMS = ("u1", "i1", "<u2", ">u2", "<i2", ">i2", "<u4", ">u4", "<i4", ">i4")
 _FORMS += ("<u8", ">u8", "<i8", ">i8", "<f4", ">f4", "<f8", ">f8")  # array.array's machine formats 0 to 17
@@ -120,6 +123,35 @@ def _reconstructed_array(kind: object, code: object, form: object, raw: object) 
     return np.frombuffer(raw_bytes(raw), _FORMS[form]).view(Array)
 
 
+def _range(*bounds: object) -> range:
+    """`range`, from one number to another in steps."""
+    if not 1 <= len(bounds) <= 3 or not all(type(n) is int and abs(n) < 1 << 60 for n in bounds):
+        raise ValueError("a range without its bounds")
+    found = range(*bounds)
+    if len(found) > _RANGE:
+        raise Excess(f"a range of {len(found)} numbers")
+    return found
+
+
+def _decimal(value: object = 0, context: object = None) -> float:
+    """`decimal.Decimal`, which a pickle stores as text."""
+    del context
+    if not isinstance(value, (str, bytes, int)) or len(str(value)) > _DIGITS:
+        raise ValueError("a Decimal that is not a number")
+    return float(value)
+
+
+def _fraction(numerator: object = 0, denominator: object = 1) -> float:
+    """`fractions.Fraction`, which a pickle stores as text ("3/4") or, from Python 3.12 on, as two numbers."""
+    if isinstance(numerator, (str, bytes)) and len(numerator) <= _DIGITS:
+        parts = numerator.decode("ascii") if isinstance(numerator, bytes) else numerator
+        numerator, _, below = parts.partition("/")
+        numerator, denominator = int(numerator), int(below or 1)
+    if not all(type(n) is int and n.bit_length() <= 4 * _DIGITS for n in (numerator, denominator)):
+        raise ValueError("a Fraction that is not two whole numbers")
+    return numerator / denominator
+
+
 def _path(flavour: type[pathlib.PurePath]) -> Callable[..., str]:
     """A class of `pathlib`, as text."""
 
@@ -169,6 +201,7 @@ _PATHS = {
     )
 }
 _BUILTINS = {"bytes": _bytes, "bytearray": _bytes, "set": _set, "frozenset": _frozenset}
+_BUILTINS |= {"range": _range, "xrange": _range}
 _BUILTINS |= dict.fromkeys(("list", "dict", "int", "float", "str", "tuple", "bool", "object"), _MARK)
 _BUILTINS |= {"unicode": _MARK, "long": _MARK}  # factories of a defaultdict that Python 2 wrote
 CONTAINERS = {
@@ -202,6 +235,8 @@ CONTAINERS = {
         ("datetime", kind.__name__): _moment(kind)
         for kind in (datetime.datetime, datetime.date, datetime.time)
     },
+    **{(module, "Decimal"): _decimal for module in ("decimal", "_decimal", "_pydecimal")},
+    ("fractions", "Fraction"): _fraction,
     ("datetime", "timedelta"): _duration,
     ("datetime", "timezone"): _zone,
     **{(module, name): value for module in ("builtins", "__builtin__") for name, value in _BUILTINS.items()},

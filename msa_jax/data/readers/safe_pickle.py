@@ -122,9 +122,6 @@ class _Unpickler(pickle._Unpickler):
             raise EOFError(f"a part of {length} bytes is longer than the file")
         return length
 
-    def _frame(self) -> None:
-        self._length("<Q")  # frames only spare a reader from reading byte by byte
-
     def _text(self, form: str) -> None:
         length = self._length(form)
         if length < _LARGE:
@@ -193,7 +190,13 @@ class _Unpickler(pickle._Unpickler):
         if type(arguments) is not tuple:
             raise ValueError("arguments that are not a tuple")
         self._charge(arguments)
-        self.stack[-1] = self.stack[-1](*arguments)
+        made = self.stack[-1](*arguments)
+        if type(made) is range:
+            self._budget -= _PER_MEMBER * len(made)
+            if self._budget < 0:
+                raise Excess("little else than ranges")
+            made = list(made)
+        self.stack[-1] = made
 
     def _new_object(self) -> None:
         arguments = self.stack.pop()
@@ -227,7 +230,7 @@ class _Unpickler(pickle._Unpickler):
 
     dispatch.update(
         {
-            pickle.FRAME[0]: _frame,
+            pickle.FRAME[0]: lambda self: self._length("<Q"),  # it only spares reading byte by byte
             pickle.BINUNICODE[0]: lambda self: self._text("<I"),
             pickle.BINUNICODE8[0]: lambda self: self._text("<Q"),
             pickle.UNICODE[0]: _text_line,

@@ -130,6 +130,7 @@ def reader(
         where=where,
     )
     every = [clip[0] for clips in splits.values() for clip in clips if _is_clip(clip)]
+    streams.refuse_swapped(every, where)
     ends = streams.paddings(every, said.padding, where)
 
     def examples() -> Iterator[Example]:

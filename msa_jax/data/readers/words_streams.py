@@ -4,15 +4,37 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from msa_jax.data.conventions import padding
+from msa_jax.data.conventions import axes, padding
 from msa_jax.data.conventions.rows import edges
 from msa_jax.data.example import no_features
 from msa_jax.data.readers import clean
 
 ALIGNED_PARTS = 4  # with more, a clip has lengths of its own; MMIM's and BBFN's heirs tell the two apart so
 _LENGTHS = {"vision": (1, 4), "audio": (2, 5)}  # where a clip has a stream and, if unaligned, its length
-_SCRIPTS = padding.Padding("front", "as the scripts of MMIM and BBFN have it", firm=True)
 _ODD = (TypeError, ValueError, OverflowError)  # told of while iterating
+
+
+def refuse_swapped(clips: Sequence[Sequence], where: str) -> None:
+    """Refuses a file whose clips are (width, rows).
+
+    Args:
+      clips: the parts of each clip.
+      where: what to call the file in a message.
+
+    Raises:
+      UserError: then.
+    """
+    arrays: dict[str, list] = {name: [] for name in _LENGTHS}
+    lengths: dict[str, list[int]] = {name: [] for name in _LENGTHS}
+    for parts in clips:
+        for name, (place, _) in _LENGTHS.items():
+            try:
+                found = _length_of(parts, name)
+                arrays[name].append(parts[place])
+                lengths[name].append(0 if found is None else found)
+            except (*_ODD, IndexError):
+                continue
+    axes.refuse_swapped({name: [a] for name, a in arrays.items()}, where, lengths=lengths, mend="array.T")
 
 
 def paddings(clips: Sequence[Sequence], said: str | None, where: str) -> dict[str, padding.Padding]:
@@ -24,8 +46,8 @@ def paddings(clips: Sequence[Sequence], said: str | None, where: str) -> dict[st
       where: what to call the file in a message.
 
     Raises:
-      UserError: when the clips do not agree. Where they do not tell, the scripts that write such files
-        decide: they pad, and cut, in front.
+      UserError: when the clips do not agree, or do not tell. The scripts that write such files leave no rows
+        beyond the lengths.
     """
     found = {}
     for name in _LENGTHS:
@@ -34,13 +56,14 @@ def paddings(clips: Sequence[Sequence], said: str | None, where: str) -> dict[st
             try:
                 length, stream = _length_of(parts, name), parts[_LENGTHS[name][0]]
                 if length is not None and length < (*clean.shape(stream), 0)[0]:
-                    short.append((edges([clean.features(stream)])[0], length))
+                    rows = clean.features(stream)
+                    short.append((edges([rows])[0], length, rows))
             except (*_ODD, IndexError):
                 continue
         if short:
-            at, lengths = zip(*short, strict=True)
+            at, lengths, arrays = zip(*short, strict=True)
             found[name] = padding.by_lengths(
-                np.stack(at), lengths, said=said, scripts=_SCRIPTS, what=f"{where}, {name}"
+                np.stack(at), lengths, said=said, rows=lambda arrays=arrays: arrays, what=f"{where}, {name}"
             )
     return found
 
@@ -60,7 +83,7 @@ def rows(parts: Sequence, name: str, ends: Mapping[str, padding.Padding]) -> np.
     length = _length_of(parts, name)
     if length is None or not len(found):
         return found
-    used = found[ends.get(name, _SCRIPTS).counted(*edges([found])[0], length)]
+    used = found[ends.get(name, padding.Padding(None)).counted(*edges([found])[0], length)]
     return used if len(used) else no_features()
 
 

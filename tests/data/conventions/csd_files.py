@@ -26,6 +26,7 @@ FILES = {
 ROWS = {"audio": 2, "vision": 1, "word vectors": 1}  # a word
 RATES = {"audio": 8, "vision": 4, "words": 4, "word vectors": 4}  # rows a second, for frame numbers
 DTYPES = ("f4", "f8", "i4", "i8", "u4")
+FACTORS = (0.5, 2.0, 226.0)  # of times in no unit that is known
 UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "units of 100 ns": 1e7}
 
 
@@ -115,7 +116,7 @@ def frame_numbers(role: str) -> Callable[[str, str, np.ndarray], np.ndarray]:
 
 
 def cases() -> Iterator[Case]:
-    """Each unit in each stream with each type of number, with words and without; and what nothing tells."""
+    """Each unit in each stream with each type of number, with words and without; and in no known unit."""
     for words in (True, False):
         streams = ("labels", "words", "audio", "vision") if words else ("labels", "audio", "vision")
         groups = [*((role,) for role in streams), streams, streams[1:]]
@@ -128,6 +129,12 @@ def cases() -> Iterator[Case]:
             told = {"time_units": ((role, float(RATES[role])),)}
             yield _case(f"frame numbers of {role}", streams, undecided=True, **numbered)
             yield _case(f"frame numbers of {role}, said", streams, reading=told, **numbered)
+        for turn, (role, factor) in enumerate(itertools.product(streams, FACTORS)):
+            told, options = {"time_units": ((role, factor),)}, f"{role} {factor} times"
+            if words or role == "audio":
+                yield _case(options, streams, undecided=True, units={role: factor})
+            if words and turn % 4 == 0:
+                yield _case(f"{options}, said", streams, units={role: factor}, reading=told)
 
 
 def _case(

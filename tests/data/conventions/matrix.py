@@ -20,7 +20,9 @@ from msa_jax.data import readers
 from msa_jax.errors import UserError
 from tests.data.conventions.clips import Expected
 
-MEND = re.compile(r"say .*--config\.data\.\w+=|save it as UTF-8")
+MEND = re.compile(
+    r"say .*--config\.data\.\w+=|save it as UTF-8|swapped, .* save array\.(T|swapaxes\(1, 2\))$"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +50,17 @@ class Case:
 
 def generators() -> tuple[Callable[[], Iterator[Case]], ...]:
     """What makes the cases, a module for each family of formats."""
-    from tests.data.conventions import csd_files, mmsa_files, padded_files, text_files, words_files
+    from tests.data.conventions import (
+        csd_files,
+        mmsa_files,
+        padded_files,
+        swapped_files,
+        text_files,
+        words_files,
+    )
 
-    return csd_files.cases, mmsa_files.cases, words_files.cases, padded_files.cases, text_files.cases
+    modules = (csd_files, mmsa_files, words_files, padded_files, text_files, swapped_files)
+    return tuple(module.cases for module in modules)
 
 
 def cases() -> Iterator[Case]:

@@ -21,7 +21,10 @@ from tests.data.conventions.clips import (
 )
 from tests.data.conventions.matrix import Case
 
+FILLED = ("stream, NaN", "stream, lengths, NaN", "stream, lengths, repeat", "stream, no lengths but 0")
 LIMITS = {"audio": 20, "vision": 16}
+# What is written beside the rows of a clip in place of zeros.
+FILLERS = {"no zeros": np.arange(1, 61).reshape(20, 3) / 8, "NaN": np.nan, "repeat": -1.5}
 DTYPES = ("f2", "f4", "f8", ">f4", ">f8")
 CONTAINERS = ("array", "lists", "objects")
 LABELS = {
@@ -52,6 +55,8 @@ def cases() -> Iterator[Case]:
             yield _case(turn_now, form, "front", "array", "f4", spelling, encoding)
     for side, said in itertools.product(("behind", "front"), (False, True)):
         yield _case(next(turn), "stream, lengths, no zeros", side, "array", "f4", said=said)
+    for form, side, container in itertools.product(FILLED, ("behind", "front"), CONTAINERS):
+        yield _case(next(turn), form, side, container, "f4")
 
 
 def _nth(values, turn: int):
@@ -99,7 +104,11 @@ def _case(
             return clip.by_word[name]
         if form == "tokens":
             return _on_tokens(clip, name)
-        return clip.stream[name] if "lengths" in form else without_length(clip.stream[name], side)
+        return (
+            clip.stream[name]
+            if "lengths" in form and "0" not in form
+            else without_length(clip.stream[name], side)
+        )
 
     options = (
         f"{form}, {side}, {container}, {dtype}, protocol {protocol}, {spelling}, {encoding}, "
@@ -139,14 +148,13 @@ def _arrays(chosen, rows, names, spelled) -> dict:
             limit = 16
         else:
             found = [clip.stream[name] for clip in chosen]
-        if form == "stream, lengths" or "no zeros" in form:
-            arrays[f"{name}_lengths"] = lengths([len(part) for part in found])
+        if "lengths" in form:
+            arrays[f"{name}_lengths"] = lengths([len(part) * ("0" not in form) for part in found])
         full = [padded(part, limit, side) for part in found]
-        if "no zeros" in form:  # something else than zeros beside the rows
-            full = [
-                np.where(padded(np.ones_like(part), limit, side), both, 0.25)
-                for part, both in zip(found, full, strict=True)
-            ]
+        filler = [fill for name, fill in FILLERS.items() if form.endswith(name)]
+        for part, both in zip(found, full, strict=True) if filler else ():  # else zeros beside the rows
+            beside = padded(np.ones_like(part), limit, side) == 0
+            both[beside] = np.resize(filler[0], both.shape)[beside]
         arrays[name] = contained(full, container, dtype)
     if form == "tokens":
         bert = np.zeros((len(chosen), 3, 16), np.int64)

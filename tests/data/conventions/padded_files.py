@@ -34,6 +34,9 @@ def cases() -> Iterator[Case]:
         yield _mult(next(turn), side, shared, container, dtype)
     for side, shared, dtype in itertools.product(("front", "behind"), (True, False), DTYPES):
         yield _hdf5(next(turn), side, shared, dtype)
+    for side, shared in itertools.product(("front", "behind"), (True, False)):
+        yield _mult(next(turn), side, shared, "array", "f4", np.nan)
+        yield _hdf5(next(turn), side, shared, "f8", np.nan)
 
 
 def _rows(clip: Clip, name: str, shared: bool) -> np.ndarray:
@@ -46,12 +49,16 @@ def _right(clip: Clip, name: str, shared: bool, side: str) -> np.ndarray:
     return rows if shared else without_length(rows, side)
 
 
-def _full(chosen: list[Clip], name: str, shared: bool, side: str) -> list[np.ndarray]:
-    limit = 12 if shared else LIMITS[name]
-    return [padded(_rows(clip, name, shared), limit, side) for clip in chosen]
+def _full(chosen: list[Clip], name: str, shared: bool, side: str, filler: float) -> list[np.ndarray]:
+    full = []
+    for clip in chosen:
+        rows = _rows(clip, name, shared)
+        full.append(padded(rows, limit := 12 if shared else LIMITS[name], side))
+        full[-1][padded(np.ones_like(rows), limit, side) == 0] = filler
+    return full
 
 
-def _mult(turn: int, side: str, shared: bool, container: str, dtype: str) -> Case:
+def _mult(turn: int, side: str, shared: bool, container: str, dtype: str, filler: float = 0.0) -> Case:
     spelling = _ONE_FIELD[turn // 2 % len(_ONE_FIELD)]
     how, protocol = SPELLINGS[spelling], (2, 3, 4, 5)[turn % 4]
     chosen = clips()
@@ -65,7 +72,10 @@ def _mult(turn: int, side: str, shared: bool, container: str, dtype: str) -> Cas
             ids = [how.write(clip.video, clip.number) for clip in here]
             fields = [[name, "0.5", "1.5"] if timed else [name] for name in ids]
             content[split] = {
-                **{name: contained(_full(here, name, shared, side), container, dtype) for name in WIDTHS},
+                **{
+                    name: contained(_full(here, name, shared, side, filler), container, dtype)
+                    for name in WIDTHS
+                },
                 "labels": np.array([clip.label for clip in here], "f4").reshape(-1, 1, 1),
                 "id": np.array(fields, "S") if turn % 2 else fields,
             }
@@ -75,7 +85,8 @@ def _mult(turn: int, side: str, shared: bool, container: str, dtype: str) -> Cas
 
     return Case(
         "MulT pickle",
-        f"{side}, {'one time line' if shared else 'several'}, {container}, {dtype}, {spelling}, {said}",
+        f"{side}, {'one time line' if shared else 'several'}, {container}, {dtype}, {spelling}, {said}, "
+        f"{filler}",
         write,
         expect(
             chosen,
@@ -89,7 +100,7 @@ def _mult(turn: int, side: str, shared: bool, container: str, dtype: str) -> Cas
     )
 
 
-def _hdf5(turn: int, side: str, shared: bool, dtype: str) -> Case:
+def _hdf5(turn: int, side: str, shared: bool, dtype: str, filler: float = 0.0) -> Case:
     chosen = clips()
     dataset, packed = ("d1", "data", "x")[turn % 3], turn % 2 == 0
 
@@ -99,7 +110,7 @@ def _hdf5(turn: int, side: str, shared: bool, dtype: str) -> Case:
             for name, file in FILES.items():
                 values = np.array([clip.label for clip in here], dtype)
                 if name != "label":
-                    values = contained(_full(here, name, shared, side), "array", dtype)
+                    values = contained(_full(here, name, shared, side, filler), "array", dtype)
                 with h5py.File(folder / file.format(split), "w") as target:
                     target.create_dataset(dataset, data=values, compression="gzip" if packed else None)
         return folder
@@ -120,5 +131,5 @@ def _hdf5(turn: int, side: str, shared: bool, dtype: str) -> Case:
         name = f"{clip.split}_{counts.setdefault(clip.split, 0)}"
         counts[clip.split] += 1
         expected.append(type(right)(**{**vars(right), "id": name, "video": name}))
-    options = f"{side}, {'one time line' if shared else 'several'}, {dtype}, {dataset}"
+    options = f"{side}, {'one time line' if shared else 'several'}, {dtype}, {dataset}, {filler}"
     return Case("HDF5 per array", options, write, expected, {"text_features": True})

@@ -31,6 +31,10 @@ def _ends(*patterns):
         (["xx.."] * 18 + [".xx.", ".x.."], "behind", "behind, 18 of 20 clips"),
         (["xx.."] * 17 + [".xx.", ".x..", "...x"], None, "at both ends, where the clips do not agree"),
         (["xxxx", "x..x", "...."], None, "none"),
+        # Some begin in silence; none has zeros in front alone.
+        (["xx.."] * 30 + [".xx."] * 40, "behind", "behind, 30 of 70 clips, the others at both ends"),
+        (["..xx"] * 3 + [".xx."], "front", "in front, 3 of 4 clips, the others at both ends"),
+        (["xx.."] * 5 + [".xx."] * 95, None, "at both ends, where the clips do not agree"),  # centred
     ],
 )
 def test_the_end_of_nearly_all_clips_with_zeros_at_one(patterns, side, text):
@@ -69,7 +73,25 @@ def _by_lengths(patterns, lengths, **options):
         ([".xx...", "xxxxxx", "......"], [3, 6, 2], "behind", "behind, 1 of 1 clips"),  # the others fit both
         (["xxxxxx", "xxx"], [6, 7], "behind", "none"),
         (["xxx..."] * 4 + ["..xxx."], [3] * 5, "behind", "behind, 4 of 5 clips"),
-        ([".xxx.."], [2], "behind", "behind, by the zeros, which the lengths contradict"),
+        # Lengths that fit no clip count nowhere.
+        (
+            ["..xxxx", "...xxx", ".xxxxx"],
+            [0, 0, 0],
+            "front",
+            "in front, 3 of 3 clips, by the zeros, which the lengths contradict",
+        ),
+        (
+            ["xxxx..", "xxxxxx", "xxxxxx"],
+            [0, 0, 0],
+            "behind",
+            "behind, 1 of 1 clips, by the zeros, which the lengths contradict",
+        ),
+        (
+            ["..xxxx", ".xxxxx"],
+            [2, 3],
+            "front",
+            "in front, 2 of 2 clips, by the zeros, which the lengths contradict",
+        ),
     ],
 )
 def test_the_end_at_which_the_lengths_fit(patterns, lengths, side, text):
@@ -93,10 +115,47 @@ def test_what_does_not_decide_is_refused_with_the_mend(patterns, message):
         assert _by_lengths(patterns, [3, 3, 3], said=side) == padding.asked(side)
 
 
-def test_the_scripts_of_a_format_decide_where_the_clips_do_not():
-    scripts = Padding("front", "as the scripts have it", firm=True)
-    assert _by_lengths(["xxxxxx"], [3], scripts=scripts) is scripts
-    assert _by_lengths(["xxx..."], [3], scripts=scripts).side == "behind"
+def _filled(length, side, filler):
+    """[6, 2] with rows of something else than zeros beside those that count."""
+    clip = np.arange(1.0, 13).reshape(6, 2)
+    part = slice(length, None) if side == "behind" else slice(0, 6 - length)
+    clip[part] = filler(clip, length if side == "behind" else 6 - length)
+    return clip
+
+
+@pytest.mark.parametrize("side", ["front", "behind"])
+@pytest.mark.parametrize(
+    "filler", [lambda clip, at: -1.0, lambda clip, at: clip[at - 1], lambda clip, at: (0.5, -0.5)]
+)
+def test_rows_that_repeat_tell_the_end(side, filler):
+    lengths = [2, 3, 4, 6]
+    clips = [_filled(length, side, filler) for length in lengths]
+    found = by_lengths(edges(clips), lengths, rows=lambda: clips, what="a.pkl, audio")
+    assert str(found) == f"{padding.asked(side)}".replace("as you said", "3 of 3 clips, by rows that repeat")
+    for clip, length in zip(clips, lengths, strict=True):
+        part = found.counted(*edges([clip])[0], length)
+        assert part == (slice(0, length) if side == "behind" else slice(6 - length, 6))
+
+
+def test_rows_that_repeat_at_either_end_tell_nothing():
+    clips = [_filled(3, side, lambda clip, at: -1.0) for side in ("front", "behind")]
+    for arrays in (clips, [np.ones((6, 2))] * 2):
+        with pytest.raises(UserError, match="it is not clear at which end"):
+            by_lengths(edges(arrays), [3, 3], rows=lambda: arrays, what="a.pkl, audio")  # noqa: B023
+
+
+@pytest.mark.parametrize("side", ["front", "behind"])
+def test_rows_of_nan_are_padding(side):
+    rows = np.ones((8, 5, 2), np.float32)
+    part = slice(0, 2) if side == "front" else slice(3, 5)
+    rows[1:, part] = np.nan
+    rows[0, 2, 1] = np.nan  # a number is beside it
+    found = by_ends(ends(rows))
+    assert found == by_ends(of_edges(edges(rows))) == by_ends(ends([clip.tolist() for clip in rows]))
+    assert str(found) == f"{padding.asked(side)}".replace("as you said", "7 of 7 clips")
+    for one_time_line in (False, True):
+        cut = trim({"audio": rows[1]}, dict.fromkeys(("", "audio"), found), together=one_time_line)["audio"]
+        assert cut.tolist() == [[1, 1]] * 3
 
 
 @pytest.mark.parametrize(
@@ -109,6 +168,8 @@ def test_the_scripts_of_a_format_decide_where_the_clips_do_not():
         (Padding("front", "x"), "......", 2, slice(4, 6)),
         (padding.asked("front"), "xxxxxx", 2, slice(4, 6)),
         (padding.asked("behind"), "xxxxxx", 2, slice(0, 2)),
+        (Padding("front", "x", counting=False), "..xxx.", 0, slice(2, 6)),
+        (Padding("behind", "x", counting=False), ".xxx..", 0, slice(0, 4)),
     ],
 )
 def test_rows_with_a_length(said, pattern, length, used):

@@ -17,8 +17,8 @@ def _edges(lengths, *, front=False, first=0):
     return np.array([[(*span, LIMIT)] for span in spans])
 
 
-def _decide(edges, *, tokens=TOKENS, words=WORDS, asked=None):
-    return row_kinds.decide(edges, tokens, words, asked=asked, where="a.pkl")
+def _decide(edges, *, tokens=TOKENS, words=WORDS, asked=None, padded=None):
+    return row_kinds.decide(edges, tokens, words, asked=asked, padded=padded, where="a.pkl")
 
 
 @pytest.mark.parametrize("front", [False, True])
@@ -95,8 +95,8 @@ def test_none_fits():
         "tokens with [CLS] and [SEP] would, 1 end as BERT tokens with [CLS] and [SEP], padded in front "
         "would); say what they are by --config.data.rows=tokens, words or stream (in Python: rows=...)"
     )
-    assert _decide(_edges([LIMIT] * 10), asked="tokens").kind == "tokens"
-    assert _decide(_edges([LIMIT] * 10), asked="words").kind == "words"
+    assert _decide(_edges([LIMIT] * 10), asked="tokens", padded="behind").kind == "tokens"
+    assert _decide(_edges([LIMIT] * 10), asked="words", padded="behind").kind == "words"
     assert _decide(_edges([LIMIT] * 10), asked="stream") is row_kinds.STREAM
 
 
@@ -111,14 +111,26 @@ def test_words_beyond_the_arrays():
     assert _decide(_edges([*WORDS[:-1], LIMIT]), words=words).name == "words"
 
 
+@pytest.mark.parametrize("kind", ["words", "tokens"])
+def test_rows_beyond_the_words_of_which_no_zeros_tell_the_end(kind):
+    full = _edges([LIMIT] * len(WORDS))
+    with pytest.raises(
+        UserError, match=r"no zeros tell at which end .* --config\.data\.padding=front or behind"
+    ):
+        _decide(full, asked=kind)
+    for side in ("front", "behind"):
+        assert _decide(full, asked=kind, padded=side).front == (side == "front")
+
+
 @pytest.mark.parametrize("kind", ["array", "list"])
 def test_edges(kind):
     rows = np.zeros((4, 5, 2))
     rows[0, 1:3, 1] = 1
-    rows[1, 4] = np.nan
+    rows[1, 3, 1] = np.nan  # beside a number, in use
+    rows[1, 4] = np.nan  # throughout, not in use
     rows[2] = -1
     values = rows if kind == "array" else [clip.tolist() for clip in rows]
-    assert row_kinds.edges(values).tolist() == [[1, 3, 5], [4, 5, 5], [0, 5, 5], [0, 0, 5]]
+    assert row_kinds.edges(values).tolist() == [[1, 3, 5], [3, 4, 5], [0, 5, 5], [0, 0, 5]]
 
 
 def test_edges_of_nothing():

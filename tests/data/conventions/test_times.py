@@ -1,5 +1,6 @@
 """Units of time of .csd streams: the same clips in each, read equal to the bit or refused by name."""
 
+import ast
 import itertools
 import re
 
@@ -107,13 +108,46 @@ def test_frame_numbers_are_refused_with_a_mend_that_works(tmp_path, role, words,
 
 
 @pytest.mark.parametrize("role", STREAMS)
-@pytest.mark.parametrize("factor", [10.0, 1 / 60, 16000.0])
+@pytest.mark.parametrize("factor", [0.5, 2.0, 10.0, 226.0, 500.0, 2000.0, 1 / 60, 16000.0])
 def test_other_factors_are_refused(tmp_path, role, factor):
     write_csd(tmp_path, CLIPS, units={role: factor})
     with pytest.raises(UserError, match="say how many of its units make a second") as error:
         readers.read(tmp_path)
-    assert FILES[role][0] in str(error.value).partition(":")[0]
+    line = str(error.value)
+    assert FILES[role][0] in line.partition(":")[0]
+    assert re.search(r"video film_\d\d ends at [\d.e+]+ here and at [\d.]+ there", line)
     _check(_read(tmp_path, time_units=((role, factor),))[1])
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0, 226.0])
+def test_a_stream_that_ends_elsewhere_than_the_labels_is_refused(tmp_path, factor):
+    """Only the ends tell: later ones by streams whose rows last as long as before."""
+
+    def change(role, video, times):
+        if role != "audio":
+            return times
+        return times * factor if factor < 1 else times + (factor - 1) * times.max()
+
+    write_csd(tmp_path, CLIPS, streams=("labels", "audio"), change=change)
+    with pytest.raises(UserError, match="are in different units") as error:
+        readers.read(tmp_path)
+    said = re.search(r'where all are in seconds, say "(.*)"', str(error.value))[1]
+    source, found = _read(tmp_path, time_units=ast.literal_eval(said))
+    assert len(found) == len(CLIPS)
+    assert source.reading.conventions["times"].startswith("seconds, as you said (")
+
+
+def test_streams_that_differ_are_refused_although_each_may_fit_the_labels(tmp_path):
+    """Labels often end before their videos do; audio in half seconds then ends where they do."""
+
+    def early(role, video, times):
+        return times / 1.3 if role == "labels" else times
+
+    write_csd(tmp_path, CLIPS, units={"audio": 0.5}, change=early)
+    with pytest.raises(
+        UserError, match=r"COVAREP\.csd: its times are not in the unit of .*\('audio', 0\.5\)"
+    ):
+        readers.read(tmp_path)
 
 
 def test_where_nothing_tells_which_are_seconds_both_are_named(tmp_path):
@@ -137,18 +171,18 @@ def test_a_row_a_second_is_not_taken_for_frame_numbers(tmp_path):
     assert source.reading.conventions["times"].startswith("seconds (")
 
 
-def test_labels_of_the_beginnings_alone_are_seconds(tmp_path):
-    """CMU-MOSEI has videos that go on for long behind their last label."""
+def test_videos_that_go_on_behind_their_last_label_are_in_seconds(tmp_path):
+    """CMU-MOSEI has videos that go on for long; in others the labels go on to the end."""
 
     def frames(role, video, stream):
-        if role != "audio":
-            return stream
-        return np.stack([np.arange(len(stream)), np.arange(1, len(stream) + 1)], 1) / 100 + stream[-1, 1] * 40
+        late = 0.0 if video in ("film_00", "film_03", "film_06") else 40 * stream[-1, 1]
+        return np.concatenate([stream[:-1], stream[-1:] + late]) if role == "audio" else stream
 
-    write_csd(tmp_path, CLIPS[:9], streams=("labels", "audio"), change=frames)
+    write_csd(tmp_path, CLIPS, streams=("labels", "audio"), change=frames)
     source = readers.read(tmp_path)
     assert source.reading.conventions["times"].startswith("seconds (")
-    assert all(not len(clip.audio) for clip in source)
+    for clip, right in zip(source, CLIPS, strict=True):
+        np.testing.assert_array_equal(clip.audio, np.repeat(right.by_word["audio"], 2, axis=0))
 
 
 @pytest.mark.parametrize("role", STREAMS)
@@ -197,7 +231,14 @@ def test_rows_of_no_length_are_refused(tmp_path):
         readers.read(write_csd(tmp_path, CLIPS, change=still))
 
 
-@pytest.mark.parametrize(("role", "factor"), [*itertools.product(STREAMS, (1000.0, 25.0)), ("audio", 1e-3)])
+@pytest.mark.parametrize(
+    ("role", "factor"),
+    [
+        *itertools.product(STREAMS, (1000.0, 25.0)),
+        *itertools.product(STREAMS[1:], (0.5, 2.0)),
+        ("audio", 1e-3),
+    ],
+)
 def test_one_video_in_other_units_is_named(tmp_path, role, factor):
     def odd(stream, video, values):
         return values * factor if (stream, video) == (role, "film_05") else values

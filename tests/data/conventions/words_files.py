@@ -12,7 +12,7 @@ from tests.data.conventions.matrix import Case
 from tests.data.conventions.mmsa_files import DTYPES
 
 LIMIT = 20
-FORMS = ("four parts", "three parts", "cut", "padded", "rows of others")
+FORMS = ("four parts", "three parts", "cut", "padded", "rows of others", "rows that repeat", "NaN")
 LABELS = (
     lambda value: np.array([[value]]),
     float,
@@ -26,12 +26,9 @@ def cases() -> Iterator[Case]:
     """Forms with types of numbers; ids and encodings; then the end at which they are padded."""
     turn = itertools.count()
     for form, dtype, side in itertools.product(FORMS, DTYPES, ("front", "behind")):
-        if (
-            form == "rows of others"
-        ):  # the format's scripts take the last ones; of others the user must say it
-            yield _case(next(turn), form, side, dtype, said=side == "behind")
-        else:
-            yield _case(next(turn), form, side, dtype)
+        yield _case(next(turn), form, side, dtype)
+        if form == "rows of others":  # nothing tells the end; the user must say it
+            yield _case(next(turn), form, side, dtype, said=True)
     for encoding in ENCODINGS:
         for form in ("four parts", "padded"):
             yield _case(next(turn), form, "behind", "f4", encoding=encoding)
@@ -81,7 +78,7 @@ def _case(
         write,
         [clip for split in order for clip in expected if clip.split == split],
         reading,
-        encoding == UNDECIDED,
+        encoding == UNDECIDED or (form == "rows of others" and not said),
         untold=0 if how.told else len(chosen),
     )
 
@@ -94,7 +91,7 @@ def _entry(clip: Clip, turn: int, form: str, side: str, dtype: str, how, codec: 
     source = clip.by_word if "parts" in form else clip.stream
     vision, audio = (source[stream].astype(dtype) for stream in ("vision", "audio"))
     lengths = [LENGTHS[turn % 4](len(rows)) for rows in (vision, audio)]
-    if form in ("padded", "rows of others"):
+    if form in FORMS[3:]:
         vision, audio = (_long(rows, side, form) for rows in (vision, audio))
     if turn % 5 == 4:
         vision, audio = vision.tolist(), audio.tolist()
@@ -109,7 +106,9 @@ def _entry(clip: Clip, turn: int, form: str, side: str, dtype: str, how, codec: 
 
 def _long(rows: np.ndarray, side: str, form: str) -> np.ndarray:
     full = padded(rows, LIMIT, side)
+    beside = np.arange(LIMIT) < LIMIT - len(rows) if side == "front" else np.arange(LIMIT) >= len(rows)
     if form == "rows of others":
-        full[: LIMIT - len(rows)] = 0.25 if side == "front" else full[: LIMIT - len(rows)]
-        full[len(rows) :] = 0.25 if side == "behind" else full[len(rows) :]
+        full[beside] = 0.25 + np.arange(beside.sum())[:, None] / 8
+    elif form != "padded":
+        full[beside] = np.nan if form == "NaN" else 0.25
     return full

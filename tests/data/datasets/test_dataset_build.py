@@ -223,7 +223,7 @@ assert not {"tensorflow", "torch", "jax"} & set(sys.modules), "too many imports"
     assert _names(scratch) == []
     (name,) = _names(cache)
     folder = cache / name
-    assert _names(folder) == ["cmu_mosi", "source.json"]
+    assert _names(folder) == ["cmu_mosi", "seal.json", "source.json"]
 
 
 @real

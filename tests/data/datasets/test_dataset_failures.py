@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
+from msa_jax import seals
 from msa_jax.data import datasets
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
@@ -72,7 +73,9 @@ def test_incomplete_builds_are_ignored(source, cache, count_builds):
     folder = _load(source, cache).folder
     (folder / "source.json").unlink()
     assert datasets.find_built("mosi", cache) == []
-    with pytest.raises(UserError, match="not a complete build"):
+    with pytest.raises(
+        UserError, match=r"there is no source\.json in .*delete .* and build the corpus again"
+    ):
         datasets.open_built(folder)
     assert _load(source, cache).folder == folder
     assert len(count_builds) == 2
@@ -93,6 +96,45 @@ def test_builds_that_lack_a_fact_are_ignored(source, cache):
     facts = json.loads((folder / "source.json").read_text())
     del facts["conventions"]
     (folder / "source.json").write_text(json.dumps(facts))
+    seals.write(folder)  # of somebody who knows how
     assert datasets.find_built("mosi", cache) == []
-    with pytest.raises(UserError, match="not a complete build of this version"):
+    with pytest.raises(UserError, match="is not of a build of this version"):
         datasets.open_built(folder)
+
+
+def test_a_damaged_build_is_told_and_built_again(source, cache, count_builds, capsys):
+    """A bit in each of its files, or a file that is gone: the clips are the same afterwards."""
+    folder = _load(source, cache).folder
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
+    assert len(files) >= 5
+    wanted, rng = {path: path.read_bytes() for path in files}, np.random.default_rng(0)
+    records = [clip["audio"].tobytes() for clip in datasets.open_built(folder).split("train")]
+    for path in files:
+        broken = bytearray(path.read_bytes())
+        broken[rng.integers(len(broken))] ^= 1 << rng.integers(8)
+        path.write_bytes(broken)
+        if rng.integers(2):
+            path.unlink()
+        built = _load(source, cache)
+        said = capsys.readouterr().out
+        if path.name != "source.json" or "built again" in said:  # without one it is no build
+            assert path.name in said
+            assert "the corpus is built again" in said
+        assert [clip["audio"].tobytes() for clip in built.split("train")] == records
+    assert len(count_builds) == 1 + len(files)
+    assert {path.name for path in wanted} == {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(source, cache, content, monkeypatch):
+    """Its build would be found under the hash of what it was before, for ever."""
+    read = datasets.build.readers.read
+
+    def changes(path, **options):
+        clips = read(path, **options)
+        path.write_bytes(path.read_bytes() + b" ")
+        return clips
+
+    monkeypatch.setattr(datasets.build.readers, "read", changes)
+    with pytest.raises(UserError, match="changed while it was read"):
+        _load(source, cache)
+    assert _names(cache) == []

@@ -241,6 +241,7 @@ def test_times_before_zero_and_in_no_order(tmp_path):
         np.testing.assert_array_equal(clip.audio, rows)
     assert fourth.audio.shape == (0, 0), "the frames begin where it ends"
     words = _spoken(("second", 0.0, 0.5), ("third", 0.5, 1.0), ("first", -1.5, -0.25), ("early", -2.0, -1.5))
+    words = tuple(np.concatenate(both) for both in zip(words, _spoken(("late", 3.0, 4.0)), strict=True))
     _write(tmp_path / "words.csd", "words", {"a": words})
     clip = _read(tmp_path)[1]
     assert clip.text == "first second"
@@ -377,11 +378,11 @@ def test_phones_are_no_words(tmp_path):
 
 def test_words_as_strings_of_any_length(tmp_path):
     _corpus(tmp_path, LABELS)
-    words = np.array([["gr\xfc\xdf"], ["dich"]], dtype=object)
+    words = np.array([["gr\xfc\xdf"], ["dich"], ["spät"]], dtype=object)
     with h5py.File(tmp_path / "x.csd", "w") as file:
-        file["text/data/a/intervals"] = [[1.0, 1.5], [1.5, 2.0]]
+        file["text/data/a/intervals"] = [[1.0, 1.5], [1.5, 2.0], [3.5, 4.0]]
         file.create_dataset("text/data/a/features", data=words, dtype=h5py.string_dtype())
-    assert [clip.text for clip in _read(tmp_path)] == ["gr\xfc\xdf dich", "", ""]
+    assert [clip.text for clip in _read(tmp_path)] == ["gr\xfc\xdf dich", "spät", ""]
 
 
 def test_matches_by_content(tmp_path):
@@ -420,7 +421,7 @@ def test_one_video_at_a_time(tmp_path):
     frames = _frames(0, 40, 100, 64)  # 2 MB a video
     videos = {f"v{k:02d}": frames for k in range(20)}
     _write(tmp_path / "COVAREP.csd", "COVAREP", videos)
-    _write(tmp_path / LABELS, "labels", {video: ([[0.0, 1.0]], [[1.0]]) for video in videos})
+    _write(tmp_path / LABELS, "labels", {video: ([[39.0, 40.0]], [[1.0]]) for video in videos})
     examples = csd.reader(tmp_path, "x", True).examples
     tracemalloc.start()
     try:

@@ -102,3 +102,58 @@ def test_it_cannot_be_trained_on(tmp_path, capsys):
     assert NAME in out
     assert "cannot be trained on" in out
     assert f"--mode=predict --workdir=RUN --config.data.path={path}" in out
+
+
+def test_its_lengths_count(tmp_path):
+    rows = np.random.default_rng(1).normal(size=(9, 3))
+    rows[5:] = 0
+    rows[4] = 0  # the clip ends in silence
+    for length in (5, [5], np.array([5])):
+        read = _read(_write(tmp_path, _clip(audio=rows, audio_lengths=length)))
+        np.testing.assert_array_equal(read.audio, rows[:5].astype(np.float32))
+    full = rows + 1
+    path = _write(tmp_path, _clip(audio=full, audio_lengths=5))
+    assert len(_read(path, padding="front").audio) == 5
+    np.testing.assert_array_equal(_read(path).audio, full[:5].astype(np.float32))  # the last ones repeat
+    with pytest.raises(UserError, match=r"audio: it is not clear at which end .*data\.padding"):
+        _read(_write(tmp_path, _clip(audio=_clip()["audio"], audio_lengths=5)))
+
+
+def test_vision_may_be_called_video(tmp_path):
+    clip = _clip()
+    video = {"vision": None, "video": clip["vision"], "video_lengths": 7}
+    np.testing.assert_array_equal(_read(_write(tmp_path, _clip(**video))).vision, clip["vision"])
+    only = {"video": clip["vision"], "raw_text": "a film"}
+    np.testing.assert_array_equal(_read(_write(tmp_path, only)).vision, clip["vision"])
+    with pytest.raises(UserError, match=r"my_clip\.pkl: video and vision both hold features .*; remove one"):
+        _read(_write(tmp_path, _clip(video=clip["vision"])))
+    named = _read(_write(tmp_path, _clip(video="film", id="3")))
+    assert (named.id, named.video) == ("film_3", "film")
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"text": _clip()["text"].T}, r"text \(8, 6\) a clip: the text has 6 rows; save array\.T$"),
+        (
+            {"audio": _clip()["audio"].T, "audio_lengths": 9},
+            r"audio \(3, 9\) .* lengths go up to 9; save array\.T$",
+        ),
+        (
+            {"vision": np.ones((1, 2, 6)), "audio": None, "text": None, "vision_lengths": None},
+            r"vision \(2, 6\) .* the text has 6 rows; save array\.swapaxes\(1, 2\)$",
+        ),
+        (
+            {
+                "audio": np.ones((7, 5)),
+                "vision": np.ones((9, 5)),
+                "text": np.ones((30, 5)),
+                "text_bert": None,
+            },
+            r"audio .* vision .* text \(30, 5\) a clip: 3 streams have 5 columns .*; save array\.T$",
+        ),
+    ],
+)
+def test_rows_and_columns_that_are_swapped_are_named(tmp_path, changes, found):
+    with pytest.raises(UserError, match=r"my_clip\.pkl: rows and columns are swapped, .* in " + found):
+        _read(_write(tmp_path, _clip(**changes)))

@@ -106,3 +106,14 @@ def test_bad_joint_arrays(mfn, name, array, message):
         hdf5_arrays.reader(mfn, str(mfn), True)
     assert str(mfn) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_columns_in_place_of_rows_are_named(mfn):
+    with h5py.File(mfn / "X_test.h5", "a") as file:
+        rows = file["data"][()]
+        del file["data"]
+        file["data"] = rows.swapaxes(1, 2)
+    with pytest.raises(
+        UserError, match=r"X_test\.h5: rows and columns are swapped, .* in data \(4, 325, 6\); save"
+    ):
+        _read(mfn)

@@ -7,6 +7,7 @@ import pytest
 
 from msa_jax.data import readers
 from msa_jax.errors import UserError
+from tests.data.small_files import write_mmsa
 
 TEXTS = ["a fine film", "i  did not\tlike it", "meh"]
 
@@ -389,3 +390,15 @@ def test_four_labels_a_clip(tmp_path, aligned):
         UserError, match=r"the labels have 8 columns \(0 to 7 in \[0, 1\]\), and nothing tells"
     ):
         readers.read(_write(tmp_path / "b.pkl", aligned))
+
+
+@pytest.mark.parametrize("name", ["video", "visual"])
+def test_vision_under_another_usual_name(tmp_path, name):
+    def rename(content):
+        for arrays in content.values():
+            arrays[name], arrays[f"{name}_lengths"] = arrays.pop("vision"), arrays.pop("vision_lengths")
+
+    plain = list(readers.read(write_mmsa(tmp_path)))
+    for one, two in zip(plain, readers.read(write_mmsa(tmp_path, rename, "other.pkl")), strict=True):
+        np.testing.assert_array_equal(one.vision, two.vision)
+        assert len(two.vision)

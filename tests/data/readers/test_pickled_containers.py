@@ -4,6 +4,8 @@ import argparse
 import array
 import collections
 import datetime
+import decimal
+import fractions
 import pathlib
 import pickle
 import time
@@ -61,6 +63,10 @@ CONTAINERS = {
     ),
     "date": (datetime.date(2024, 5, 6), "2024-05-06"),
     "time": (datetime.time(7, 8, 9), "07:08:09"),
+    "range": (range(3, 12, 4), [3, 7, 11]),
+    "range backwards": (range(2, -1, -1), [2, 1, 0]),
+    "Decimal": (decimal.Decimal("-1.25"), -1.25),
+    "Fraction": (fractions.Fraction(-3, 4), -0.75),
     "timedelta": (datetime.timedelta(seconds=90), "0:01:30"),
 }
 
@@ -86,13 +92,15 @@ def test_a_file_of_such_containers_is_read_as_one_of_dicts(tmp_path):
     plain = mmsa()
     for arrays in plain.values():
         arrays["audio_lengths"] = np.array(arrays["audio_lengths"])
+        arrays["regression_labels"] = np.round(arrays["regression_labels"], 2)
     odd = collections.defaultdict(dict)
     for split, arrays in plain.items():
         odd[split] = collections.OrderedDict(arrays)
         odd[split] |= {
             "id": collections.deque(arrays["id"]),
             "regression_labels": array.array("d", arrays["regression_labels"]),
-            "audio_lengths": collections.deque(arrays["audio_lengths"].tolist()),
+            "audio_lengths": range(6, 2, -1),
+            "vision_lengths": [fractions.Fraction(n) for n in arrays["vision_lengths"]],
             "made": datetime.datetime(2024, 1, 1),
             "folder": pathlib.Path("/data"),
         }
@@ -121,6 +129,12 @@ def _named(name):
         _named(b"builtins\nbytearray") + b"J\xff\xff\xff\x7f\x85R.",  # two billion zeros
         _named(b"pathlib\nPosixPath") + b"K\x01\x85R.",
         _named(b"datetime\ndatetime") + b"C\x02ab\x85R.".replace(b"C", b"U"),
+        _named(b"builtins\nrange") + b"J\xff\xff\xff\x7f\x85R.",  # two billion numbers
+        _named(b"builtins\nrange") + b"}\x85R.",
+        _named(b"decimal\nDecimal") + b"]\x85R.",
+        _named(b"decimal\nDecimal") + b"U\x01x\x85R.",
+        _named(b"fractions\nFraction") + b"K\x01K\x00\x86R.",
+        _named(b"fractions\nFraction") + b"U\x03a/b\x85R.",
         _named(b"array\n_array_reconstructor") + b"NNK\x63N\x86\x86\x86R.",
     ],
 )
@@ -139,6 +153,16 @@ def test_the_same_members_copied_again_and_again_are_refused_at_once(tmp_path, n
     with pytest.raises(UserError, match="little else than"):
         _load(tmp_path, raw, None)
     assert time.perf_counter() - started < 20
+
+
+def test_many_ranges_are_refused_at_once(tmp_path):
+    raw = (
+        b"\x80\x02](cbuiltins\nrange\nq\x01J\x00\x00\x10\x00\x85R"
+        + b"h\x01J\x00\x00\x10\x00\x85R" * 1000
+        + b"e."
+    )
+    with pytest.raises(UserError, match="little else than ranges"):
+        _load(tmp_path, raw, None)
 
 
 @pytest.mark.parametrize(
