@@ -5,6 +5,7 @@ sections `model` and `loss`, made of the fields of that model's file. It may hav
 `:name` after its path changes, on top of what the model's file and this one say of that name.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -154,7 +155,8 @@ def data() -> ConfigDict:
     # synthetic_dominance, synthetic_ur_funny, synthetic_iemocap. It decides labels, outputs and metrics.
     c.corpus = "mosi"
     c.path = placeholder(str)  # the user's feature file or folder
-    c.cache = "~/.cache/msa_jax"  # where corpora are built, and compiled programs kept
+    # Where corpora are built, and compiled programs kept; the environment's MSA_JAX_CACHE sets the default.
+    c.cache = os.environ.get("MSA_JAX_CACHE") or "~/.cache/msa_jax"
     c.split_name = placeholder(str)  # which split_* array of an .npz to use, where it has several
     # Accept splits of other sizes than the official ones, and files without splits; the results say so.
     c.other_counts = False

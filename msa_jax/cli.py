@@ -40,6 +40,7 @@ class Command:
       output: the file that predict writes; None = its default.
       spec: FILE[:VARIANT...] as given; "" where none.
       overrides: the --config.KEY=VALUE arguments.
+      own_data: whether the place of the data is the one that a trained run names, and not the user.
     """
 
     mode: str
@@ -49,6 +50,7 @@ class Command:
     output: Path | None
     spec: str
     overrides: tuple[str, ...]
+    own_data: bool = False
 
     def on_made_data(self) -> "Command":
         """The same on the embedded corpus: the variant `synthetic` before the others, every override kept.
@@ -149,7 +151,9 @@ def parse(argv: Sequence[str]) -> Command:
         config = _config_of_run(workdir, values.config, config, rest, overrides)
     bounds.check(config, training=training)
     output = files.expanded(values.output) if values.output else None
-    return Command(values.mode, config, name, workdir, output, values.config or "", tuple(rest))
+    named_data = any(re.match(r"--?config\.data\.path(=|$)", argument) for argument in overrides)
+    own_data = not (training or named_data)
+    return Command(values.mode, config, name, workdir, output, values.config or "", tuple(rest), own_data)
 
 
 def _trained_folder(name: str) -> Path:

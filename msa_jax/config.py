@@ -249,7 +249,7 @@ def _none_above(config: ConfigDict, key: str) -> str:
 
 
 def stored(file: Path, *, hint: str) -> ConfigDict:
-    """The config of a run's config.json, locked, with the types that its keys have.
+    """The config of a run's config.json, locked, with the types of its keys, and `data.cache` by default.
 
     Args:
       file: the config.json.
@@ -276,6 +276,8 @@ def stored(file: Path, *, hint: str) -> ConfigDict:
             base.set_key(config, key, _tuples(value))
     except TypeError:
         raise UserError(f"{file} is not a config of this library: {key} is {flat[key]!r}") from None
+    # Programs and corpora are never taken from where a run's folder says: it may come from anybody.
+    config.data.cache = base.common().data.cache
     return config
 
 

@@ -33,14 +33,15 @@ def _run(argv: list[str]) -> None:
     from msa_jax.parallel import prepare_process
 
     prepare_process(opening.cache_folder(command.config))
+    what = (command.config, command.workdir, command.output)
     if command.mode == "train":
         if not opening.has_data(command.config):
             command = command.on_made_data()
         train.train_and_evaluate(command.config, command.workdir)
     elif command.mode == "eval":
-        scoring.evaluate_run(command.config, command.workdir, command.output)
+        scoring.evaluate_run(*what, own_data=command.own_data)
     else:
-        scoring.predict_file(command.config, command.workdir, command.output)
+        scoring.predict_file(*what, own_data=command.own_data)
 
 
 if __name__ == "__main__":

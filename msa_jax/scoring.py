@@ -21,12 +21,14 @@ from msa_jax.files import write_json
 from msa_jax.progress import say
 from msa_jax.run import Run, evaluate_splits, load
 from msa_jax.scales import Rescaling, rescaling
-from msa_jax.workdir import SYNTHETIC, banner, show, trained_on, write_predictions
+from msa_jax.workdir import SYNTHETIC, banner, recorded, show, trained_on, write_predictions
 
 _MANY = 20  # labels that would hardly be so small by chance
 
 
-def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) -> dict[str, Any]:
+def evaluate_run(
+    config: ConfigDict, workdir: Path, output: Path | None = None, *, own_data: bool = False
+) -> dict[str, Any]:
     """Scores a finished run on a labelled corpus, its own or another, without any tuning.
 
     A clip that has nothing of what the run reads keeps its place in the metrics, and is named; where that is
@@ -37,6 +39,8 @@ def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) 
       workdir: the run's folder.
       output: the folder for the results; None: one of their own in the workdir, `eval_<data>_<hash>` with
         the split, the modalities and whatever else is asked for that is not the run's own.
+      own_data: whether the place of the data is the one that the run names, and not the user: its content
+        must be what the run was trained on.
 
     Returns:
       What that folder's results.json holds.
@@ -49,7 +53,7 @@ def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) 
     rescale = _rescaling(trained, config)
     run = load(workdir, config)
     how = run.preparation.preprocessing
-    corpus = opening.open_corpus(config)
+    corpus = opening.open_corpus(config, recorded(run.workdir), own_data=own_data)
     source = opening.source_name(corpus)
     say(banner(source))
     say(f"trained on: {before['source']}")
@@ -158,7 +162,7 @@ def _say_what_is_odd(
             )
 
 
-def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path:
+def predict_file(config: ConfigDict, workdir: Path, output: Path | None, *, own_data: bool = False) -> Path:
     """Writes a score for each clip of a file that needs no labels.
 
     Clips that have nothing of what the run reads are refused by their names, before anything is written.
@@ -167,6 +171,7 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
       config: the run's config with the file in `data.path`.
       workdir: the run's folder.
       output: the CSV to write; None = `<workdir>/predictions_<file name>.csv`.
+      own_data: as for `evaluate_run`.
 
     Returns:
       The file written: id, prediction; the scores are on the scale of the labels that the run was trained on,
@@ -182,6 +187,9 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     rescale = _rescaling(_trained(workdir), config)
     run = load(workdir, config)
     how = run.preparation.preprocessing
+    kept = recorded(run.workdir)
+    if own_data:
+        kept.check_data(config.data.path)
     if trained_on(workdir).get("source") == "synthetic":
         say(f"{SYNTHETIC}: that is what this run was trained on")
     report = checks.Report()
@@ -194,7 +202,7 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
             require_labels=None,
             text_features=bool(text_width) and reads_text,
             need_text=reads_text,
-            **opening.reading(config),
+            **opening.reading(config, kept),
         )
     except (NoTextFeatures, NoWords):  # what they advise is fixed by the run
         reads = f"text features of {text_width} columns" if text_width else "words"

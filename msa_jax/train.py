@@ -56,7 +56,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path | DefaultFolder) -> dic
         findings = _findings(pieces, corpus)
         run = identity.of_run(config, content)
         with alone(workdir):
-            before = claim(config, workdir, run, data, pieces.preparation)
+            before = claim(config, workdir, run, data, content, pieces.preparation)
             if before is not None and before < config.epochs:
                 _refuse_longer(config, pieces, before)
             progress = train(config, pieces, workdir, run, started=started)

@@ -21,6 +21,7 @@ from scipy import special
 
 from msa_jax import metrics, seals
 from msa_jax.corpora import EMOTIONS, SPLITS
+from msa_jax.data.opening import Recorded
 from msa_jax.data.preparation import Preparation
 from msa_jax.errors import UserError
 from msa_jax.files import OLDER, read_json, whole_file, write_json
@@ -33,7 +34,8 @@ SHOWN = (
     *(f"{name}_{emotion}" for emotion in EMOTIONS for name in ("acc", "f1")),
 )
 _CONFIG, _RESULTS = "config.json", "results.json"
-SEALED = (_CONFIG, "environment.json", "preparation.json", "tokenizer.json")
+_ENVIRONMENT = "environment.json"
+SEALED = (_CONFIG, _ENVIRONMENT, "preparation.json", "tokenizer.json")
 _WRITER = "writer.json"
 PACKAGES = (
     "msa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets",
@@ -88,7 +90,12 @@ def _holder(workdir: Path) -> str:
 
 
 def claim(
-    config: ConfigDict, workdir: Path, run: str, data: dict[str, Any], preparation: Preparation
+    config: ConfigDict,
+    workdir: Path,
+    run: str,
+    data: dict[str, Any],
+    content: dict[str, Any],
+    preparation: Preparation,
 ) -> int | None:
     """Writes what a run is and seals it, or, on a resume, checks that it is still the same.
 
@@ -97,6 +104,7 @@ def claim(
       workdir: its folder, which this process holds by `alone`.
       run: its identity.
       data: `source`, `hash` of the content and `cut` of what it trains on.
+      content: of everything that it names by a place, as `identity.contents` gives it.
       preparation: what turns its clips into arrays.
 
     Returns:
@@ -121,7 +129,7 @@ def claim(
     elif (workdir / "checkpoints").exists():
         raise UserError(f"{workdir} {OLDER}; train again in another folder")
     else:
-        write_json(workdir / "environment.json", {**environment(), "data": data})
+        write_json(workdir / _ENVIRONMENT, {**environment(), "data": data, "content": content})
         preparation.save(workdir)
     if before != config.epochs:
         write_json(workdir / _CONFIG, config.to_dict())
@@ -149,9 +157,24 @@ def check(workdir: Path, only: Sequence[str] = SEALED) -> dict[str, Any]:
     return seals.check(workdir, mend=mend, only=only)
 
 
+def recorded(workdir: Path) -> Recorded:
+    """What the run in a folder recorded of its data and its encoder.
+
+    Raises:
+      UserError: when there is no such run, or the file is damaged.
+    """
+    check(workdir, only=(_ENVIRONMENT,))
+    stored = read_json(workdir / _ENVIRONMENT)
+    try:
+        data, encoder = stored["data"]["hash"], stored["content"]["text.encoder"]
+    except (KeyError, TypeError):
+        raise UserError(f"{workdir / _ENVIRONMENT} {OLDER}; train again in another folder") from None
+    return Recorded(str(data), None if encoder is None else str(encoder))
+
+
 def trained_on(workdir: Path) -> dict[str, Any]:
     """The `source`, `hash` and `cut` of the data of the run in a folder."""
-    return read_json(workdir / "environment.json", hint=f"{workdir} holds no trained run").get("data", {})
+    return read_json(workdir / _ENVIRONMENT, hint=f"{workdir} holds no trained run").get("data", {})
 
 
 def finish(workdir: Path, results: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from msa_jax.data.readers.clean import NoWords
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from msa_jax.files import expanded
+from msa_jax.text.pretrained import fingerprint
 
 FEATURES = "features"  # as text.encoder: the text is features that the file brings
 SYNTHETIC_TEXT_WIDTH = 300  # as wide as the word vectors that the field's files bring
@@ -32,23 +33,65 @@ def synthetic_config(config: ConfigDict) -> synthetic.SyntheticConfig:
     return dataclasses.replace(made, text_width=wanted)
 
 
-def open_corpus(config: ConfigDict) -> datasets.Built:
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """What a run recorded of its data and its encoder; its folder may come from anybody.
+
+    A place that it names is a hint, and used only where the content there is what was recorded.
+
+    Attributes:
+      data: hash of the content of its data.
+      encoder: that of its encoder's files; None where it is not pretrained.
+    """
+
+    data: str
+    encoder: str | None
+
+    def check_data(self, path: str) -> None:
+        """UserError where the data at the place that a run names are not there, or are others."""
+        mend = "name the data by --config.data.path=PATH"
+        if not expanded(path).exists():
+            raise UserError(f"the run was trained on {path}, which is not there; {mend}")
+        if datasets.content_hash(expanded(path)) != self.data:
+            raise UserError(
+                f"the run was trained on {path}, and what lies there now is something else; {mend}"
+            )
+
+    def encoder_at(self, name: str) -> str | None:
+        """The encoder that a run names where it is at hand and the same; nothing is downloaded."""
+        here = name.startswith("pkg:") or expanded(name).is_dir()
+        try:
+            return name if here and fingerprint(name) == self.encoder else None
+        except UserError:
+            return None
+
+
+def open_corpus(
+    config: ConfigDict, recorded: Recorded | None = None, *, own_data: bool = False
+) -> datasets.Built:
     """The corpus that a config names, built where it is not built yet.
 
     Args:
       config: its `data` section.
+      recorded: of the run that the config is of, where it is a stored one.
+      own_data: whether the place of the data is the one that the run names, and not the user.
 
     Raises:
-      UserError: when there is nothing to build from, several builds to choose from, bad data, or no text in
-        the data of a run that reads some.
+      UserError: when there is nothing to build from, several builds to choose from, bad data, no text in the
+        data of a run that reads some, or other data than the run's own where these are meant.
     """
-    corpus = _open(config)
+    own = recorded if own_data else None
+    if own and config.data.path:
+        own.check_data(config.data.path)
+    corpus = _open(config, reading(config, recorded), own.data if own else None)
+    if own and corpus.content_hash != own.data:
+        raise UserError("the run's own data are not at hand; name data by --config.data.path=PATH")
     if reads_words(config) and not corpus.words:
         raise NoWords(corpus.source, "its clips have no words", features=corpus.text_width > 0)
     return corpus
 
 
-def _open(config: ConfigDict) -> datasets.Built:
+def _open(config: ConfigDict, how: dict[str, Any], wanted: str | None) -> datasets.Built:
     cache, corpus, path = cache_folder(config), config.data.corpus, config.data.path
     if path and corpus in synthetic.PRESETS:
         raise UserError(
@@ -63,7 +106,7 @@ def _open(config: ConfigDict) -> datasets.Built:
             cut=Cut(**config.data.cut),
             text_features=reads_features(config),
             need_text="text" in config.data.modalities,
-            **reading(config),
+            **how,
             other_counts=config.data.other_counts,
         )
     if corpus in synthetic.PRESETS:
@@ -73,6 +116,8 @@ def _open(config: ConfigDict) -> datasets.Built:
         if config.data[key] is not None:
             raise UserError(f"--config.data.{key} says how to read a file; name it by --config.data.path")
     built = find_built(config)
+    if wanted and (same := [b for b in built if b.content_hash == wanted]):
+        built = same[:1]
     if len(built) == 1:
         if not config.data.other_counts:
             built[0].require_official()
@@ -95,12 +140,17 @@ def reads_words(config: ConfigDict) -> bool:
     return "text" in config.data.modalities and config.text.encoder != FEATURES
 
 
-def reading(config: ConfigDict) -> dict[str, Any]:
-    """The options of `readers.read` that the config's sections `data` and `text` hold."""
-    return {
-        **{name: config.data[name] for name in ("split_name", "context", *FIELDS)},
-        "encoder": config.text.encoder if config.text.encoder not in ("scratch", FEATURES) else None,
-    }
+def reading(config: ConfigDict, recorded: Recorded | None = None) -> dict[str, Any]:
+    """The options of `readers.read` that the config's sections `data` and `text` hold.
+
+    Args:
+      config: as said.
+      recorded: of the run that the config is of, where it is a stored one.
+    """
+    encoder = config.text.encoder if config.text.encoder not in ("scratch", FEATURES) else None
+    if encoder is not None and recorded is not None:
+        encoder = recorded.encoder_at(encoder)
+    return {**{name: config.data[name] for name in ("split_name", "context", *FIELDS)}, "encoder": encoder}
 
 
 def find_built(config: ConfigDict) -> list[datasets.Built]:

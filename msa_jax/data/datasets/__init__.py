@@ -3,7 +3,7 @@
 Importing this module makes the builders known to TFDS: `tfds.builder("cmu_mosei", data_dir=...)`.
 """
 
-from msa_jax.data.datasets.build import build_examples, load
+from msa_jax.data.datasets.build import build_examples, content_hash, load
 from msa_jax.data.datasets.built import Built, Split, find_built, open_built
 from msa_jax.data.datasets.ch_sims import ChSims
 from msa_jax.data.datasets.cmu_mosei import CmuMosei
@@ -22,6 +22,7 @@ __all__ = [
     "Split",
     "UrFunny",
     "build_examples",
+    "content_hash",
     "find_built",
     "load",
     "open_built",

@@ -70,7 +70,7 @@ def load(
     """
     check_flags(text_features=text_features, context=context, other_counts=other_counts, need_text=need_text)
     path = expanded(path)
-    content = _content_hash(path)
+    content = content_hash(path)
     given = Said(**said).given()
     asked = {"text_features": text_features, "context": context}
     folders = _folders(cache, corpus, content, split_name, cut, asked, given)
@@ -169,7 +169,7 @@ def _whole(folder: Path, *, again: bool = False) -> Built | None:
 
 
 def _refuse_changed(path: Path, content: str) -> None:
-    if _content_hash(path) != content:
+    if content_hash(path) != content:
         raise UserError(f"{path}: changed while it was read; leave it as it is, and say the same again")
 
 
@@ -225,7 +225,7 @@ def _folder(cache: str | Path, corpus: str, parts: Sequence[object]) -> Path:
     return expanded(cache) / f"{corpus}-{key[:16]}"
 
 
-def _content_hash(path: Path) -> str:
+def content_hash(path: Path) -> str:
     """SHA-256 over the file, or over the names and contents of a folder's files."""
     total = hashlib.sha256()
     for file in readers.files(path):

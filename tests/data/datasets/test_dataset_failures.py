@@ -73,9 +73,7 @@ def test_incomplete_builds_are_ignored(source, cache, count_builds):
     folder = _load(source, cache).folder
     (folder / "source.json").unlink()
     assert datasets.find_built("mosi", cache) == []
-    with pytest.raises(
-        UserError, match=r"there is no source\.json in .*delete .* and build the corpus again"
-    ):
+    with pytest.raises(UserError, match=r"no source\.json in .*delete .* and build the corpus again"):
         datasets.open_built(folder)
     assert _load(source, cache).folder == folder
     assert len(count_builds) == 2
