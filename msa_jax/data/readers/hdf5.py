@@ -5,6 +5,7 @@ be taken for features. All that is reached in a file is therefore reached by `ch
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,18 +56,22 @@ def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
 
 
 def _child(group: h5py.Group, name: str, links: int) -> h5py.Group | h5py.Dataset | None:
-    link = group.get(name, getlink=True)
-    where = f"{group.file.filename}: {group.name.rstrip('/')}/{name}"
-    if isinstance(link, h5py.ExternalLink):
-        raise UserError(f"{where}: is a link to {link.filename}, {_OUTSIDE}")
-    if isinstance(link, h5py.SoftLink):
-        return _target(group, link.path, links - 1) if links else None
-    if link is None:
+    links_of, raw = group.id.links, name.encode("utf-8", "surrogateescape")
+    if not links_of.exists(raw):  # the link itself, whatever it leads to
         return None
+    if links_of.get_info(raw).type != h5py.h5l.TYPE_HARD:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.SoftLink):
+            return _target(group, link.path, links - 1) if links else None
+        raise UserError(f"{_where(group, name)}: is a link to {getattr(link, 'filename', link)}, {_OUTSIDE}")
     found = group[name]
     if isinstance(found, h5py.Dataset):
-        _check(found, where)
+        _check(found, group, name)
     return found
+
+
+def _where(group: h5py.Group, name: str) -> str:
+    return f"{group.file.filename}: {group.name.rstrip('/')}/{name}"
 
 
 def _target(group: h5py.Group, path: str, links: int) -> h5py.Group | h5py.Dataset | None:
@@ -81,18 +86,21 @@ def _target(group: h5py.Group, path: str, links: int) -> h5py.Group | h5py.Datas
     return found
 
 
-def _check(dataset: h5py.Dataset, where: str) -> None:
+def _check(dataset: h5py.Dataset, group: h5py.Group, name: str) -> None:
     """Refuses an array that lies elsewhere, or takes memory that nothing in the file accounts for."""
-    if dataset.is_virtual:
-        raise UserError(f"{where}: is a virtual dataset, {_OUTSIDE}")
-    if files := dataset.external:
-        raise UserError(f"{where}: has its storage in {files[0][0]}, {_OUTSIDE}")
-    stored = dataset.id.get_storage_size()
+    layout, stored = dataset.id.get_create_plist(), dataset.id.get_storage_size()
+    if layout.get_layout() == h5py.h5d.VIRTUAL:
+        raise UserError(f"{_where(group, name)}: is a virtual dataset, {_OUTSIDE}")
+    if layout.get_external_count():
+        file = os.fsdecode(layout.get_external(0)[0])
+        raise UserError(f"{_where(group, name)}: has its storage in {file}, {_OUTSIDE}")
     if dataset.size and not stored:
         raise UserError(
-            f"{where}: is declared as {dataset.shape}, but was never written; extract the file again"
+            f"{_where(group, name)}: is declared as {dataset.shape}, but was never written; extract the "
+            "file again"
         )
-    room.check(where, _at_once(dataset), stored)
+    if not room.is_small(needed := _at_once(dataset)):
+        room.check(_where(group, name), needed, stored)
 
 
 def _at_once(dataset: h5py.Dataset) -> int:

@@ -27,7 +27,13 @@ def check(where: object, needed: int, stored: int) -> None:
     """
     if needed > _SLACK + _RATIO * stored:
         raise excess(where, needed, stored)
-    check_free(where, needed)
+    if not is_small(needed):
+        check_free(where, needed)
+
+
+def is_small(needed: int) -> bool:
+    """Whether so many bytes need no check: they are there, and to ask takes longer than to read them."""
+    return needed <= _SLACK
 
 
 def excess(where: object, needed: int, stored: int) -> UserError:

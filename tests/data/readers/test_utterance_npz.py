@@ -151,6 +151,7 @@ def test_honest_zeros_are_read(tmp_path):
 def test_memory_that_is_not_free_is_not_taken(tmp_path, monkeypatch):
     path = tmp_path / "x.npz"
     np.savez(path, id=["v_0"], text=["a"], label=[1.0], audio=np.ones((1, 1000)))
+    monkeypatch.setattr(room, "_SLACK", 1000)
     monkeypatch.setattr(room.psutil, "virtual_memory", lambda: types.SimpleNamespace(available=7000))
     with pytest.raises(UserError, match=r"audio: is read whole, and 0\.00 GiB of memory are not free"):
         list(readers.read(path))
