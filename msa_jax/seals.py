@@ -53,7 +53,10 @@ def check(folder: Path, *, mend: str, only: Iterable[str] | None = None) -> dict
     Raises:
       UserError: when a file is not what was sealed; names it.
     """
-    stored = read_json(folder / FILE, hint=mend)
+    try:
+        stored = read_json(folder / FILE)
+    except UserError as e:
+        raise UserError(f"{e}; {mend}") from None
     content = {name: stored.get(name) for name in ("facts", "files")}
     if stored.get("seal") != digest_json(content):
         raise UserError(f"{folder / FILE} is damaged; {mend}")

@@ -193,9 +193,11 @@ def read_results(workdir: Path, epochs: int) -> dict[str, Any] | None:
     if not (workdir / seals.FILE).exists():
         return None
     facts = check(workdir, only=())
-    if not facts.get("finished") or facts.get("epochs") != epochs:
+    there = facts.get("finished") and facts.get("epochs") == epochs and (workdir / _RESULTS).exists()
+    if not there:
         return None
-    check(workdir, only=(_RESULTS,))
+    again = f"delete {workdir / _RESULTS}, and the same command writes it again"
+    seals.check(workdir, mend=again, only=(_RESULTS,))
     return read_json(workdir / _RESULTS)
 
 

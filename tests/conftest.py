@@ -195,6 +195,14 @@ def trained(trained_once, tmp_path):
     return [*argv, f"--workdir={tmp_path / 'run'}"], tmp_path / "run", folder / "words"
 
 
+def reseal(workdir: Path) -> None:
+    """Seals a run whose files a test has changed, as if it had been trained so."""
+    from msa_jax import seals  # late: the flags above come first
+
+    before = json.loads((workdir / seals.FILE).read_text())
+    seals.write(workdir, before["files"], **before["facts"])
+
+
 @pytest.fixture
 def untrained(monkeypatch):
     """Runs are finished at their first parameters: for questions that training says nothing about."""

@@ -15,7 +15,7 @@ from msa_jax.data import opening, synthetic
 from msa_jax.data.synthetic import SyntheticConfig
 from msa_jax.errors import UserError
 from msa_jax.main import main
-from tests.conftest import make_words_folder
+from tests.conftest import make_words_folder, reseal
 
 CONFIG = "--config=configs/crosssent_mosi.py"
 # For runs of which only the data are asked about: little to compile.
@@ -83,14 +83,11 @@ def test_changed_data_are_not_mixed_into_a_run(trained, tmp_path, capsys):
     shutil.copytree(words, tmp_path / "changing")
     path = f"--config.data.path={tmp_path / 'changing'}"
     opening.open_corpus(cli.parse([*argv, path]).config)  # built as the run first saw it
-    config = json.loads((workdir / "config.json").read_text())
-    config["data"]["path"] = str(tmp_path / "changing")
-    (workdir / "config.json").write_text(json.dumps(config))
     (workdir / "results.json").unlink()  # as if it had not finished
     shutil.rmtree(tmp_path / "changing")
     make_words_folder(tmp_path / "changing", seed=9)
     assert main([*argv, path]) == 2
-    assert "has changed" in capsys.readouterr().err
+    assert f"the content of {tmp_path / 'changing'} is not the same" in capsys.readouterr().err
 
 
 def test_loading_a_run_scores_clips_as_its_own_test_did(trained):
@@ -195,7 +192,9 @@ def test_a_damaged_run_is_one_line(trained, capsys):
         if file.is_file():
             file.write_bytes(b"")
     assert main(["--mode=eval", f"--workdir={workdir}"]) == 2
-    assert "cannot be read" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "cannot read" in error
+    assert "bring it back from a copy" in error
 
 
 def test_a_run_of_another_version_is_one_line(trained, capsys):
@@ -203,6 +202,7 @@ def test_a_run_of_another_version_is_one_line(trained, capsys):
     content = json.loads((workdir / "config.json").read_text())
     del content["loss"]["mpr_ramp"]
     (workdir / "config.json").write_text(json.dumps(content))
+    reseal(workdir)
     capsys.readouterr()
     assert main(["--mode=eval", f"--workdir={workdir}"]) == 2
     error = capsys.readouterr().err

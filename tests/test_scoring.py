@@ -13,7 +13,7 @@ import msa_jax
 from msa_jax import metrics
 from msa_jax.errors import UserError
 from msa_jax.main import main
-from tests.conftest import make_words_folder
+from tests.conftest import make_words_folder, reseal
 
 
 def table(path):
@@ -248,6 +248,7 @@ def test_what_a_run_on_texts_does_not_read_is_refused_or_said(trained, tmp_path,
     content = json.loads(file.read_text())
     content["preprocessing"]["modalities"] = ["text"]
     file.write_text(json.dumps(content))
+    reseal(workdir)
     with pytest.raises(UserError, match="clip 0: the run reads text, and takes no audio; leave audio out"):
         msa_jax.load(workdir).predict(["a b"], audio=[np.ones((2, 3))])
     path = [f"--workdir={workdir}", f"--config.data.path={words / 'test.pkl'}"]
