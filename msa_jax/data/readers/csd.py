@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, encodings
+from msa_jax.data.conventions import NOTHING, Said, encodings, misread
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean, csd_labels, csd_times
 from msa_jax.data.readers.csd_labels import Segment
@@ -109,7 +109,7 @@ def _encoding(
         texts.update(words.arrays(video)[1].ravel().tolist())
     encoding = encodings.decide(texts, said=said, where=where)
     beyond = [encoding.decode(text) for text in texts if not text.isascii()]
-    return encoding, encodings.twice_encoded(beyond, where)
+    return encoding, misread.notes(beyond, where)
 
 
 def _asked(said: Said, sequences: Mapping[str, Sequence], where: str) -> dict[str, float]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from msa_jax.data.conventions import NOTHING, Said, encodings
+from msa_jax.data.conventions import NOTHING, Said, encodings, misread
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
@@ -63,7 +63,7 @@ def reader(
     """
     raw = path.read_bytes()
     encoding = encodings.decide(_texts(raw), said=said.encoding, where=where)
-    notes = encodings.twice_encoded(set(filter(_beyond_ascii, _decoded(raw, encoding).splitlines())), where)
+    notes = misread.notes(set(filter(_beyond_ascii, _decoded(raw, encoding).splitlines())), where)
     columns = _header(next(_rows(path, where, encoding))[1])
     split_column = _split_column(columns, where, split_name)
     named = {"video_id", "clip_id"} <= set(columns)
