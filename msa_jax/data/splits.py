@@ -7,6 +7,21 @@ from collections.abc import Sequence
 from msa_jax.corpora import SPLITS
 from msa_jax.errors import UserError
 
+_NAMES = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "test": "test",
+}
+
+
+def named_split(name: str) -> str | None:
+    """ "train", "valid" or "test" for a name that means one of them in any case ("dev", "Val"), else None."""
+    return _NAMES.get(name.strip().lower())
+
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
