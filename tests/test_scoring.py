@@ -79,6 +79,53 @@ def test_labels_on_another_scale_are_refused_or_mapped(trained, tmp_path, capsys
     )
 
 
+def sims_like(path, labels, texts, unimodal=None):
+    """An MMSA pickle of test clips, with labels by modality where they are given."""
+    count = len(labels)
+    split = {
+        "id": [f"v{k}$_$0" for k in range(count)],
+        "raw_text": texts,
+        "regression_labels": np.array(labels, np.float32),
+        "audio": np.ones((count, 2, 3), np.float32),
+        "vision": np.ones((count, 2, 2), np.float32),
+    }
+    if unimodal is not None:
+        split |= {f"regression_labels_{m}": np.array(unimodal, np.float32) for m in "TAV"}
+    few = {name: values[:1] for name, values in split.items()}
+    splits = {"train": {**few, "id": ["w$_$0"]}, "valid": {**few, "id": ["x$_$0"]}, "test": split}
+    path.write_bytes(pickle.dumps(splits))
+    return path
+
+
+def test_a_file_that_looks_like_another_corpus_is_not_taken_for_the_runs_own(trained, tmp_path, capsys):
+    labels, unimodal = [-0.4, 0.6, 1.0], [0.2, -1.0, 0.8]
+    english = ["good", "bad movie", "a film"]
+    path = f"--config.data.path={sims_like(tmp_path / 'a.pkl', labels, english, unimodal)}"
+    assert evaluated(trained, path) == (2, [])
+    error = capsys.readouterr().err
+    assert "all labels lie in [-1, 1], as CH-SIMS's do, and so do its labels by modality" in error
+    assert "--config.data.corpus=sims --config.data.rescale=True" in error
+    assert error.count("\n") == 1
+    code, (mapped,) = evaluated(trained, path, "--config.data.corpus=sims", "--config.data.rescale=True")
+    assert code == 0
+    assert results(trained, mapped)["rescaled"] == "from [-3, 3] (CMU-MOSI) onto [-1, 1] (CH-SIMS)"
+    capsys.readouterr()
+    # What the refusal says for labels that are on the run's scale; then it is the user who says so.
+    assert "or --config.data.corpus=mosei where they are on that scale" in error
+    code, folders = evaluated(trained, path, "--config.data.corpus=mosei")
+    assert code == 0
+    (said,) = set(folders) - {mapped}
+    assert results(trained, said)["rescaled"] is None
+    # The labels alone say nothing for sure, however few they are.
+    path = f"--config.data.path={sims_like(tmp_path / 'b.pkl', labels, english)}"
+    assert evaluated(trained, path)[0] == 0
+    assert "as CH-SIMS's do, and are taken as CMU-MOSI's" in capsys.readouterr().out
+    # A label of 2 does.
+    path = f"--config.data.path={sims_like(tmp_path / 'c.pkl', [*labels[:2], 2.0], english, unimodal)}"
+    assert evaluated(trained, path)[0] == 0
+    assert "CH-SIMS" not in capsys.readouterr().out
+
+
 def test_predictions_can_be_mapped_and_are_not_mapped_unasked(trained, tmp_path, capsys):
     (tmp_path / "clips.csv").write_text("text\ngood movie\nbad\n")
     argv = [

@@ -48,6 +48,12 @@ def chinese(text: str) -> tuple[int, int, int]:
     return ideographs, common, others
 
 
+def is_chinese(text: str) -> bool:
+    """Whether a text is in Chinese: has Chinese characters, and no kana or Hangul beside them."""
+    ideographs, _, others = (0, 0, 0) if text.isascii() else chinese(text)
+    return ideographs > others
+
+
 def signs(text: str) -> int:
     """How many characters are punctuation of Chinese text, beyond ASCII."""
     return len(_SIGNS.findall(text))

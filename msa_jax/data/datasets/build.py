@@ -204,6 +204,8 @@ def _build(
             "conventions": prepared.conventions,
             "open_words": prepared.open_words,
             "untold_videos": prepared.untold_videos,
+            "by_modality": prepared.by_modality,
+            "chinese": prepared.chinese,
         }
         (scratch / SIDECAR).write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", "utf-8")
         if folder.exists():  # without a sidecar

@@ -43,6 +43,9 @@ class Built:
       conventions: what was decided where the format leaves it open, as in `Reading`.
       open_words: clips whose BERT tokens a vocabulary could give to words with more certainty.
       untold_videos: clips whose video the ids could not tell.
+      by_modality: the smallest and the largest of the source's labels by modality, kept or not; None where
+        it has none.
+      chinese: clips whose text is Chinese.
     """
 
     folder: Path
@@ -62,6 +65,8 @@ class Built:
     conventions: dict[str, str]
     open_words: int
     untold_videos: int
+    by_modality: list[float] | None
+    chinese: int
 
     def split(self, name: str) -> "Split":
         """Opens "train", "valid" or "test" for random access."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from msa_jax.corpora import MODALITIES, SPLITS, STREAMS, Corpus
+from msa_jax.data.conventions import letters
 from msa_jax.data.example import Example
 from msa_jax.errors import UserError
 
@@ -26,6 +27,7 @@ class Clip:
       finite: of each of the three, whether it has a finite number.
       unimodal_labels: as in `Example`.
       tokens: number of tokens that the rows belong to; 0 where they belong to none.
+      chinese: whether the text has Chinese characters, and more of them than other letters.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Clip:
     finite: tuple[bool, ...]
     unimodal_labels: np.ndarray
     tokens: int
+    chinese: bool = False
 
 
 def survey(examples: Iterable[Example]) -> list[Clip]:
@@ -54,6 +57,7 @@ def survey(examples: Iterable[Example]) -> list[Clip]:
             tuple(_has_finite(getattr(clip, name)) for name in FEATURES),
             clip.unimodal_labels,
             len(clip.tokens),
+            letters.is_chinese(clip.text),
         )
         for clip in examples
     ]
