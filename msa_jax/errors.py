@@ -6,6 +6,8 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
+_SHOWN = 3  # ids named in a message
+
 
 class UserError(Exception):
     """Bad input: a path, key, file or value that the user gave and can put right.
@@ -45,6 +47,19 @@ def counted(count: int, phrase: str) -> str:
 def worded(count: int, phrase: str) -> str:
     """The phrase of `counted` without the count."""
     return re.sub(r"\{([^{}|]*)\|([^{}|]*)\}", r"\1" if count == 1 else r"\2", phrase)
+
+
+def named(phrase: str, ids: Sequence[str]) -> str:
+    """A count of ids and the first of them, as in "2 clips have no text: a, b"; "" where there are none.
+
+    Args:
+      phrase: as of `counted`.
+      ids: of what is counted.
+    """
+    if not ids:
+        return ""
+    shown = ", ".join(ids[:_SHOWN]) + (", ..." if len(ids) > _SHOWN else "")
+    return f"{counted(len(ids), phrase)}: {shown}"
 
 
 def exit_code(job: Callable[[], None], *, interrupted: str, worded: Callable[[str], str] = str) -> int:

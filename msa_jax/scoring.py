@@ -16,7 +16,7 @@ from msa_jax.data.findings import Finding, of_videos
 from msa_jax.data.pipeline import Split
 from msa_jax.data.readers.clean import NoTextFeatures, NoWords
 from msa_jax.data.synthetic import metric_set
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted, named
 from msa_jax.files import write_json
 from msa_jax.progress import say
 from msa_jax.run import Run, evaluate_splits, load
@@ -154,8 +154,8 @@ def _name_lacking(run: Run, splits: list[Split], corpus: datasets.Built) -> None
     if lacking and len(lacking) == sum(len(split) for split in splits):
         raise UserError(f"{corpus.source}: no clip has anything of what the run reads ({reads})")
     if lacking:
-        named = checks.named("clips have nothing of what the run reads", lacking)
-        say(f"note: {named} ({reads}); each gets the score of an empty clip, and counts")
+        clips = named("{clip has|clips have} nothing of what the run reads", lacking)
+        say(f"note: {clips} ({reads}); each gets the score of an empty clip, and counts")
 
 
 def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path:
@@ -209,7 +209,7 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     if not examples:
         raise UserError(f"{path}: the file holds no clips; name one that does")
     for problem, ids in report.problems().items():
-        say(f"note: {checks.named(f'clips with {problem}', ids)}")
+        say(f"note: {named(f'{{clip|clips}} with {problem}', ids)}")
     for m in STREAMS:
         unread = m not in how.modalities and m in config.data.modalities
         if unread and any(len(getattr(example, m)) for example in examples):
@@ -221,5 +221,5 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None) -> Path
     if output.exists():
         say(f"note: what was in {output} is replaced")
     write_predictions(output, split.ids, scores if rescale is None else rescale(scores))
-    say(f"{len(split)} scores are in {output}")
+    say(f"{counted(len(split), '{score is|scores are}')} in {output}")
     return output

@@ -211,7 +211,7 @@ def test_a_clip_without_anything_that_the_run_reads(trained, tmp_path, capsys):
     loaded = msa_jax.load(workdir)
     audio = np.ones((2, 3), np.float32)
     assert np.isfinite(loaded.predict([""], audio=[audio])).all()
-    with pytest.raises(UserError, match=r"1 clips have nothing of what the run reads: 1; it reads text, aud"):
+    with pytest.raises(UserError, match=r"1 clip has nothing of what the run reads: 1; it reads text, aud"):
         loaded.predict(["a", " \n"], audio=[audio, None])
     # From a file to predict it is refused by its name, and nothing is written.
     (tmp_path / "clips.csv").write_text("video_id,clip_id,text\nv,1,good\nv,2,\n")
@@ -239,22 +239,22 @@ def test_findings_of_the_clips_are_said_and_kept(trained, tmp_path, capsys):
     assert code == 0
     kept = results(trained, folder)["findings"]["test"]
     cut, unknown, *without = [f["what"] for f in kept]
-    assert cut == "texts are cut at 47 subwords, their end is not read"
+    assert cut == "text is cut at 47 subwords, its end is not read"
     assert kept[0]["first"] == ["v0_0"]
-    assert unknown.startswith("texts have [UNK], ")
+    assert unknown.startswith("text has [UNK], ")
     assert without == ["clips are without audio", "clips are without vision"]
     assert all(f"note: test: {f['count']} {f['what']}: {f['first'][0]}" in said for f in kept)
 
     output = f"--output={tmp_path / 'out.csv'}"
     assert main(["--mode=predict", f"--workdir={trained[1]}", path, output]) == 0
-    assert "note: 1 texts are cut at 47 subwords, their end is not read: v0_0" in capsys.readouterr().out
+    assert "note: 1 text is cut at 47 subwords, its end is not read: v0_0" in capsys.readouterr().out
 
     run = msa_jax.load(trained[1])
     audio = np.full((3, 3), 5.0, np.float32)
     audio[1, 2] = -9999
     run.predict(["good movie"], audio=[audio])
     assert capsys.readouterr().out == (
-        "note: 1 clips have values in audio far outside the usual range (columns 2): 0\n"
+        "note: 1 clip has values in audio far outside the usual range (columns 2): 0\n"
     )
 
 
@@ -268,7 +268,7 @@ def test_a_score_that_is_not_finite_names_the_clip_and_the_column(trained, tmp_p
     loaded = msa_jax.load(workdir)
     given = {"audio": [c[0][2] for c in clips], "vision": [c[0][1] for c in clips], "aligned": True}
     texts = [" ".join(c[0][3]) for c in clips]
-    with pytest.raises(UserError, match=f"1 clips have a score that is not finite: 2; in clip 2 {column}"):
+    with pytest.raises(UserError, match=f"1 clip has a score that is not finite: 2; in clip 2 {column}"):
         loaded.predict(texts, **given)
     path = f"--config.data.path={words}"
     assert evaluated(trained, path) == (2, [])  # and leaves no folder

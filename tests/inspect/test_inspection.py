@@ -233,7 +233,7 @@ def test_splits_that_a_build_would_cut(tmp_path):
     np.savez(tmp_path / "few.npz", id=ids[:5], text=["a"] * 5, label=label[:5])
     few = inspect(tmp_path / "few.npz", cut=Cut())
     assert few.clips == {"": 5}
-    assert "1 videos cannot be cut" in few.refusal
+    assert "1 video cannot be cut" in few.refusal
 
 
 def test_refuses_for_the_reasons_that_a_build_refuses(look, content, tmp_path):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from msa_jax.data.conventions import encodings, letters
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted
 
 _LEAST = 6  # Chinese characters that a text was certainly meant to have
 _COMMON = 0.4  # share of them that must be common ones
@@ -67,7 +67,8 @@ def _refused(right: dict[str, str], title: str, codec: str, where: str) -> UserE
     wrong, meant = next(iter(right.items()))
     read_as = "latin-1" if all(ord(c) < 0x100 for text in right for c in text) else "cp1252"
     return UserError(
-        f"{where}: {len(right)} different texts are Chinese in {title} that was read as {read_as} "
+        f"{where}: {counted(len(right), 'different {text is|texts are}')} Chinese "
+        f"in {title} that was read as {read_as} "
         f"({_short(wrong)} is {_short(meant)}); save them again from the original, or write "
         f"text.encode({read_as!r}).decode({codec!r}) in their place"
     )

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from msa_jax.data.conventions import letters
+from msa_jax.errors import counted
 
 CODECS = ("hz", "utf_7", "iso2022_jp", "iso2022_jp_2", "iso2022_jp_2004", "iso2022_kr")
 KOREAN = (
@@ -63,7 +64,11 @@ def _iso2022(texts: Sequence[bytes]) -> Seen | None:
     else:
         codecs = tuple(codec for codec in CODECS if codec.startswith("iso2022_jp"))
     codec = next((codec for codec in codecs if _decodes(found, codec)), "")
-    return Seen(codec, codec and f"{codec} ({len(found)} texts have its escape sequences)", found[0])
+    return Seen(
+        codec,
+        codec and f"{codec} ({counted(len(found), '{text has|texts have}')} its escape sequences)",
+        found[0],
+    )
 
 
 def _decodes(texts: Sequence[bytes], codec: str) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from msa_jax.data.splits import named_split
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted
 
 _BRACKETED = re.compile(r"(.+)\[(\d+)\]")
 _DOLLARS = "$_$"
@@ -84,7 +84,8 @@ def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: s
     if form is None:
         others = f" besides {len(clear)} with marks" if clear else ""
         line = (
-            f"could not be told from the ids ({len(plain)} ids{others}, the first is {_short(plain[0])}), "
+            f"could not be told from the ids ({counted(len(plain), '{id|ids}')}{others}, "
+            f"the first is {_short(plain[0])}), "
             "each clip counts as one; say --config.data.video_id=REGEX (in Python: video_id=...)"
         )
         return Named(names, line, len(plain))
@@ -142,7 +143,7 @@ def _freed(name: str) -> tuple[str, str]:
 
 
 def _told(form: str, videos: Sequence[str], count: int, fitting: int) -> str:
-    return f"{form} ({fitting} of {count} ids, {len(set(videos))} videos)"
+    return f"{form} ({fitting} of {count} ids, {counted(len(set(videos)), '{video|videos}')})"
 
 
 def marked(fields: tuple[str, ...]) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from msa_jax.data import conventions
 from msa_jax.data.datasets import checks
 from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import require_official
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, named
 from msa_jax.files import expanded
 
 SIDECAR = "source.json"  # written last: a folder without it is not a build
@@ -85,7 +85,7 @@ class Built:
 
     def messages(self) -> list[str]:
         """How the source was understood, and one line for each problem, with the first ids."""
-        problems = [checks.named(f"clips with {problem}", ids) for problem, ids in self.report.items()]
+        problems = [named(f"{{clip|clips}} with {problem}", ids) for problem, ids in self.report.items()]
         return [*conventions.lines(self.conventions), *self.notes, *problems]
 
 

@@ -22,7 +22,7 @@ from msa_jax.data.readers.csd_times import Watch
 from msa_jax.data.readers.hdf5 import opened
 from msa_jax.data.readers.reading import Reading
 from msa_jax.data.readers.timed_rows import TimedRows
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted, worded
 
 NAME = "CMU-MultimodalSDK .csd"
 LEAVES_OPEN: tuple[str, ...] = ("encoding", "time_units", "label_column")  # fields of `Said` that matter here
@@ -250,7 +250,8 @@ def _splits(path: Path, labels: Sequence) -> dict[str, str]:
                 raise UserError(f"{file}: video {video} is in two splits, {splits[video]} and {split}")
     if missing := [video for video in labels.videos if video not in splits]:
         raise UserError(
-            f"{file}: {len(missing)} videos of {labels.path.name} are in no split, the first is "
+            f"{file}: {counted(len(missing), '{video|videos}')} of {labels.path.name} "
+            f"{worded(len(missing), '{is|are}')} in no split, the first is "
             f"{missing[0]}; add them to one of the lists"
         )
     return splits

@@ -13,7 +13,7 @@ from msa_jax.data.conventions import NOTHING, Said, encodings, misread
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted
 
 NAME = "CSV of texts and labels"
 LEAVES_OPEN: tuple[str, ...] = ("encoding",)  # fields of `Said` that matter here
@@ -79,8 +79,8 @@ def reader(
         for number, (line, fields) in enumerate(rows, 1):
             if len(fields) != len(columns):
                 raise UserError(
-                    f"{where}, line {line}: {len(fields)} fields under {len(columns)} columns; "
-                    "put texts with commas in double quotes"
+                    f"{where}, line {line}: {counted(len(fields), '{field|fields}')} under "
+                    f"{counted(len(columns), '{column|columns}')}; put texts with commas in double quotes"
                 )
             row = dict(zip(reversed(columns), reversed(fields), strict=True))  # the first of equal names wins
             video = row["video_id"].strip() if named else str(number)

@@ -141,7 +141,7 @@ def test_marks_beside_other_ids():
     assert named.names == [("v_0", "v"), ("v_3", "v"), ("w_4", "w")]
     named = _named(["v[0]", "other"])
     assert named.names == [("v_0", "v"), ("other", "other")]
-    assert "1 ids besides 1 with marks, the first is other" in named.line
+    assert "1 id besides 1 with marks, the first is other" in named.line
 
 
 def test_what_the_user_says():
