@@ -128,6 +128,17 @@ def test_streams_need_not_match_the_words():
     _check(clips)
 
 
+def test_a_stream_of_zeros_alone_is_left_out_and_one_with_silence_is_not():
+    first, second = _clips()[:2]
+    first.audio[:], first.vision[1:] = 0, 0
+    second.audio[0], second.audio[1:] = np.nan, 0
+    report = checks.Report()
+    one, two = (checks.repair(clip, (5, 4, 1), report) for clip in (first, second))
+    assert (one.audio.shape, two.audio.shape) == ((0, 5), (0, 5))
+    np.testing.assert_array_equal(one.vision, first.vision)
+    assert report.problems()["only zeros in audio, left out"] == [first.id, second.id]
+
+
 def test_repairs_are_counted_and_leave_the_original_alone():
     first, second, third = _clips()[:3]
     first.audio[0, :2] = -np.inf, np.nan
