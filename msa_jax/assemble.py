@@ -19,7 +19,7 @@ from msa_jax.data.preparation import Preparation
 from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.data.synthetic import facts, metric_set
 from msa_jax.encoders import make_encoder, make_tokenizer, scratch, text_notes
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted
 from msa_jax.models import fields
 from msa_jax.text import Encoder
 
@@ -50,7 +50,8 @@ class Pieces:
         """Says what is trained, on how many clips and on which device, and what the model has to say."""
         params = self.variables["params"]
         parts = ", ".join(f"{name} {count_parameters(part):,}" for name, part in params.items())
-        clips = f"{len(self.splits['train'])} clips to train on, {len(self.splits['valid'])} to validate"
+        train, valid = (len(self.splits[name]) for name in ("train", "valid"))
+        clips = f"{counted(train, '{clip|clips}')} to train on, {valid} to validate"
         device = jax.devices()[0].device_kind
         yield f"{config.model.name}: {count_parameters(params):,} parameters ({parts}); {clips}; {device}"
         of_model = self.model.notes(config.batch_size) if hasattr(self.model, "notes") else ()

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+import msa_jax
 from msa_jax.errors import UserError, exit_code, nearest
 
 USAGE = """\
@@ -15,11 +16,14 @@ train    trains, selects the best epoch on validation data and tests once; the s
 eval     scores a finished run on a labelled corpus
 predict  scores clips without labels
 data     tells what a feature file is, and the command that trains on it
+help     shows this; with one of the others after it, what that one takes
+version  prints the version, as --version and -V do
 
-msa-jax train --help lists flags, configs and variants, msa-jax --help keys every key, msa-jax data --help the
-options of data.
+msa-jax help train lists flags, configs and variants, msa-jax help keys every key.
 """
 _MODES = ("train", "eval", "predict")
+_HELP = ("help", "--help", "-h")
+_VERSION = ("version", "--version", "-V")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,18 +35,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
       The exit code: 0, or 2 for what the user can mend.
     """
-    command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    command, *rest = list(sys.argv[1:] if argv is None else argv) or ["help"]
+    if command in _VERSION and not rest:
+        print(f"msa_jax {msa_jax.__version__}")
+        return 0
+    if command in _HELP and not rest:
+        print(USAGE, end="")
+        return 0
+    if command in _HELP and rest[0] in (*_MODES, "data"):
+        command, rest = rest[0], ["--help"]
     if command == "data":
         from msa_jax.inspect.command import main as inspect
 
         return inspect(rest, prog="msa-jax data")
-    if command in ("-h", "--help") and not rest:
-        print(USAGE, end="")
-        return 0
+    if command == "help" and rest[0].lower() != "keys":
+        return exit_code(lambda: _refuse(rest[0]), interrupted="interrupted")
     from msa_jax.main import main as run
 
-    if command in ("-h", "--help", "--help=keys"):
-        return run([command, *rest])
+    if command in (*_HELP, "--help=keys"):
+        return run(["--help" if command == "help" else command, *rest])
     if command in _MODES and not any(a.split("=")[0] in ("--mode", "-mode") for a in rest):
         return run([f"--mode={command}", *rest])
     return exit_code(lambda: _refuse(command), interrupted="interrupted")
@@ -53,4 +64,5 @@ def _refuse(command: str) -> None:
         raise UserError(f"msa-jax {command} says what to do; leave --mode out")
     if command.startswith("-"):
         raise UserError(f"msa-jax {command}: say first what to do, as in msa-jax train {command}")
-    raise UserError(f"msa-jax has no command {command!r}; {nearest(command, (*_MODES, 'data'))}")
+    names = (*_MODES, "data", "help", "version")
+    raise UserError(f"msa-jax has no command {command!r}; {nearest(command, names)}")

@@ -2,10 +2,13 @@
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 
 from msa_jax import terminal
+
+_SHOWN = 3  # ids named in a message
 
 
 class UserError(Exception):
@@ -32,6 +35,34 @@ def nearest(wrong: object, known: Sequence[object]) -> str:
     names = [str(name) for name in known]
     close = difflib.get_close_matches(str(wrong), names, 1)
     return f"did you mean {close[0]}?" if close else f"there are: {', '.join(names) or 'none'}"
+
+
+def counted(count: int, phrase: str) -> str:
+    """A count and what is counted: "1 clip has no text" of "{clip has|clips have} no text".
+
+    Args:
+      count: how many there are.
+      phrase: with {one|many} wherever the words for one differ from those for several or none.
+    """
+    return f"{count} {worded(count, phrase)}"
+
+
+def worded(count: int, phrase: str) -> str:
+    """The phrase of `counted` without the count."""
+    return re.sub(r"\{([^{}|]*)\|([^{}|]*)\}", r"\1" if count == 1 else r"\2", phrase)
+
+
+def named(phrase: str, ids: Sequence[str]) -> str:
+    """A count of ids and the first of them, as in "2 clips have no text: a, b"; "" where there are none.
+
+    Args:
+      phrase: as of `counted`.
+      ids: of what is counted.
+    """
+    if not ids:
+        return ""
+    shown = ", ".join(ids[:_SHOWN]) + (", ..." if len(ids) > _SHOWN else "")
+    return f"{counted(len(ids), phrase)}: {shown}"
 
 
 def exit_code(job: Callable[[], None], *, interrupted: str, worded: Callable[[str], str] = str) -> int:

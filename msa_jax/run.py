@@ -17,11 +17,10 @@ from msa_jax import config as configs
 from msa_jax.checkpoint import restore_best
 from msa_jax.corpora import CORPORA, MODALITIES
 from msa_jax.data import causes, given
-from msa_jax.data.datasets import checks
 from msa_jax.data.pipeline import Split
 from msa_jax.data.preparation import Preparation
 from msa_jax.data.synthetic import metric_set
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, named
 from msa_jax.progress import say
 from msa_jax.text import Encoder
 from msa_jax.workdir import check, write_predictions
@@ -99,10 +98,11 @@ class Run:
         """Scores clips that are at hand.
 
         Args:
-          texts: N transcripts, "" where a clip has none. A run that reads no words takes from them at most
-            how many words there are.
+          texts: N transcripts, "" where a clip has none. Of a run that reads no words, but whose training
+            clips had some, they give the time line that audio and vision are brought onto; where not even
+            that is so (`Preparation.texts_count`), they must be "" unless `aligned` counts rows by words.
           audio: N arrays [frames, d_a] with the columns of the training data, unstandardised; None, for all
-            or for one clip, where there is none.
+            or for one clip, where there is none. An array of zeros counts as none, as in files.
           vision: likewise.
           text_features: N arrays [tokens, d_t], for a run whose text is features.
           aligned: whether the arrays have one row per word of the text (words are what spaces separate);
@@ -114,11 +114,12 @@ class Run:
 
         Raises:
           UserError: when a text is not a text or features are not numbers, when the numbers of clips, rows or
-            columns do not match, when there is a modality that the run does not read, when a clip has nothing
-            of what it reads, and as `score`.
+            columns do not match, when there is a text or a modality that the run does not read, when a clip
+            has nothing of what it reads, and as `score`.
         """
         features = {"audio": audio, "vision": vision, "text_features": text_features}
-        clips = given.examples(texts, features, self.preparation.preprocessing, aligned=aligned)
+        how, texts_count = self.preparation.preprocessing, self.preparation.texts_count
+        clips = given.examples(texts, features, how, aligned=aligned, texts_count=texts_count)
         split = self.preparation.scan(self.preparation.check(clips))
         self.refuse_lacking(split)
         for finding in self.preparation.findings(split, missing=False):  # what is missing the caller left out
@@ -129,7 +130,7 @@ class Run:
     def refuse_lacking(self, split: Split) -> None:
         """UserError where a clip has nothing that its score could rest on."""
         if split.lacking:
-            clips = checks.named("clips have nothing of what the run reads", split.lacking)
+            clips = named("{clip has|clips have} nothing of what the run reads", split.lacking)
             reads = self.preparation.preprocessing.reads
             raise UserError(f"{clips}; it reads {reads}: give them some of it, or leave them out")
 

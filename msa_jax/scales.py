@@ -1,11 +1,16 @@
 """Scales of labels: whether scores of one corpus may be held against another's, and the map between them."""
 
 import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from msa_jax.corpora import CORPORA
-from msa_jax.errors import UserError
+from msa_jax.corpora import CORPORA, SPLITS, Corpus
+from msa_jax.errors import UserError, counted
+
+_CHINESE = 20  # labels from which on Chinese texts are enough: fewer may all be mild by chance
+_CLASSES = 5
+_STEPS = 100  # and its steps: of CMU-MOSI's mild labels 9 in 100 are not on those of CH-SIMS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,3 +60,86 @@ def rescaling(trained: str, scored: str, *, allowed: bool) -> Rescaling | None:
             f"{trained} where the file has labels on that scale"
         )
     return Rescaling(trained, scored)
+
+
+@dataclasses.dataclass(frozen=True)
+class Signs:
+    """What a file shows of the corpus that it is from, besides its labels.
+
+    Attributes:
+      counts: clips in each split, by its name.
+      by_modality: the smallest and the largest of the labels by modality; None where there are none.
+      chinese: clips whose text is Chinese.
+    """
+
+    counts: Mapping[str, int]
+    by_modality: Sequence[float] | None
+    chinese: int
+
+
+def suspected(labels: np.ndarray, corpus: str, signs: Signs, *, said: bool, where: str) -> str:
+    """What to say where labels may be those of another corpus, of a narrower range than they are taken for.
+
+    Args:
+      labels: of the clips that are scored.
+      corpus: whose labels they are taken for.
+      signs: of the file.
+      said: whether it is the user who says so; then it is believed.
+      where: what to call the file.
+
+    Returns:
+      The line; "" where nothing speaks for it. That all labels lie in the narrower range is not enough for
+      more: those of mild clips do.
+
+    Raises:
+      UserError: when there are signs of the other corpus besides: labels by modality, its official splits,
+        its language in at least 20 clips, or at least 100 labels that are all on its steps.
+    """
+    facts = CORPORA[corpus]
+    for name, other in CORPORA.items():
+        narrower = other.high < facts.high and not (facts.outputs or other.outputs)
+        if not (narrower and len(labels) and other.low <= labels.min() and labels.max() <= other.high):
+            continue
+        if not said and (why := list(_reasons(labels, other, facts, signs))):
+            raise UserError(
+                f"{where}: all labels lie in [{other.low:g}, {other.high:g}], as {other.title}'s do, and "
+                f"{' and '.join(why)}, but the run was trained on scores in {_range(corpus)}; say "
+                f"--config.data.corpus={name} --config.data.rescale=True to map its scores "
+                f"linearly, or {_same(corpus)}"
+            )
+        return (
+            f"all labels lie in [{other.low:g}, {other.high:g}], as {other.title}'s do, and are taken as "
+            f"{facts.title}'s; if they are not, say --config.data.corpus={name}"
+        )
+    return ""
+
+
+def _reasons(labels: np.ndarray, other: Corpus, facts: Corpus, signs: Signs) -> Iterator[str]:
+    """The signs of the other corpus that are enough."""
+    ends = signs.by_modality if other.by_modality and not facts.by_modality else None
+    if ends and other.low <= ends[0] and ends[1] <= other.high:
+        yield "so do its labels by modality"
+    if tuple(signs.counts[split] for split in SPLITS) in other.official_counts:
+        yield "its splits have the official sizes"
+    chinese = 2 * signs.chinese > sum(signs.counts.values())
+    if chinese and other.chinese and not facts.chinese and len(labels) >= _CHINESE:
+        yield counted(signs.chinese, "{text is|texts are} Chinese")
+    if other.step and len(labels) >= _STEPS and _on_steps(labels, other.step):
+        yield f"they are all multiples of {other.step:g}"
+
+
+def _on_steps(labels: np.ndarray, step: float) -> bool:
+    """Whether labels are multiples of a step, and more than a few classes."""
+    steps = labels / step
+    return bool(np.allclose(steps, np.round(steps), atol=1e-4)) and len(np.unique(steps.round())) > _CLASSES
+
+
+def _same(corpus: str) -> str:
+    """How to say that labels are on the scale that they are taken for."""
+    facts = CORPORA[corpus]
+    other = next(
+        n
+        for n, c in CORPORA.items()
+        if n != corpus and (c.low, c.high, c.outputs) == (facts.low, facts.high, ())
+    )
+    return f"--config.data.corpus={other} where they are on that scale"

@@ -9,21 +9,19 @@ from ml_collections import ConfigDict
 
 from msa_jax import config as configs
 from msa_jax import destination, files
-from msa_jax.corpora import CORPORA, SPLITS, STREAMS
+from msa_jax.corpora import SPLITS, STREAMS
 from msa_jax.data import conventions, datasets, opening, readers
 from msa_jax.data.datasets import checks
 from msa_jax.data.findings import Finding, of_videos
 from msa_jax.data.pipeline import Split
 from msa_jax.data.readers.clean import NoTextFeatures, NoWords
 from msa_jax.data.synthetic import metric_set
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted, named
 from msa_jax.files import write_json
 from msa_jax.progress import say
 from msa_jax.run import Run, evaluate_splits, load
-from msa_jax.scales import Rescaling, rescaling
+from msa_jax.scales import Rescaling, Signs, rescaling, suspected
 from msa_jax.workdir import SYNTHETIC, banner, recorded, show, trained_on, write_predictions
-
-_MANY = 20  # labels that would hardly be so small by chance
 
 
 def evaluate_run(
@@ -71,7 +69,9 @@ def evaluate_run(
         wanted = config.data.eval_split
     names = SPLITS if wanted == "all" else (wanted,)
     splits = [run.preparation.scan(corpus.split(name)) for name in names]
-    _say_what_is_odd(run, splits, corpus, metric_set(config.data.corpus), own=own)
+    _name_lacking(run, splits, corpus)
+    if not own:
+        _check_scale(trained, config, splits, corpus)
     if not own:
         for key in configs.FILE_KEYS:
             configs.base.set_key(trained, key, None)
@@ -140,26 +140,26 @@ def _check_fit(run: Run, corpus: datasets.Built) -> None:
             say(f"note: {m} is left out: the run was trained without it")
 
 
-def _say_what_is_odd(
-    run: Run, splits: list[Split], corpus: datasets.Built, metrics: str, *, own: bool
+def _check_scale(
+    trained: ConfigDict, config: ConfigDict, splits: list[Split], corpus: datasets.Built
 ) -> None:
-    """Names clips without anything that the run reads, and labels that may be those of a narrower scale."""
+    """Refuses or names labels that may be on a narrower scale; see `scales.suspected`."""
+    was, now = (metric_set(c.data.corpus) for c in (trained, config))
+    labels = np.concatenate([split.labels for split in splits])
+    signs = Signs(corpus.counts, corpus.by_modality, corpus.chinese)
+    if line := suspected(labels, now, signs, said=was != now, where=corpus.source):
+        say(f"note: {line}")
+
+
+def _name_lacking(run: Run, splits: list[Split], corpus: datasets.Built) -> None:
+    """Names clips without anything that the run reads; refuses a corpus in which no clip has."""
     lacking = [clip for split in splits for clip in split.lacking]
     reads = run.preparation.preprocessing.reads
     if lacking and len(lacking) == sum(len(split) for split in splits):
         raise UserError(f"{corpus.source}: no clip has anything of what the run reads ({reads})")
     if lacking:
-        named = checks.named("clips have nothing of what the run reads", lacking)
-        say(f"note: {named} ({reads}); each gets the score of an empty clip, and counts")
-    facts, labels = CORPORA[metrics], np.concatenate([split.labels for split in splits])
-    for name, other in CORPORA.items():
-        if facts.outputs or other.outputs or own or other.high >= facts.high or len(labels) < _MANY:
-            continue
-        if other.low <= labels.min() and labels.max() <= other.high:
-            say(
-                f"note: all labels lie in [{other.low:g}, {other.high:g}], as {other.title}'s do, and are "
-                f"taken as {facts.title}'s; if they are not, say --config.data.corpus={name}"
-            )
+        clips = named("{clip has|clips have} nothing of what the run reads", lacking)
+        say(f"note: {clips} ({reads}); each gets the score of an empty clip, and counts")
 
 
 def predict_file(config: ConfigDict, workdir: Path, output: Path | None, *, own_data: bool = False) -> Path:
@@ -217,7 +217,7 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None, *, own_
     if not examples:
         raise UserError(f"{path}: the file holds no clips; name one that does")
     for problem, ids in report.problems().items():
-        say(f"note: {checks.named(f'clips with {problem}', ids)}")
+        say(f"note: {named(f'{{clip|clips}} with {problem}', ids)}")
     for m in STREAMS:
         unread = m not in how.modalities and m in config.data.modalities
         if unread and any(len(getattr(example, m)) for example in examples):
@@ -229,5 +229,5 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None, *, own_
     if output.exists():
         say(f"note: what was in {output} is replaced")
     write_predictions(output, split.ids, scores if rescale is None else rescale(scores))
-    say(f"{len(split)} scores are in {output}")
+    say(f"{counted(len(split), '{score is|scores are}')} in {output}")
     return output

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import msa_jax
 from msa_jax import cli, models, specs
 from msa_jax import config as configs
 from msa_jax import help as texts
+from msa_jax.console import USAGE
 from msa_jax.console import main as console
 from msa_jax.main import main
 
@@ -107,10 +109,13 @@ def test_an_installed_package_has_the_same_help(tmp_path):
     ("argv", "message"),
     [
         (["trian"], "has no command 'trian'; did you mean train?"),
-        (["sing"], "has no command 'sing'; there are: train, eval, predict, data"),
+        (["sing"], "has no command 'sing'; there are: train, eval, predict, data, help, version"),
         (["--config=lmf_mosi"], "say first what to do, as in msa-jax train --config=lmf_mosi"),
         (["eval", "--mode=predict"], "msa-jax eval says what to do; leave --mode out"),
         (["train"], "--config is missing"),
+        (["help", "trian"], "has no command 'trian'; did you mean train?"),
+        (["hlep"], "has no command 'hlep'; did you mean help?"),
+        (["-v"], "say first what to do"),
         (["predict", "--workdir=nowhere"], "no config.json in nowhere"),
         (["data", "nowhere.pkl"], "nowhere.pkl: no such file"),
         (["train", "--config=lmf_mosi", "--output=x"], "training writes into --workdir"),
@@ -133,6 +138,38 @@ def test_the_console_script_does_what_the_modules_do(words_folder, capsys):
     one, two = capsys.readouterr().out.split("usage: ")[1:]
     assert one == two
     assert '[project.scripts]\nmsa-jax = "msa_jax.console:main"\n' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("argv", [[], ["help"], ["--help"], ["-h"]])
+def test_the_console_alone_says_how_it_is_used(argv, capsys):
+    assert console(argv) == 0
+    assert capsys.readouterr().out == USAGE
+    assert USAGE.startswith("usage: msa-jax train ")
+
+
+@pytest.mark.parametrize("argv", [["version"], ["--version"], ["-V"]])
+def test_the_console_says_its_version(argv, capsys):
+    assert console(argv) == 0
+    assert capsys.readouterr().out == f"msa_jax {msa_jax.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "same"),
+    [
+        (["help", "train"], ["train", "--help"]),
+        (["--help", "eval"], ["eval", "--help"]),
+        (["help", "data"], ["data", "--help"]),
+        (["help", "keys", "--config=lmf_mosi"], ["--help", "keys", "--config=lmf_mosi"]),
+    ],
+)
+def test_help_on_a_command_is_what_the_command_says_of_itself(argv, same, capsys):
+    shown = []
+    for one in (argv, same):
+        with contextlib.suppress(SystemExit):  # of argparse's --help
+            assert console(one) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] != USAGE
+    assert "usage: " in shown[0] or "The keys" in shown[0]
 
 
 def test_the_short_form_of_a_config(tmp_path, monkeypatch):

@@ -202,7 +202,11 @@ def test_text_of_the_wrong_kind_is_refused(trained):
         ([np.full((2, 300), np.nan)], "NaN or infinity"),
     ):
         with pytest.raises(UserError, match=message):
-            loaded.predict(["a b"], text_features=wrong)
+            loaded.predict([""], text_features=wrong)
+    with pytest.raises(
+        UserError, match=r"clip 0: the run reads .*300 columns.*, and takes no text; write '' instead"
+    ):
+        loaded.predict(["a b"], text_features=[features])
 
 
 def test_a_run_on_scores_is_not_tested_on_classes(trained, capsys):

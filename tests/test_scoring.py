@@ -79,6 +79,53 @@ def test_labels_on_another_scale_are_refused_or_mapped(trained, tmp_path, capsys
     )
 
 
+def sims_like(path, labels, texts, unimodal=None):
+    """An MMSA pickle of test clips, with labels by modality where they are given."""
+    count = len(labels)
+    split = {
+        "id": [f"v{k}$_$0" for k in range(count)],
+        "raw_text": texts,
+        "regression_labels": np.array(labels, np.float32),
+        "audio": np.ones((count, 2, 3), np.float32),
+        "vision": np.ones((count, 2, 2), np.float32),
+    }
+    if unimodal is not None:
+        split |= {f"regression_labels_{m}": np.array(unimodal, np.float32) for m in "TAV"}
+    few = {name: values[:1] for name, values in split.items()}
+    splits = {"train": {**few, "id": ["w$_$0"]}, "valid": {**few, "id": ["x$_$0"]}, "test": split}
+    path.write_bytes(pickle.dumps(splits))
+    return path
+
+
+def test_a_file_that_looks_like_another_corpus_is_not_taken_for_the_runs_own(trained, tmp_path, capsys):
+    labels, unimodal = [-0.4, 0.6, 1.0], [0.2, -1.0, 0.8]
+    english = ["good", "bad movie", "a film"]
+    path = f"--config.data.path={sims_like(tmp_path / 'a.pkl', labels, english, unimodal)}"
+    assert evaluated(trained, path) == (2, [])
+    error = capsys.readouterr().err
+    assert "all labels lie in [-1, 1], as CH-SIMS's do, and so do its labels by modality" in error
+    assert "--config.data.corpus=sims --config.data.rescale=True" in error
+    assert error.count("\n") == 1
+    code, (mapped,) = evaluated(trained, path, "--config.data.corpus=sims", "--config.data.rescale=True")
+    assert code == 0
+    assert results(trained, mapped)["rescaled"] == "from [-3, 3] (CMU-MOSI) onto [-1, 1] (CH-SIMS)"
+    capsys.readouterr()
+    # What the refusal says for labels that are on the run's scale; then it is the user who says so.
+    assert "or --config.data.corpus=mosei where they are on that scale" in error
+    code, folders = evaluated(trained, path, "--config.data.corpus=mosei")
+    assert code == 0
+    (said,) = set(folders) - {mapped}
+    assert results(trained, said)["rescaled"] is None
+    # The labels alone say nothing for sure, however few they are.
+    path = f"--config.data.path={sims_like(tmp_path / 'b.pkl', labels, english)}"
+    assert evaluated(trained, path)[0] == 0
+    assert "as CH-SIMS's do, and are taken as CMU-MOSI's" in capsys.readouterr().out
+    # A label of 2 does.
+    path = f"--config.data.path={sims_like(tmp_path / 'c.pkl', [*labels[:2], 2.0], english, unimodal)}"
+    assert evaluated(trained, path)[0] == 0
+    assert "CH-SIMS" not in capsys.readouterr().out
+
+
 def test_predictions_can_be_mapped_and_are_not_mapped_unasked(trained, tmp_path, capsys):
     (tmp_path / "clips.csv").write_text("text\ngood movie\nbad\n")
     argv = [
@@ -164,7 +211,7 @@ def test_a_clip_without_anything_that_the_run_reads(trained, tmp_path, capsys):
     loaded = msa_jax.load(workdir)
     audio = np.ones((2, 3), np.float32)
     assert np.isfinite(loaded.predict([""], audio=[audio])).all()
-    with pytest.raises(UserError, match=r"1 clips have nothing of what the run reads: 1; it reads text, aud"):
+    with pytest.raises(UserError, match=r"1 clip has nothing of what the run reads: 1; it reads text, aud"):
         loaded.predict(["a", " \n"], audio=[audio, None])
     # From a file to predict it is refused by its name, and nothing is written.
     (tmp_path / "clips.csv").write_text("video_id,clip_id,text\nv,1,good\nv,2,\n")
@@ -192,22 +239,22 @@ def test_findings_of_the_clips_are_said_and_kept(trained, tmp_path, capsys):
     assert code == 0
     kept = results(trained, folder)["findings"]["test"]
     cut, unknown, *without = [f["what"] for f in kept]
-    assert cut == "texts are cut at 47 subwords, their end is not read"
+    assert cut == "text is cut at 47 subwords, its end is not read"
     assert kept[0]["first"] == ["v0_0"]
-    assert unknown.startswith("texts have [UNK], ")
+    assert unknown.startswith("text has [UNK], ")
     assert without == ["clips are without audio", "clips are without vision"]
     assert all(f"note: test: {f['count']} {f['what']}: {f['first'][0]}" in said for f in kept)
 
     output = f"--output={tmp_path / 'out.csv'}"
     assert main(["--mode=predict", f"--workdir={trained[1]}", path, output]) == 0
-    assert "note: 1 texts are cut at 47 subwords, their end is not read: v0_0" in capsys.readouterr().out
+    assert "note: 1 text is cut at 47 subwords, its end is not read: v0_0" in capsys.readouterr().out
 
     run = msa_jax.load(trained[1])
     audio = np.full((3, 3), 5.0, np.float32)
     audio[1, 2] = -9999
     run.predict(["good movie"], audio=[audio])
     assert capsys.readouterr().out == (
-        "note: 1 clips have values in audio far outside the usual range (columns 2): 0\n"
+        "note: 1 clip has values in audio far outside the usual range (columns 2): 0\n"
     )
 
 
@@ -221,7 +268,7 @@ def test_a_score_that_is_not_finite_names_the_clip_and_the_column(trained, tmp_p
     loaded = msa_jax.load(workdir)
     given = {"audio": [c[0][2] for c in clips], "vision": [c[0][1] for c in clips], "aligned": True}
     texts = [" ".join(c[0][3]) for c in clips]
-    with pytest.raises(UserError, match=f"1 clips have a score that is not finite: 2; in clip 2 {column}"):
+    with pytest.raises(UserError, match=f"1 clip has a score that is not finite: 2; in clip 2 {column}"):
         loaded.predict(texts, **given)
     path = f"--config.data.path={words}"
     assert evaluated(trained, path) == (2, [])  # and leaves no folder

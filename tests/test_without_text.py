@@ -17,6 +17,7 @@ from msa_jax.data import time_line
 from msa_jax.data.pipeline import Clips
 from msa_jax.data.preparation import Preparation
 from msa_jax.data.preprocessing import Preprocessing
+from msa_jax.errors import UserError
 from msa_jax.main import main
 from tests.data.small_files import hdf5_folder, mmsa, mult_pickle, write, write_mmsa
 
@@ -90,8 +91,13 @@ def test_every_model_builds_and_scores(untrained, tmp_path, capsys, name):
     assert [row["id"] for row in scores] == [f"{s}_{k}" for s in ("train", "valid", "test") for k in range(4)]
     assert np.isfinite(values).all()
     assert len(set(values)) == 12  # of what each clip's audio and vision say
-    one, other = msa_jax.load(run).predict(["x"] * 2, audio=[np.ones((6, 3)), np.zeros((6, 3))])
+    loaded, heard = msa_jax.load(run), [np.ones((6, 3)), np.full((6, 3), 2.0)]
+    one, other = loaded.predict([""] * 2, audio=heard)
     assert one != other
+    with pytest.raises(
+        UserError, match="clip 1: the run reads audio, vision, and takes no text; write '' instead"
+    ):
+        loaded.predict(["", "x"], audio=heard)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +152,7 @@ def test_a_run_on_words_does_not_score_clips_without(untrained, tmp_path, capsys
     run = _train(tmp_path, "configs/crosssent_mosi.py", write_mmsa(tmp_path), variants="tiny")
     (tmp_path / "other").mkdir()
     path = write(tmp_path / "other", b"video_id,clip_id,text\nv,0,\n", "x.csv")
-    assert "1 clips have nothing of what the run reads: v_0" in _predict(run, path, capsys, code=2)
+    assert "1 clip has nothing of what the run reads: v_0" in _predict(run, path, capsys, code=2)
     wordless = _no_text(hdf5_folder(tmp_path / "other"))
     assert "this run reads words, which the file does not have" in _predict(run, wordless, capsys, code=2)
     path.write_text("video_id,clip_id,text\n")

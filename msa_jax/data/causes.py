@@ -7,10 +7,9 @@ import numpy as np
 
 from msa_jax.corpora import STREAMS
 from msa_jax.data import time_line
-from msa_jax.data.datasets import checks
 from msa_jax.data.pipeline import Split
 from msa_jax.data.preparation import Preparation
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, named
 
 _EXTREME = 1e4  # deviations from the training mean, or for text features the size itself
 _SHOWN = 3  # columns that a message names
@@ -35,7 +34,7 @@ def refuse_not_finite(
     places = np.flatnonzero(~np.isfinite(scores.reshape(len(scores), -1)).all(1))
     if not len(places):
         return
-    clips = checks.named("clips have a score that is not finite", [split.ids[i] for i in places])
+    clips = named("{clip has|clips have} a score that is not finite", [split.ids[i] for i in places])
     if broken:
         raise UserError(
             f"{clips}: the run's parameters {', '.join(broken[:_SHOWN])} are not finite; train again, with a "

@@ -10,6 +10,11 @@ def no_features() -> np.ndarray:
     return np.zeros((0, 0), np.float32)
 
 
+def is_silent(rows: np.ndarray) -> bool:
+    """Whether features have rows, and all of them are zero: what is written where nothing was found."""
+    return rows.size > 0 and not rows.any()
+
+
 SPECIAL = -1  # the word of a special token
 UNKNOWN = -2  # the word of a token whose word is not known; as in `msa_jax.text.piece_words`
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from msa_jax.corpora import STREAMS
 from msa_jax.data.preprocessing import Preprocessing, Statistics
+from msa_jax.errors import worded
 
 if TYPE_CHECKING:
     from msa_jax.data.pipeline import Split
@@ -41,14 +42,18 @@ class Finding:
 
 
 def found(what: str, ids: Sequence[str], effect: str = KEPT) -> Iterator[Finding]:
-    """The finding of some ids; nothing where there are none."""
+    """The finding of some ids, with {one|many} in what it is, as in `errors.counted`; nothing where none."""
     if len(ids):
-        yield Finding(what, len(ids), [str(name) for name in ids[:SHOWN]], effect)
+        yield Finding(worded(len(ids), what), len(ids), [str(name) for name in ids[:SHOWN]], effect)
 
 
 def of_videos(untold: int) -> list[Finding]:
     """The finding of clips whose video the ids do not tell."""
-    what = "clips count as videos of their own, since their ids do not tell which video they are from"
+    what = worded(
+        untold,
+        "{clip counts as a video of its|clips count as videos of their} own, since {its id does|their ids "
+        "do} not tell which video {it is|they are} from",
+    )
     return [Finding(what, untold, [])] if untold else []
 
 
@@ -80,19 +85,21 @@ def of_split(
         side = "beginning" if how.keep_end else "end"
         what = "rows of text features" if how.text_width else "subwords"
         out += found(
-            f"texts are cut at {how.max_content} {what}, their {side} is not read",
+            f"{{text is|texts are}} cut at {how.max_content} {what}, {{its|their}} {side} is not read",
             names[steps > how.max_content + 2],
         )
         out += _unknown(split, names)
     for m in how.modalities if missing else ():
-        out += found(f"clips are without {m}", names[~split.has[m]])
+        out += found(f"{{clip is|clips are}} without {m}", names[~split.has[m]])
     for m in STREAMS:
         if m in how.modalities and split.has[m].any():
             low_ND, high_ND = split.extent(m)
             out += beyond(m, names[split.has[m]], low_ND, high_ND, (statistics.low[m], statistics.high[m]))
             constant = np.flatnonzero(low_ND.min(0) == high_ND.max(0))
             if training and len(constant):
-                out += found(f"of {low_ND.shape[1]} columns of {m} are constant (counted from 0)", constant)
+                out += found(
+                    f"of {low_ND.shape[1]} columns of {m} {{is|are}} constant (counted from 0)", constant
+                )
     return out
 
 
@@ -115,7 +122,7 @@ def beyond(
     columns = np.flatnonzero(outside_ND.any(0))
     listed = ", ".join(map(str, columns[:SHOWN])) + (", ..." if len(columns) > SHOWN else "")
     yield from found(
-        f"clips have values in {modality} far outside the usual range (columns {listed})",
+        f"{{clip has|clips have}} values in {modality} far outside the usual range (columns {listed})",
         names[outside_ND.any(1)],
     )
 
@@ -124,6 +131,7 @@ def _unknown(split: "Split", names: np.ndarray) -> Iterator[Finding]:
     share = split.unknown.sum() / max(split.subwords.sum(), 1)
     if share > _UNKNOWN:
         yield from found(
-            f"texts have [UNK], {100 * share:.0f} % of all subwords: the encoder does not know these words",
+            f"{{text has|texts have}} [UNK], {100 * share:.0f} % of all subwords: the encoder does not know "
+            "{this word|these words}",
             names[split.unknown > 0],
         )

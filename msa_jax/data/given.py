@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from msa_jax.data.example import Example, no_features
+from msa_jax.data.example import Example, is_silent, no_features
 from msa_jax.data.preprocessing import Preprocessing
-from msa_jax.errors import UserError, check_flags
+from msa_jax.errors import UserError, check_flags, counted, named
+from msa_jax.progress import say
 
 _ROWS = {"audio": "frames", "vision": "frames", "text_features": "tokens"}
 
@@ -18,6 +19,7 @@ def examples(
     how: Preprocessing,
     *,
     aligned: bool,
+    texts_count: bool = True,
 ) -> list[Example]:
     """Examples of clips that are at hand, named by their places.
 
@@ -27,6 +29,12 @@ def examples(
         none, or None for all of them.
       how: the run's preprocessing.
       aligned: whether audio and vision have one row per word.
+      texts_count: whether the run makes use of a text (see `Preparation.texts_count`); where not, there must
+        be none, but where the rows are counted by its words.
+
+    Returns:
+      The clips. A stream that is zero throughout is what extraction tools write where they found nothing:
+      it has no rows, as in a file, which is said.
 
     Raises:
       UserError: when a text is not a text, features are not numbers or are masked, the numbers of clips
@@ -44,6 +52,15 @@ def examples(
             f"the run reads text features of {how.text_width} columns, not texts; write "
             "text_features=[array, ...] with an array [tokens, columns] for each clip"
         )
+    unread = [i for i, text in enumerate(texts) if text.strip()] if not (texts_count or aligned) else []
+    if unread:
+        raise UserError(f"clip {unread[0]}: the run reads {how.reads}, and takes no text; write '' instead")
+    for name, given in arrays.items():
+        zeros = [str(i) for i, rows in enumerate(given) if is_silent(rows)]
+        if zeros:
+            what = f"{{clip has|clips have}} only zeros in {name.replace('_', ' ')}, which count as none"
+            say(f"note: {named(what, zeros)}")
+        arrays[name] = [no_features() if is_silent(rows) else rows for rows in given]
     clips = []
     for i, text in enumerate(texts):
         own = {name: given[i] for name, given in arrays.items()}
@@ -79,7 +96,7 @@ def _list(name: str, given: Any, clips: int) -> list[Any]:
     if len(given) != clips:
         if getattr(given, "ndim", None) == 2:
             raise UserError(f"{name} is one array of shape {given.shape}; {mend}, as in {name}=[array]")
-        raise UserError(f"{name} has {len(given)} clips, texts has {clips}; {mend}")
+        raise UserError(f"{name} has {counted(len(given), '{clip|clips}')}, texts has {clips}; {mend}")
     return list(given)
 
 

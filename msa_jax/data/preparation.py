@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from msa_jax.corpora import STREAMS
-from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
 from msa_jax.data.findings import Finding, of_split
 from msa_jax.data.measure import Measure
@@ -16,7 +15,7 @@ from msa_jax.data.pipeline import ALONE, Clips, Share, Source, Split, batches, c
 from msa_jax.data.plan import BatchPlan, Lengths, choose_buckets
 from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.data.stored import check as check_stored
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, named
 from msa_jax.files import OLDER, read_json, write_json
 from msa_jax.progress import say
 from msa_jax.text import EncoderConfig, Tokenizer
@@ -77,6 +76,13 @@ class Preparation:
         statistics = measure.statistics(chunks(source))
         chosen = choose_buckets(split.lengths, buckets)
         return cls(tokenizer, preprocessing, statistics, chosen, len(split), encoder), split
+
+    @property
+    def texts_count(self) -> bool:
+        """Whether a text makes a difference: as words, or as the time line of audio and vision."""
+        if "text" in self.preprocessing.modalities:
+            return not self.preprocessing.text_width
+        return self.tokenizer is not None and self.preprocessing.time_line == "text"
 
     def without(self, *modalities: str) -> "Preparation":
         """The same with some modalities masked out."""
@@ -232,7 +238,7 @@ def _check_spread(split: Split) -> None:
     Raises:
       UserError: when they are more than one clip in a hundred.
     """
-    clips = checks.named("clips have BERT tokens of unknown words", split.spread)
+    clips = named("{clip has|clips have} BERT tokens of unknown words", split.spread)
     if len(split.spread) > _MOST_SPREAD * len(split):
         raise UserError(
             f"{clips}, and the run's encoder has other tokens; name the vocabulary that made them by "

@@ -5,7 +5,22 @@ import hashlib
 from collections.abc import Sequence
 
 from msa_jax.corpora import SPLITS
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted
+
+_NAMES = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "test": "test",
+}
+
+
+def named_split(name: str) -> str | None:
+    """ "train", "valid" or "test" for a name that means one of them in any case ("dev", "Val"), else None."""
+    return _NAMES.get(name.strip().lower())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +75,8 @@ def assign(videos: Sequence[str], splits: Sequence[str], cut: Cut) -> list[str]:
     if "" in found:
         named = ", ".join(sorted(found - {""}))
         raise UserError(
-            f"{list(splits).count('')} clips have no split while others have one ({named}); give all one"
+            f"{counted(list(splits).count(''), '{clip has|clips have}')} no split while others have one "
+            f"({named}); give all one"
         )
     missing = " and ".join(split for split in ("train", "test") if split not in found)
     raise UserError(
@@ -74,7 +90,8 @@ def _test(videos: set[str], cut: Cut) -> set[str]:
         raise UserError(f"data.cut.fold is {cut.fold}, expected 0 to {cut.folds - 1} (data.cut.folds - 1)")
     if cut.folds < 2 or len(videos) < cut.folds:
         raise UserError(
-            f"{len(videos)} videos cannot be cut into {cut.folds} folds by video; data.cut.folds must be at "
+            f"{counted(len(videos), '{video|videos}')} cannot be cut into {cut.folds} "
+            "folds by video; data.cut.folds must be at "
             "least 2 and at most the number of videos"
         )
     return set(_order(videos, cut.seed, "folds")[cut.fold :: cut.folds])
@@ -84,7 +101,8 @@ def _valid(videos: set[str], cut: Cut, part: str) -> set[str]:
     count = max(1, round(cut.valid_fraction * len(videos)))
     if not 0 < cut.valid_fraction < 1 or count >= len(videos):
         raise UserError(
-            f"{len(videos)} videos cannot spare a valid split of {cut.valid_fraction:g} of them by video; "
+            f"{counted(len(videos), '{video|videos}')} cannot spare a "
+            f"valid split of {cut.valid_fraction:g} of them by video; "
             "give the file more videos or a valid split of its own, or change data.cut.valid_fraction"
         )
     return set(_order(videos, cut.seed, part)[:count])

@@ -263,18 +263,18 @@ def _label_findings(clips: Sequence[checks.Clip], facts: Corpus | None) -> Itera
     """The clips whose label is missing or, where the corpus is known, not of its kind."""
     given = [clip for clip in clips if not np.isnan(clip.label).any()]
     yield from found(
-        "clips without label", [clip.id for clip in clips if np.isnan(clip.label).any()], REFUSED
+        "{clip|clips} without label", [clip.id for clip in clips if np.isnan(clip.label).any()], REFUSED
     )
     if facts is None:
         return
     shaped = [clip for clip in given if np.shape(clip.label) == facts.label_shape]
     wanted = "one label" if not facts.label_shape else f"{facts.label_shape[0]} labels"
     wrong = [clip.id for clip in given if np.shape(clip.label) != facts.label_shape]
-    yield from found(f"clips with other than {wanted}", wrong, REFUSED)
+    yield from found(f"{{clip|clips}} with other than {wanted}", wrong, REFUSED)
     yield from found(
-        "clips with a label neither 0 nor 1"
+        "{clip|clips} with a label neither 0 nor 1"
         if facts.outputs
-        else f"clips with a label outside [{facts.low:g}, {facts.high:g}]",
+        else f"{{clip|clips}} with a label outside [{facts.low:g}, {facts.high:g}]",
         [clip.id for clip in shaped if not fits(clip.label, facts)],
         REFUSED,
     )
@@ -283,5 +283,5 @@ def _label_findings(clips: Sequence[checks.Clip], facts: Corpus | None) -> Itera
 def _id_findings(clips: Sequence[checks.Clip]) -> Iterator[Finding]:
     counts = Counter(clip.id for clip in clips)
     yield from found(
-        "ids occur more than once", [name for name, count in counts.items() if count > 1], REFUSED
+        "{id occurs|ids occur} more than once", [name for name, count in counts.items() if count > 1], REFUSED
     )

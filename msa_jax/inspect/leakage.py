@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 
 from msa_jax.data.datasets.checks import Clip
 from msa_jax.data.findings import KEPT, REFUSED, SHOWN, Finding
+from msa_jax.errors import worded
 from msa_jax.inspect.scan import LONG
 
 
@@ -32,14 +33,24 @@ def leaks(
     rest = _shared(clips, [None if place in copied else text for place, text in enumerate(texts)])
     found = [
         Finding(
-            "videos" + (" (the official splits divide clips, not videos)" if split_by_clip else ""),
+            worded(len(videos), "{video|videos}")
+            + (" (the official splits divide clips, not videos)" if split_by_clip else ""),
             len(videos),
             [clips[group[0]].video for group in videos[:SHOWN]],
             KEPT if split_by_clip else REFUSED,
         ),
-        Finding("ids", len(ids), [clips[group[0]].id for group in ids[:SHOWN]], REFUSED),
-        Finding("clips with the same text and features", len(copies), _named(clips, copies), KEPT),
-        Finding(f"texts of {LONG} words or more", len(rest), _named(clips, rest), KEPT),
+        Finding(
+            worded(len(ids), "{id|ids}"), len(ids), [clips[group[0]].id for group in ids[:SHOWN]], REFUSED
+        ),
+        Finding(
+            worded(len(copies), "{clip|clips} with the same text and features"),
+            len(copies),
+            _named(clips, copies),
+            KEPT,
+        ),
+        Finding(
+            worded(len(rest), f"{{text|texts}} of {LONG} words or more"), len(rest), _named(clips, rest), KEPT
+        ),
     ]
     return [finding for finding in found if finding.count]
 

@@ -11,6 +11,7 @@ from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
 from msa_jax.data.findings import KEPT, LEFT_OUT, REFUSED, SHOWN, ZEROED, Finding, beyond
 from msa_jax.data.ranges import Sample, robust_range
+from msa_jax.errors import counted, worded
 
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 LONG = 6  # words, or twice as many Chinese characters: "thank you so much" is said in every other video
@@ -56,7 +57,8 @@ class _Tally:
 
     def findings(self) -> Iterator[Finding]:
         for (what, effect), (first, (count, cells)) in self._found.items():
-            yield Finding(f"{what} ({cells} numbers)" if cells else what, count, first, effect)
+            cells_said = f" ({counted(cells, '{number|numbers}')})" if cells else ""
+            yield Finding(worded(count, what) + cells_said, count, first, effect)
 
 
 class _Columns:
@@ -120,7 +122,7 @@ class Scan:
                     content.update(rows)
                     some = True
                 elif not rows.size:
-                    self._missing[name].add(f"clips without {spoken(name)}", KEPT, example.id)
+                    self._missing[name].add(f"{{clip|clips}} without {spoken(name)}", KEPT, example.id)
             self.contents.append(content.digest() if some else None)
             yield example
 
@@ -133,7 +135,7 @@ class Scan:
         spoken = " ".join(words).encode(errors="replace")
         self.texts.append(hashlib.blake2b(spoken, digest_size=16).digest() if long else None)
         if not text:
-            self._missing["text"].add("clips without text", KEPT, example.id)
+            self._missing["text"].add("{clip|clips} without text", KEPT, example.id)
 
     def _features(self, name: str, rows: np.ndarray, clip: str) -> bool:
         """Takes note of a clip's features; False where they tell nothing."""
@@ -144,14 +146,16 @@ class Scan:
             finite = np.isfinite(rows)
             some = bool(finite.any())
             if not some:
-                self._tally.add(f"clips whose {spoken(name)} has no finite number", LEFT_OUT, clip)
+                self._tally.add(f"{{clip|clips}} whose {spoken(name)} has no finite number", LEFT_OUT, clip)
             else:
                 for what, cells in (("NaN", np.isnan(rows).sum()), ("infinity", np.isinf(rows).sum())):
                     if cells:
-                        self._tally.add(f"clips with {what} in {spoken(name)}", ZEROED, clip, int(cells))
+                        self._tally.add(
+                            f"{{clip|clips}} with {what} in {spoken(name)}", ZEROED, clip, int(cells)
+                        )
             low, high = np.where(finite, rows, np.inf).min(0), np.where(finite, rows, -np.inf).max(0)
         elif not low.any() and not high.any():
-            self._tally.add(f"clips with nothing but zeros in {spoken(name)}", KEPT, clip)
+            self._tally.add(f"{{clip|clips}} with nothing but zeros in {spoken(name)}", LEFT_OUT, clip)
             some = False
         columns.add(clip, rows, low, high)
         return some
@@ -181,15 +185,18 @@ class Scan:
         yield from self._tally.findings()
         for name, widths in self._columns.items():
             if len(widths) > 1:
-                named = [f"{width} columns ({columns.rows} rows)" for width, columns in widths.items()]
+                named = [
+                    f"{width} columns ({counted(columns.rows, '{row|rows}')})"
+                    for width, columns in widths.items()
+                ]
                 yield Finding(f"widths of {spoken(name)}", len(widths), named[:SHOWN], REFUSED)
             for width, columns in widths.items():
                 yield from columns.beyond(name)
                 constant = np.flatnonzero(columns.low == columns.high)
                 if columns.rows > 1 and len(constant):
                     first = [str(column) for column in constant[:SHOWN]]
-                    what = f"of {width} columns of {spoken(name)} are constant (counted from 0)"
-                    yield Finding(what, len(constant), first, KEPT)
+                    what = f"of {width} columns of {spoken(name)} {{is|are}} constant (counted from 0)"
+                    yield Finding(worded(len(constant), what), len(constant), first, KEPT)
 
 
 def spoken(name: str) -> str:

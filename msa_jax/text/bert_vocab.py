@@ -11,7 +11,7 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted
 from msa_jax.files import expanded
 from msa_jax.text.casing import is_cased
 from msa_jax.text.loading import load_tokenizer, read_pieces
@@ -83,7 +83,7 @@ def find_words(
                 for k in missing:
                     words[k] = learnt[k]
                 unsolved = sum(UNKNOWN in learnt[k] for k in missing)
-                note += f"; {len(missing)} clips have other ids"
+                note += f"; {counted(len(missing), '{clip has|clips have}')} other ids"
                 note += f", and {unsolved} of these have tokens of unknown words" if unsolved else ""
             return TokenWords(words, f"{note}.", unsolved)
         if name == bert_vocab:
@@ -95,9 +95,9 @@ def find_words(
     words, assumed, unsolved = learn_words(texts, ids, cut, repeats)
     note = "No vocabulary that made the BERT tokens is at hand; their words were found from the ids alone"
     if assumed:
-        note += f"; in {assumed} clips the likeliest way was taken"
+        note += f"; in {counted(assumed, '{clip|clips}')} the likeliest way was taken"
     if unsolved:
-        note += f"; in {unsolved} clips none was found"
+        note += f"; in {counted(unsolved, '{clip|clips}')} none was found"
     mend = " (--config.data.bert_vocab names one)" if assumed or unsolved else ""
     return TokenWords(words, f"{note}{mend}.", assumed + unsolved)
 

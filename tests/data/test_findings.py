@@ -56,9 +56,9 @@ def test_ordinary_clips_have_nothing_to_tell(tokenizer):
 
 def test_a_text_that_is_cut_is_named(tokenizer):
     clips = [clip(0), clip(1, "good bad film plot story"), clip(2, "good bad film plot")]
-    assert told(clips, tokenizer) == ["1 texts are cut at 4 subwords, their end is not read: v_1"]
+    assert told(clips, tokenizer) == ["1 text is cut at 4 subwords, its end is not read: v_1"]
     end = dataclasses.replace(HOW, keep_end=True)
-    assert told(clips, tokenizer, end) == ["1 texts are cut at 4 subwords, their beginning is not read: v_1"]
+    assert told(clips, tokenizer, end) == ["1 text is cut at 4 subwords, its beginning is not read: v_1"]
 
 
 def test_unknown_words_are_counted_over_all_subwords(tokenizer):
@@ -76,7 +76,7 @@ def test_an_absurd_value_is_told_with_its_column(tokenizer, value, column):
     rows[2, column] = value
     clips = [clip(0), clip(7, audio=rows)]
     (line,) = told(clips, tokenizer)
-    assert line == f"1 clips have values in audio far outside the usual range (columns {column}): v_7"
+    assert line == f"1 clip has values in audio far outside the usual range (columns {column}): v_7"
     # Where it stands in many training clips, too.
     trained_on = [clip(k, audio=rows if k % 3 else None) for k in range(60)]
     assert told(clips, tokenizer, trained_on=trained_on) == [line]
@@ -91,9 +91,9 @@ def test_clips_without_a_modality_and_constant_columns_are_told(tokenizer):
     split = Split(Clips(clips), tokenizer, HOW, measure=measure)
     lines = [str(f) for f in of_split(split, HOW, measure.statistics(()), training=True)]
     assert lines == [
-        "1 clips are without text: v_9",
-        "1 clips are without vision: v_9",
-        "1 of 2 columns of vision are constant (counted from 0): 0",
+        "1 clip is without text: v_9",
+        "1 clip is without vision: v_9",
+        "1 of 2 columns of vision is constant (counted from 0): 0",
     ]
     deaf = dataclasses.replace(HOW, modalities=("audio",))
     assert [str(f) for f in of_split(split, deaf, measure.statistics(()), training=True)] == []

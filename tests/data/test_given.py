@@ -136,3 +136,23 @@ def test_aligned_is_true_or_false(value):
     with pytest.raises(UserError, match=r"aligned is .*, which is neither True nor False"):
         given.examples(["a"], features, how, aligned=value)
     assert given.examples(["a"], features, how, aligned=np.True_)[0].aligned
+
+
+def test_zeros_alone_are_no_stream_and_that_is_said(capsys):
+    zeros, some = np.zeros((4, 3)), np.eye(4, 3)
+    clips = examples(["a", "b", "c"], audio=[zeros, some, None], vision=[np.zeros((2, 2))] * 3)
+    assert [clip.audio.shape for clip in clips] == [(0, 0), (4, 3), (0, 0)]
+    assert [clip.vision.shape for clip in clips] == [(0, 0)] * 3
+    assert capsys.readouterr().out == (
+        "note: 1 clip has only zeros in audio, which count as none: 0\n"
+        "note: 3 clips have only zeros in vision, which count as none: 0, 1, 2\n"
+    )
+
+
+def test_a_text_that_makes_no_difference_is_refused():
+    features = {"audio": [np.ones((2, 3))] * 2, "vision": None, "text_features": None}
+    how = reading("audio")
+    with pytest.raises(UserError, match="clip 1: the run reads audio, and takes no text; write '' instead"):
+        given.examples([" ", "a b"], features, how, aligned=False, texts_count=False)
+    for counts in ({"aligned": True, "texts_count": False}, {"aligned": False, "texts_count": True}):
+        assert given.examples(["", "a b"], features, how, **counts)[1].text == "a b"

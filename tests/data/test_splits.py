@@ -83,7 +83,7 @@ def test_other_combinations_are_refused(splits, message):
         ("abcd", Cut(folds=1), "cannot be cut into 1 folds"),
         ("abcdef", Cut(fold=5), r"data\.cut\.fold is 5, expected 0 to 4"),
         ("abcdef", Cut(fold=-1), r"data\.cut\.fold is -1"),
-        ("ab", Cut(folds=2), "1 videos cannot spare a valid split"),
+        ("ab", Cut(folds=2), "1 video cannot spare a valid split"),
         ("abcdef", Cut(valid_fraction=0.0), "cannot spare a valid split of 0"),
         ("abcdef", Cut(valid_fraction=0.95), "cannot spare a valid split of 0.95"),
     ],

@@ -147,16 +147,16 @@ def test_dirt(look, content):
     test["regression_labels"][:2] = np.nan, 3.5
     test["id"][3] = test["id"][4]
     assert _findings(look()) == {
-        "clips without text": (1, ["train1_4"], "kept"),
-        "clips without audio": (1, ["train1_5"], "kept"),
-        "clips with infinity in audio (1 numbers)": (1, ["train0_0"], "set to 0"),
-        "clips with NaN in audio (3 numbers)": (1, ["train0_1"], "set to 0"),
-        "clips whose audio has no finite number": (1, ["train0_2"], "left out"),
-        "clips with nothing but zeros in vision": (1, ["train0_3"], "kept"),
-        "of 3 columns of audio are constant (counted from 0)": (1, ["2"], "kept"),
-        "clips without label": (1, ["test0_0"], "refused"),
-        "clips with a label outside [-3, 3]": (1, ["test0_1"], "refused"),
-        "ids occur more than once": (1, ["test1_4"], "refused"),
+        "clip without text": (1, ["train1_4"], "kept"),
+        "clip without audio": (1, ["train1_5"], "kept"),
+        "clip with infinity in audio (1 number)": (1, ["train0_0"], "set to 0"),
+        "clip with NaN in audio (3 numbers)": (1, ["train0_1"], "set to 0"),
+        "clip whose audio has no finite number": (1, ["train0_2"], "left out"),
+        "clip with nothing but zeros in vision": (1, ["train0_3"], "left out"),
+        "of 3 columns of audio is constant (counted from 0)": (1, ["2"], "kept"),
+        "clip without label": (1, ["test0_0"], "refused"),
+        "clip with a label outside [-3, 3]": (1, ["test0_1"], "refused"),
+        "id occurs more than once": (1, ["test1_4"], "refused"),
     }
 
 
@@ -197,15 +197,15 @@ def test_leaks_between_splits(look, content):
     train["raw_text"][3] = test["raw_text"][3] = "thank you very much"  # said in every other video
     train["raw_text"][4] = train["raw_text"][5] = f"{LONG} twice in one split"
     assert _leaks(look()) == {
-        "videos": (1, ["test0"], "refused"),
-        "ids": (1, ["test0_0"], "refused"),
-        "clips with the same text and features": (1, ["train0_1 (train) = valid0_1 (valid)"], "kept"),
-        "texts of 6 words or more": (1, ["train0_2 (train) = test0_2 (test)"], "kept"),
+        "video": (1, ["test0"], "refused"),
+        "id": (1, ["test0_0"], "refused"),
+        "clip with the same text and features": (1, ["train0_1 (train) = valid0_1 (valid)"], "kept"),
+        "text of 6 words or more": (1, ["train0_2 (train) = test0_2 (test)"], "kept"),
     }
     content["train"]["id"][0] = "train0$_$0"
     content["train"]["id"][1] = "test0$_$99"
     divided = _leaks(look(corpus="sims"))
-    assert divided["videos (the official splits divide clips, not videos)"] == (1, ["test0"], "kept")
+    assert divided["video (the official splits divide clips, not videos)"] == (1, ["test0"], "kept")
 
 
 def test_features_that_say_nothing_are_no_copy(look, content):
@@ -233,7 +233,7 @@ def test_splits_that_a_build_would_cut(tmp_path):
     np.savez(tmp_path / "few.npz", id=ids[:5], text=["a"] * 5, label=label[:5])
     few = inspect(tmp_path / "few.npz", cut=Cut())
     assert few.clips == {"": 5}
-    assert "1 videos cannot be cut" in few.refusal
+    assert "1 video cannot be cut" in few.refusal
 
 
 def test_refuses_for_the_reasons_that_a_build_refuses(look, content, tmp_path):

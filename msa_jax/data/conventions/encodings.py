@@ -1,9 +1,10 @@
 """Encodings of texts that are kept as bytes (Python 2's pickles, .csd words, CSV), one for all of a file."""
 
+import codecs
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from msa_jax.data.conventions import letters
+from msa_jax.data.conventions import letters, seven_bit
 from msa_jax.errors import UserError
 
 _LEAST = 6  # Chinese characters that are needed to tell an encoding by
@@ -15,6 +16,8 @@ _ODD = 0.1  # share of the characters that may be neither ASCII nor Chinese
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Each with its titles; of several codecs the first that decodes all texts.
 _CHINESE = {"GB18030": ("gb18030",), "Big5": ("big5", "cp950", "big5hkscs")}
+_OTHERS = ("mac_roman", "cp850", "cp1254")  # European code pages that are looked at where cp1252 does not fit
+_ENOUGH = 3  # characters that one of these is told by
 _SHOWN = 24  # bytes of a text that are shown in a message
 _KEY = "--config.data.encoding"
 
@@ -43,6 +46,8 @@ class Encoding:
             if self.codec == "utf-16" and not text.startswith(_MARKS) and _plain(text):
                 return text.decode("ascii")
             text += b"\0" * (len(text) % 2)  # NumPy drops zeros at the end
+        if self.codec == "iso2022_kr":
+            text = seven_bit.KOREAN + text
         try:
             return text.decode(self.codec).removeprefix("\ufeff")
         except UnicodeDecodeError:
@@ -55,8 +60,10 @@ def decide(texts: Iterable[bytes], *, said: str | None, where: str) -> Encoding:
     """Finds the one encoding in which all texts of a file are texts.
 
     UTF-8 is told by its form, UTF-16 by its mark or its zero bytes, GB18030 and Big5 by the share of common
-    Chinese characters, and the European one (latin-1, or cp1252 where there are quotes) by accented letters
-    within words of plain letters. The same texts more than once count once.
+    Chinese characters, the European one (latin-1, or cp1252 where there are quotes; where neither reads well
+    Mac Roman, cp850 or Turkish cp1254) by accented letters within words of plain letters, and those that
+    write all in ASCII (HZ, UTF-7, ISO-2022) by their marks with a language between these. The same texts more
+    than once count once.
 
     Args:
       texts: all texts.
@@ -73,7 +80,10 @@ def decide(texts: Iterable[bytes], *, said: str | None, where: str) -> Encoding:
     if said is not None:
         return _as_said(every, said, where)
     unmarked = not any(text and _plain(text) for text in every)  # plain text says that it is not UTF-16
+    seen = seven_bit.decide(sorted(filter(_plain, every)))
     every = {text for text in every if not _plain(text)}
+    if seen is not None:
+        return _seven_bit(seen, every, where)
     if not every:
         return Encoding()
     if all(text.startswith(_MARKS) for text in every) and _decodes(every, "utf-16"):
@@ -84,7 +94,7 @@ def decide(texts: Iterable[bytes], *, said: str | None, where: str) -> Encoding:
     elif _decodes(every, "utf-8"):
         return Encoding("utf-8", "UTF-8" if any(not text.isascii() for text in every) else "")
     else:
-        found = [*_chinese(every), unmarked and _utf16(every), _european(every)]
+        found = [*chinese(every), unmarked and _utf16(every), european(every)]
     found = [encoding for encoding in found if encoding]
     if len(found) == 1:
         return found[0]
@@ -106,6 +116,9 @@ def check(said: str | None) -> None:
 
 def _as_said(texts: set[bytes], said: str, where: str) -> Encoding:
     check(said)
+    codec = codecs.lookup(said).name.replace("-", "_")
+    if codec in seven_bit.CODECS and all(map(_plain, texts)):  # plain text may have the marks by chance
+        return Encoding(codec, f"{said}, as you said", "ascii")
     wrong = sorted(text for text in texts if not _decodes([text], said))
     if wrong:
         raise UserError(
@@ -113,6 +126,19 @@ def _as_said(texts: set[bytes], said: str, where: str) -> Encoding:
             f"as {_shown(wrong[0])}; say another, or save the file as UTF-8"
         )
     return Encoding(said, f"{said}, as you said")
+
+
+def _seven_bit(seen: seven_bit.Seen, others: set[bytes], where: str) -> Encoding:
+    """That which the marks say, unless there are texts of another encoding beside it."""
+    if seen.line and not others:
+        return Encoding(seen.codec, seen.line, "ascii")
+    could = f"could be {seen.codec}" if seen.codec else "are in none that this program knows (ISO-2022-CN?)"
+    beside = f" beside {len(others)} beyond ASCII" if others else ""
+    raise UserError(
+        f"{where}: the encoding of the texts is not clear (some in ASCII{beside} have the marks of an "
+        f"encoding, such as {seen.example[:_SHOWN]!r}, and {could}); save it as UTF-8, or say "
+        f"{_KEY}={seen.codec or 'ascii'}{' or ascii' if seen.codec else ''} (in Python: encoding=...)"
+    )
 
 
 def _plain(text: bytes) -> bool:
@@ -133,12 +159,13 @@ def _some(texts: set[bytes]) -> list[bytes]:
     return sorted(texts)[:: 1 + len(texts) // _SAMPLE]
 
 
-def _chinese(texts: set[bytes]) -> Iterable[Encoding | None]:
+def chinese(texts: set[bytes]) -> Iterable[Encoding | None]:
+    """GB18030 and Big5, each None where the texts do not read as Chinese in it."""
     long = [text for text in _some(texts) if sum(byte > 127 for byte in text) >= 6]
     if sum(_decodes([text], "utf-8") for text in long) > _UTF8 * len(long):
         return  # some texts are in UTF-8
-    for title, codecs in _CHINESE.items():
-        codec = next((name for name in codecs if _decodes(texts, name)), None)
+    for title, names in _CHINESE.items():
+        codec = next((name for name in names if _decodes(texts, name)), None)
         yield codec and _read_as([text.decode(codec) for text in _some(texts)], codec, title)
 
 
@@ -172,16 +199,25 @@ def _utf16(texts: set[bytes]) -> Encoding | None:
     return None
 
 
-def _european(texts: set[bytes]) -> Encoding | None:
-    """latin-1; cp1252 where there are bytes that are no characters in latin-1, such as quotes."""
-    codec = "latin-1"
-    if any(0x80 <= byte < 0xA0 for text in texts for byte in text):
-        codec = "cp1252"
-        if not _decodes(texts, codec):
-            return None
-    counts = [letters.accented(text.decode(codec)) for text in _some(texts)]
+def european(texts: set[bytes]) -> Encoding | None:
+    """latin-1; cp1252 where there are bytes that are no characters in latin-1, such as quotes.
+
+    Where its letters do not stand as in a European language, the one other code page in which they do.
+    """
+    wide = any(0x80 <= byte < 0xA0 for text in texts for byte in text)
+    if found := _fitting(texts, "cp1252" if wide else "latin-1"):
+        return found
+    others = [found for codec in _OTHERS if (found := _fitting(texts, codec))]
+    return others[0] if len(others) == 1 else None
+
+
+def _fitting(texts: set[bytes], codec: str) -> Encoding | None:
+    if not _decodes(texts, codec):
+        return None
+    alphabet = letters.TURKISH if codec == "cp1254" else letters.WESTERN
+    counts = [letters.accented(text.decode(codec), alphabet) for text in _some(texts)]
     whole, fitting = (sum(column) for column in zip(*counts, strict=True))
-    if fitting < _FITTING * whole:
+    if fitting < _FITTING * whole or (codec in _OTHERS and fitting < _ENOUGH):
         return None
     return Encoding(
         codec, f"{codec} ({fitting} of {whole} characters beyond ASCII are European letters and signs)"
@@ -191,7 +227,7 @@ def _european(texts: set[bytes]) -> Encoding | None:
 def _mixed(texts: set[bytes]) -> Encoding | None:
     """UTF-8 in some texts, European in the others."""
     good = {text for text in texts if _decodes([text], "utf-8")}
-    if not good or not (rest := _european(texts - good)):
+    if not good or not (rest := european(texts - good)):
         return None
     line = f"UTF-8, but {rest.codec} in {len(texts - good)} of {len(texts)} different texts beyond ASCII"
     return Encoding("utf-8", line, rest.codec)
@@ -199,7 +235,11 @@ def _mixed(texts: set[bytes]) -> Encoding | None:
 
 def _unclear(texts: set[bytes], possible: Sequence[str], where: str) -> str:
     wrong = sorted(text for text in texts if b"\0" in text or not _decodes([text], "utf-8"))
-    which = f"could be {' or '.join(possible)}" if possible else "are clearly none of GB18030, Big5, latin-1"
+    which = (
+        f"could be {' or '.join(possible)}"
+        if possible
+        else "are clearly none of GB18030, Big5, latin-1, cp1252"
+    )
     return (
         f"{where}: the encoding of the texts is not clear ({len(wrong)} of {len(texts)} different ones "
         f"beyond ASCII are not UTF-8, such as {_shown(wrong[0])}, and {which}); save it as UTF-8, or say "
@@ -211,32 +251,3 @@ def _shown(text: bytes) -> str:
     start = next((k for k, byte in enumerate(text) if byte > 127), 0)
     start = max(0, start - 4)
     return repr(text[start : start + _SHOWN])
-
-
-def twice_encoded(texts: Iterable[str], where: str) -> tuple[str, ...]:
-    """A note on texts that are UTF-8 read as another encoding ("ä¸­" instead of "中"), if there are any."""
-    every = list(texts)
-    found = [(text, right) for text in every if (right := _undone(text))]
-    if not found:
-        return ()
-    wrong, right = found[0]
-    return (
-        f"{where}: {len(found)} of {len(every)} different texts look like UTF-8 that was read as latin-1 "
-        f"({wrong[:12]!r} is {right[:12]!r}); they are kept as they are: save them again from the original.",
-    )
-
-
-def _undone(text: str) -> str:
-    """The text before it was read in a wrong encoding; "" where it was not."""
-    raw = bytearray()
-    for c in text:
-        try:
-            raw += c.encode("cp1252")
-        except UnicodeEncodeError:
-            if ord(c) > 0xFF:
-                return ""
-            raw.append(ord(c))
-    try:
-        return bytes(raw).decode("utf-8")
-    except UnicodeDecodeError:
-        return ""

@@ -1,7 +1,6 @@
 """Letters of languages: how well a text reads as Chinese, or as a European language with accents."""
 
 import re
-import unicodedata
 
 # The characters that running Chinese text mostly consists of, in both scripts: some 70 % of it. Text that is
 # decoded by a wrong encoding has a few in a hundred of them.
@@ -18,8 +17,15 @@ COMMON = frozenset(
     "運嗎歡劇錯壞媽愛謝請"
 )
 _SIGNS = re.compile("[‐-‧′″、-〕〝〞！-～·×…—]")  # punctuation of Chinese text
-_QUOTES = "‘’‚“”„‹›–—…•™€«»\xa0\xad"  # signs that stand anywhere in European text
+_OPENING, _CLOSING = "“„‚‹", "”›"
+_ANYWHERE = "‘’–—…•™€«»\xa0\xad"  # signs that stand anywhere in European text
 _BESIDE_DIGIT = "°£¥²³½¼¾ºª"
+# The accented letters of Western languages but Icelandic's, whose bytes are Turkish letters in cp1254, and ÿ,
+# the Russian "я" in cp1251; those of Turkish; and those that are words of their own.
+WESTERN = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüßœÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒ")
+TURKISH = frozenset("âçğıîöşûüÂÇĞİÎÖŞÛÜ")
+_ALONE = "àÀáÁèÈéÉêÊóÓòÒôÔåÅöÖøØæÆ"
+_MOST_ACCENTS = 2  # in a row, as in "créée"
 _WORD = re.compile(r"[A-Za-z]")
 
 
@@ -42,39 +48,52 @@ def chinese(text: str) -> tuple[int, int, int]:
     return ideographs, common, others
 
 
+def is_chinese(text: str) -> bool:
+    """Whether a text is in Chinese: has Chinese characters, and no kana or Hangul beside them."""
+    ideographs, _, others = (0, 0, 0) if text.isascii() else chinese(text)
+    return ideographs > others
+
+
 def signs(text: str) -> int:
     """How many characters are punctuation of Chinese text, beyond ASCII."""
     return len(_SIGNS.findall(text))
 
 
-def accented(text: str) -> tuple[int, int]:
+def accented(text: str, alphabet: frozenset[str] = WESTERN) -> tuple[int, int]:
     """Counts the characters of a text that tell whether it is European.
+
+    Args:
+      text: to look at.
+      alphabet: the accented letters of its language.
 
     Returns:
       (characters beyond ASCII, those of them that stand where European text has them: accented letters, at
-      most two in a row, that begin, end or stand within a word of plain letters, or are one alone; quotes,
-      dashes and a few signs).
+      most two in a row, that begin, end or stand within a word of plain letters, or are a word alone, no
+      capital behind a small letter; quotes at their side of a word, dashes and a few signs).
     """
     places = [k for k, c in enumerate(text) if not c.isascii()]
-    return len(places), sum(_fits(text, k) for k in places)
+    return len(places), sum(_fits(text, k, alphabet) for k in places)
 
 
-def _fits(text: str, place: int) -> bool:
-    c = text[place]
-    before, after = text[:place][-2:], text[place + 1 : place + 3]
-    if c in _QUOTES:
+def _fits(text: str, place: int, alphabet: frozenset[str]) -> bool:
+    c, before, after = text[place], text[:place][-1:], text[place + 1 : place + 2]
+    if c in _ANYWHERE:
         return True
+    if c in _OPENING:
+        return not before.isalpha()
+    if c in _CLOSING:
+        return not after.isalpha()
     if c in "¡¿":
-        return bool(_WORD.match(after[:1] or " ")) and not _WORD.search(before[-1:])
+        return bool(_WORD.match(after)) and not _WORD.match(before)
     if c in _BESIDE_DIGIT:
-        return before[-1:].isdigit() or after[:1].isdigit()
-    if not unicodedata.category(c).startswith("L"):
+        return before.isdigit() or after.isdigit()
+    if c not in alphabet or (c.isupper() and before.islower()):
         return False
-    near = [other for other in (before[-1:], after[:1]) if other]
-    if any(_WORD.match(other) for other in near):
-        return len(before) < 2 or before.isascii() or _WORD.search(before) is not None
-    plain = all(other.isascii() for other in near)
-    if plain:  # a word of one letter, as the French "à"
-        return True
-    # One of two in a row, the other of which touches a plain letter ("créée").
-    return any(_WORD.match(far) for far in (before[:1] if len(before) > 1 else "", after[1:]) if far)
+    start, end = place, place + 1  # of the accented letters in a row
+    while start and text[start - 1].isalpha() and not text[start - 1].isascii():
+        start -= 1
+    while end < len(text) and text[end].isalpha() and not text[end].isascii():
+        end += 1
+    if _WORD.match(text[:start][-1:]) or _WORD.match(text[end : end + 1]):
+        return end - start <= _MOST_ACCENTS
+    return end - start == 1 and c in _ALONE  # a word of one letter, as the French "à"

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from msa_jax.data.conventions import encodings
+from msa_jax.data.conventions import encodings, misread, seven_bit
 
 _NUMBERS = (int, float, bool, type(None))
 
@@ -34,17 +34,22 @@ def decoded(content: Any, said: str | None, where: str) -> Decoded:
       where: what to call the file in messages.
 
     Raises:
-      UserError: as in `encodings.decide`.
+      UserError: as in `encodings.decide`, and when texts were decoded wrongly before they were written, and
+        are Chinese.
     """
     encodings.check(said)
     raw: set[bytes] = set()
     texts: set[str] = set()
     _collect(content, raw, texts)
+    ascii_texts = {text for text in texts if text.isascii()}  # which have the marks of an encoding
+    texts -= ascii_texts
+    in_bytes, marks = bool(raw), {text.encode() for text in ascii_texts}
+    seen = seven_bit.decide(sorted(marks))
+    if said is not None or seen:
+        raw |= marks
     encoding = encodings.decide(raw, said=said, where=where)
-    notes = encodings.twice_encoded(
-        [*texts, *(encoding.decode(text) for text in raw if not text.isascii())], where
-    )
-    if said is not None and not raw:
+    notes = misread.notes([*texts, *(encoding.decode(text) for text in raw if not text.isascii())], where)
+    if said is not None and not (in_bytes or seen):
         notes += ("No text of the file is in bytes: --config.data.encoding makes no difference.",)
         return Decoded(content, {}, notes)
     conventions = {"encoding": encoding.line} if encoding.line else {}
@@ -55,10 +60,10 @@ def decoded(content: Any, said: str | None, where: str) -> Decoded:
 
 
 def _collect(value: Any, raw: set[bytes], texts: set[str]) -> None:
-    """Gathers the texts: those in bytes, and the others beyond ASCII."""
+    """Gathers the texts: those in bytes, and the others beyond ASCII or with the marks of an encoding."""
     kind = type(value)
     if kind is str:
-        if value.isascii():
+        if value.isascii() and not seven_bit.marked(value):
             return
         if key := _escaped(value):
             raw.add(key)
@@ -94,13 +99,17 @@ def _rebuilt(value: Any, encoding: encodings.Encoding) -> Any:
     if kind is bytes:
         return encoding.decode(value)
     if kind is str:
-        raw = None if value.isascii() else _escaped(value)
+        if value.isascii():
+            marked = encoding.codec in seven_bit.CODECS and seven_bit.marked(value)
+            return encoding.decode(value.encode()) if marked else value
+        raw = _escaped(value)
         return value if raw is None else encoding.decode(raw)
     if kind is dict:
         return {_rebuilt(name, encoding): _rebuilt(item, encoding) for name, item in value.items()}
     if kind in (list, tuple, set, frozenset):
         return kind(item if type(item) in _NUMBERS else _rebuilt(item, encoding) for item in value)
-    if isinstance(value, np.ndarray) and value.dtype.kind in "SO":
+    kinds = "SUO" if encoding.codec in seven_bit.CODECS else "SO"
+    if isinstance(value, np.ndarray) and value.dtype.kind in kinds:
         found = np.empty(value.size, object)
         for place, item in enumerate(value.ravel().tolist()):  # one by one: they may be arrays themselves
             found[place] = _rebuilt(item, encoding)

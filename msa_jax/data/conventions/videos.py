@@ -5,7 +5,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from msa_jax.errors import UserError
+from msa_jax.data.splits import named_split
+from msa_jax.errors import UserError, counted
 
 _BRACKETED = re.compile(r"(.+)\[(\d+)\]")
 _DOLLARS = "$_$"
@@ -17,6 +18,7 @@ _MEDIA = re.compile(
 _NUMBERED = re.compile(r"(.+)([_\-/#:@~ ])([A-Za-z]{0,8}\d+|\d+\.\d+)")
 _TIMES = re.compile(r"(.+)([_\-])(\d+\.\d+)\2(\d+\.\d+)")  # the video, and the clip's start and end
 _BRACED = re.compile(r"(.+?)[ _-]?[\[({](\d+)[\])}]")
+_PREFIXED = re.compile(r"([A-Za-z]+)[_\-.:#@ ](.+)")
 _SHOWN = 36  # characters of an id in a message
 _SOME = 10  # ids from which on their form is evidence
 _NEARLY_ALL = 0.95  # share of the ids that must have the same form
@@ -49,7 +51,9 @@ def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: s
     whatever the other ids are. Any other id stays as it is. Its video is what stands before the last sign
     ("_", "-", "/", ...) that has a number behind it, where nearly all these ids have the same sign there; a
     media file's extension and folders that all have in common do not count. Signs other than "_" must bring
-    clips together, since names of videos have them too. An id without a number then is a video of its own.
+    clips together, since names of videos have them too. An id of another form then is a clip of the video
+    that its form names, where others have it, and else a video of its own, and not told. A split's name in
+    front of a video's ("train/film_01") does not belong to it where one video has clips in several splits.
 
     Args:
       ids: of each clip the id, or the fields of an id that has several.
@@ -70,7 +74,8 @@ def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: s
     clear = [pair for pair in names if pair]
     plain = [fields[0] for fields, pair in zip(ids, names, strict=True) if not pair]
     if not plain:
-        return Named(clear, "")  # the format says it
+        clear, unsplit = _without_splits(clear)
+        return Named(clear, "the marks in the ids, without the split's name" if unsplit else "")
     form, videos = _form(plain)
     left = iter(zip(plain, videos or plain, strict=True))
     names = [pair or next(left) for pair in names]
@@ -79,20 +84,66 @@ def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: s
     if form is None:
         others = f" besides {len(clear)} with marks" if clear else ""
         line = (
-            f"could not be told from the ids ({len(plain)} ids{others}, the first is {_short(plain[0])}), "
+            f"could not be told from the ids ({counted(len(plain), '{id|ids}')}{others}, "
+            f"the first is {_short(plain[0])}), "
             "each clip counts as one; say --config.data.video_id=REGEX (in Python: video_id=...)"
         )
         return Named(names, line, len(plain))
-    fitting = len(ids) - sum(identity == video for identity, video in zip(plain, videos, strict=True))
-    line = _told(form, every := [video for _, video in names], len(ids), fitting)
+    untold = sum(identity == video for identity, video in zip(plain, videos, strict=True))
+    names, unsplit = _without_splits(names)
+    form += ", without the split's name" if unsplit else ""
+    line = _told(form, every := [video for _, video in names], len(ids), len(ids) - untold)
     if len(set(every)) == len(ids) >= _SOME:
         line += ", no two clips of one video; if there are, say --config.data.video_id=REGEX"
         return Named(names, line, len(plain))
-    return Named(names, line)
+    return Named(names, line, untold)
+
+
+def nameless(count: int) -> Named:
+    """What there is to say of a file that does not name its clips; one clip alone needs no video."""
+    if count < 2:
+        return Named([], "")
+    return Named(
+        [], f"could not be told, as the file does not name its {count} clips; each counts as one", count
+    )
+
+
+def _without_splits(names: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], bool]:
+    """The names with the videos freed from the names of splits, and whether there was something to free.
+
+    That is so where nearly all videos have one, some video has clips in several splits by it, and nearly all
+    clips are still told apart: otherwise each split counts its videos anew.
+
+    Args:
+      names: (id, video) of each clip.
+    """
+    freed = [_freed(video) for _, video in names]
+    splits: dict[str, set[str]] = defaultdict(set)
+    for split, video in freed:
+        if split:
+            splits[video].add(split)
+    shared = any(len(found) > 1 for found in splits.values())
+    having = sum(bool(split) for split, _ in freed)
+    apart = len({_freed(identity)[1] for identity, _ in names})
+    if not shared or min(having, apart) < _NEARLY_ALL * len(names):
+        return list(names), False
+    return [(identity, video) for (identity, _), (_, video) in zip(names, freed, strict=True)], True
+
+
+def _freed(name: str) -> tuple[str, str]:
+    """(the split that is a folder in a name or stands in front of it, the rest); "" where there is none."""
+    parts = re.split(r"[/\\]", name)
+    found = [named_split(part) for part in parts]
+    rest = [part for part, split in zip(parts, found, strict=True) if not split]
+    if any(found) and rest:
+        return next(filter(None, found)), "/".join(rest)
+    match = _PREFIXED.fullmatch(name)
+    split = named_split(match[1]) if match else None
+    return (split, match[2]) if split else ("", name)
 
 
 def _told(form: str, videos: Sequence[str], count: int, fitting: int) -> str:
-    return f"{form} ({fitting} of {count} ids, {len(set(videos))} videos)"
+    return f"{form} ({fitting} of {count} ids, {counted(len(set(videos)), '{video|videos}')})"
 
 
 def marked(fields: tuple[str, ...]) -> tuple[str, str] | None:
@@ -114,7 +165,7 @@ def _form(ids: Sequence[str]) -> tuple[str | None, list[str]]:
     while all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):
         shared += 1
     short = ["/".join(part[shared:]) for part in parts]
-    found = [_split(name) for name in short]
+    found = [one if one and not named_split(one[1]) else None for one in map(_split, short)]
     counts = Counter(sign for sign, _, _ in filter(None, found))
     if not counts:
         return None, []
@@ -130,7 +181,10 @@ def _form(ids: Sequence[str]) -> tuple[str | None, list[str]]:
         return None, []
     if len(clips) < 2 and count >= _SOME:  # clip_0, clip_1, ...: a word that all have is not a video
         return None, []
-    videos = [one[1] if one and one[0] == sign else name for name, one in zip(ids, found, strict=True)]
+    videos = [
+        one[1] if one and (one[0] == sign or one[1] in clips) else name
+        for name, one in zip(ids, found, strict=True)
+    ]
     return (f'what is before the last "{sign}"' if sign != "[" else "what is before the brackets"), videos
 
 

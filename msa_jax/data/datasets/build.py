@@ -210,6 +210,8 @@ def _build(
             "conventions": prepared.conventions,
             "open_words": prepared.open_words,
             "untold_videos": prepared.untold_videos,
+            "by_modality": prepared.by_modality,
+            "chinese": prepared.chinese,
         }
         write_json(scratch / SIDECAR, sidecar)
         seals.write(scratch)

@@ -15,7 +15,7 @@ from msa_jax.data import conventions
 from msa_jax.data.datasets import builders, checks
 from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import require_official
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, named
 from msa_jax.files import expanded, read_json
 
 SIDECAR = "source.json"  # written last: a folder without it is not a build
@@ -44,6 +44,9 @@ class Built:
       conventions: what was decided where the format leaves it open, as in `Reading`.
       open_words: clips whose BERT tokens a vocabulary could give to words with more certainty.
       untold_videos: clips whose video the ids could not tell.
+      by_modality: the smallest and the largest of the source's labels by modality, kept or not; None where
+        it has none.
+      chinese: clips whose text is Chinese.
     """
 
     folder: Path
@@ -63,6 +66,8 @@ class Built:
     conventions: dict[str, str]
     open_words: int
     untold_videos: int
+    by_modality: list[float] | None
+    chinese: int
 
     def split(self, name: str) -> "Split":
         """Opens "train", "valid" or "test" for random access."""
@@ -81,7 +86,7 @@ class Built:
 
     def messages(self) -> list[str]:
         """How the source was understood, and one line for each problem, with the first ids."""
-        problems = [checks.named(f"clips with {problem}", ids) for problem, ids in self.report.items()]
+        problems = [named(f"{{clip|clips}} with {problem}", ids) for problem, ids in self.report.items()]
         return [*conventions.lines(self.conventions), *self.notes, *problems]
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from msa_jax.corpora import MODALITIES, SPLITS, STREAMS, Corpus
-from msa_jax.data.example import Example
-from msa_jax.errors import UserError
+from msa_jax.data.conventions import letters
+from msa_jax.data.example import Example, is_silent
+from msa_jax.errors import UserError, counted, named
 
 FEATURES = (*STREAMS, "text_features")
-_SHOWN = 3  # ids named in a message
 _SLACK = 1e-6  # labels went through float32 in most files
 
 
@@ -26,6 +26,7 @@ class Clip:
       finite: of each of the three, whether it has a finite number.
       unimodal_labels: as in `Example`.
       tokens: number of tokens that the rows belong to; 0 where they belong to none.
+      chinese: whether the text has Chinese characters, and more of them than other letters.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Clip:
     finite: tuple[bool, ...]
     unimodal_labels: np.ndarray
     tokens: int
+    chinese: bool = False
 
 
 def survey(examples: Iterable[Example]) -> list[Clip]:
@@ -54,6 +56,7 @@ def survey(examples: Iterable[Example]) -> list[Clip]:
             tuple(_has_finite(getattr(clip, name)) for name in FEATURES),
             clip.unimodal_labels,
             len(clip.tokens),
+            letters.is_chinese(clip.text),
         )
         for clip in examples
     ]
@@ -85,11 +88,14 @@ def problems(clips: Sequence[Clip], facts: Corpus) -> list[str]:
     return [
         problem
         for problem in (
-            named("clip ids occur twice", _twice(clips)),
-            named("videos are in more than one split", [] if facts.split_by_clip else _torn(clips)),
+            named("{clip id occurs|clip ids occur} twice", _twice(clips)),
+            named("{video is|videos are} in more than one split", _torn(clips, facts)),
             *_label_problems(clips, facts),
             *(
-                named(f"clips have {s} rows that do not match their words or tokens", _uneven(clips, s))
+                named(
+                    f"{{clip has|clips have}} {s} rows that do not match {{its|their}} words or tokens",
+                    _uneven(clips, s),
+                )
                 for s in STREAMS
             ),
             *(_width_problem(clips, name) for name in FEATURES),
@@ -135,7 +141,9 @@ class Report:
     def problems(self) -> dict[str, list[str]]:
         """The ids of the clips by problem, each problem with its count of changed numbers."""
         return {
-            f"{problem} ({self._cells[problem]} numbers)" if self._cells[problem] else problem: clips
+            f"{problem} ({counted(self._cells[problem], '{number|numbers}')})"
+            if self._cells[problem]
+            else problem: clips
             for problem, clips in self._clips.items()
         }
 
@@ -150,7 +158,8 @@ def repair(clip: Example, widths: Sequence[int], report: Report, *, text: bool =
       text: whether a clip should have some.
 
     Returns:
-      The clip, with 0 in place of NaN and infinities; where a modality has no finite number, without it.
+      The clip, with 0 in place of NaN and infinities; where a modality has no finite number or only zeros,
+      without it.
     """
     if text and not (clip.text or len(clip.text_features)):
         report.add("empty text", clip.id)
@@ -164,16 +173,11 @@ def repair(clip: Example, widths: Sequence[int], report: Report, *, text: bool =
         elif not finite.all():
             report.add(f"NaN or infinity in {name}, set to 0", clip.id, int((~finite).sum()))
             rows = np.where(finite, rows, np.float32(0))
+        if is_silent(rows):
+            report.add(f"only zeros in {name}, left out", clip.id)
+            rows = rows[:0]
         repaired[name] = rows if rows.size else np.zeros((0, width), np.float32)
     return dataclasses.replace(clip, **repaired)
-
-
-def named(what: str, ids: Sequence[str]) -> str:
-    """A count of clips and the first of their ids; "" where there are none."""
-    if not ids:
-        return ""
-    shown = ", ".join(ids[:_SHOWN]) + (", ..." if len(ids) > _SHOWN else "")
-    return f"{len(ids)} {what}: {shown}"
 
 
 def _has_finite(rows: np.ndarray) -> bool:
@@ -194,7 +198,9 @@ def _twice(clips: Sequence[Clip]) -> list[str]:
     return _repeated(clip.id for clip in clips)
 
 
-def _torn(clips: Sequence[Clip]) -> list[str]:
+def _torn(clips: Sequence[Clip], facts: Corpus) -> list[str]:
+    if facts.split_by_clip:
+        return []
     pairs = dict.fromkeys((clip.video, clip.split) for clip in clips)
     return _repeated(video for video, _ in pairs)
 
@@ -203,30 +209,32 @@ def _label_problems(clips: Sequence[Clip], facts: Corpus) -> Iterator[str]:
     """The lines on labels; a clip counts in the first that applies."""
     labelled = [clip for clip in clips if not np.isnan(clip.label).any()]
     shaped = [clip for clip in labelled if np.shape(clip.label) == facts.label_shape]
-    yield named("clips have no label", [c.id for c in clips if np.isnan(c.label).any()])
+    yield named("{clip has|clips have} no label", [c.id for c in clips if np.isnan(c.label).any()])
     count = math.prod(facts.label_shape)
     wanted = "one number" if count == 1 else f"{count} numbers"
     yield named(
-        f"labels are not {wanted}", [c.id for c in labelled if np.shape(c.label) != facts.label_shape]
+        f"{{label is|labels are}} not {wanted}",
+        [c.id for c in labelled if np.shape(c.label) != facts.label_shape],
     )
     if facts.outputs:
         signs = bool(shaped) and all(np.isin(c.label, (-1, 1)).all() for c in shaped)
         yield named(
-            "labels are -1, and the others 1 (write -1 as 0)" if signs else "labels are neither 0 nor 1",
+            "{label is|labels are} "
+            + ("-1, and the others 1 (write -1 as 0)" if signs else "neither 0 nor 1"),
             [c.id for c in shaped if not np.isin(c.label, (0, 1)).all()],
         )
     else:
         yield named(
-            f"labels lie outside [{facts.low:g}, {facts.high:g}]",
+            f"{{label lies|labels lie}} outside [{facts.low:g}, {facts.high:g}]",
             [c.id for c in shaped if not _within(c.label, facts)],
         )
     unimodal = [clip for clip in clips if len(clip.unimodal_labels)]
     yield named(
-        f"labels by modality are not {len(MODALITIES)} numbers",
+        f"{{clip has|clips have}} labels by modality that are not {len(MODALITIES)} numbers",
         [c.id for c in unimodal if np.shape(c.unimodal_labels) != (len(MODALITIES),)],
     )
     yield named(
-        f"labels by modality lie outside [{facts.low:g}, {facts.high:g}]",
+        f"{{clip has|clips have}} labels by modality outside [{facts.low:g}, {facts.high:g}]",
         [c.id for c in unimodal if not _within(c.unimodal_labels[~np.isnan(c.unimodal_labels)], facts)],
     )
 
@@ -265,7 +273,9 @@ def _width_problem(clips: Sequence[Clip], name: str) -> str:
         return (
             f"{name} has another width in another split ({found}); the splits must come from one extraction"
         )
-    found = ", ".join(f"{width} in {len(ids)} clips ({ids[0]})" for width, ids in widths.items())
+    found = ", ".join(
+        f"{width} in {counted(len(ids), '{clip|clips}')} ({ids[0]})" for width, ids in widths.items()
+    )
     return f"{name} has several widths: {found}"
 
 
@@ -275,6 +285,6 @@ def _void_problem(clips: Sequence[Clip], name: str) -> str:
     if not there or any(clip.finite[place] for clip in there):
         return ""
     return (
-        f"{name} does not have one finite number in any of {len(there)} clips (extract it again, or leave it "
-        "out)"
+        f"{name} does not have one finite number in any of {counted(len(there), '{clip|clips}')} "
+        "(extract it again, or leave it out)"
     )

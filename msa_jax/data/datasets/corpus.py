@@ -20,7 +20,7 @@ from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from msa_jax.progress import watched
 
-VERSION = "4.1.0"  # raise it when a build of the same file would come out different
+VERSION = "4.2.0"  # raise it when a build of the same file would come out different
 _CHUNK = 128  # clips handed over at once: TFDS writes its files of metadata anew each time
 _CHUNK_BYTES = 4 << 20  # and no more bytes than these, about
 _SHARD = 2048  # clips per file
@@ -49,6 +49,8 @@ class CorpusBuilder(tfds.core.DatasetBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version(VERSION)
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "4.2.0": "A stream of zeros alone counts as none in every format; more encodings are told; what the "
+        "source shows of its corpus is kept.",
         "4.1.0": "Padding by one-sided zeros and rows of NaN; swapped axes and streams of other units are "
         "refused.",
         "4.0.0": "The conventions of a file (padding, rows, times, labels, encoding, videos) are decided "

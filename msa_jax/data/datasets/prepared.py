@@ -1,7 +1,7 @@
 """Prepared corpora: the clips of a file, checked, and each in its split."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ class Prepared:
       streams: those of audio and vision that some clip has.
       text_width: features per row of the text features; 0 where no clip has them.
       words: whether some clip has words.
+      by_modality: the smallest and the largest of the labels by modality; None where there are none.
+      chinese: clips whose text is Chinese.
       cut: the cut that made the splits, as a dict; None where the file has them all.
       notes, conventions, open_words, untold_videos: how the file was understood, as in `Reading`.
       nbytes: bytes of all features.
@@ -43,6 +45,8 @@ class Prepared:
     conventions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     open_words: int = 0
     untold_videos: int = 0
+    by_modality: tuple[float, float] | None = None
+    chinese: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -96,11 +100,19 @@ def prepare(
         words=any(clip.words for clip in clips),
         cut=None if given else dataclasses.asdict(cut),
         nbytes=sum(rows * width for clip in clips for rows, width in clip.shapes) * np.float32().itemsize,
+        by_modality=_extremes(clips),
+        chinese=sum(clip.chinese for clip in clips),
         **_understood(source),
     )
     if not other_counts:
         require_official(prepared.counts, prepared.cut, facts, where)
     return prepared
+
+
+def _extremes(clips: Sequence[checks.Clip]) -> tuple[float, float] | None:
+    """The smallest and the largest of the labels by modality."""
+    every = [label for clip in clips for label in clip.unimodal_labels.tolist() if not np.isnan(label)]
+    return (min(every), max(every)) if every else None
 
 
 def _understood(source: Iterable[Example]) -> dict[str, Any]:

@@ -5,18 +5,10 @@ import math
 import numpy as np
 
 from msa_jax.data.example import no_features
+from msa_jax.data.splits import named_split
 from msa_jax.errors import UserError
 
 PAUSE = "sp"  # how the forced aligner writes silence between words
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "valid": "valid",
-    "validation": "valid",
-    "val": "valid",
-    "dev": "valid",
-    "test": "test",
-}
 # Other usual names of the modalities, and the known ones.
 OTHER_NAMES = {"video": "vision", "visual": "vision", "acoustic": "audio"}
 _LONGEST = 1 << 20  # characters of a text
@@ -25,7 +17,7 @@ _WIDEST = 1 << 17  # columns of features
 
 def split_alias(name: object) -> str | None:
     """ "train", "valid" or "test" for a name that means one of them in any case ("dev", "Val"), else None."""
-    return _SPLITS.get(string(name).strip().lower())
+    return named_split(string(name))
 
 
 def rename(arrays: dict, where: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, encodings
+from msa_jax.data.conventions import NOTHING, Said, encodings, misread
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean, csd_labels, csd_times
 from msa_jax.data.readers.csd_labels import Segment
@@ -21,7 +21,7 @@ from msa_jax.data.readers.csd_times import Watch
 from msa_jax.data.readers.hdf5 import opened
 from msa_jax.data.readers.reading import Reading
 from msa_jax.data.readers.timed_rows import TimedRows
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted, worded
 from msa_jax.files import read_json
 
 NAME = "CMU-MultimodalSDK .csd"
@@ -109,7 +109,7 @@ def _encoding(
         texts.update(words.arrays(video)[1].ravel().tolist())
     encoding = encodings.decide(texts, said=said, where=where)
     beyond = [encoding.decode(text) for text in texts if not text.isascii()]
-    return encoding, encodings.twice_encoded(beyond, where)
+    return encoding, misread.notes(beyond, where)
 
 
 def _asked(said: Said, sequences: Mapping[str, Sequence], where: str) -> dict[str, float]:
@@ -251,7 +251,8 @@ def _splits(path: Path, labels: Sequence) -> dict[str, str]:
                 raise UserError(f"{file}: video {video} is in two splits, {splits[video]} and {split}")
     if missing := [video for video in labels.videos if video not in splits]:
         raise UserError(
-            f"{file}: {len(missing)} videos of {labels.path.name} are in no split, the first is "
+            f"{file}: {counted(len(missing), '{video|videos}')} of {labels.path.name} "
+            f"{worded(len(missing), '{is|are}')} in no split, the first is "
             f"{missing[0]}; add them to one of the lists"
         )
     return splits

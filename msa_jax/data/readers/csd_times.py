@@ -7,6 +7,7 @@ import numpy as np
 from msa_jax.data.conventions import time_words, times
 from msa_jax.data.conventions.times import Track, Units
 from msa_jax.data.readers.csd_sequence import Sequence
+from msa_jax.errors import counted
 
 _SAMPLE = 64  # videos that tell the units
 _FEW = 2  # rows of a video that may all be turned around without being refused
@@ -77,5 +78,5 @@ class Watch:
             first = next(iter(videos))
             yield (
                 f"Rows that end before they start are left out; {name} has {sum(videos.values())} of them in "
-                f"{len(videos)} videos, such as {first}."
+                f"{counted(len(videos), '{video|videos}')}, such as {first}."
             )

@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from msa_jax.data.conventions import NOTHING, Said, encodings
+from msa_jax.data.conventions import NOTHING, Said, encodings, misread
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted
 
 NAME = "CSV of texts and labels"
 LEAVES_OPEN: tuple[str, ...] = ("encoding",)  # fields of `Said` that matter here
@@ -63,7 +63,7 @@ def reader(
     """
     raw = path.read_bytes()
     encoding = encodings.decide(_texts(raw), said=said.encoding, where=where)
-    notes = encodings.twice_encoded(set(filter(_beyond_ascii, _decoded(raw, encoding).splitlines())), where)
+    notes = misread.notes(set(filter(_beyond_ascii, _decoded(raw, encoding).splitlines())), where)
     columns = _header(next(_rows(path, where, encoding))[1])
     split_column = _split_column(columns, where, split_name)
     named = {"video_id", "clip_id"} <= set(columns)
@@ -79,8 +79,8 @@ def reader(
         for number, (line, fields) in enumerate(rows, 1):
             if len(fields) != len(columns):
                 raise UserError(
-                    f"{where}, line {line}: {len(fields)} fields under {len(columns)} columns; "
-                    "put texts with commas in double quotes"
+                    f"{where}, line {line}: {counted(len(fields), '{field|fields}')} under "
+                    f"{counted(len(columns), '{column|columns}')}; put texts with commas in double quotes"
                 )
             row = dict(zip(reversed(columns), reversed(fields), strict=True))  # the first of equal names wins
             video = row["video_id"].strip() if named else str(number)

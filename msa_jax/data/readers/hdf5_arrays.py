@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding
+from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding, videos
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean, hdf5_folder, room
 from msa_jax.data.readers.hdf5_folder import COLUMNS, MODALITIES, Array, splits_of
@@ -105,7 +105,9 @@ def reader(
             f"The columns of {', '.join(joint)} are split in the order of MFN's test_mosi.py: the first 300 "
             "are read as text, the next 5 as audio and the last 20 as vision."
         )
-    return Reading(examples, tuple(notes), padding.conventions(ends) | columns.conventions)
+    named = videos.nameless(sum(map(len, labels.values())))
+    conventions = padding.conventions(ends) | named.conventions | columns.conventions
+    return Reading(examples, tuple(notes), conventions, untold_videos=named.untold)
 
 
 def _check(split: str, arrays: dict[str, Array], where: str) -> None:

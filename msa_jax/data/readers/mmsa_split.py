@@ -8,7 +8,7 @@ from msa_jax.data.conventions import rows as row_kinds
 from msa_jax.data.conventions.padding import Padding, ends
 from msa_jax.data.example import Example, no_features, no_tokens, no_unimodal_labels
 from msa_jax.data.readers import clean
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted
 
 NAME = "MMSA pickle"
 _UNIMODAL = tuple(f"regression_labels_{modality}" for modality in "TAV")  # of CH-SIMS
@@ -234,7 +234,8 @@ def _lengths(values: object, names: object, modality: str, where: str) -> list[i
     wrong = ["_".join(clean.id_fields(name)) for name, n in zip(names, lengths, strict=False) if n < 0]
     if wrong:
         raise UserError(
-            f"{where}: {modality}_lengths are below 0 in {len(wrong)} clips ({', '.join(wrong[:_SHOWN])}); "
+            f"{where}: {modality}_lengths are below 0 in {counted(len(wrong), '{clip|clips}')} "
+            f"({', '.join(wrong[:_SHOWN])}); "
             "extract the features again"
         )
     return lengths

@@ -4,6 +4,7 @@ This follows the loader `src/dataset.py` of yaohungt/Multimodal-Transformer, and
 for the order of IEMOCAP's emotions.
 """
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -239,6 +240,9 @@ def _names(
     named = videos.name(ids, pattern, where=where)
     for (split, index), name in zip(places, named.names, strict=True):
         names[split][index] = name
+    numbered = sum(map(len, names.values())) - len(places)
+    if numbered + len(places) > 1:  # a clip that is scored needs no video
+        named = dataclasses.replace(named, untold=named.untold + numbered)
     return names, named
 
 

@@ -102,7 +102,8 @@ def reader(
                 except (TypeError, ValueError, IndexError) as error:
                     raise UserError(f"{where}: clip {name} is not as in {NAME}: {error}") from None
 
-    return Reading(examples, texts.notes, texts.conventions | columns.conventions)
+    untold = len(wanted) if len(wanted) > 1 else 0  # the files number the clips, and name no talk
+    return Reading(examples, texts.notes, texts.conventions | columns.conventions, untold_videos=untold)
 
 
 def _load(folder: Path, file: str, where: str) -> object:

@@ -5,6 +5,7 @@ features for each word), the pickles of MAG-BERT (no word indices), and `src/cre
 what BBFN and UniMSE made of it (more parts a clip: vision and audio have lengths of their own).
 """
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -201,6 +202,8 @@ def _names(
         named = videos.name(ids, pattern, where=where)
     for (split, index), name in zip(places, named.names, strict=True):
         names[split][index] = name
+    if unnamed + len(ids) > 1:  # a clip that is scored needs no video
+        named = dataclasses.replace(named, untold=named.untold + unnamed)
     return names, named, tuple(notes)
 
 

@@ -132,4 +132,4 @@ def _hdf5(turn: int, side: str, shared: bool, dtype: str, filler: float = 0.0) -
         counts[clip.split] += 1
         expected.append(type(right)(**{**vars(right), "id": name, "video": name}))
     options = f"{side}, {'one time line' if shared else 'several'}, {dtype}, {dataset}, {filler}"
-    return Case("HDF5 per array", options, write, expected, {"text_features": True})
+    return Case("HDF5 per array", options, write, expected, {"text_features": True}, untold=len(expected))

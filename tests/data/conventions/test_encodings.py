@@ -158,3 +158,160 @@ def test_texts_that_were_decoded_wrongly_are_named(wrong):
     (note,) = texts.decoded([*bad, "bon été", "好", "plain"], None, "a.pkl").notes
     assert note.startswith("a.pkl: 2 of 4 different texts look like UTF-8 that was read as latin-1 (")
     assert "kept as they are" in note
+
+
+WESTERN = {
+    "english": ["it’s “good”", "don’t go – it’s a café"],
+    "french": ["C'était très bien, à Noël", "Ça vaut l'été, malgré la fin bâclée"],
+    "german": ["schön und überraschend", "Größe, Straße, Mädchen", "Äpfel ÜBER ÖL"],
+    "spanish": ["¿Qué pasó? ¡Mañana será!", "el niño comió piña"],
+    "portuguese": ["não é ótimo, irmão", "a atuação"],
+    "danish": ["på en ø i søen", "smørrebrød og æbler"],
+}
+TURKISH = ["Bu film çok güzeldi, oyunculuk başarılıydı", "ağır bir hikâye, İyi değil"]
+
+
+@pytest.mark.parametrize("codec", ["latin-1", "cp1252", "mac_roman", "cp850"])
+@pytest.mark.parametrize("language", WESTERN)
+def test_code_pages_of_western_languages_are_told_apart(language, codec):
+    every = WESTERN[language]
+    if language == "english" and codec in ("latin-1", "cp850"):
+        pytest.skip("it has no such quotes")
+    encoding = _decide(every, codec)
+    assert [encoding.decode(text.encode(codec)) for text in every] == every
+    assert encoding.codec == ("latin-1" if codec == "cp1252" and language != "english" else codec)
+
+
+def test_turkish_is_not_read_as_western():
+    assert _decide(TURKISH, "cp1254").codec == "cp1254"
+    assert [_decide(TURKISH, "cp1254").decode(text.encode("cp1254")) for text in TURKISH] == TURKISH
+
+
+@pytest.mark.parametrize(
+    ("every", "codec"),
+    [
+        (["я и он в кино", "и в"], "cp1251"),
+        (["я и он в кино", "и в"], "koi8-r"),
+        (["příliš žluťoučký kůň"], "cp1250"),
+        (["don’t"], "mac_roman"),  # too little
+        (["það er góð mynd"], "latin-1"),  # Icelandic, or Turkish
+    ],
+)
+def test_a_code_page_that_the_letters_do_not_tell_is_refused(every, codec):
+    with pytest.raises(UserError, match=r"encoding of the texts is not clear .* --config.data.encoding="):
+        _decide(every, codec)
+    assert _decide(every, codec, said=codec).decode(every[0].encode(codec)) == every[0]
+
+
+@pytest.mark.parametrize(
+    ("every", "codec", "found"),
+    [
+        (SIMPLIFIED, "hz", "hz"),
+        (SIMPLIFIED, "utf-7", "utf_7"),
+        (FRENCH, "utf-7", "utf_7"),
+        (["это очень хорошо"], "utf-7", "utf_7"),
+        (["이 영화는 정말 재미있다"], "utf-7", "utf_7"),
+        (["この映画はとても良かった"], "iso2022_jp", "iso2022_jp"),
+        (["이 영화는", "정말"], "iso2022_kr", "iso2022_kr"),
+    ],
+)
+def test_encodings_in_ascii_are_told_by_their_marks(every, codec, found):
+    every = [*every, "~ C++ and 1 ~{ 2, a~b", "really bad"]  # not in it, so kept as they are
+    raw = [text.encode(codec) for text in every[:-2]] + [text.encode() for text in every[-2:]]
+    encoding = encodings.decide(raw, said=None, where="a.pkl")
+    assert encoding.codec == found
+    assert [encoding.decode(text) for text in raw] == every
+    assert encodings.decide(raw, said=codec, where="a.pkl").decode(raw[0]) == every[0]
+
+
+@pytest.mark.parametrize(
+    ("raw", "could"),
+    [
+        (b"~{:C~}", "could be hz"),
+        (b"don+IBk-t", "could be utf_7"),
+        (b"\x0eVPND\x0f", "in none that this program knows"),  # Korean without its beginning
+        (b"\x1b$)A\x0eVPND\x0f", "in none that this program knows"),
+    ],
+)
+def test_marks_with_little_between_them_are_refused_with_the_mend(raw, could):
+    with pytest.raises(UserError, match=r"not clear \(some in ASCII have the marks.*data.encoding=") as error:
+        encodings.decide([raw, b"plain"], said=None, where="a.pkl")
+    assert could in str(error.value)
+    assert encodings.decide([raw], said="ascii", where="a.pkl").decode(raw) == raw.decode()
+
+
+def test_marks_beside_another_encoding_are_refused():
+    with pytest.raises(UserError, match="some in ASCII beside 2 beyond ASCII have the marks"):
+        _decide(SIMPLIFIED, "gbk", more=[text.encode("hz") for text in SIMPLIFIED])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "wow ~{ nice ~}",
+        "~{helloo~}",
+        "~{WHAT~}",
+        "a +word- b",
+        "+abc-",
+        "+100",
+        "+4912345",
+        "C++ +-",
+        "\x1b[31mred",
+    ],
+)
+def test_english_with_such_marks_stays_english(text):
+    encoding = encodings.decide([text.encode(), b"plain"], said=None, where="a.pkl")
+    assert encoding == encodings.Encoding()
+    assert texts.decoded([text], None, "a.pkl").content == [text]
+
+
+def test_text_that_was_read_as_ascii_is_decoded_by_its_marks():
+    raw = [text.encode("hz").decode() for text in SIMPLIFIED]
+    content = {"a": [*raw, "C++"], "b": np.array(raw)}
+    found = texts.decoded(content, None, "a.pkl")
+    assert found.content["a"] == [*SIMPLIFIED, "C++"]
+    assert found.content["b"].tolist() == SIMPLIFIED
+    assert found.conventions == {"encoding": "HZ (13 of 13 Chinese characters are common)"}
+    kept = texts.decoded({"a": raw}, "ascii", "a.pkl")
+    assert (kept.content, kept.notes) == ({"a": raw}, ())
+
+
+@pytest.mark.parametrize("wrong", ["latin-1", "cp1252"])
+@pytest.mark.parametrize(
+    ("every", "codec"), [(SIMPLIFIED, "gb18030"), (TRADITIONAL, "big5"), (SIMPLIFIED, "utf-8")]
+)
+def test_chinese_that_was_read_as_latin_is_refused_with_the_mend(every, codec, wrong):
+    bad = []
+    for text in every:
+        try:
+            bad.append(text.encode(codec).decode(wrong))
+        except UnicodeDecodeError:  # a byte that cp1252 lacks, which others keep
+            bad.append(text.encode(codec).decode("latin-1"))
+    with pytest.raises(UserError, match=r"2 different texts are Chinese in .* that was read as") as error:
+        texts.decoded({"a": [*bad, "plain"]}, None, "a.pkl")
+    assert f".decode({codec!r}) in their place" in str(error.value)
+    assert repr(every[0][:12]) in str(error.value) or repr(every[1][:12]) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("every", "message"),
+    [
+        (["donÕt", "ÒgoodÓ", "itÕs"], "3 of 3 different texts look like mac_roman that was read as latin-1"),
+        (
+            ["açýklama yapmadý"],
+            "look like cp1254 that was read as latin-1 ('açýklama yap' is 'açıklama yap')",
+        ),
+        (["ÎÒ°®Äã"], "look like another encoding that was read as latin-1 ('ÎÒ°®Äã')"),
+        (["ýòîò ôèëüì", "été"], "1 of 2 different texts look like another encoding"),
+        (["bad \ufffd"], "1 of 1 different texts hold '\\ufffd', which stands for letters"),
+    ],
+)
+def test_texts_that_are_noise_are_named(every, message):
+    (note,) = texts.decoded(every, None, "a.pkl").notes
+    assert message in note
+
+
+def test_texts_of_other_languages_are_not_called_noise():
+    every = [text for some in WESTERN.values() for text in some] + SIMPLIFIED + TURKISH
+    every += ["« à »", "nový kůň", "zażółć", "það er góð", "это", "naïve", "ÉTÉ"]
+    assert texts.decoded(every, None, "a.pkl").notes == ()

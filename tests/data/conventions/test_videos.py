@@ -80,7 +80,60 @@ def test_one_in_twenty_may_have_another_form():
     assert named.names[0] == ("film0-0", "film0")
     assert named.names[-1] == ("two", "two")
     assert named.line == 'what is before the last "-" (38 of 40 ids, 21 videos)'
+    assert named.untold == 2
     assert _named([*names, "three"]).untold == 41
+
+
+def test_another_form_of_a_video_that_others_name_is_a_clip_of_it():
+    names = [f"film{v}-{k}" for v in range(10) for k in range(4)]
+    named = _named([*names, "film3_9", "other_9"])
+    assert named.names[-2:] == [("film3_9", "film3"), ("other_9", "other_9")]
+    assert named.untold == 1
+
+
+@pytest.mark.parametrize(
+    "form", ["{s}/{v}_{k}", "data/{s}/{v}/{k}.mp4", "{s}_{v}_{k}", "{v}/{s}/{k}", "{s}/{v}[{k}]"]
+)
+def test_the_name_of_a_split_is_not_part_of_a_videos(form):
+    """Clips of each video lie in all splits, under one number each."""
+    clips = [(("train", "Dev", "test")[k % 3], v, k) for v in "abcdef" for k in range(6)]
+    named = _named([form.format(s=s, v=f"film{v}", k=k) for s, v, k in clips])
+    assert [video for _, video in named.names] == [f"film{v}" for _, v, _ in clips]
+    assert len({identity for identity, _ in named.names}) == len(clips)
+    assert "without the split's name" in named.line
+    assert named.untold == 0
+
+
+@pytest.mark.parametrize("form", ["{s}/film{v}_{k}", "{s}_{v}_{k}"])
+def test_splits_that_count_their_videos_anew_keep_their_names(form):
+    clips = [(s, v, k) for s in ("train", "valid", "test") for v in range(5) for k in range(4)]
+    named = _named([form.format(s=s, v=v, k=k) for s, v, k in clips])
+    assert [video for _, video in named.names] == [
+        form.format(s=s, v=v, k=k).rpartition("_")[0] for s, v, k in clips
+    ]
+    assert "split" not in named.line
+
+
+def test_videos_that_lie_in_one_split_each_keep_their_names():
+    clips = [("train", "a"), ("train", "b"), ("test", "c")]
+    named = _named([f"{s}/{v}_{k}" for s, v in clips for k in range(4)])
+    assert {video for _, video in named.names} == {"train/a", "train/b", "test/c"}
+
+
+@pytest.mark.parametrize("form", ["{s}/{k}", "{s}_{k}", "{s}-{k}.wav"])
+def test_the_name_of_a_split_alone_is_not_a_video(form):
+    names = [form.format(s=s, k=k) for s in ("train", "valid", "test") for k in range(8)]
+    named = _named(names)
+    assert named.names == [(name, name) for name in names]
+    assert named.untold == 24
+    assert "could not be told from the ids" in named.line
+
+
+def test_a_file_that_names_no_clips():
+    assert videos.nameless(1) == videos.Named([], "")
+    assert videos.nameless(40) == videos.Named(
+        [], "could not be told, as the file does not name its 40 clips; each counts as one", 40
+    )
 
 
 def test_marks_beside_other_ids():
@@ -88,7 +141,7 @@ def test_marks_beside_other_ids():
     assert named.names == [("v_0", "v"), ("v_3", "v"), ("w_4", "w")]
     named = _named(["v[0]", "other"])
     assert named.names == [("v_0", "v"), ("other", "other")]
-    assert "1 ids besides 1 with marks, the first is other" in named.line
+    assert "1 id besides 1 with marks, the first is other" in named.line
 
 
 def test_what_the_user_says():

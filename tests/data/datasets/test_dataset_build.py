@@ -159,11 +159,11 @@ def test_infinities_are_repaired_and_reported(tmp_path, content, cache):
     content["dev"][3][0][3][:] = ["sp", "sp", "sp"]
     built = _load(_write(tmp_path / "x", content), cache)
     assert built.report == {
-        "NaN or infinity in audio, set to 0 (1 numbers)": ["train0_1"],
+        "NaN or infinity in audio, set to 0 (1 number)": ["train0_1"],
         "empty text": ["dev1_3"],
         "no finite number in vision, left out (12 numbers)": ["test0_0"],
     }
-    assert built.messages()[0] == "1 clips with NaN or infinity in audio, set to 0 (1 numbers): train0_1"
+    assert built.messages()[0] == "1 clip with NaN or infinity in audio, set to 0 (1 number): train0_1"
     assert built.split("train")[1]["audio"][0, 0] == 0
     assert built.split("test")[0]["vision"].shape == (0, 4)
     assert built.split("valid")[3]["text"] == ""
@@ -196,7 +196,7 @@ def test_generated_examples_take_the_same_path(cache):
     other = datasets.build_examples("synthetic", clips, cache=cache, key="seed 1")
     assert other.folder != built.folder
     assert other.content_hash != built.content_hash
-    with pytest.raises(UserError, match="1 clip ids occur twice: train_0"):
+    with pytest.raises(UserError, match="1 clip id occurs twice: train_0"):
         datasets.build_examples("synthetic", [*clips, clips[0]], cache=cache, key="seed 2")
 
 

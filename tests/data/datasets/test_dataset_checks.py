@@ -62,15 +62,15 @@ def _set(**changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set(id="train0_0"), "file: 1 clip ids occur twice: train0_0;"),
-        (_set(id="test0_0", video="test0"), "1 clip ids occur twice: test0_0; 1 videos .* split: test0;"),
-        (_set(video="valid1"), "1 videos are in more than one split: valid1;"),
-        (_set(label=np.nan), "1 clips have no label: train0_1;"),
-        (_set(label=3.2), r"1 labels lie outside \[-3, 3\]: train0_1;"),
-        (_set(label=-np.inf), r"1 labels lie outside"),
-        (_set(audio=np.ones((2, 5), np.float32)), "1 clips have audio rows that do not match .*: train0_1;"),
-        (_set(text="so good"), "1 clips have audio rows .* 1 clips have vision rows"),
-        (_set(vision=np.ones((3, 7), np.float32)), r"several widths: 4 in 11 .*, 7 in 1 clips \(train0_1\)"),
+        (_set(id="train0_0"), "file: 1 clip id occurs twice: train0_0;"),
+        (_set(id="test0_0", video="test0"), "1 clip id occurs twice: test0_0; 1 video .* split: test0;"),
+        (_set(video="valid1"), "1 video is in more than one split: valid1;"),
+        (_set(label=np.nan), "1 clip has no label: train0_1;"),
+        (_set(label=3.2), r"1 label lies outside \[-3, 3\]: train0_1;"),
+        (_set(label=-np.inf), r"1 label lies outside"),
+        (_set(audio=np.ones((2, 5), np.float32)), "1 clip has audio rows that do not match .*: train0_1;"),
+        (_set(text="so good"), "1 clip has audio rows .* 1 clip has vision rows"),
+        (_set(vision=np.ones((3, 7), np.float32)), r"several widths: 4 in 11 .*, 7 in 1 clip \(train0_1\)"),
         (
             lambda clips: [setattr(clip, "vision", np.ones((3, 7), np.float32)) for clip in clips[4:8]],
             r"vision has another width in another split \(4 in train, 7 in valid, 4 in test\); the",
@@ -79,10 +79,13 @@ def _set(**changes):
             lambda clips: [clip.audio.fill((np.nan, np.inf)[k % 2]) for k, clip in enumerate(clips)],
             "file: audio does not have one finite number in any of 12 clips",
         ),
-        (_set(unimodal_labels=np.zeros(2)), "1 labels by modality are not 3 numbers: train0_1;"),
+        (
+            _set(unimodal_labels=np.zeros(2)),
+            "1 clip has labels by modality that are not 3 numbers: train0_1;",
+        ),
         (
             _set(unimodal_labels=np.array([0, np.nan, 4])),
-            r"1 labels by modality lie outside \[-3, 3\]: train",
+            r"1 clip has labels by modality outside \[-3, 3\]: train",
         ),
         (lambda clips: clips.__delitem__(slice(8, None)), "no clip is in the test split"),
         (
@@ -125,6 +128,17 @@ def test_streams_need_not_match_the_words():
     _check(clips)
 
 
+def test_a_stream_of_zeros_alone_is_left_out_and_one_with_silence_is_not():
+    first, second = _clips()[:2]
+    first.audio[:], first.vision[1:] = 0, 0
+    second.audio[0], second.audio[1:] = np.nan, 0
+    report = checks.Report()
+    one, two = (checks.repair(clip, (5, 4, 1), report) for clip in (first, second))
+    assert (one.audio.shape, two.audio.shape) == ((0, 5), (0, 5))
+    np.testing.assert_array_equal(one.vision, first.vision)
+    assert report.problems()["only zeros in audio, left out"] == [first.id, second.id]
+
+
 def test_repairs_are_counted_and_leave_the_original_alone():
     first, second, third = _clips()[:3]
     first.audio[0, :2] = -np.inf, np.nan
@@ -149,13 +163,13 @@ def test_repairs_are_counted_and_leave_the_original_alone():
 @pytest.mark.parametrize(
     ("corpus", "good", "bad", "message"),
     [
-        ("mosi", 0.5, np.zeros(4), "1 labels are not one number: train0_1;"),
-        ("ur_funny", 1.0, 0.5, "1 labels are neither 0 nor 1: train0_1;"),
-        ("ur_funny", 0.0, np.nan, "1 clips have no label: train0_1;"),
-        ("iemocap", np.array([0.0, 1.0, 1.0, 0.0]), 1.0, "1 labels are not 4 numbers: train0_1;"),
-        ("iemocap", np.zeros(4), np.array([0.0, 1.0, 2.0, 0.0]), "1 labels are neither 0 nor 1: train0_1;"),
-        ("iemocap", np.ones(4), np.array([0.0, 1.0, np.nan, 0.0]), "1 clips have no label: train0_1;"),
-        ("iemocap", np.ones(4), np.nan, "1 clips have no label: train0_1;"),
+        ("mosi", 0.5, np.zeros(4), "1 label is not one number: train0_1;"),
+        ("ur_funny", 1.0, 0.5, "1 label is neither 0 nor 1: train0_1;"),
+        ("ur_funny", 0.0, np.nan, "1 clip has no label: train0_1;"),
+        ("iemocap", np.array([0.0, 1.0, 1.0, 0.0]), 1.0, "1 label is not 4 numbers: train0_1;"),
+        ("iemocap", np.zeros(4), np.array([0.0, 1.0, 2.0, 0.0]), "1 label is neither 0 nor 1: train0_1;"),
+        ("iemocap", np.ones(4), np.array([0.0, 1.0, np.nan, 0.0]), "1 clip has no label: train0_1;"),
+        ("iemocap", np.ones(4), np.nan, "1 clip has no label: train0_1;"),
     ],
 )
 def test_labels_of_every_shape(corpus, good, bad, message):

@@ -37,12 +37,12 @@ def _change(split, index, **parts):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_change("train", 0, name="train0[1]"), "1 clip ids occur twice: train0_1"),
-        (_change("train", 0, name="test0[9]"), "1 videos are in more than one split: test0"),
-        (_change("train", 0, label=[[np.nan]]), "1 clips have no label: train0_0"),
-        (_change("dev", 2, label=[[30]]), r"1 labels lie outside \[-3, 3\]: dev1_2"),
-        (_change("train", 0, audio=np.ones((2, 5))), "1 clips have audio rows that do not match their words"),
-        (_change("train", 0, vision=np.ones((3, 6))), "vision has several widths: 6 in 1 clips"),
+        (_change("train", 0, name="train0[1]"), "1 clip id occurs twice: train0_1"),
+        (_change("train", 0, name="test0[9]"), "1 video is in more than one split: test0"),
+        (_change("train", 0, label=[[np.nan]]), "1 clip has no label: train0_0"),
+        (_change("dev", 2, label=[[30]]), r"1 label lies outside \[-3, 3\]: dev1_2"),
+        (_change("train", 0, audio=np.ones((2, 5))), "1 clip has audio rows that do not match its words"),
+        (_change("train", 0, vision=np.ones((3, 6))), "vision has several widths: 6 in 1 clip"),
         (_change("train", 0, vision=np.ones(3)), "not the numbers expected"),
         (lambda content: content.pop("test"), "has train, valid but no test split"),
         (lambda content: content.clear(), "no known format"),

@@ -47,8 +47,8 @@ def _prepared(tmp_path, config, **options):
 def test_tfds_knows_the_corpora(name, tmp_path):
     builder = tfds.builder(name, data_dir=tmp_path)
     assert type(builder) is build.BUILDERS[NAMES[name]]
-    assert str(builder.version) == "4.1.0"
-    assert "4.1.0" in builder.release_notes
+    assert str(builder.version) == "4.2.0"
+    assert "4.2.0" in builder.release_notes
     info, facts = builder.info, CORPORA[NAMES[name]]
     assert info.description.startswith(f"{facts.title}: {sum(facts.counts)} ")
     assert info.homepage.startswith("http")
@@ -168,10 +168,10 @@ def test_what_another_process_prepared_is_taken_up(tmp_path, config):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path, config):
-    left = tmp_path / "tfds" / "cmu_mosei" / "incomplete.ABCDEF_4.1.0"
+    left = tmp_path / "tfds" / "cmu_mosei" / "incomplete.ABCDEF_4.2.0"
     left.mkdir(parents=True)
     _prepared(tmp_path, config)
-    assert sorted(os.listdir(left.parent)) == [".locks", "4.1.0"]
+    assert sorted(os.listdir(left.parent)) == [".locks", "4.2.0"]
 
 
 def test_no_room(tmp_path, config, monkeypatch):

@@ -317,7 +317,7 @@ def test_splits_beside_the_files(tmp_path):
     [
         (
             {"train": [], "test": ["b_c"]},
-            r"1 videos of CMU_MOSI_Opinion_Labels\.csd are in no split, the first is a;",
+            r"1 video of CMU_MOSI_Opinion_Labels\.csd is in no split, the first is a;",
         ),
         ({"train": ["a", "b_c"], "test": ["a"]}, "video a is in two splits, train and test"),
         ({"train": ["a", "b_c"], "fold": []}, "'fold' is none of train, valid"),

@@ -291,7 +291,7 @@ def test_labels_are_optional_on_request(tmp_path, aligned):
         (lambda a: a.pop("id"), "needs 'id'"),
         (lambda a: a.update(audio=a["audio"][:2]), "3 ids but audio 2"),
         (lambda a: a.update(audio=a["audio"][:, 0]), r"audio must be \(clips, rows, width\), found \(3, 5\)"),
-        (lambda a: a.update(vision_lengths=[-1, 1, 1]), "vision_lengths are below 0 in 1 clips"),
+        (lambda a: a.update(vision_lengths=[-1, 1, 1]), "vision_lengths are below 0 in 1 clip"),
         (lambda a: a.update(vision_lengths=["x", 1, 1]), "vision_lengths are not numbers"),
         (
             lambda a: a.update(regression_labels=np.zeros((3, 3))),
