@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
 from msa_jax import config as configs
@@ -22,7 +23,7 @@ _NO_PLACES = (None, "scratch", "features")  # of text.encoder
 
 
 def contents(config: ConfigDict, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of what a config names by its place.
+    """The content of what a config names by its place, and JAX's mode.
 
     Args:
       config: of the run.
@@ -36,6 +37,7 @@ def contents(config: ConfigDict, data: Mapping[str, Any]) -> dict[str, Any]:
         "data": [data["hash"], data["cut"]],
         "text.encoder": encoder if encoder in _NO_PLACES else fingerprint(encoder),
         "data.bert_vocab": None if vocabulary is None else bert_vocab.fingerprint(vocabulary),
+        "64-bit mode": bool(jax.config.jax_enable_x64),
     }
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from msa_jax import cli, stopping
+from msa_jax import cli, machine, stopping
 from msa_jax.errors import exit_code
 
 
@@ -26,6 +26,7 @@ def _run(argv: list[str]) -> None:
     if shown is not None:
         print(shown, flush=True)
         return
+    machine.check()
     command = cli.parse(argv)
     # Imported late: --help and a typo are answered at once.
     from msa_jax import scoring, train

@@ -104,7 +104,7 @@ class PlateauState(NamedTuple):
 def _scale_by_plateau() -> optax.GradientTransformation:
     def init(params: Any) -> PlateauState:
         del params
-        return PlateauState(jnp.ones(()))
+        return PlateauState(jnp.ones((), jnp.float32))
 
     def update(updates: Any, state: PlateauState, params: Any = None) -> tuple[Any, PlateauState]:
         del params

@@ -15,6 +15,7 @@ from msa_jax.data.findings import Finding, of_videos
 from msa_jax.errors import UserError
 from msa_jax.identity import DefaultFolder
 from msa_jax.loop import make_plan, train
+from msa_jax.machine import unused_devices
 from msa_jax.progress import say
 from msa_jax.run import evaluate_splits, load
 from msa_jax.workdir import OTHER_SPLITS, alone, banner, claim, finish, read_results, show
@@ -53,6 +54,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path | DefaultFolder) -> dic
         pieces = assemble(config, corpus)
         for line in pieces.summary(config):
             say(line)
+        if idle := unused_devices():
+            say(f"note: {idle}")
         findings = _findings(pieces, corpus)
         run = identity.of_run(config, content)
         with alone(workdir):

@@ -118,12 +118,9 @@ def claim(
         # The config counts by the identity; its file is written again below where it is not this one.
         facts = check(workdir, only=[name for name in SEALED if name != _CONFIG])
         if facts.get("run") != run:
-            was = trained_on(workdir)
-            what = "encoder" if (was["hash"], was["cut"]) == (data["hash"], data["cut"]) else "data"
-            named = data["source"] if what == "data" else config.text.encoder
             raise UserError(
-                f"--workdir: {workdir} was trained with other {what}: the content of {named} is not the "
-                "same; name another folder"
+                f"--workdir: {workdir} was trained with other "
+                f"{_what_differs(workdir, config, data, content)}; name another folder"
             )
         before = facts["epochs"]
     elif (workdir / "checkpoints").exists():
@@ -141,6 +138,17 @@ def _seal(workdir: Path, *, finished: bool, **facts: Any) -> None:
     names = [*SEALED, *([_RESULTS] if finished else [])]
     there = [name for name in names if (workdir / name).exists()]
     seals.write(workdir, there, finished=finished, **facts)
+
+
+def _what_differs(workdir: Path, config: ConfigDict, data: dict[str, Any], content: dict[str, Any]) -> str:
+    was = read_json(workdir / _ENVIRONMENT).get("content", {})
+    named = {"data": data["source"], "text.encoder": config.text.encoder}
+    named["data.bert_vocab"] = config.data.bert_vocab
+    for key, now in content.items():
+        if was.get(key) != now:
+            place = f": the content of {named[key]} is not the same" if key in named else ""
+            return f"{key}{place}"
+    return "settings"
 
 
 def check(workdir: Path, only: Sequence[str] = SEALED) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class BilinearAttention(nn.Module):
         """As `MultiHeadAttention`, with one head; 0 where the source has no valid step."""
         D, E = query_BQD.shape[-1], source_BSE.shape[-1]
         # This start (ours) gives normalised streams scores of about 1, as nothing scales them later.
-        W_DE = self.param("W", nn.initializers.normal((D * E) ** -0.5), (D, E))
+        W_DE = self.param("W", nn.initializers.normal((D * E) ** -0.5), (D, E), jnp.float32)
         scores_BQS = jnp.einsum("bqe,bse->bqs", query_BQD @ W_DE, source_BSE)
         weights_B1QS = masked_softmax(scores_BQS, source_mask_BS[:, None])[:, None]
         if bits_BHQS is None:

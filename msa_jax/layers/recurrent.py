@@ -53,7 +53,7 @@ class LSTM(nn.Module):
         F = self.features
         # The inputs' part of the gates is one product for all steps, outside the recurrence.
         gates_BTG = nn.Dense(4 * F, name="input")(x_BTD)
-        kernel_FG = self.param("recurrent_kernel", nn.initializers.orthogonal(), (F, 4 * F))
+        kernel_FG = self.param("recurrent_kernel", nn.initializers.orthogonal(), (F, 4 * F), jnp.float32)
 
         def step(state: tuple[Array, Array], gates_BG: Array) -> tuple[Array, Array]:
             cell_BF, hidden_BF = state

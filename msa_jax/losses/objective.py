@@ -173,7 +173,7 @@ class Objective:
         _check_shape(self.output, outputs[self.output], batch["label"])
         total = self.task(outputs, batch)
         values = {self.task_name: total}
-        weighted = jnp.zeros(())
+        weighted = jnp.zeros((), jnp.float32)
         clock = Clock(step, self.steps_per_epoch, self.epochs)
         for k, term in enumerate(self.terms):
             weight = term.weight

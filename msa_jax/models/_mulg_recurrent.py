@@ -32,8 +32,8 @@ class GRU(nn.Module):
             # What the inputs give is one product for all steps, outside the recurrence.
             inputs_BTG = nn.Dense(3 * F, use_bias=False, name=f"input_{layer}")(x_BTD)
             orthogonal = nn.initializers.orthogonal()
-            gates_FG = self.param(f"gates_{layer}", orthogonal, (F, 2 * F))
-            candidate_FF = self.param(f"candidate_{layer}", orthogonal, (F, F))
+            gates_FG = self.param(f"gates_{layer}", orthogonal, (F, 2 * F), jnp.float32)
+            candidate_FF = self.param(f"candidate_{layer}", orthogonal, (F, F), jnp.float32)
 
             def step(h_BF: Array, inputs_BG: Array, gates_FG=gates_FG, candidate_FF=candidate_FF) -> Array:
                 F = h_BF.shape[-1]

@@ -94,7 +94,7 @@ class GMRA(nn.Module):
         normed_BTD = nn.LayerNorm(name="adapter_norm")(fusion_BTD)
         down_BTR = dense(self.bottleneck, use_bias=True, name="adapter_down")(normed_BTD)
         up_BTD = dense(D, use_bias=True, name="adapter_up")(nn.gelu(down_BTR, approximate=False))
-        scale_D = self.param("adapter_scale", nn.initializers.constant(self.layer_scale), (D,))
+        scale_D = self.param("adapter_scale", nn.initializers.constant(self.layer_scale), (D,), jnp.float32)
         out_BTD = fusion_BTD + scale_D[None, None] * up_BTD.astype(jnp.float32)
         return out_BTD, {"gate": gate_BTD, "injected": injected_BTD, "attention": weights_BHTS}
 
@@ -106,8 +106,8 @@ class GMRA(nn.Module):
         keys_BSD = values_BSD
         if self.key_embeddings:
             normal = nn.initializers.normal(self.key_std)
-            position_TD = self.param("key_position", normal, (self.max_length, D))[:T]
-            modality_2D = self.param("key_modality", normal, (2, D))
+            position_TD = self.param("key_position", normal, (self.max_length, D), jnp.float32)[:T]
+            modality_2D = self.param("key_modality", normal, (2, D), jnp.float32)
             embedding_2TD = modality_2D[:, None] + position_TD[None]
             keys_BSD = keys_BSD + embedding_2TD.reshape(1, 2 * T, D).astype(keys_BSD.dtype)
 

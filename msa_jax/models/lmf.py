@@ -66,14 +66,16 @@ class LMF(nn.Module):
         """
         size = math.prod(self.outputs)
         vectors = {m: self._vector(m, batch, train) for m in MODALITIES if m in self.modalities}
-        fused_BRO = jnp.ones(())
+        fused_BRO = jnp.ones((), jnp.float32)
         for m, x_BD in vectors.items():
             one_BD = jnp.concatenate([jnp.ones_like(x_BD[:, :1]), x_BD], axis=-1)
             shape = (self.rank, one_BD.shape[1], size)
-            factor_RDO = self.param(f"{m}_factor", nn.initializers.xavier_normal(), shape)
+            factor_RDO = self.param(f"{m}_factor", nn.initializers.xavier_normal(), shape, jnp.float32)
             fused_BRO = fused_BRO * jnp.einsum("bd,rdo->bro", one_BD, factor_RDO)  # eq. 7
-        weight_R = self.param("rank_weight", nn.initializers.normal(self.rank**-0.5), (self.rank,))  # ours
-        bias_O = self.param("bias", nn.initializers.zeros, (size,))
+        weight_R = self.param(
+            "rank_weight", nn.initializers.normal(self.rank**-0.5), (self.rank,), jnp.float32
+        )  # ours
+        bias_O = self.param("bias", nn.initializers.zeros, (size,), jnp.float32)
         out_BO = jnp.einsum("r,bro->bo", weight_R, fused_BRO) + bias_O[None]
         out = {**named(out_BO, self.outputs), "fused": fused_BRO}
         return {**out, **{f"vector_{m}": x for m, x in vectors.items()}}

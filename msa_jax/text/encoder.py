@@ -132,10 +132,10 @@ class Embeddings(nn.Module):
             x_BTD = nn.Dense(c.hidden_size, name="features")(ids_BT)
         else:
             # An id outside the vocabulary becomes NaN (jnp.take fills), not some other word.
-            word_VD = self.param("word", init, (c.vocab_size, c.hidden_size))
+            word_VD = self.param("word", init, (c.vocab_size, c.hidden_size), jnp.float32)
             x_BTD = jnp.take(word_VD, ids_BT, axis=0)
-        position_PD = self.param("position", init, (c.max_positions, c.hidden_size))
-        type_CD = self.param("token_type", init, (c.type_vocab_size, c.hidden_size))
+        position_PD = self.param("position", init, (c.max_positions, c.hidden_size), jnp.float32)
+        type_CD = self.param("token_type", init, (c.type_vocab_size, c.hidden_size), jnp.float32)
 
         if c.family == "roberta":
             # RoBERTa counts the valid tokens from pad_id + 1; the others sit at pad_id itself. The mask says

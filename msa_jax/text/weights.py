@@ -40,8 +40,10 @@ def read_weights(folder: Path, config: EncoderConfig) -> dict[str, Any]:
     folder = Path(folder)
     c, D, F = config, config.hidden_size, config.intermediate_size
     with contextlib.ExitStack() as stack:
-        # Half-precision tensors pass through JAX (NumPy has no bfloat16): keep them off an accelerator.
-        stack.enter_context(jax.default_device(jax.local_devices(backend="cpu")[0]))
+        # Half-precision tensors pass through JAX (NumPy has no bfloat16): keep them off an accelerator, where
+        # JAX has a CPU (JAX_PLATFORMS=cuda leaves it none).
+        with contextlib.suppress(RuntimeError):
+            stack.enter_context(jax.default_device(jax.local_devices(backend="cpu")[0]))
         tensors = _open_tensors(folder, stack)
 
         def get(name: str, *shape: int) -> np.ndarray:

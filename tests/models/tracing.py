@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from msa_jax import assemble, optim
+from msa_jax import assemble, optim, step
 from msa_jax import config as configs
 from msa_jax.corpora import MODALITIES
 from msa_jax.data.plan import BatchPlan

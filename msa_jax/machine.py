@@ -1,0 +1,68 @@
+"""Machine: whether JAX can start on it as its variables ask, and which devices it has."""
+
+import os
+import re
+import subprocess
+import sys
+
+from msa_jax.errors import UserError
+
+_PROBE = "import jax; jax.devices()"
+
+
+def check() -> None:
+    """Starts JAX, and does nothing where it has started already.
+
+    Raises:
+      UserError: when a variable of the environment asks for a device or a flag that there is not; names it.
+    """
+    if "jax" not in sys.modules:
+        _check_flags()
+    try:
+        import jax
+
+        jax.devices()
+    except (AssertionError, RuntimeError, ValueError) as e:
+        raise UserError(_explained(str(e))) from None
+
+
+def _explained(error: str) -> str:
+    asked = os.environ.get("JAX_PLATFORMS") or os.environ.get("JAX_PLATFORM_NAME")
+    wrong = next((name for name in sorted(os.environ) if name.startswith("JAX_") and name in error), None)
+    flag = re.search(r"JAX flag (jax_\w+)", error)
+    if flag and flag[1].upper() in os.environ:
+        wrong = flag[1].upper()
+    if wrong and wrong not in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME"):
+        return f"{wrong}={os.environ[wrong]}: JAX does not know this value; unset it (unset {wrong})"
+    if asked:
+        return (
+            f"JAX_PLATFORMS={asked}: JAX finds no such device here; unset it (unset JAX_PLATFORMS) to use "
+            'what there is, or install JAX for it (NVIDIA: pip install "msa_jax[cuda]")'
+        )
+    return f"JAX cannot start: {next(iter(error.splitlines()), 'no device')[:300]}"
+
+
+def _check_flags() -> None:
+    """XLA ends the process at a flag that it does not know, so another process tries them first."""
+    if not (flags := os.environ.get("XLA_FLAGS", "").strip()):
+        return
+    cpu = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    tried = subprocess.run(
+        [sys.executable, "-c", _PROBE], env=cpu, capture_output=True, text=True, errors="replace", check=False
+    )
+    unknown = re.search(r"Unknown flags? in XLA_FLAGS: (.*)", tried.stderr)
+    if tried.returncode and unknown:
+        raise UserError(
+            f"XLA_FLAGS={flags}: XLA does not know {unknown[1].strip()}; take it out of XLA_FLAGS"
+        )
+
+
+def unused_devices() -> str | None:
+    """Says which devices of this machine a run leaves idle; None where it uses them all."""
+    import jax
+
+    first, *others = jax.local_devices()
+    if not others:
+        return None
+    names = ", ".join(str(device) for device in others[:8]) + (", ..." if len(others) > 8 else "")
+    return f"the run uses {first} alone and leaves {len(others)} unused: {names}"
