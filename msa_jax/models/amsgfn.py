@@ -118,9 +118,8 @@ class AMSGFN(nn.Module):
         weight_BM = selection.relative_scores(scores_BM, mask_BMT.any(2)) if self.score_scale else scores_BM
         x_BMTD = weight_BM[:, :, None, None] * x_BMTD  # eq. 5
         if self.modality_embedding and M > 1:
-            embedding_MD = self.param(
-                "modality_embedding", nn.initializers.normal(0.02), (M, self.width), jnp.float32
-            )
+            normal = nn.initializers.normal(0.02)
+            embedding_MD = self.param("modality_embedding", normal, (M, self.width), jnp.float32)
             x_BMTD = x_BMTD + embedding_MD[None, :, None]
         if self.positions:
             x_BMTD = x_BMTD + jnp.asarray(sinusoids(x_BMTD.shape[2], self.width))[None, None]
@@ -145,11 +144,10 @@ class AMSGFN(nn.Module):
         hidden_BD = Dropout(self.dropout)(hidden_BD, train=train)
 
         columns = np.array([MODALITIES.index(m) for m in names])
+        zeros_BM = jnp.zeros((len(first_B), len(MODALITIES)), scores_BM.dtype)
         out = {
             **Head(self.outputs, name="head")(hidden_BD),
-            "scores": jnp.zeros((len(first_B), len(MODALITIES)), scores_BM.dtype)
-            .at[:, columns]
-            .set(scores_BM),
+            "scores": zeros_BM.at[:, columns].set(scores_BM),
             "dominant": jnp.asarray(columns, jnp.int32)[first_B],
             "fused": read_BD,
             "attention": attention_BHTT,
