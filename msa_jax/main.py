@@ -2,7 +2,7 @@
 
 import sys
 
-from msa_jax import cli, stopping
+from msa_jax import stopping
 from msa_jax.errors import exit_code
 
 
@@ -22,12 +22,15 @@ def _orderly(argv: list[str]) -> None:
 
 
 def _run(argv: list[str]) -> None:
+    # Late: signals are handled by now, and the imports take seconds.
+    from msa_jax import cli
+
     shown = cli.help_wanted(argv)
     if shown is not None:
         print(shown, flush=True)
         return
     command = cli.parse(argv)
-    # Imported late: --help and a typo are answered at once.
+    # Later: --help and a typo are answered at once.
     from msa_jax import scoring, train
     from msa_jax.data import opening
     from msa_jax.parallel import prepare_process
