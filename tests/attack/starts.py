@@ -16,6 +16,11 @@ LIMIT = 60.0  # seconds after which a process hangs
 _HEARD = 1 << (signal.SIGTERM - 1)
 
 
+def pause() -> None:
+    """Waits a little for other processes."""
+    time.sleep(0.02)
+
+
 class Started:
     """A process of the program whose output goes to files."""
 
@@ -74,7 +79,7 @@ class Started:
                 return True
             if self.code() is not None:
                 return bool(what())
-            time.sleep(0.02)
+            pause()
         return False
 
 
@@ -138,13 +143,18 @@ def starter(environment: dict[str, str]) -> Iterator[Starter]:
         yield one
 
 
+def compiled(folder: Path) -> Path:
+    """Where processes that work in a folder, and in those beside it, keep compiled programs."""
+    return folder.parent / "compiled"
+
+
 def environment(folder: Path) -> dict[str, str]:
-    """The environment of processes that share compiled programs in a folder, and see no home of the user's."""
+    """The environment of processes that work in a folder: the user's home is not theirs."""
     return {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "HOME": str(folder / "home"),
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        "JAX_COMPILATION_CACHE_DIR": str(compiled(folder)),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
     }
