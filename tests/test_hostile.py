@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from msa_jax import seals
 from msa_jax.data import datasets
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
@@ -94,7 +95,9 @@ def build(tmp_path_factory):
 
 
 def _copy(case, build, tmp_path):
-    return case.write(Path(shutil.copytree(build, tmp_path / build.name)))
+    folder = case.write(Path(shutil.copytree(build, tmp_path / build.name)))
+    seals.write(folder)  # as somebody does who knows how
+    return folder
 
 
 @pytest.mark.parametrize("case", _by_name(hostile.CACHES))

@@ -39,8 +39,8 @@ COUNTS = {
     "corpus": (160, 8),
     "hostile": (1, 8),  # one of so many
     "signals": ((50, 30, 10), (1, 1, 0)),  # SIGKILL, SIGINT, SIGTERM
-    "together": (8, 3),
-    "disks": (((0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.85, 0.95), (0, 300, 3000, 20_000, 50_000)), ((0.5,), ())),
+    "together": ((8, 40), (3, 8)),  # processes, epochs
+    "disks": (((0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.85, 0.95), (0, 300, 3000, 20_000, 50_000)), ((), (3000,))),
 }
 
 
@@ -81,7 +81,7 @@ def run(part: str, folder: Path, seed: int, *, short: bool = False) -> Row:
         else:
             starter = stack.enter_context(starts.starter(environment))
             if part == "together":
-                part_machines.together(row, folder, starter, at_work, count)
+                part_machines.together(row, folder, starter, at_work, *count)
             else:
                 part_machines.full_disks(row, folder, starter, *count)
     return row
@@ -99,7 +99,7 @@ def main(argv: list[str]) -> int:
         for part in options.only or COUNTS:
             since = time.monotonic()
             rows.append(run(part, Path(place) / part, options.seed, short=options.short))
-            print(f"{part}: {rows[-1].tried} in {time.monotonic() - since:.0f} s", file=sys.stderr)
+            print(f"{rows[-1].summary()}; {time.monotonic() - since:.0f} s", file=sys.stderr, flush=True)
     print(table.text(rows))
     return int(any(row.faults for row in rows))
 

@@ -13,12 +13,13 @@ from tests.attack.table import Row
 from tests.attack.worker import Worker
 
 EPOCHS = 4
-_LONG = 40  # epochs, so that the first is not done before the last has begun
 _DISK = 3 << 20  # bytes of the small disk
 _WRONG = re.compile(r"Traceback|Error:")
 
 
-def together(row: Row, folder: Path, starter: starts.Starter, worker: Worker, count: int) -> None:
+def together(
+    row: Row, folder: Path, starter: starts.Starter, worker: Worker, count: int, epochs: int
+) -> None:
     """Starts so many trainings of one run at once, on a cold cache, and reads the run meanwhile.
 
     Args:
@@ -27,9 +28,10 @@ def together(row: Row, folder: Path, starter: starts.Starter, worker: Worker, co
       starter: starts them.
       worker: reads.
       count: of processes.
+      epochs: of the run; so many that the first is not done before the last has begun.
     """
     run, cache = folder / "shared", folder / "cold"
-    argv = tiny_run.arguments(folder, run, cache=cache, epochs=_LONG)
+    argv = tiny_run.arguments(folder, run, cache=cache, epochs=epochs)
     started = [starter.start(argv, folder / "shared.said") for _ in range(count)]
     while not (run / "config.json").exists() and any(one.code() is None for one in started):
         starts.pause()
@@ -53,8 +55,10 @@ def together(row: Row, folder: Path, starter: starts.Starter, worker: Worker, co
     if len(left) != 1:
         row.fault("lost", f"in the cache: {left}")
     alone = folder / "alone"
-    tiny_run.finished(folder, alone, cache=cache, epochs=_LONG)
-    if tiny_run.result(alone) != tiny_run.result(run):
+    argv = tiny_run.arguments(folder, alone, cache=cache, epochs=epochs)
+    if starter.start(argv, folder / "shared.said").wait(600) != 0 or tiny_run.result(
+        alone
+    ) != tiny_run.result(run):
         row.fault("lost", "the run beside others ended otherwise than the one alone")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from tests.attack import starts, tiny_run
 from tests.attack.table import Row
 
-EPOCHS = 30  # of the whole run; a chain takes some eight starts
+EPOCHS = 12  # of the whole run; a chain takes some eight starts
 _START, _TRAINING = 6.0, 2.5  # seconds within which a signal comes, after the start or the first epoch
 _FROM_NOTHING = 0.2  # share of the processes that are not forked
 
@@ -72,7 +72,7 @@ def _chain(
         if number != signal.SIGKILL:
             start.until_it_hears()
         if rng.random() < 0.6:
-            start.until_said(r"epoch \d+/|resuming at step", 60)
+            start.until_said(rng.choice([r"epoch \d+/", "resuming at step|compiling"]), 60)
             time.sleep(rng.uniform(0, _TRAINING))
         else:
             time.sleep(rng.uniform(0, _START))

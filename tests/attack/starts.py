@@ -145,7 +145,7 @@ def starter(environment: dict[str, str]) -> Iterator[Starter]:
 
 def compiled(folder: Path) -> Path:
     """Where processes that work in a folder, and in those beside it, keep compiled programs."""
-    return folder.parent / "compiled"
+    return Path(os.environ.get("JAX_COMPILATION_CACHE_DIR", folder.parent / "compiled"))
 
 
 def environment(folder: Path) -> dict[str, str]:

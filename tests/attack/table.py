@@ -38,6 +38,11 @@ class Row:
         assert kind in FAULTS
         self.faults.append((kind, what))
 
+    def summary(self) -> str:
+        """The counts in a line, and each fault in one more."""
+        counts = f"{self.part}: {self.tried} tried, {self.refused} one line, {self.equal} read or equal"
+        return "\n".join([f"{counts}, {len(self.faults)} faults", *(f"  {k}: {w}" for k, w in self.faults)])
+
     def count(self, kind: str) -> int:
         """Faults of a kind."""
         return sum(1 for one, _ in self.faults if one == kind)

@@ -98,7 +98,7 @@ def worker(environment: dict[str, str]) -> Iterator[Worker]:
 
 
 _STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect")
-_CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.truncate", "os.symlink", "os.link", "os.mkdir")
+_CHANGES = {"os.remove": 1, "os.rename": 2, "os.rmdir": 1, "os.mkdir": 2, "os.symlink": 2, "os.link": 2}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -122,8 +122,10 @@ class _Watch:
         elif event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES:
             if isinstance(arguments[0], str | bytes):
                 self.deeds.add(("written", os.path.abspath(os.fsdecode(arguments[0]))))
-        elif event in _CHANGES and isinstance(arguments[0], str | bytes | os.PathLike):
-            self.deeds.add(("written", os.path.abspath(os.fsdecode(arguments[0]))))
+        elif event in _CHANGES:
+            folder = arguments[_CHANGES[event]]  # an open folder that the path is relative to, or -1
+            base = "." if folder == -1 else os.readlink(f"/proc/self/fd/{folder}")
+            self.deeds.add(("written", os.path.abspath(os.path.join(base, os.fsdecode(arguments[0])))))
 
 
 def _memory(key: str) -> int:
