@@ -115,8 +115,10 @@ class _Watch:
             return
         if event in _STARTS:
             self.deeds.add(("code executed", f"{event} {arguments[:2]}"))
-        elif event == "exec" and str(getattr(arguments[0], "co_filename", "")).startswith(self.folder):
-            self.deeds.add(("code executed", f"{event} {arguments[0].co_filename}"))
+        elif event == "exec":
+            source = str(getattr(arguments[0], "co_filename", "<"))
+            if source[0] != "<" and os.path.abspath(source).startswith(self.folder):
+                self.deeds.add(("code executed", f"{event} {source}"))
         elif event == "ctypes.dlopen" and str(arguments[0]).startswith(self.folder):
             self.deeds.add(("code executed", f"{event} {arguments[0]}"))
         elif event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES:
