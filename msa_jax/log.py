@@ -222,8 +222,9 @@ class StepLog:
             judged + (f" ({standing})" if standing else ""),
             f"{speed:.0f} clips/s" if speed >= 10 else f"{speed:.1f} clips/s",
         ]
-        if left := len(self._plan) - step:
-            steps, seconds = self._left_from
+        steps, seconds = self._left_from
+        # An epoch that a signal left to be judged is judged before the first step of this start.
+        if (left := len(self._plan) - step) and self._steps > steps:
             each = (self._all.seconds - seconds) / (self._steps - steps)
             line.append(f"{'at most ' * at_most}{tqdm.format_interval(left * each)} left")
         say("  ".join(line))

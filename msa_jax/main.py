@@ -2,7 +2,7 @@
 
 import sys
 
-from msa_jax import cli, machine, stopping
+from msa_jax import stopping
 from msa_jax.errors import exit_code
 
 
@@ -22,17 +22,22 @@ def _orderly(argv: list[str]) -> None:
 
 
 def _run(argv: list[str]) -> None:
+    # Late: signals are handled by now, and the imports take seconds.
+    from msa_jax import cli, machine
+
     shown = cli.help_wanted(argv)
     if shown is not None:
         print(shown, flush=True)
         return
     machine.check()
     command = cli.parse(argv)
-    # Imported late: --help and a typo are answered at once.
+    stopping.check()
+    # Later: --help and a typo are answered at once, and these imports take the longest of a start.
     from msa_jax import scoring, train
     from msa_jax.data import opening
     from msa_jax.parallel import prepare_process
 
+    stopping.check()
     prepare_process(opening.cache_folder(command.config))
     what = (command.config, command.workdir, command.output)
     if command.mode == "train":

@@ -223,6 +223,7 @@ def test_default_folders_differ_by_what_changes_a_run_and_by_nothing_else(whole,
         (train.opening, "open_corpus", 1, signal.SIGTERM),  # before the training
         (loop, "train_step", 1, signal.SIGINT),  # while the first program is traced
         (loop.StepLog, "add", 5, signal.SIGTERM),  # between two steps
+        (loop.StepLog, "flush", 1, signal.SIGINT),  # at an epoch's end, which is judged when the run goes on
         (loop.evaluate, "forward", 2, signal.SIGINT),  # in the first validation, between two batches
         (loop.evaluate, "validation", 2, signal.SIGTERM),
         (checkpoint.arrays_on_disk, "write", 2, signal.SIGINT),  # while a checkpoint is written

@@ -1,0 +1,60 @@
+"""Attack in short: some of each part that takes seconds, and the counting itself."""
+
+import numpy as np
+import pytest
+
+from tests.attack import __main__ as attack
+from tests.attack import damage, judge, starts, table, worker
+
+
+@pytest.mark.parametrize("part", ["files", "corpus"])
+def test_nothing_is_lost_executed_or_read_as_something_else(part, tmp_path):
+    row = attack.run(part, tmp_path / part, 0, short=True)
+    assert row.faults == []
+    assert row.tried == attack.COUNTS[part][1]
+    assert row.refused + row.equal == row.tried
+    if part == "corpus":
+        assert row.equal == row.tried  # built again
+    else:
+        assert row.refused
+        assert row.equal
+
+
+def test_a_fault_counts_and_is_shown():
+    row = table.Row("files")
+    judge.judge(row, worker.Answer("trace", "Traceback ..."), "a flip")
+    judge.judge(row, worker.Answer("value", "1.5"), "a flip", wanted="1.25")
+    judge.judge(row, worker.Answer("value", "1", memory=2 << 30), "a bomb", size=100)
+    judge.judge(row, worker.Answer("line", "no", deeds=(("written", "/etc/x"),)), "a link")
+    judge.judge(row, worker.Answer("line", "no", deeds=(("code executed", "exec"),)), "code")
+    judge.judge(row, worker.Answer("hang", "read"), "a pipe")
+    kinds = ["tracebacks", "silent differences", "memory over 4 times the file plus 1 GB", "files changed"]
+    assert [kind for kind, _ in row.faults] == [*kinds, "code executed", "hangs over 60 s"]
+    shown = table.text([row])
+    assert "| files | 6 | 2 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 0 | 0 |" in shown
+    assert "silent differences: a flip: 1.5 and not 1.25" in shown
+
+
+def test_the_worker_tells_what_a_job_does(tmp_path, monkeypatch):
+    """Code out of the folder, a program, a write, an exception and an end."""
+    (tmp_path / "theirs.py").write_text("import os\nos.system('true')\nopen('made', 'w').close()\n")
+    script = "import runpy; runpy.run_path('theirs.py')"
+    monkeypatch.chdir(tmp_path)
+    watch = worker._Watch()
+    watch.folder = str(tmp_path)
+    exec(script)
+    (tmp_path / "made").unlink()
+    watch.folder = None
+    kinds = [kind for kind, _ in sorted(watch.deeds)]
+    assert kinds == ["code executed", "code executed", "written"]
+    assert ("written", str(tmp_path / "made")) in watch.deeds
+    with worker.worker(starts.environment(tmp_path)) as one:
+        assert one.ask("read", watched=tmp_path, path=tmp_path / "none.pkl").kind == "line"
+        assert one.ask("no_job", watched=tmp_path).kind == "trace"
+        assert one.ask("command", watched=tmp_path, argv=None).kind == "trace"
+
+
+@pytest.mark.parametrize("how", [*damage.OF_CONTENT])
+def test_damage_changes_bytes(how):
+    rng, data = np.random.default_rng(0), bytes(range(256)) * 16
+    assert sum(how(data, rng) != data for _ in range(20)) >= 19
