@@ -245,9 +245,12 @@ def test_real_words_reach_a_model_on_its_own_time_line(words_folder, tmp_path):
     for buckets in ((longest,), ((4, 20, 9), (6, 21, 25), longest), ((30, 99, 99),)):
         preparation = dataclasses.replace(loaded.preparation, buckets=buckets)
         bucketed = dataclasses.replace(loaded, preparation=preparation)
-        scores.append(bucketed.predict(texts, **features))
+        examples = given.examples(texts, features, preparation.preprocessing, aligned=False)
+        scores.append(bucketed.score(preparation.scan(preparation.check(examples))))
+    scores.append(loaded.predict(texts, **features))
     np.testing.assert_allclose(scores[1], scores[0], atol=1e-5)
     np.testing.assert_allclose(scores[2], scores[0], atol=1e-5)
+    np.testing.assert_allclose(scores[3], scores[0], atol=1e-5)
 
 
 def test_a_task_loss_on_the_validation_split_equals_its_definition():
