@@ -21,6 +21,10 @@ class UserError(Exception):
         super().__init__(terminal.line(message))
 
 
+class ArgumentError(UserError, ValueError):
+    """A wrong argument of a function that is called from Python; a ValueError as well, as Python has it."""
+
+
 def check_flags(**flags: object) -> None:
     """UserError for an argument, by its name, that is none of True, False and None, such as "no"."""
     for name, value in flags.items():

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from msa_jax.losses.masked import masked_mean, valid_rows
+from msa_jax.losses.masked import check_number, masked_mean, valid_rows
 
 
 def mse(predictions: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None) -> Float[Array, ""]:
@@ -52,6 +52,7 @@ def eioi(
     Returns:
       A scalar; 0 when no row is kept.
     """
+    check_number(delta, "delta")
     p, y, m = valid_rows(predictions, labels, mask)
     excess = jnp.maximum(jnp.abs(p - y) - delta, 0.0)
     return masked_mean(excess**2, m)
