@@ -61,8 +61,7 @@ def explained(
     corpus: str, predictions: ArrayLike, labels: ArrayLike
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Every metric, and by the names of those that are not defined the reason; otherwise as `evaluate`."""
-    if not isinstance(corpus, str) or corpus not in _EVALUATORS:
-        raise ArgumentError(f"unknown corpus {corpus!r}; known: {', '.join(_EVALUATORS)}")
+    _check_corpus(corpus)
     p, y = _numbers("predictions", predictions), _numbers("labels", labels)
     if not len(y):
         raise ArgumentError("there are no clips to evaluate")
@@ -100,6 +99,11 @@ def in_words(values: Mapping[str, Any], names: Iterable[str]) -> str:
         f"{name} {NOT_DEFINED if value is None or math.isnan(value) else format(value, '.4f')}"
         for name, value in there
     )
+
+
+def _check_corpus(corpus: object) -> None:
+    if not isinstance(corpus, str) or corpus not in _EVALUATORS:
+        raise ArgumentError(f"unknown corpus {corpus!r}; known: {', '.join(_EVALUATORS)}")
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
@@ -241,7 +245,8 @@ _EVALUATORS: dict[str, Callable[[np.ndarray, np.ndarray], dict[str, Measured]]] 
 
 @functools.cache
 def keys(corpus: str) -> tuple[str, ...]:
-    """The names of a corpus's metrics, as `evaluate` returns them."""
+    """The names of a corpus's metrics, as `evaluate` returns them; ArgumentError for an unknown corpus."""
+    _check_corpus(corpus)
     p, y = np.linspace(-1, 1, 6), np.linspace(-0.9, 1, 6)
     if CORPORA[corpus].outputs:
         shape = CORPORA[corpus].label_shape

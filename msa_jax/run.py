@@ -64,10 +64,15 @@ class Run:
           UserError: when one is not finite; names the clips and the columns that explain it. In a process
             that was forked from one that has a run.
         """
-        refuse_forked()
+        self._check(split)
         return self._finite(
             evaluate.score(self.model, self.variables, self._batches(split), len(split)), split
         )
+
+    def _check(self, split: Split) -> None:
+        refuse_forked()
+        if not isinstance(split, Split):
+            raise UserError(f"the split is {split!r}; make one by run.preparation.scan(source)")
 
     def _finite(self, scores: np.ndarray, split: Split) -> np.ndarray:
         if not np.isfinite(scores).all():
@@ -93,9 +98,12 @@ class Run:
         Raises:
           UserError: when there is no such output, or it has no single axis of clips (as [B, B] has).
         """
-        refuse_forked()
+        self._check(split)
         if names is not None:
-            names = (names,) if isinstance(names, str) else tuple(names)
+            names = (names,) if isinstance(names, str) else names
+            if not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
+                raise UserError(f"names is {names!r}, which is neither a name nor a list of names")
+            names = tuple(names)
         return evaluate.outputs(self.model, self.variables, self._batches(split), len(split), names)
 
     def predict(

@@ -5,7 +5,8 @@ import optax
 from jaxtyping import Array, ArrayLike, Float
 
 from msa_jax.errors import ArgumentError
-from msa_jax.losses.masked import masked_mean, real
+from msa_jax.losses.arguments import kept, real
+from msa_jax.losses.masked import masked_mean
 
 
 def cross_entropy(logits: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None) -> Float[Array, ""]:
@@ -28,9 +29,7 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | Non
         raise ArgumentError(
             f"expected logits [B, C] and labels [B], or one axis more, got {scores.shape}, {y.shape}"
         )
-    m = jnp.ones(y.shape, bool) if mask is None else jnp.asarray(mask, bool)
-    if m.shape not in (y.shape, y.shape[:1]):
-        raise ArgumentError(f"expected mask {y.shape} or {y.shape[:1]}, got {m.shape}")
+    m = kept(mask, y.shape, y.shape[:1])
     m = jnp.broadcast_to(m.reshape(*m.shape, *(1,) * (y.ndim - m.ndim)), y.shape)
     # A masked entry may hold anything, even a NaN or no class at all; it must not reach the gradient.
     y = jnp.where(m, y, 0)

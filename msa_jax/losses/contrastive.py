@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from msa_jax.errors import ArgumentError
-from msa_jax.losses.masked import check_number, masked_mean, real
+from msa_jax.losses.arguments import check_number, kept, real
+from msa_jax.losses.masked import masked_mean
 
 LOWEST = float(jnp.finfo(jnp.float32).min)  # finite, so that a row without any valid candidate has no NaN
 
@@ -17,9 +18,7 @@ def valid_pairs(
     x, y = (real(v, "a matrix").astype(jnp.float32) for v in (first, second))
     if x.ndim != 2 or x.shape != y.shape:
         raise ArgumentError(f"expected two matrices [B, d], got {x.shape} and {y.shape}")
-    m = jnp.ones(len(x), bool) if mask is None else jnp.asarray(mask, bool)
-    if m.shape != x.shape[:1]:
-        raise ArgumentError(f"expected mask {x.shape[:1]}, got {m.shape}")
+    m = kept(mask, x.shape[:1])
     return jnp.where(m[:, None], x, 0.0), jnp.where(m[:, None], y, 0.0), m
 
 

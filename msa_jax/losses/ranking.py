@@ -1,12 +1,15 @@
 """Ranking losses, on pairs of scores."""
 
+import numbers
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from msa_jax.errors import ArgumentError
-from msa_jax.losses.masked import check_number, masked_mean, valid_rows
+from msa_jax.losses.arguments import check_number
+from msa_jax.losses.masked import masked_mean, valid_rows
 
 # Labels are means over a few annotators: thirds, quarters, fifths, tenths. Gaps between them are multiples of
 # 1/60, which float32 keeps to 5e-7; a gap within 1e-4 of gamma is one of gamma, and no other can be meant.
@@ -49,8 +52,8 @@ def mpr(
     """
     for name, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
         check_number(value, name)
-    if max_pairs < 1:
-        raise ArgumentError(f"max_pairs must be at least 1, got {max_pairs}")
+    if not isinstance(max_pairs, numbers.Integral) or max_pairs < 1:
+        raise ArgumentError(f"max_pairs must be a whole number of at least 1, got {max_pairs!r}")
     p, y, m = valid_rows(predictions, labels, mask)
     first, second = np.triu_indices(len(p), 1)
     least = gamma - min(TOLERANCE, gamma / 2)  # above 0 for the smallest gamma too: equal labels stay out

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from msa_jax.losses.masked import check_number, masked_mean, valid_rows
+from msa_jax.losses.arguments import check_number
+from msa_jax.losses.masked import masked_mean, valid_rows
 
 
 def mse(predictions: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None) -> Float[Array, ""]:
