@@ -14,6 +14,8 @@ def real(values: ArrayLike, name: str) -> Array:
     Raises:
       ArgumentError: when they are not real numbers; a conversion would drop the imaginary parts.
     """
+    if any(isinstance(value, str | bytes) for value in jax.tree.leaves(values)):
+        raise ArgumentError(f"{name} is not an array of numbers: there is text in it")
     try:
         array = jnp.asarray(values)
     except (TypeError, ValueError) as e:
