@@ -1,6 +1,7 @@
 """Errors: the one exception that means "the user can mend this", and how the commands report it."""
 
 import difflib
+import numbers
 import os
 import re
 import sys
@@ -23,11 +24,23 @@ class UserError(Exception):
         super().__init__(terminal.line(message))
 
 
+class ArgumentError(UserError, ValueError):
+    """A wrong argument of a function that is called from Python; a ValueError as well, as Python has it."""
+
+
 def check_flags(**flags: object) -> None:
     """UserError for an argument, by its name, that is none of True, False and None, such as "no"."""
     for name, value in flags.items():
         if value is not None and type(value).__name__ not in ("bool", "bool_"):
             raise UserError(f"{name} is {value!r}, which is neither True nor False; write one of these")
+
+
+def check_count(**counts: object) -> None:
+    """UserError for an argument, by its name, that is neither None nor a whole number of at least 1."""
+    for name, value in counts.items():
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= 1):
+            raise UserError(f"{name} is {value!r}, which is not a whole number of at least 1")
 
 
 def nearest(wrong: object, known: Sequence[object]) -> str:

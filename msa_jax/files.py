@@ -126,8 +126,10 @@ def expanded(path: str | Path) -> Path:
     A file or folder whose name really holds a `$` is taken as it is written, where it is there.
 
     Raises:
-      UserError: when a variable is not set, or there is no such home.
+      UserError: when it is not a path, a variable is not set, or there is no such home.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise UserError(f"the path is {path!r}, which is neither a text nor a pathlib.Path")
     written = os.fspath(path)
     if "$" in written and not os.path.lexists(written):
         written = _VARIABLE.sub(lambda match: _variable(match, written), written)

@@ -9,8 +9,10 @@ On these three, `f1` is the mean of the classes' F1 weighted by their clips, and
 plain mean, which CrossSent reports.
 """
 
+import decimal
 import functools
 import math
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -19,6 +21,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import cohen_kappa_score, f1_score, precision_score, recall_score
 
 from msa_jax.corpora import CORPORA, EMOTIONS
+from msa_jax.errors import ArgumentError
 
 # Of the metrics that an epoch may be chosen by.
 LOWER_IS_BETTER = frozenset({"mae", "jump2", "mean_abs_jump", "mean_abs_jump3"})
@@ -48,7 +51,8 @@ def evaluate(corpus: str, predictions: ArrayLike, labels: ArrayLike) -> dict[str
       predicted has precision 0.
 
     Raises:
-      ValueError: for an unknown corpus, no clips, shapes that do not match, or non-finite values.
+      ArgumentError: (a UserError and a ValueError) for an unknown corpus, no clips, shapes that do not match,
+        what is not real numbers, values that are not finite, or classes that there are not.
     """
     return explained(corpus, predictions, labels)[0]
 
@@ -57,14 +61,14 @@ def explained(
     corpus: str, predictions: ArrayLike, labels: ArrayLike
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Every metric, and by the names of those that are not defined the reason; otherwise as `evaluate`."""
-    if corpus not in _EVALUATORS:
-        raise ValueError(f"unknown corpus {corpus!r}; known: {', '.join(_EVALUATORS)}")
-    p = np.asarray(predictions, np.float64)
-    y = np.asarray(labels, np.float64)
+    _check_corpus(corpus)
+    p, y = _numbers("predictions", predictions), _numbers("labels", labels)
     if not len(y):
-        raise ValueError("there are no clips to evaluate")
-    if not (np.isfinite(p).all() and np.isfinite(y).all()):
-        raise ValueError("predictions and labels must be finite")
+        raise ArgumentError("there are no clips to evaluate")
+    for name, values in (("predictions", p), ("labels", y)):
+        if not np.isfinite(values).all():
+            place = np.argwhere(~np.isfinite(values))[0].tolist()
+            raise ArgumentError(f"{name} must be finite, and {name}{place} is {values[tuple(place)]}")
     with np.errstate(all="ignore"):  # what overflows is not defined, and said below
         measured = _EVALUATORS[corpus](p, y)
     undefined = {
@@ -97,11 +101,48 @@ def in_words(values: Mapping[str, Any], names: Iterable[str]) -> str:
     )
 
 
+def _check_corpus(corpus: object) -> None:
+    if not isinstance(corpus, str) or corpus not in _EVALUATORS:
+        raise ArgumentError(f"unknown corpus {corpus!r}; known: {', '.join(_EVALUATORS)}")
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    """float64 [N, ...] of what a caller gives as real numbers.
+
+    Raises:
+      ArgumentError: when it is something else; says what.
+    """
+    if np.ma.count_masked(values) if isinstance(values, np.ma.MaskedArray) else False:
+        raise ArgumentError(f"{name} has masked entries, which are not numbers; leave these clips out")
+    try:
+        array = np.asarray(values)
+        small = array.dtype.kind == "V" and array.dtype.names is None  # bfloat16 and the like
+        parts = array.ravel().tolist() if array.dtype == object else ()
+        if array.dtype.kind not in "biuf" and not small and array.dtype != object:
+            raise ArgumentError(f"{name} holds {array.dtype.name} values, not real numbers")
+        if odd := [v for v in parts if not isinstance(v, numbers.Real | decimal.Decimal)]:
+            raise ArgumentError(f"{name} holds {odd[0]!r}, which is not a real number")
+        array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as e:
+        if isinstance(e, ArgumentError):
+            raise
+        raise ArgumentError(f"{name} is not an array of numbers: {str(e).splitlines()[0]}") from None
+    if array.ndim == 0:
+        raise ArgumentError(f"{name} is {values!r}, not an array with one entry a clip")
+    return array
+
+
+def _refuse_other_classes(name: str, values: np.ndarray) -> None:
+    """ArgumentError where a class is neither 0 nor 1."""
+    if len(odd := values[~np.isin(values, (0, 1))]):
+        raise ArgumentError(f"{name} holds the class {odd[0]:g}; the classes are 0 and 1")
+
+
 def _scores(p: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[N] or [N, 1] scores, as [N]."""
     p, y = (v[:, 0] if v.ndim == 2 and v.shape[1] == 1 else v for v in (p, y))
     if p.ndim != 1 or p.shape != y.shape:
-        raise ValueError(f"expected one score per clip, got predictions {p.shape} and labels {y.shape}")
+        raise ArgumentError(f"expected one score per clip, got predictions {p.shape} and labels {y.shape}")
     return p, y
 
 
@@ -175,13 +216,17 @@ def _sims(p: np.ndarray, y: np.ndarray) -> dict[str, Measured]:
 def _ur_funny(p: np.ndarray, y: np.ndarray) -> dict[str, Measured]:
     p = p.argmax(-1) if p.ndim == 2 and p.shape[1] == 2 else p
     p, y = _scores(p, y)
+    _refuse_other_classes("predictions", p)
+    _refuse_other_classes("labels", y)
     return {"acc2": _accuracy(y, p), "f1": _weighted(f1_score, y, p)}
 
 
 def _iemocap(p: np.ndarray, y: np.ndarray) -> dict[str, Measured]:
     p = p.argmax(-1) if p.ndim == 3 and p.shape[2] == 2 else p
     if p.shape != y.shape or y.shape[1:] != (len(EMOTIONS),):
-        raise ValueError(f"expected [N, 4] classes, got predictions {p.shape} and labels {y.shape}")
+        raise ArgumentError(f"expected [N, 4] classes, got predictions {p.shape} and labels {y.shape}")
+    _refuse_other_classes("predictions", p)
+    _refuse_other_classes("labels", y)
     out = {}
     for k, emotion in enumerate(EMOTIONS):
         out[f"acc_{emotion}"] = _accuracy(y[:, k], p[:, k])
@@ -200,7 +245,8 @@ _EVALUATORS: dict[str, Callable[[np.ndarray, np.ndarray], dict[str, Measured]]] 
 
 @functools.cache
 def keys(corpus: str) -> tuple[str, ...]:
-    """The names of a corpus's metrics, as `evaluate` returns them."""
+    """The names of a corpus's metrics, as `evaluate` returns them; ArgumentError for an unknown corpus."""
+    _check_corpus(corpus)
     p, y = np.linspace(-1, 1, 6), np.linspace(-0.9, 1, 6)
     if CORPORA[corpus].outputs:
         shape = CORPORA[corpus].label_shape

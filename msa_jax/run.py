@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
 
-from msa_jax import assemble, bounds, evaluate, files, metrics
+from msa_jax import assemble, bounds, evaluate, files, metrics, serving
 from msa_jax import config as configs
 from msa_jax.checkpoint import restore_best
 from msa_jax.corpora import CORPORA, MODALITIES
@@ -20,7 +20,8 @@ from msa_jax.data import causes, given
 from msa_jax.data.pipeline import Split
 from msa_jax.data.preparation import Preparation
 from msa_jax.data.synthetic import metric_set
-from msa_jax.errors import UserError, named
+from msa_jax.errors import UserError, check_count, named
+from msa_jax.parallel import refuse_forked
 from msa_jax.progress import say
 from msa_jax.text import Encoder
 from msa_jax.workdir import check, write_predictions
@@ -42,6 +43,9 @@ class Run:
     model: nn.Module
     variables: dict[str, Any]
     preparation: Preparation
+    _programs: serving.Programs = dataclasses.field(
+        default_factory=serving.Programs, init=False, repr=False, compare=False
+    )
 
     @property
     def params(self) -> Any:
@@ -56,9 +60,20 @@ class Run:
         """[N] scores, or [N, ..., classes] logits, of a scanned split, float32, in its order.
 
         Raises:
-          UserError: when one is not finite; names the clips and the columns that explain it.
+          UserError: when one is not finite; names the clips and the columns that explain it. In a process
+            that was forked from one that has a run.
         """
-        scores = evaluate.score(self.model, self.variables, self._batches(split), len(split))
+        self._check(split)
+        return self._finite(
+            evaluate.score(self.model, self.variables, self._batches(split), len(split)), split
+        )
+
+    def _check(self, split: Split) -> None:
+        refuse_forked()
+        if not isinstance(split, Split):
+            raise UserError(f"the split is {split!r}; make one by run.preparation.scan(source)")
+
+    def _finite(self, scores: np.ndarray, split: Split) -> np.ndarray:
         if not np.isfinite(scores).all():
             broken = [
                 jax.tree_util.keystr(path, simple=True, separator="/")
@@ -82,8 +97,12 @@ class Run:
         Raises:
           UserError: when there is no such output, or it has no single axis of clips (as [B, B] has).
         """
+        self._check(split)
         if names is not None:
-            names = (names,) if isinstance(names, str) else tuple(names)
+            names = (names,) if isinstance(names, str) else names
+            if not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
+                raise UserError(f"names is {names!r}, which is neither a name nor a list of names")
+            names = tuple(names)
         return evaluate.outputs(self.model, self.variables, self._batches(split), len(split), names)
 
     def predict(
@@ -96,6 +115,9 @@ class Run:
         aligned: bool = False,
     ) -> np.ndarray:
         """Scores clips that are at hand.
+
+        It may be called from several threads at once. Clips are padded to one of few lengths, each of which
+        compiles when it is first needed; `compile` does so ahead.
 
         Args:
           texts: N transcripts, "" where a clip has none. Of a run that reads no words, but whose training
@@ -117,6 +139,7 @@ class Run:
             columns do not match, when there is a text or a modality that the run does not read, when a clip
             has nothing of what it reads, and as `score`.
         """
+        refuse_forked()
         features = {"audio": audio, "vision": vision, "text_features": text_features}
         how, texts_count = self.preparation.preprocessing, self.preparation.texts_count
         clips = given.examples(texts, features, how, aligned=aligned, texts_count=texts_count)
@@ -124,8 +147,28 @@ class Run:
         self.refuse_lacking(split)
         for finding in self.preparation.findings(split, missing=False):  # what is missing the caller left out
             say(f"note: {finding}")
-        scores = self.score(split)
+        scores = self._programs.score(self.model, self.variables, self.preparation, split)
+        scores = self._finite(scores, split)
         return scores if scores.ndim == 1 else special.softmax(scores, -1)
+
+    def compile(self, clips: int | None = None, rows: int | None = None) -> int:
+        """Compiles ahead what `predict` would compile when it first needs it.
+
+        Args:
+          clips: number of clips in a call, at most; None: any number.
+          rows: rows of each modality of a clip, at most; None: any number.
+
+        Returns:
+          How many programs of the run are compiled now.
+
+        Raises:
+          UserError: when a number is not a whole number of at least 1, and in a forked process.
+        """
+        refuse_forked()
+        check_count(clips=clips, rows=rows)
+        wanted = serving.shapes(self.preparation, clips=clips, rows=rows)
+        self._programs.compile(self.model, self.variables, self.preparation, wanted)
+        return len(self._programs)
 
     def refuse_lacking(self, split: Split) -> None:
         """UserError where a clip has nothing that its score could rest on."""
@@ -145,6 +188,7 @@ def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
     Raises:
       UserError: when the folder holds no run, or one without a best checkpoint yet.
     """
+    refuse_forked()
     workdir = files.expanded(workdir)
     identity = check(workdir)["run"]
     trained = configs.stored(workdir / "config.json", hint=f"{workdir} holds no trained run")

@@ -1,11 +1,16 @@
 """Metrics, every one against scikit-learn, SciPy or counting by hand."""
 
+import datetime
+import decimal
+import fractions
+
 import numpy as np
 import pytest
 import scipy.stats
 from sklearn import metrics as sk
 
 from msa_jax import metrics
+from msa_jax.errors import UserError
 
 
 @pytest.fixture
@@ -180,3 +185,35 @@ def test_a_line_shows_what_is_not_defined():
 def test_bad_input_is_refused(corpus, p, y, message):
     with pytest.raises(ValueError, match=message):
         metrics.evaluate(corpus, p, y)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "p", "y", "message"),
+    [
+        ("ur_funny", [0, 9], [0, 1], "predictions holds the class 9; the classes are 0 and 1"),
+        ("ur_funny", np.zeros((2, 2)), [0, 0.7], "labels holds the class 0.7"),
+        ("iemocap", np.zeros((2, 4, 2)), np.full((2, 4), 9), "labels holds the class 9"),
+        ("mosi", [1 + 2j, 1], [1, 2], "predictions holds complex128 values, not real numbers"),
+        ("mosi", [1, 2], np.array(["2020-01-01"] * 2, "M8[D]"), r"labels holds datetime64\[D\] values"),
+        ("mosi", [datetime.date(2020, 1, 1)] * 2, [1, 2], r"holds datetime.date\(2020, 1, 1\), which is not"),
+        ("mosi", 5, [1], "predictions is 5, not an array with one entry a clip"),
+        ("mosi", [1], None, "labels holds None, which is not a real number"),
+        ("mosi", ["1"], [1], "predictions holds str32 values"),
+        ("mosi", [[1, 2], [1]], [1, 2], "predictions is not an array of numbers"),
+        ("mosi", [10**400, 1], [1, 2], "predictions is not an array of numbers"),
+        ("mosi", np.ma.array([1, 2], mask=[0, 1]), [1, 2], "predictions has masked entries"),
+        ("mosi", [1, 2], [1, np.nan], r"labels must be finite, and labels\[1\] is nan"),
+        (["mosi"], [1], [1], "unknown corpus"),
+    ],
+)
+def test_what_no_metric_is_made_of_is_refused_and_named(corpus, p, y, message):
+    with pytest.raises(UserError, match=message) as raised:
+        metrics.evaluate(corpus, p, y)
+    assert "\n" not in str(raised.value)
+
+
+def test_numbers_of_every_kind_are_numbers():
+    expected = metrics.evaluate("mosi", [1.0, 2.0, -1.0], [1.0, 1.0, -2.0])
+    for p in ([decimal.Decimal(1), fractions.Fraction(2), -1], np.array([1, 2, -1], np.int8)):
+        assert metrics.evaluate("mosi", p, [1, 1, -2]) == expected
+    assert metrics.evaluate("ur_funny", [True, False], [1, 0])["acc2"] == 1

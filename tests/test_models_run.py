@@ -12,7 +12,7 @@ import msa_jax
 from msa_jax import assemble, cli, models
 from msa_jax import config as configs
 from msa_jax import train as training
-from msa_jax.data import opening, synthetic
+from msa_jax.data import given, opening, synthetic
 from msa_jax.data.synthetic import PRESETS
 from msa_jax.errors import UserError
 from msa_jax.evaluate import validation
@@ -249,9 +249,13 @@ def test_real_words_reach_a_model_on_its_own_time_line(words_folder, tmp_path):
     for buckets in ((longest,), ((4, 20, 9), (6, 21, 25), longest), ((30, 99, 99),)):
         preparation = dataclasses.replace(loaded.preparation, buckets=buckets)
         bucketed = dataclasses.replace(loaded, preparation=preparation)
-        scores.append(bucketed.predict(texts, **features))
+        read = {**features, "text_features": None}
+        examples = given.examples(texts, read, preparation.preprocessing, aligned=False)
+        scores.append(bucketed.score(preparation.scan(preparation.check(examples))))
+    scores.append(loaded.predict(texts, **features))
     np.testing.assert_allclose(scores[1], scores[0], atol=1e-5)
     np.testing.assert_allclose(scores[2], scores[0], atol=1e-5)
+    np.testing.assert_allclose(scores[3], scores[0], atol=1e-5)
 
 
 def test_a_task_loss_on_the_validation_split_equals_its_definition():

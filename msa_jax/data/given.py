@@ -1,5 +1,7 @@
 """Given clips: what a caller hands over in Python, checked and made into examples."""
 
+import decimal
+import numbers
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
@@ -10,6 +12,7 @@ from msa_jax.data.preprocessing import Preprocessing
 from msa_jax.errors import UserError, check_flags, counted, named
 from msa_jax.progress import say
 
+_REAL = (numbers.Real, decimal.Decimal)
 _ROWS = {"audio": "frames", "vision": "frames", "text_features": "tokens"}
 
 
@@ -131,7 +134,13 @@ def _array(where: str, rows: Any) -> np.ndarray:
     try:
         array = np.asarray(rows)
         if array.dtype == object:
-            array = array.astype(np.float64)
+            odd = next((v for v in array.ravel().tolist() if not isinstance(v, _REAL)), 0.0)
+            if isinstance(odd, numbers.Complex | str | bytes):
+                array = np.asarray(odd)  # which says what it is; a conversion would take it for a real number
+            else:
+                array = array.astype(np.float64)
+        elif array.dtype.kind == "V" and array.dtype.names is None:  # bfloat16 and the like
+            array = array.astype(np.float32)
     except (TypeError, ValueError):  # rows of several lengths, or what is not a number
         raise UserError(f"{where} is not an array of numbers; write an array [rows, columns]") from None
     if array.dtype.kind == "c":

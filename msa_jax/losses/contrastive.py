@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float
 
+from msa_jax.errors import ArgumentError
+from msa_jax.losses.arguments import check_number, kept, real
 from msa_jax.losses.masked import masked_mean
 
 LOWEST = float(jnp.finfo(jnp.float32).min)  # finite, so that a row without any valid candidate has no NaN
@@ -13,12 +15,10 @@ def valid_pairs(
     first: ArrayLike, second: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Float[Array, "B D"], Float[Array, "B D"], Bool[Array, " B"]]:
     """float32 matrices whose masked rows are 0, so that whatever stands there cannot reach a gradient."""
-    x, y = jnp.asarray(first, jnp.float32), jnp.asarray(second, jnp.float32)
+    x, y = (real(v, "a matrix").astype(jnp.float32) for v in (first, second))
     if x.ndim != 2 or x.shape != y.shape:
-        raise ValueError(f"expected two matrices [B, d], got {x.shape} and {y.shape}")
-    m = jnp.ones(len(x), bool) if mask is None else jnp.asarray(mask, bool)
-    if m.shape != x.shape[:1]:
-        raise ValueError(f"expected mask {x.shape[:1]}, got {m.shape}")
+        raise ArgumentError(f"expected two matrices [B, d], got {x.shape} and {y.shape}")
+    m = kept(mask, x.shape[:1])
     return jnp.where(m[:, None], x, 0.0), jnp.where(m[:, None], y, 0.0), m
 
 
@@ -29,11 +29,14 @@ def unit(x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
 
 
 def direction(x: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """Unit vectors, however long or short the rows are; a zero row stays zero, with a gradient of 0."""
+    """Unit vectors, however long or short the rows are; a zero row stays zero, with a gradient of 0.
+
+    A row with a NaN or an infinity is NaN.
+    """
     # The square of 1e20 does not fit into float32: divide by the largest entry first. Scaling leaves a unit
     # vector as it is, so no gradient is lost by holding the scale fixed.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
-    return unit(jnp.where(largest > 0, x / jnp.where(largest > 0, largest, 1.0), 0.0))
+    return unit(jnp.where(largest == 0, 0.0, x / jnp.where(largest == 0, 1.0, largest)))
 
 
 def info_nce(
@@ -60,6 +63,7 @@ def info_nce(
     Returns:
       A scalar in float32; exactly 0 with fewer than two valid rows, which leave no negative.
     """
+    check_number(temperature, "temperature", positive=True)
     q, k, m = valid_pairs(query, key, mask)
     # In full precision also where the device would round: a low temperature magnifies what is lost.
     scores = jnp.matmul(q, k.T, precision="highest") / temperature

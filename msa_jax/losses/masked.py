@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float
 
+from msa_jax.errors import ArgumentError
+from msa_jax.losses.arguments import kept, real
 from msa_jax.losses.objective import Arrays
 
 
@@ -21,12 +23,12 @@ def valid_rows(
     predictions: ArrayLike, labels: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Float[Array, " B"], Float[Array, " B"], Bool[Array, " B"]]:
     """float32 vectors whose masked entries are 0, so that whatever stands there cannot reach a gradient."""
-    p, y = jnp.asarray(predictions, jnp.float32), jnp.asarray(labels, jnp.float32)
+    p, y = (
+        real(v, name).astype(jnp.float32) for v, name in ((predictions, "predictions"), (labels, "labels"))
+    )
     if p.ndim != 1 or p.shape != y.shape:
-        raise ValueError(f"expected predictions [B] and labels [B], got {p.shape} and {y.shape}")
-    m = jnp.ones(p.shape, bool) if mask is None else jnp.asarray(mask, bool)
-    if m.shape != p.shape:
-        raise ValueError(f"expected mask {p.shape}, got {m.shape}")
+        raise ArgumentError(f"expected predictions [B] and labels [B], got {p.shape} and {y.shape}")
+    m = kept(mask, p.shape)
     return jnp.where(m, p, 0.0), jnp.where(m, y, 0.0), m
 
 

@@ -2,14 +2,15 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from msa_jax.errors import UserError
+from msa_jax.errors import ArgumentError, UserError
+from msa_jax.losses.arguments import check_number
 
 _LOOKED_AT = 64  # steps, evenly over a run, at which a schedule's weight is looked at
 Arrays = Mapping[str, Array]
@@ -55,6 +56,17 @@ class CosineRamp:
     share: float
     start: int = 0
     unit: RampUnit = "epoch"
+
+    def __post_init__(self) -> None:
+        """Refuses what is no ramp.
+
+        Raises:
+          ArgumentError: when a number is not finite or below 0, or there is no such unit.
+        """
+        for name in ("weight", "share", "start"):
+            check_number(getattr(self, name), name)
+        if self.unit not in get_args(RampUnit):
+            raise ArgumentError(f"unit is {self.unit!r}; there are: {', '.join(get_args(RampUnit))}")
 
     def __call__(self, clock: Clock) -> Scalar:
         """The weight at this point of the run."""

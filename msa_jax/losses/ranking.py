@@ -1,10 +1,14 @@
 """Ranking losses, on pairs of scores."""
 
+import numbers
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
+from msa_jax.errors import ArgumentError
+from msa_jax.losses.arguments import check_number
 from msa_jax.losses.masked import masked_mean, valid_rows
 
 # Labels are means over a few annotators: thirds, quarters, fifths, tenths. Gaps between them are multiples of
@@ -41,20 +45,24 @@ def mpr(
       key: source of the draw; needed only where the batch has more than `max_pairs` pairs.
 
     Returns:
-      A scalar; exactly 0, with a gradient of 0, when no pair counts.
+      A scalar; exactly 0, with a gradient of 0, when no pair counts; NaN when a kept clip has a NaN.
 
     Raises:
-      ValueError: when a draw is needed and there is no key, or max_pairs < 1.
+      ArgumentError: when a draw is needed and there is no key, or max_pairs < 1.
     """
-    if max_pairs < 1:
-        raise ValueError(f"max_pairs must be at least 1, got {max_pairs}")
+    for name, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
+        check_number(value, name)
+    if not isinstance(max_pairs, numbers.Integral) or max_pairs < 1:
+        raise ArgumentError(f"max_pairs must be a whole number of at least 1, got {max_pairs!r}")
     p, y, m = valid_rows(predictions, labels, mask)
     first, second = np.triu_indices(len(p), 1)
     least = gamma - min(TOLERANCE, gamma / 2)  # above 0 for the smallest gamma too: equal labels stay out
     counts = m[first] & m[second] & (jnp.abs(y[first] - y[second]) >= least)
     if len(first) > max_pairs:
         if key is None:
-            raise ValueError(f"a batch of {len(p)} has {len(first)} pairs: drawing {max_pairs} needs a key")
+            raise ArgumentError(
+                f"a batch of {len(p)} has {len(first)} pairs: drawing {max_pairs} needs a key"
+            )
         # A uniform number for each pair that counts and -1 for the others: the largest are the draw.
         lots = jnp.where(counts, jax.random.uniform(key, counts.shape), -1.0)
         _, drawn = jax.lax.top_k(lots, max_pairs)
@@ -62,4 +70,6 @@ def mpr(
     difference = y[first] - y[second]
     margin = alpha * jnp.abs(difference) ** beta
     hinge = jnp.maximum(margin - jnp.sign(difference) * (p[first] - p[second]), 0.0)
-    return masked_mean(hinge, counts)
+    # A pair with a NaN among its labels does not count, and a clip may be in no pair that does.
+    unknown = jnp.isnan(p).any() | jnp.isnan(y).any()
+    return masked_mean(hinge, counts) + jnp.where(unknown, jnp.nan, 0.0)

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from msa_jax.losses.arguments import check_number
 from msa_jax.losses.masked import masked_mean, valid_rows
 
 
@@ -52,6 +53,7 @@ def eioi(
     Returns:
       A scalar; 0 when no row is kept.
     """
+    check_number(delta, "delta")
     p, y, m = valid_rows(predictions, labels, mask)
     excess = jnp.maximum(jnp.abs(p - y) - delta, 0.0)
     return masked_mean(excess**2, m)

@@ -36,8 +36,10 @@ class Task:
 
 
 def _negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
-    chosen = np.take_along_axis(special.log_softmax(logits, -1), labels.astype(int)[..., None], -1)
-    return -np.mean(chosen)
+    is_class = np.isin(labels, np.arange(logits.shape[-1]))
+    places = np.where(is_class, labels, 0).astype(int)
+    chosen = np.take_along_axis(special.log_softmax(logits, -1), places[..., None], -1)
+    return -np.mean(np.where(is_class, chosen[..., 0], np.nan))
 
 
 TASKS: dict[str, Task] = {

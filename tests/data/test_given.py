@@ -74,7 +74,9 @@ def test_what_is_not_a_text_is_refused(texts, message):
         ({0: np.ones((4, 3))}, "audio is a dict; write a list"),
         ([np.ones((4, 3)) * 1j], "clip 0: audio holds complex numbers"),
         ([[[1j, 2, 3]]], "clip 0: audio holds complex numbers"),
-        ([np.array([[1j]], object)], "clip 0: audio is not an array of numbers"),
+        ([np.array([[1j]], object)], "clip 0: audio holds complex numbers"),
+        ([[[np.complex128(1j), 2, 3]]], "clip 0: audio holds complex numbers"),
+        ([np.array([["1", 2, 3]], object)], "clip 0: audio holds text, not numbers"),
         ([[["1", "2", "3"]]], "clip 0: audio holds text, not numbers"),
         ([np.ones((1, 3), "datetime64[s]")], r"clip 0: audio holds datetime64\[s\], not numbers"),
         (

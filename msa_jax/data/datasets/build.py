@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import numbers
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import Prepared, prepare
 from msa_jax.data.example import SPECIAL, Example
 from msa_jax.data.splits import Cut
-from msa_jax.errors import UserError, check_flags
+from msa_jax.errors import UserError, check_flags, nearest
 from msa_jax.files import expanded, write_json
 from msa_jax.progress import say, watched
 
@@ -69,7 +70,8 @@ def load(
         splits are not the official ones, or the disk cannot be written.
     """
     check_flags(text_features=text_features, context=context, other_counts=other_counts, need_text=need_text)
-    path = expanded(path)
+    _check_arguments(corpus, encoder, split_name, cut)
+    path, cache = expanded(path), expanded(cache)
     content = content_hash(path)
     given = Said(**said).given()
     asked = {"text_features": text_features, "context": context}
@@ -93,6 +95,19 @@ def load(
         folder = folders[0] if prepared.cut is None else folders[1]
         facts = {"content_hash": content, "source": str(path), "format": source.format}
         return _build(corpus, prepared, scratch, folder, lambda: _refuse_changed(path, content), **facts)
+
+
+def _check_arguments(corpus: object, encoder: object, split_name: object, cut: object) -> None:
+    """UserError for what no build can be made by; says what was given."""
+    if not isinstance(corpus, str) or corpus not in BUILDERS:
+        raise UserError(f"the corpus is {corpus!r}; {nearest(corpus, list(BUILDERS))}")
+    for name, value in (("encoder", encoder), ("split_name", split_name)):
+        if value is not None and not isinstance(value, str):
+            raise UserError(f"{name} is {value!r}, which is not a name")
+    if not isinstance(cut, Cut):
+        raise UserError(f"cut is {cut!r}; write msa_jax.data.splits.Cut(...)")
+    if not (isinstance(cut.fold, numbers.Integral) and 0 <= cut.fold < max(cut.folds, 1)):
+        raise UserError(f"the cut's fold is {cut.fold!r}; there are 0 to {cut.folds - 1}")
 
 
 def _folders(

@@ -13,7 +13,8 @@ from msa_jax.errors import UserError, counted
 NAME = "MMSA pickle"
 _UNIMODAL = tuple(f"regression_labels_{modality}" for modality in "TAV")  # of CH-SIMS
 LABELS = ("regression_labels", *_UNIMODAL)
-_SHOWN = 3  # ids named in a message
+_BY_CLIP = ("id", "raw_text", *LABELS)  # what a text in place of a list would be taken apart for
+_SHOWN, _LETTERS = 3, 40  # ids, and letters of a text, named in a message
 
 
 class Split:
@@ -180,6 +181,12 @@ def checked(arrays: dict, where: str, require_labels: bool) -> dict:
     Raises:
       UserError: when an array is missing or of another form, or the arrays disagree.
     """
+    for key, value in arrays.items():
+        if isinstance(value, (str, bytes, dict, set, frozenset)) and key in _BY_CLIP:
+            found = f" {value[:_LETTERS]!r}" if isinstance(value, (str, bytes)) else ""
+            raise UserError(
+                f"{where}: {key} is a {type(value).__name__}{found}, not a list with an entry for each clip"
+            )
     count = len(arrays["id"])
     texts = arrays.get("raw_text")
     found = {"id": arrays["id"], "raw_text": [""] * count if texts is None else texts}
@@ -228,17 +235,23 @@ def _labels(arrays: dict, key: str, where: str) -> np.ndarray:
 
 def _lengths(values: object, names: object, modality: str, where: str) -> list[int]:
     try:
-        lengths = [int(np.asarray(length, np.float64).item()) for length in values]
+        if isinstance(values, (str, bytes)):
+            raise ValueError(f"found the text {values[:_LETTERS]!r}")
+        lengths = [np.asarray(length, np.float64).item() for length in values]
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: {modality}_lengths are not numbers: {error}") from None
-    wrong = ["_".join(clean.id_fields(name)) for name, n in zip(names, lengths, strict=False) if n < 0]
-    if wrong:
-        raise UserError(
-            f"{where}: {modality}_lengths are below 0 in {counted(len(wrong), '{clip|clips}')} "
-            f"({', '.join(wrong[:_SHOWN])}); "
-            "extract the features again"
-        )
-    return lengths
+    named = ["_".join(clean.id_fields(name)) for name in names]
+    for what, is_wrong in (
+        ("not whole numbers", lambda n: n != np.floor(n) or np.isinf(n)),
+        ("below 0", lambda n: n < 0),
+    ):
+        if wrong := [(name, n) for name, n in zip(named, lengths, strict=False) if is_wrong(n)]:
+            shown = ", ".join(f"{name}: {n:g}" for name, n in wrong[:_SHOWN])
+            raise UserError(
+                f"{where}: {modality}_lengths are {what} in {counted(len(wrong), '{clip|clips}')} ({shown}); "
+                "extract the features again"
+            )
+    return [int(length) for length in lengths]
 
 
 def _text_bert(arrays: dict, count: int, where: str) -> np.ndarray | None:

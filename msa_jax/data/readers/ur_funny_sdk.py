@@ -234,8 +234,8 @@ def _vectors(language: dict, vectors: Sequence, context: bool) -> list[np.ndarra
         raise KeyError("punchline_embedding_indexes")  # there are words where older files have the indices
     sentences = []
     for sentence in _by_sentence(language, what, context):
-        indices = [int(index) for index in np.ravel(sentence)]
-        wrong = [index for index in indices if not 0 <= index < len(vectors)]
+        indices = [int(index) if index == int(index) else index for index in np.ravel(sentence)]
+        wrong = [index for index in indices if not (isinstance(index, int) and 0 <= index < len(vectors))]
         if wrong:
             raise ValueError(f"word {wrong[0]}, but {_VECTORS} has {len(vectors)}")
         sentences.append(clean.features([vectors[index] for index in indices]))

@@ -293,6 +293,22 @@ def test_labels_are_optional_on_request(tmp_path, aligned):
         (lambda a: a.update(audio=a["audio"][:, 0]), r"audio must be \(clips, rows, width\), found \(3, 5\)"),
         (lambda a: a.update(vision_lengths=[-1, 1, 1]), "vision_lengths are below 0 in 1 clip"),
         (lambda a: a.update(vision_lengths=["x", 1, 1]), "vision_lengths are not numbers"),
+        (lambda a: a.update(vision_lengths="111"), "vision_lengths are not numbers: found the text '111'"),
+        (
+            lambda a: a.update(vision_lengths=[1, 1.5, 1]),
+            r"vision_lengths are not whole numbers in 1 clip \(.*: 1\.5\)",
+        ),
+        (
+            lambda a: a.update(vision_lengths=[np.nan, 1, 1]),
+            "vision_lengths are not whole numbers in 1 clip",
+        ),
+        (
+            lambda a: a.update(raw_text="abc"),
+            "raw_text is a str 'abc', not a list with an entry for each clip",
+        ),
+        (lambda a: a.update(raw_text={"a": 1, "b": 2, "c": 3}), "raw_text is a dict, not a list"),
+        (lambda a: a.update(id="abc"), "id is a str 'abc', not a list with an entry for each clip"),
+        (lambda a: a.update(regression_labels="123"), "regression_labels is a str '123', not a list"),
         (
             lambda a: a.update(regression_labels=np.zeros((3, 3))),
             r"differ in their number of labels \(1 in valid and 3 in train\)",
