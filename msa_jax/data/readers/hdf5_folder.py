@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from msa_jax.corpora import SPLITS
-from msa_jax.data.conventions import padding
+from msa_jax.data.conventions.used import ends
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.hdf5 import opened
 from msa_jax.errors import UserError
@@ -56,9 +56,9 @@ class Array:
             return [clips[k][:, slice(None) if self.part is None else COLUMNS[self.part]] for k in places]
 
     def ends(self) -> np.ndarray:
-        """What `padding.ends` says of the columns of this modality."""
+        """What `used.ends` says of the columns of this modality."""
         with opened(self.path) as file:
-            return padding.ends(file[self.dataset], slice(None) if self.part is None else COLUMNS[self.part])
+            return ends(file[self.dataset], slice(None) if self.part is None else COLUMNS[self.part])
 
 
 def members(folder: Path) -> list[Path]:

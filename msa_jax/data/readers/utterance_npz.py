@@ -60,7 +60,7 @@ def reader(
         raise UserError(f"{where}: an {NAME} needs 'label', found only {', '.join(content.files)}")
     for name, array in arrays.items():
         if array.ndim == 2 and axes.are_reversed(array.shape, count):
-            raise UserError(f"{where}: {name}: {axes.mend(2)}")
+            raise UserError(f"{where}: {name}: {axes.reversed_mend(2)}")
         if len(array) != count or (name in ("audio", "vision") and array.ndim != 2):
             raise UserError(
                 f"{where}: {name} has shape {array.shape}, expected one entry for each of {count} clips"

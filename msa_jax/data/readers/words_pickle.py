@@ -23,7 +23,7 @@ from msa_jax.errors import UserError
 
 NAME = "words pickle"
 # Fields of `Said` that matter here.
-LEAVES_OPEN: tuple[str, ...] = ("padding", "encoding", "video_id", "label_column")
+LEAVES_OPEN: tuple[str, ...] = ("axes", "padding", "encoding", "video_id", "label_column")
 FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")  # the usual names, for messages
 _ORDER = ("train", "valid", "test", "")
 
@@ -131,7 +131,7 @@ def reader(
         where=where,
     )
     every = [clip[0] for clips in splits.values() for clip in clips if _is_clip(clip)]
-    streams.refuse_swapped(every, where)
+    axis_lines = streams.check_axes(every, said.axes, where)
     ends = streams.paddings(every, said.padding, where)
 
     def examples() -> Iterator[Example]:
@@ -142,7 +142,9 @@ def reader(
             yield _example(clip, name, split, ends, place, label)
 
     notes = (*texts.notes, *streams.notes(every, len(places), said.padding), *notes)
-    conventions = padding.conventions(ends) | texts.conventions | named.conventions | columns.conventions
+    conventions = (
+        axis_lines | padding.conventions(ends) | texts.conventions | named.conventions | columns.conventions
+    )
     return Reading(examples, notes, conventions, untold_videos=named.untold)
 
 
@@ -246,7 +248,7 @@ def _example(
         raise UserError(f"{where}: features are not the numbers expected: {error}") from None
     shapes = [rows.shape for rows in (vision, audio) if len(rows)]
     if aligned and shapes and all(axes.are_reversed(shape, len(words)) for shape in shapes):
-        raise UserError(f"{where}: {len(words)} words, features {shapes}: {axes.mend(2, 'words')}")
+        raise UserError(f"{where}: {len(words)} words, features {shapes}: {axes.reversed_mend(2, 'words')}")
     # An empty word would shift every later one against its row, as a pause would.
     keep = np.array([word not in ("", clean.PAUSE) for word in words], bool)
     if not aligned or all(len(rows) in (0, len(words)) for rows in (vision, audio)):

@@ -21,7 +21,8 @@ from msa_jax.errors import UserError
 from tests.data.conventions.clips import Expected
 
 MEND = re.compile(
-    r"say .*--config\.data\.\w+=|save it as UTF-8|swapped, .* save array\.(T|swapaxes\(1, 2\))$"
+    r"say .*--config\.data\.\w+=|save it as UTF-8|"
+    r"save array\.(T|swapaxes\(1, 2\)), or, .* say --config\.data\.axes=rows_first"
 )
 
 

@@ -11,13 +11,14 @@ import numpy as np
 from tests.data.conventions import mmsa_files, padded_files, words_files
 from tests.data.conventions.matrix import Case
 
+_FILLED = "rows of others"  # stand in place of padding: then nothing tells columns from rows
 _STEP = 9  # of the cases of a format one in so many is swapped
 
 
 def cases() -> Iterator[Case]:
     """Cases of pickles and HDF5 arrays that are read, with rows and columns swapped."""
     for generate in (mmsa_files.cases, words_files.cases, padded_files.cases):
-        read = [case for case in generate() if not case.undecided]
+        read = [case for case in generate() if not case.undecided and _FILLED not in case.options]
         for case in read[::_STEP]:
             yield dataclasses.replace(
                 case, options=f"swapped, {case.options}", write=_swapping(case), undecided=True
