@@ -49,6 +49,10 @@ class Command:
     overrides: tuple[str, ...]
     own_workdir: bool
 
+    def says(self, key: str) -> bool:
+        """Whether the user gives a key of the config, be it with the value that it has."""
+        return _says(self.overrides, key)
+
     def on_made_data(self) -> "Command":
         """The same on the embedded corpus: the variant `synthetic` before the others, every override kept.
 
@@ -202,10 +206,14 @@ def _same_file(one: str | None, other: str | None) -> bool:
     return one == other or (None not in (one, other) and files.resolved(one) == files.resolved(other))
 
 
+def _says(overrides: Iterable[str], key: str) -> bool:
+    return any(re.match(rf"--?config\.{re.escape(key)}(=|$)", argument) for argument in overrides)
+
+
 def _forget(config: ConfigDict, keys: Iterable[str], overrides: Sequence[str]) -> None:
     """Sets keys that speak of the file that the run was trained on, and not of another one, to None."""
     from msa_jax.config import base
 
     for key in keys:
-        if not any(re.match(rf"--?config\.{re.escape(key)}(=|$)", argument) for argument in overrides):
+        if not _says(overrides, key):
             base.set_key(config, key, None)

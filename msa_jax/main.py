@@ -28,7 +28,8 @@ def _run(argv: list[str]) -> None:
             command = command.on_made_data()
         train.train_and_evaluate(command.config, command.workdir)
     elif command.mode == "eval":
-        scoring.evaluate_run(command.config, command.workdir, command.output)
+        said = command.says("data.corpus")
+        scoring.evaluate_run(command.config, command.workdir, command.output, corpus_said=said)
     else:
         scoring.predict_file(command.config, command.workdir, command.output)
 

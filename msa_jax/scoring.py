@@ -24,7 +24,9 @@ from msa_jax.scales import Rescaling, Signs, rescaling, suspected
 from msa_jax.workdir import SYNTHETIC, banner, show, trained_on, write_predictions
 
 
-def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) -> dict[str, Any]:
+def evaluate_run(
+    config: ConfigDict, workdir: Path, output: Path | None = None, *, corpus_said: bool = False
+) -> dict[str, Any]:
     """Scores a finished run on a labelled corpus, its own or another, without any tuning.
 
     A clip that has nothing of what the run reads keeps its place in the metrics, and is named; where that is
@@ -35,6 +37,7 @@ def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) 
       workdir: the run's folder.
       output: the folder for the results; None: one of their own in the workdir, `eval_<data>_<hash>` with
         the split, the modalities and whatever else is asked for that is not the run's own.
+      corpus_said: whether the user names `data.corpus`, be it the run's own; then its scale is believed.
 
     Returns:
       What that folder's results.json holds.
@@ -67,7 +70,7 @@ def evaluate_run(config: ConfigDict, workdir: Path, output: Path | None = None) 
     splits = [run.preparation.scan(corpus.split(name)) for name in names]
     _name_lacking(run, splits, corpus)
     if not own:
-        _check_scale(trained, config, splits, corpus)
+        _check_scale(trained, config, splits, corpus, corpus_said)
     if not own:
         for key in configs.FILE_KEYS:
             configs.base.set_key(trained, key, None)
@@ -137,13 +140,13 @@ def _check_fit(run: Run, corpus: datasets.Built) -> None:
 
 
 def _check_scale(
-    trained: ConfigDict, config: ConfigDict, splits: list[Split], corpus: datasets.Built
+    trained: ConfigDict, config: ConfigDict, splits: list[Split], corpus: datasets.Built, said: bool
 ) -> None:
     """Refuses or names labels that may be on a narrower scale; see `scales.suspected`."""
     was, now = (metric_set(c.data.corpus) for c in (trained, config))
     labels = np.concatenate([split.labels for split in splits])
     signs = Signs(corpus.counts, corpus.by_modality, corpus.chinese)
-    if line := suspected(labels, now, signs, said=was != now, where=corpus.source):
+    if line := suspected(labels, now, signs, said=said or was != now, where=corpus.source):
         say(f"note: {line}")
 
 

@@ -105,7 +105,7 @@ def reader(
             f"The columns of {', '.join(joint)} are split in the order of MFN's test_mosi.py: the first 300 "
             "are read as text, the next 5 as audio and the last 20 as vision."
         )
-    named = videos.nameless(sum(map(len, labels.values())))
+    named = videos.name([], nameless=sum(map(len, labels.values())), where=where)
     conventions |= padding.conventions(ends) | named.conventions | columns.conventions
     return Reading(examples, tuple(notes), conventions, untold_videos=named.untold)
 

@@ -4,7 +4,6 @@ This follows the loader `src/dataset.py` of yaohungt/Multimodal-Transformer, and
 for the order of IEMOCAP's emotions.
 """
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -239,12 +238,10 @@ def _names(
                 continue  # a number only tells the clips of one split apart
             places.append((split, index))
             ids.append(clean.id_fields(name if clip_first else fields))
-    named = videos.name(ids, pattern, where=where)
+    numbered = sum(map(len, names.values())) - len(places)
+    named = videos.name(ids, pattern, nameless=numbered, where=where)
     for (split, index), name in zip(places, named.names, strict=True):
         names[split][index] = name
-    numbered = sum(map(len, names.values())) - len(places)
-    if numbered + len(places) > 1:  # a clip that is scored needs no video
-        named = dataclasses.replace(named, untold=named.untold + numbered)
     return names, named
 
 

@@ -5,7 +5,6 @@ features for each word), the pickles of MAG-BERT (no word indices), and `src/cre
 what BBFN and UniMSE made of it (more parts a clip: vision and audio have lengths of their own).
 """
 
-import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -199,17 +198,15 @@ def _names(
             f"The ids repeat ({bare.total()} clips have {len(bare)} different ids), so they are taken for "
             "the names of videos: the clips of a video are numbered from 0 in the order of the file."
         )
-        named = _numbered(ids, pattern, where)
+        named = _numbered(ids, pattern, unnamed, where)
     else:
-        named = videos.name(ids, pattern, where=where)
+        named = videos.name(ids, pattern, nameless=unnamed, where=where)
     for (split, index), name in zip(places, named.names, strict=True):
         names[split][index] = name
-    if unnamed + len(ids) > 1:  # a clip that is scored needs no video
-        named = dataclasses.replace(named, untold=named.untold + unnamed)
     return names, named, tuple(notes)
 
 
-def _numbered(ids: Sequence[tuple[str, ...]], pattern: str | None, where: str) -> videos.Named:
+def _numbered(ids: Sequence[tuple[str, ...]], pattern: str | None, unnamed: int, where: str) -> videos.Named:
     """Names clips whose ids without a mark are names of videos, by their numbers in these."""
     named = videos.name(ids, pattern, where=where) if pattern else None
     seen: Counter[str] = Counter()
@@ -222,7 +219,7 @@ def _numbered(ids: Sequence[tuple[str, ...]], pattern: str | None, where: str) -
         names.append((name[0], named.names[place][1] if named else name[1]))
     count = len({video for _, video in names})
     line = named.line if named else f"the ids themselves, which repeat ({len(ids)} ids, {count} videos)"
-    return videos.Named(names, line)
+    return videos.with_nameless(videos.Named(names, line), unnamed)
 
 
 def _of(count: int, splits: Mapping[str, Sequence]) -> str:
