@@ -137,6 +137,10 @@ def test_overrides_reach_the_config():
     assert (c.seed, c.data.path, c.data.modalities) == (7, "x.csv", ("text", "audio"))
     assert (c.optim.learning_rate, c.data.standardise, c.loss.mpr_weight) == (1e-4, False, 0.0)
     assert (c.model.gmra, c.model.hidden) == (None, False)
+    assert command.says("data.path")
+    assert command.says("seed")
+    assert not command.says("data.corpus")  # which has its default
+    assert cli.parse([MOSI, "--config.data.corpus=mosi"]).says("data.corpus")
     assert command.workdir == Path("runs/crosssent_mosi-no_mpr")
     assert (command.config_name, command.spec) == ("crosssent_mosi-no_mpr", MOSI[9:] + ":no_mpr")
 
