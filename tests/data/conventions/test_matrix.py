@@ -8,7 +8,7 @@ from tests.data.conventions.matrix import cases, outcome
 COUNTS = {
     "CMU-MultimodalSDK .csd": (60, 21),
     "MMSA pickle": (241, 51),
-    "words pickle": (111, 27),
+    "words pickle": (111, 26),
     "MulT pickle": (64, 7),
     "HDF5 per array": (24, 3),
     "CSV of texts and labels": (42, 3),
