@@ -164,6 +164,8 @@ def data() -> ConfigDict:
     # What a row of audio and vision is, where a format leaves it open (MMSA): tokens, words or stream; None:
     # told by the counts of all clips.
     c.rows = placeholder(str)
+    # rows_first: arrays are (clips, rows, width), even where they look like (clips, width, rows).
+    c.axes = placeholder(str)
     # The vocabulary that made the BERT tokens of such a file, if it is not that of the encoder: a vocab.txt,
     # a folder, a Hugging Face id. Without one the words of the tokens are found from the ids.
     c.bert_vocab = placeholder(str)

@@ -40,7 +40,6 @@ class Command:
       output: the file that predict writes; None = its default.
       spec: FILE[:VARIANT...] as given; "" where none.
       overrides: the --config.KEY=VALUE arguments.
-      own_data: whether the place of the data is the one that a trained run names, and not the user.
     """
 
     mode: str
@@ -50,7 +49,10 @@ class Command:
     output: Path | None
     spec: str
     overrides: tuple[str, ...]
-    own_data: bool = False
+
+    def says(self, key: str) -> bool:
+        """Whether the user gives a key of the config, be it with the value that it has."""
+        return _says(self.overrides, key)
 
     def on_made_data(self) -> "Command":
         """The same on the embedded corpus: the variant `synthetic` before the others, every override kept.
@@ -151,9 +153,7 @@ def parse(argv: Sequence[str]) -> Command:
         config = _config_of_run(workdir, values.config, config, rest, overrides)
     bounds.check(config, training=training)
     output = files.expanded(values.output) if values.output else None
-    named_data = any(re.match(r"--?config\.data\.path(=|$)", argument) for argument in overrides)
-    own_data = not (training or named_data)
-    return Command(values.mode, config, name, workdir, output, values.config or "", tuple(rest), own_data)
+    return Command(values.mode, config, name, workdir, output, values.config or "", tuple(rest))
 
 
 def _trained_folder(name: str) -> Path:
@@ -225,10 +225,14 @@ def _same_file(one: str | None, other: str | None) -> bool:
     return one == other or (None not in (one, other) and files.resolved(one) == files.resolved(other))
 
 
+def _says(overrides: Iterable[str], key: str) -> bool:
+    return any(re.match(rf"--?config\.{re.escape(key)}(=|$)", argument) for argument in overrides)
+
+
 def _forget(config: ConfigDict, keys: Iterable[str], overrides: Sequence[str]) -> None:
     """Sets keys that speak of the file that the run was trained on, and not of another one, to None."""
     from msa_jax.config import base
 
     for key in keys:
-        if not any(re.match(rf"--?config\.{re.escape(key)}(=|$)", argument) for argument in overrides):
+        if not _says(overrides, key):
             base.set_key(config, key, None)

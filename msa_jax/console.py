@@ -36,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
       The exit code: 0, or 2 for what the user can mend.
     """
     command, *rest = list(sys.argv[1:] if argv is None else argv) or ["help"]
-    if command in _VERSION and not rest:
+    if command in _HELP and rest and rest[0] in (*_VERSION, *_HELP):  # help version, help help
+        command, rest = rest[0], []
+    if command in _VERSION:  # whatever stands behind it, as in other programs
         print(f"msa_jax {msa_jax.__version__}")
         return 0
     if command in _HELP and not rest:

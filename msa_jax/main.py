@@ -40,14 +40,16 @@ def _run(argv: list[str]) -> None:
     stopping.check()
     prepare_process(opening.cache_folder(command.config))
     what = (command.config, command.workdir, command.output)
+    own_data = not command.says("data.path")  # then the place of the data is what the run names
     if command.mode == "train":
         if not opening.has_data(command.config):
             command = command.on_made_data()
         train.train_and_evaluate(command.config, command.workdir)
     elif command.mode == "eval":
-        scoring.evaluate_run(*what, own_data=command.own_data)
+        said = command.says("data.corpus")
+        scoring.evaluate_run(*what, own_data=own_data, corpus_said=said)
     else:
-        scoring.predict_file(*what, own_data=command.own_data)
+        scoring.predict_file(*what, own_data=own_data)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from msa_jax.corpora import CORPORA, SPLITS, Corpus
 from msa_jax.errors import UserError, counted
 
 _CHINESE = 20  # labels from which on Chinese texts are enough: fewer may all be mild by chance
-_CLASSES = 5
-_STEPS = 100  # and its steps: of CMU-MOSI's mild labels 9 in 100 are not on those of CH-SIMS
+_CLASSES = 5  # different labels that may all be on steps by chance
+# Labels from which on steps are enough: of CMU-MOSI's mild labels 9 in 100 are not on those of CH-SIMS.
+_STEPS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Signs:
     Attributes:
       counts: clips in each split, by its name.
       by_modality: the smallest and the largest of the labels by modality; None where there are none.
-      chinese: clips whose text is Chinese.
+      chinese: clips whose text is Chinese (`letters.is_chinese`).
     """
 
     counts: Mapping[str, int]
@@ -84,7 +85,7 @@ def suspected(labels: np.ndarray, corpus: str, signs: Signs, *, said: bool, wher
       labels: of the clips that are scored.
       corpus: whose labels they are taken for.
       signs: of the file.
-      said: whether it is the user who says so; then it is believed.
+      said: whether the user names this corpus, the run's own or another; then it is believed.
       where: what to call the file.
 
     Returns:
@@ -96,17 +97,22 @@ def suspected(labels: np.ndarray, corpus: str, signs: Signs, *, said: bool, wher
         its language in at least 20 clips, or at least 100 labels that are all on its steps.
     """
     facts = CORPORA[corpus]
-    for name, other in CORPORA.items():
-        narrower = other.high < facts.high and not (facts.outputs or other.outputs)
-        if not (narrower and len(labels) and other.low <= labels.min() and labels.max() <= other.high):
-            continue
-        if not said and (why := list(_reasons(labels, other, facts, signs))):
+    fitting = [
+        name
+        for name, other in CORPORA.items()
+        if _is_narrower(other, facts) and len(labels) and _in_range((labels.min(), labels.max()), other)
+    ]
+    for name in fitting if not said else ():
+        other = CORPORA[name]
+        if why := list(_reasons(labels, other, facts, signs)):
             raise UserError(
                 f"{where}: all labels lie in [{other.low:g}, {other.high:g}], as {other.title}'s do, and "
                 f"{' and '.join(why)}, but the run was trained on scores in {_range(corpus)}; say "
                 f"--config.data.corpus={name} --config.data.rescale=True to map its scores "
-                f"linearly, or {_same(corpus)}"
+                f"linearly, or --config.data.corpus={corpus} where they are on that scale"
             )
+    for name in fitting[:1]:
+        other = CORPORA[name]
         return (
             f"all labels lie in [{other.low:g}, {other.high:g}], as {other.title}'s do, and are taken as "
             f"{facts.title}'s; if they are not, say --config.data.corpus={name}"
@@ -114,10 +120,19 @@ def suspected(labels: np.ndarray, corpus: str, signs: Signs, *, said: bool, wher
     return ""
 
 
+def _is_narrower(other: Corpus, facts: Corpus) -> bool:
+    inside = facts.low <= other.low and other.high <= facts.high
+    return inside and other.high - other.low < facts.high - facts.low and not (facts.outputs or other.outputs)
+
+
+def _in_range(ends: Sequence[float], facts: Corpus) -> bool:
+    return bool(facts.low <= ends[0] and ends[1] <= facts.high)
+
+
 def _reasons(labels: np.ndarray, other: Corpus, facts: Corpus, signs: Signs) -> Iterator[str]:
     """The signs of the other corpus that are enough."""
     ends = signs.by_modality if other.by_modality and not facts.by_modality else None
-    if ends and other.low <= ends[0] and ends[1] <= other.high:
+    if ends and _in_range(ends, other):
         yield "so do its labels by modality"
     if tuple(signs.counts[split] for split in SPLITS) in other.official_counts:
         yield "its splits have the official sizes"
@@ -132,14 +147,3 @@ def _on_steps(labels: np.ndarray, step: float) -> bool:
     """Whether labels are multiples of a step, and more than a few classes."""
     steps = labels / step
     return bool(np.allclose(steps, np.round(steps), atol=1e-4)) and len(np.unique(steps.round())) > _CLASSES
-
-
-def _same(corpus: str) -> str:
-    """How to say that labels are on the scale that they are taken for."""
-    facts = CORPORA[corpus]
-    other = next(
-        n
-        for n, c in CORPORA.items()
-        if n != corpus and (c.low, c.high, c.outputs) == (facts.low, facts.high, ())
-    )
-    return f"--config.data.corpus={other} where they are on that scale"

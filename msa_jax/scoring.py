@@ -25,7 +25,12 @@ from msa_jax.workdir import SYNTHETIC, banner, recorded, show, trained_on, write
 
 
 def evaluate_run(
-    config: ConfigDict, workdir: Path, output: Path | None = None, *, own_data: bool = False
+    config: ConfigDict,
+    workdir: Path,
+    output: Path | None = None,
+    *,
+    own_data: bool = False,
+    corpus_said: bool = False,
 ) -> dict[str, Any]:
     """Scores a finished run on a labelled corpus, its own or another, without any tuning.
 
@@ -39,6 +44,7 @@ def evaluate_run(
         the split, the modalities and whatever else is asked for that is not the run's own.
       own_data: whether the place of the data is the one that the run names, and not the user: its content
         must be what the run was trained on.
+      corpus_said: whether the user names `data.corpus`, be it the run's own; then its scale is believed.
 
     Returns:
       What that folder's results.json holds.
@@ -71,7 +77,7 @@ def evaluate_run(
     splits = [run.preparation.scan(corpus.split(name)) for name in names]
     _name_lacking(run, splits, corpus)
     if not own:
-        _check_scale(trained, config, splits, corpus)
+        _check_scale(trained, config, splits, corpus, corpus_said)
     if not own:
         for key in configs.FILE_KEYS:
             configs.base.set_key(trained, key, None)
@@ -141,13 +147,13 @@ def _check_fit(run: Run, corpus: datasets.Built) -> None:
 
 
 def _check_scale(
-    trained: ConfigDict, config: ConfigDict, splits: list[Split], corpus: datasets.Built
+    trained: ConfigDict, config: ConfigDict, splits: list[Split], corpus: datasets.Built, said: bool
 ) -> None:
     """Refuses or names labels that may be on a narrower scale; see `scales.suspected`."""
     was, now = (metric_set(c.data.corpus) for c in (trained, config))
     labels = np.concatenate([split.labels for split in splits])
     signs = Signs(corpus.counts, corpus.by_modality, corpus.chinese)
-    if line := suspected(labels, now, signs, said=was != now, where=corpus.source):
+    if line := suspected(labels, now, signs, said=said or was != now, where=corpus.source):
         say(f"note: {line}")
 
 

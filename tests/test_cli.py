@@ -142,6 +142,10 @@ def test_overrides_reach_the_config():
     wanted = {"seed": 7, "data.modalities": ["text", "audio"], "optim.learning_rate": 1e-4}
     assert changed == {**wanted, "data.standardise": False, "model.hidden": False}  # not the data's place
     assert folder.changed["model.gmra.heads"] is None
+    assert command.says("data.path")
+    assert command.says("seed")
+    assert not command.says("data.corpus")  # which has its default
+    assert cli.parse([MOSI, "--config.data.corpus=mosi"]).says("data.corpus")
     assert (command.config_name, command.spec) == ("crosssent_mosi-no_mpr", MOSI[9:] + ":no_mpr")
 
 

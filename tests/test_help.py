@@ -140,14 +140,17 @@ def test_the_console_script_does_what_the_modules_do(words_folder, capsys):
     assert '[project.scripts]\nmsa-jax = "msa_jax.console:main"\n' in (ROOT / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("argv", [[], ["help"], ["--help"], ["-h"]])
+@pytest.mark.parametrize("argv", [[], ["help"], ["--help"], ["-h"], ["help", "help"], ["help", "--help"]])
 def test_the_console_alone_says_how_it_is_used(argv, capsys):
     assert console(argv) == 0
     assert capsys.readouterr().out == USAGE
     assert USAGE.startswith("usage: msa-jax train ")
 
 
-@pytest.mark.parametrize("argv", [["version"], ["--version"], ["-V"]])
+@pytest.mark.parametrize(
+    "argv",
+    [["version"], ["--version"], ["-V"], ["help", "version"], ["--version", "x"], ["-V", "-h"], ["-h", "-V"]],
+)
 def test_the_console_says_its_version(argv, capsys):
     assert console(argv) == 0
     assert capsys.readouterr().out == f"msa_jax {msa_jax.__version__}\n"

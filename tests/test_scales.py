@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from msa_jax.corpora import CORPORA, Corpus
 from msa_jax.errors import UserError
 from msa_jax.scales import Signs, rescaling, suspected
 
@@ -52,7 +53,7 @@ def test_labels_with_signs_of_a_narrower_scale_are_refused_unless_the_user_says_
     assert message.startswith("a.pkl: all labels lie in [-1, 1], as CH-SIMS's do, and ")
     assert reason in message
     assert "--config.data.corpus=sims --config.data.rescale=True" in message
-    assert "--config.data.corpus=mosei where they are on that scale" in message
+    assert "--config.data.corpus=mosi where they are on that scale" in message
     assert "taken as CMU-MOSI's" in suspected(labels, "mosi", of, said=True, where="a.pkl")
     assert suspected(labels, "sims", of, said=False, where="a.pkl") == ""
     labels[0] = 1.2
@@ -73,6 +74,24 @@ def test_labels_with_signs_of_a_narrower_scale_are_refused_unless_the_user_says_
 def test_mild_labels_alone_are_named_and_evaluated(labels, of):
     line = suspected(np.array(labels, np.float32), "mosi", of, said=False, where="a.pkl")
     assert line.endswith("are taken as CMU-MOSI's; if they are not, say --config.data.corpus=sims")
+
+
+def test_every_narrower_scale_is_looked_at(monkeypatch):
+    labels = np.array(STEPS, np.float32)
+    narrow = {
+        "plain": Corpus("Plain", -2.0, 2.0, None),
+        **CORPORA,
+        "shifted": Corpus("Shifted", -4.0, 1.0, None),
+    }
+    monkeypatch.setattr("msa_jax.scales.CORPORA", narrow)
+    with pytest.raises(UserError, match=r"as CH-SIMS's do, and they are all multiples of 0\.2"):
+        suspected(labels, "mosi", signs(), said=False, where="a.pkl")
+    assert "as Plain's do" in suspected(labels[:50], "mosi", signs(), said=False, where="a.pkl")
+    wide = Corpus("Wide", -10.0, 10.0, None)  # no other corpus has its range
+    monkeypatch.setitem(narrow, "wide", wide)
+    with pytest.raises(UserError, match=r"data\.corpus=wide where they are on that scale"):
+        suspected(labels, "wide", signs(), said=False, where="a.pkl")
+    assert "as Plain's do" in suspected(labels, "wide", signs(), said=True, where="a.pkl")
 
 
 def test_classes_have_no_narrower_scale():

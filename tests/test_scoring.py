@@ -111,8 +111,8 @@ def test_a_file_that_looks_like_another_corpus_is_not_taken_for_the_runs_own(tra
     assert results(trained, mapped)["rescaled"] == "from [-3, 3] (CMU-MOSI) onto [-1, 1] (CH-SIMS)"
     capsys.readouterr()
     # What the refusal says for labels that are on the run's scale; then it is the user who says so.
-    assert "or --config.data.corpus=mosei where they are on that scale" in error
-    code, folders = evaluated(trained, path, "--config.data.corpus=mosei")
+    assert "or --config.data.corpus=mosi where they are on that scale" in error
+    code, folders = evaluated(trained, path, "--config.data.corpus=mosi")
     assert code == 0
     (said,) = set(folders) - {mapped}
     assert results(trained, said)["rescaled"] is None

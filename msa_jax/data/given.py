@@ -41,7 +41,8 @@ def examples(
 
     Raises:
       UserError: when a text is not a text, features are not numbers or are masked, the numbers of clips
-        differ, `aligned` is not a bool, or there is something that the run does not read; says what to write.
+        differ, `aligned` is neither a bool nor None, or there is something that the run does not read; says
+        what to write.
     """
     check_flags(aligned=aligned)
     texts = _texts(texts)

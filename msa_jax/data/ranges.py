@@ -2,7 +2,9 @@
 
 import numpy as np
 
-_ROWS = 512  # of the rows that the ranges are told from
+# Rows that the ranges are told from, at least: enough for quantiles of 5 %. Twice as many are held at a time,
+# which is what the inspector has room for beside a large file.
+_ROWS = 512
 _REACH = 30.0  # times the distance from the median to the 5 % or 95 % quantile, the larger of the two
 _QUANTILES = (0.05, 0.5, 0.95)
 _FEW = 20  # different values, of which a single one would be such a quantile

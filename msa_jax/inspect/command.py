@@ -109,6 +109,11 @@ def _add_conventions(parser: argparse.ArgumentParser) -> None:
         help="MMSA: what a row of audio and vision is; default: told by the counts of all clips",
     )
     parser.add_argument(
+        "--axes",
+        choices=("rows_first",),
+        help="arrays are (clips, rows, width), even where they look like (clips, width, rows)",
+    )
+    parser.add_argument(
         "--bert_vocab",
         metavar="NAME",
         help="MMSA: the vocabulary that made the BERT tokens; default: any at hand",

@@ -15,6 +15,7 @@ from msa_jax.errors import UserError
 
 # What is decided, by its name in JSON, as it is called in lines for the user.
 TITLES: Mapping[str, str] = {
+    "axes": "axes",
     "rows": "rows of audio and vision",
     "padding": "padding",
     "times": "times",
@@ -30,6 +31,7 @@ class Said:
 
     Attributes:
       rows: what a row of audio and vision is: "tokens", "words" or "stream".
+      axes: "rows_first": arrays are (clips, rows, width), even where they look like (clips, width, rows).
       bert_vocab: the BERT vocabulary that made the file's tokens (see
         `msa_jax.text.bert_vocab.load_vocabulary`).
       padding: the end at which clips are padded: "front" or "behind".
@@ -41,6 +43,7 @@ class Said:
     """
 
     rows: Literal["tokens", "words", "stream"] | None = None
+    axes: Literal["rows_first"] | None = None
     bert_vocab: str | None = None
     padding: Literal["front", "behind"] | None = None
     encoding: str | None = None

@@ -2,23 +2,24 @@
 
 import codecs
 import dataclasses
+import itertools
 from collections.abc import Iterable, Sequence
 
 from msa_jax.data.conventions import letters, seven_bit
 from msa_jax.errors import UserError
 
-_LEAST = 6  # Chinese characters that are needed to tell an encoding by
-_COMMON = 0.4  # share of them that must be common ones; the wrong encoding has a tenth
 _FITTING = 0.9  # share of the characters beyond ASCII that must stand where European text has them
 _UTF8 = 0.2  # share of the texts of three Chinese characters and more that may be UTF-8 by chance
 _SAMPLE = 2000  # texts whose characters are counted; all of them must decode
 _ODD = 0.1  # share of the characters that may be neither ASCII nor Chinese
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
-# Each with its titles; of several codecs the first that decodes all texts.
-_CHINESE = {"GB18030": ("gb18030",), "Big5": ("big5", "cp950", "big5hkscs")}
+# Each by its title; of several codecs the first that decodes all texts.
+CHINESE = {"GB18030": ("gb18030",), "Big5": ("big5", "cp950", "big5hkscs")}
 _OTHERS = ("mac_roman", "cp850", "cp1254")  # European code pages that are looked at where cp1252 does not fit
 _ENOUGH = 3  # characters that one of these is told by
 _SHOWN = 24  # bytes of a text that are shown in a message
+# Encodings that keep plain text with such marks as it is.
+_KEEPING = ("ascii", "utf-8", *itertools.chain(*CHINESE.values()), "latin-1")
 _KEY = "--config.data.encoding"
 
 
@@ -81,9 +82,9 @@ def decide(texts: Iterable[bytes], *, said: str | None, where: str) -> Encoding:
         return _as_said(every, said, where)
     unmarked = not any(text and _plain(text) for text in every)  # plain text says that it is not UTF-16
     seen = seven_bit.decide(sorted(filter(_plain, every)))
-    every = {text for text in every if not _plain(text)}
-    if seen is not None:
-        return _seven_bit(seen, every, where)
+    everything, every = every, {text for text in every if not _plain(text)}
+    if seen is not None and (seen.line or not every):  # weak marks are chance where another encoding is used
+        return _seven_bit(seen, everything, where)
     if not every:
         return Encoding()
     if all(text.startswith(_MARKS) for text in every) and _decodes(every, "utf-16"):
@@ -128,17 +129,29 @@ def _as_said(texts: set[bytes], said: str, where: str) -> Encoding:
     return Encoding(said, f"{said}, as you said")
 
 
-def _seven_bit(seen: seven_bit.Seen, others: set[bytes], where: str) -> Encoding:
+def _seven_bit(seen: seven_bit.Seen, texts: set[bytes], where: str) -> Encoding:
     """That which the marks say, unless there are texts of another encoding beside it."""
-    if seen.line and not others:
+    others = [text for text in texts if not _plain(text)]
+    if seen.codec and seen.line and not others:
         return Encoding(seen.codec, seen.line, "ascii")
     could = f"could be {seen.codec}" if seen.codec else "are in none that this program knows (ISO-2022-CN?)"
     beside = f" beside {len(others)} beyond ASCII" if others else ""
+    # What is said must work: an encoding in which all texts are texts.
+    possible = [codec for codec in (seen.codec, *_KEEPING) if codec and _allows(texts, codec)]
+    possible = possible[: 2 if seen.codec in possible else 1]
+    say = f", or say {_KEY}={' or '.join(possible)} (in Python: encoding=...)" if possible else ""
     raise UserError(
         f"{where}: the encoding of the texts is not clear (some in ASCII{beside} have the marks of an "
-        f"encoding, such as {seen.example[:_SHOWN]!r}, and {could}); save it as UTF-8, or say "
-        f"{_KEY}={seen.codec or 'ascii'}{' or ascii' if seen.codec else ''} (in Python: encoding=...)"
+        f"encoding, such as {seen.example[:_SHOWN]!r}, and {could}); save it as UTF-8{say}"
     )
+
+
+def _allows(texts: set[bytes], codec: str) -> bool:
+    try:
+        _as_said(texts, codec, "")
+    except UserError:
+        return False
+    return True
 
 
 def _plain(text: bytes) -> bool:
@@ -164,22 +177,19 @@ def chinese(texts: set[bytes]) -> Iterable[Encoding | None]:
     long = [text for text in _some(texts) if sum(byte > 127 for byte in text) >= 6]
     if sum(_decodes([text], "utf-8") for text in long) > _UTF8 * len(long):
         return  # some texts are in UTF-8
-    for title, names in _CHINESE.items():
+    for title, names in CHINESE.items():
         codec = next((name for name in names if _decodes(texts, name)), None)
         yield codec and _read_as([text.decode(codec) for text in _some(texts)], codec, title)
 
 
 def _read_as(texts: Sequence[str], codec: str, title: str) -> Encoding | None:
     """The encoding where the decoded texts read as Chinese, or as English with Chinese punctuation."""
-    counts = [letters.chinese(text) for text in texts]
-    ideographs, common, others = (sum(column) for column in zip(*counts, strict=True))
-    marks = sum(map(letters.signs, texts))
-    if others > _ODD * (ideographs + others + marks):
+    found, marks = letters.chinese(texts), sum(map(letters.signs, texts))
+    if found.others > _ODD * (found.ideographs + found.others + marks):
         return None
-    if ideographs >= _LEAST and common >= _COMMON * ideographs:
-        share = f"{common} of {ideographs} Chinese characters are among the most common"
-        return Encoding(codec, f"{title} ({share})")
-    if marks and not ideographs and not others and codec == _CHINESE["GB18030"][0]:
+    if found.certain:
+        return Encoding(codec, f"{title} ({found})")
+    if marks and not found.ideographs and not found.others and codec == CHINESE["GB18030"][0]:
         return Encoding(codec, f"{title} (all {marks} characters beyond ASCII are its punctuation)")
     return None
 

@@ -1,6 +1,9 @@
 """Letters of languages: how well a text reads as Chinese, or as a European language with accents."""
 
+import itertools
 import re
+from collections.abc import Iterable
+from typing import NamedTuple
 
 # The characters that running Chinese text mostly consists of, in both scripts: some 70 % of it. Text that is
 # decoded by a wrong encoding has a few in a hundred of them.
@@ -16,6 +19,10 @@ COMMON = frozenset(
     "員論處義幾條氣題爾別變總電數報結務場計資許統區隊決馬書則聽卻達難權設記類據張該規萬覺術領確傳師觀讓識帶導爭"
     "運嗎歡劇錯壞媽愛謝請"
 )
+LEAST = 6  # letters of another script than the Latin one that an encoding is told by
+_COMMON_SHARE = 0.4  # of the Chinese characters of running text
+_OTHER_SCRIPTS = re.compile("[\u3040-\u30ff\u1100-\u11ff\uac00-\ud7af]")  # kana and Hangul
+_WORDS = re.compile(r"[^\W\d_\u4e00-\u9fff]+")  # in letters that are not Chinese
 _SIGNS = re.compile("[‐-‧′″、-〕〝〞！-～·×…—]")  # punctuation of Chinese text
 _OPENING, _CLOSING = "“„‚‹", "”›"
 _ANYWHERE = "‘’–—…•™€«»\xa0\xad"  # signs that stand anywhere in European text
@@ -29,15 +36,37 @@ _MOST_ACCENTS = 2  # in a row, as in "créée"
 _WORD = re.compile(r"[A-Za-z]")
 
 
-def chinese(text: str) -> tuple[int, int, int]:
-    """Counts the characters of a text that tell whether it is Chinese.
+class Chinese(NamedTuple):
+    """The characters of texts that tell whether they are Chinese.
 
-    Returns:
-      (Chinese characters, those of them that are common, other characters that are neither ASCII nor Chinese
-      punctuation).
+    Attributes:
+      ideographs: Chinese characters.
+      common: those of them that are common in running text.
+      others: other characters that are neither ASCII nor Chinese punctuation.
     """
+
+    ideographs: int
+    common: int
+    others: int
+
+    @property
+    def reads(self) -> bool:
+        """Whether there are Chinese characters, and enough common ones: a wrong encoding has a tenth."""
+        return self.ideographs > 0 and self.common >= _COMMON_SHARE * self.ideographs
+
+    @property
+    def certain(self) -> bool:
+        """Whether they read as Chinese, and are enough to tell an encoding by."""
+        return self.reads and self.ideographs >= LEAST
+
+    def __str__(self) -> str:
+        return f"{self.common} of {self.ideographs} Chinese characters are common"
+
+
+def chinese(texts: Iterable[str]) -> Chinese:
+    """Counts the characters of texts that tell whether they are Chinese."""
     ideographs = common = others = 0
-    for c in text:
+    for c in itertools.chain.from_iterable(texts):
         if c.isascii() or _SIGNS.match(c):
             continue
         if "一" <= c <= "鿿":
@@ -45,13 +74,17 @@ def chinese(text: str) -> tuple[int, int, int]:
             common += c in COMMON
         else:
             others += 1
-    return ideographs, common, others
+    return Chinese(ideographs, common, others)
 
 
 def is_chinese(text: str) -> bool:
-    """Whether a text is in Chinese: has Chinese characters, and no kana or Hangul beside them."""
-    ideographs, _, others = (0, 0, 0) if text.isascii() else chinese(text)
-    return ideographs > others
+    """Whether a text is Chinese: it has more Chinese characters than words in letters, and no kana or Hangul.
+
+    A word in Latin letters, as in a name, counts as much as a character.
+    """
+    if text.isascii() or _OTHER_SCRIPTS.search(text):
+        return False
+    return chinese([text]).ideographs > len(_WORDS.findall(text))
 
 
 def signs(text: str) -> int:

@@ -1,77 +1,138 @@
 """Misread texts: those that were decoded by a wrong encoding before they were written."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from msa_jax.data.conventions import encodings, letters
 from msa_jax.errors import UserError, counted
 
-_LEAST = 6  # Chinese characters that a text was certainly meant to have
-_COMMON = 0.4  # share of them that must be common ones
+_MOST = 0.1  # share of all texts that may be Chinese that nobody can read; the others are still learnt from
+_FITTING = 0.9  # share of a text's characters beyond ASCII that stand as in a European language
+_ODD = 0.1  # share of the characters of a Chinese text that may be neither ASCII nor Chinese
+_ENOUGH = 3  # Chinese characters in GB18030 or Big5 that are named; UTF-8 is told by its form
 _SHOWN = 12  # characters of a text that are shown
 _LATIN = "latin-1", "cp1252"  # what texts are read by where nobody thinks of it
-_ROW = re.compile("[\xa1-\xff]{4,}")  # no Western language has so many in a row
+_ROW = re.compile("[À-ÖØ-öø-ÿ]{4,}")  # no Western language has so many accented letters in a row
 _LOST = "\ufffd"
 
 
-def notes(texts: Collection[str], where: str) -> tuple[str, ...]:
+def notes(
+    texts: Collection[str], where: str, *, count: int, said: str | None = None, codec: str = "utf-8"
+) -> tuple[str, ...]:
     """Notes on texts that are noise, as "Ã©" for "é", "ÎÒ°®Äã" for "我爱你" and "donÕt" for "don’t" are.
+
+    Each text is judged alone.
 
     Args:
       texts: different texts beyond ASCII.
       where: what to call the file.
+      count: how many different texts the file has, those in ASCII included.
+      said: the encoding, where the user says it: then the texts are taken as they are, and named.
+      codec: that which keeps them as they are.
 
     Raises:
-      UserError: when they are Chinese beyond doubt: nothing could be learnt from them.
+      UserError: when many of all texts are Chinese beyond doubt: nothing could be learnt from them.
     """
     before = {text: raw for text in texts if (raw := _undone(text)) is not None}
     utf8 = {text: right for text, raw in before.items() if (right := _utf8(raw))}
-    rest = {text: raw for text, raw in before.items() if text not in utf8}
-    ideographs, common = _count_chinese(utf8.values())
-    if ideographs >= _LEAST and common >= _COMMON * ideographs:
-        raise _refused(utf8, "UTF-8", "utf-8", where)
-    known = next(filter(None, encodings.chinese(set(rest.values()))), None) if rest else None
-    european = encodings.european(set(rest.values())) if rest else None
-    if known and not european:
-        right = {text: raw.decode(known.codec) for text, raw in rest.items()}
-        if _count_chinese(right.values())[0]:  # not English with Chinese punctuation
-            raise _refused(right, known.line.split(" ")[0], known.codec, where)
-    found = list(_noise(utf8, rest, european))
+    rest = {text: raw for text, raw in before.items() if text not in utf8 and not _is_european(text)}
+    found = {title: _chinese(rest, codecs) for title, codecs in encodings.CHINESE.items()}
+    title = max(found, key=lambda title: len(found[title]))
+    chinese = {text: right for text, right in utf8.items() if letters.chinese([right]).reads}
+    if letters.chinese(found[title].values()).ideographs >= _ENOUGH:
+        rest = {text: raw for text, raw in rest.items() if text not in found[title]}
+    else:
+        found[title] = {}
+    many = len(chinese) + len(found[title]) >= _MOST * count
+    if said is None and many and letters.chinese([*chinese.values(), *found[title].values()]).certain:
+        several = len(found[title]) > len(chinese)
+        as_it_was = (
+            (found[title], title, encodings.CHINESE[title]) if several else (chinese, "UTF-8", ("utf-8",))
+        )
+        raise _refused(*as_it_was, where, codec)
+    kinds = [*_noise({"UTF-8": utf8, title: found[title]}, rest)]
     if lost := [text for text in texts if _LOST in text]:
-        found.append(
+        kinds.append(
             (f"hold {_LOST!a}, which stands for letters that could not be read ({_short(lost[0])})", lost)
         )
     return tuple(
-        f"{where}: {len(some)} of {len(texts)} different texts {what}; they are kept as they are: save "
+        f"{where}: {len(some)} of {count} different texts {what}; they are kept as they are: save "
         "them again from the original."
-        for what, some in found
+        for what, some in kinds
     )
+
+
+def _is_european(text: str) -> bool:
+    """Whether a text reads as it is, as one in a European language."""
+    whole, fitting = letters.accented(text)
+    return fitting >= _FITTING * whole
+
+
+def _chinese(before: Mapping[str, bytes], codecs: tuple[str, ...]) -> dict[str, str]:
+    """What some texts read in the first codec that decodes them, of those that read as Chinese then."""
+    found = {}
+    for text, raw in before.items():
+        right = next((right for codec in codecs if (right := _in(raw, codec))), "")
+        count = letters.chinese([right])
+        known = count.ideographs + count.others + letters.signs(right)
+        if count.reads and count.others <= _ODD * known:
+            found[text] = right
+    return found
 
 
 def _noise(
-    utf8: dict[str, str], rest: dict[str, bytes], european: encodings.Encoding | None
+    known: Mapping[str, dict[str, str]], rest: dict[str, bytes]
 ) -> Iterator[tuple[str, Collection[str]]]:
-    """(what is wrong with some texts, these)."""
-    if utf8:
-        wrong, right = next(iter(utf8.items()))
-        yield f"look like UTF-8 that was read as latin-1 ({_short(wrong)} is {_short(right)})", utf8
+    """(what is wrong with some texts, these).
+
+    Args:
+      known: texts by the title of the encoding that they were in, with what they read then.
+      rest: the bytes of the others that do not read as they are.
+    """
+    for title, right in known.items():
+        if right:
+            wrong, meant = next(iter(right.items()))
+            yield (
+                f"look like {title} that was read as {_read_as(right)} ({_short(wrong)} is {_short(meant)})",
+                right,
+            )
+    european = encodings.european(set(rest.values())) if rest else None
     if european and european.codec not in _LATIN:
         wrong, raw = next(iter(rest.items()))
-        right = _short(raw.decode(european.codec))
-        yield f"look like {european.codec} that was read as latin-1 ({_short(wrong)} is {right})", rest
+        meant = _short(raw.decode(european.codec))
+        yield (
+            f"look like {european.codec} that was read as {_read_as(rest)} ({_short(wrong)} is {meant})",
+            rest,
+        )
     elif rows := [text for text in rest if _ROW.search(text)]:
-        yield f"look like another encoding that was read as latin-1 ({_short(rows[0])})", rows
+        yield f"look like another encoding that was read as {_read_as(rows)} ({_short(rows[0])})", rows
 
 
-def _refused(right: dict[str, str], title: str, codec: str, where: str) -> UserError:
+def _refused(
+    right: dict[str, str], title: str, codecs: tuple[str, ...], where: str, keeping: str
+) -> UserError:
     wrong, meant = next(iter(right.items()))
-    read_as = "latin-1" if all(ord(c) < 0x100 for text in right for c in text) else "cp1252"
+    mends = ((read_as, codec) for read_as in _LATIN for codec in codecs)
+    mend = next((pair for pair in mends if all(_mended(text, *pair) == right[text] for text in right)), None)
+    write = f", or write text.encode({mend[0]!r}).decode({mend[1]!r}) in their place" if mend else ""
     return UserError(
         f"{where}: {counted(len(right), 'different {text is|texts are}')} Chinese "
-        f"in {title} that was read as {read_as} "
-        f"({_short(wrong)} is {_short(meant)}); save them again from the original, or write "
-        f"text.encode({read_as!r}).decode({codec!r}) in their place"
+        f"in {title} that was read as {_read_as(right)} "
+        f"({_short(wrong)} is {_short(meant)}); save them again from the original{write}, or say "
+        f"--config.data.encoding={keeping} to keep them as they are"
     )
+
+
+def _mended(text: str, read_as: str, codec: str) -> str:
+    try:
+        return text.encode(read_as).decode(codec)
+    except UnicodeError:
+        return ""
+
+
+def _read_as(texts: Collection[str]) -> str:
+    """As what misread texts were read: only cp1252 has characters beyond latin-1's."""
+    return "latin-1" if all(ord(c) < 0x100 for text in texts for c in text) else "cp1252"
 
 
 def _short(text: str) -> str:
@@ -81,7 +142,8 @@ def _short(text: str) -> str:
 
 
 def _undone(text: str) -> bytes | None:
-    """The bytes of a text before it was read as latin-1 or cp1252; None where it was not."""
+    """The bytes of a text before it was read as latin-1 or cp1252; None where neither
+    has all its characters."""
     raw = bytearray()
     for c in text:
         try:
@@ -94,13 +156,12 @@ def _undone(text: str) -> bytes | None:
 
 
 def _utf8(raw: bytes) -> str:
+    return _in(raw, "utf-8")
+
+
+def _in(raw: bytes, codec: str) -> str:
+    """The text; "" where the bytes are none in this encoding."""
     try:
-        return raw.decode("utf-8")
+        return raw.decode(codec)
     except UnicodeDecodeError:
         return ""
-
-
-def _count_chinese(texts: Collection[str]) -> tuple[int, int]:
-    """(Chinese characters, those of them that are common)."""
-    counts = [letters.chinese(text)[:2] for text in texts]
-    return sum(count for count, _ in counts), sum(common for _, common in counts)

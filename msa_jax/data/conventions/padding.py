@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from msa_jax.data.conventions.used import in_use, of_edges
 from msa_jax.errors import UserError
 
 _NAMES = {"front": "in front", "behind": "behind", None: "at both ends"}
@@ -133,6 +134,8 @@ def by_lengths(
     first, stop, limit = np.asarray(edges_N3, int).reshape(-1, 3).T
     short = (np.asarray(lengths_N, int) < limit) & (stop > 0)
     first, stop, limit, length = first[short], stop[short], limit[short], np.asarray(lengths_N, int)[short]
+    if not len(first):  # no clip is shorter than its array
+        return Padding(None)
     fits_front, fits_behind = first >= limit - length, stop <= length
     votes = {
         "behind": int(np.sum(fits_behind & ~fits_front)),
@@ -148,12 +151,12 @@ def by_lengths(
     if (clear and neither.any()) or not (told or length.any()):
         ends = by_ends(of_edges(np.stack([first, stop, limit], axis=1)))
         told_by = f"{ends.evidence}, by the zeros, which the lengths contradict".removeprefix(", ")
-        return dataclasses.replace(ends, evidence=told_by, counting=False) if len(first) else Padding(side)
-    if clear:  # no clip is shorter than its array
-        return Padding(side)
+        return dataclasses.replace(ends, evidence=told_by, counting=False)
     if repeated := _by_repeats(rows(), lengths_N):
         return repeated
     found = [f"{count} {_NAMES[end]}" for end, count in votes.items() if count]
+    both = int(np.sum(fits_front & fits_behind))
+    found += [f"{both} have room for their lengths at either end"] if both else []
     found += [f"{bare} have more rows in use than their length, and no zeros at either end"] if bare else []
     raise UserError(
         f"{what}: it is not clear at which end the clips are padded (of {len(first)} that are shorter than "
@@ -201,66 +204,27 @@ def conventions(paddings: Mapping[str, Padding]) -> dict[str, str]:
     return {"padding": text} if text else {}
 
 
-def ends(values: Any, columns: slice = slice(None)) -> np.ndarray:
-    """Whether the first row, the last row and any row of each clip is in use.
-
-    Args:
-      values: N clips of rows: an array or an HDF5 dataset [N, L, d], or N matrices.
-      columns: those that matter.
-
-    Returns:
-      [N, 3] bool. Only clips that are zero at both ends are looked at whole.
-    """
-    if len(getattr(values, "shape", ())) == 3 and values.dtype.kind != "O":
-        if 0 in values.shape:
-            return np.zeros((len(values), 3), bool)
-        first, last = (in_use(values[:, row][:, columns]) for row in (0, values.shape[1] - 1))
-        some = first | last
-        for clip in np.flatnonzero(~some):
-            some[clip] = np.any(in_use(values[clip][:, columns]))
-        return np.stack([first, last, some], axis=1)
-    used = [in_use(np.asarray(rows)) if np.size(rows) else np.zeros(1, bool) for rows in values]
-    return np.array([[rows[0], rows[-1], rows.any()] for rows in used], bool).reshape(-1, 3)
-
-
-def in_use(rows: np.ndarray) -> np.ndarray:
-    """Whether each row [..., d] is in use: not zero, and not NaN throughout.
-
-    Returns:
-      [...] bool.
-    """
-    used = np.any(rows != 0, axis=-1) if rows.dtype == object else rows.any(axis=-1)
-    if rows.dtype.kind == "f" and rows.size:
-        unknown = np.isnan(rows[..., 0])
-        if unknown.any():
-            used[unknown] = ~np.isnan(rows[unknown]).all(axis=-1)
-    return used
-
-
-def of_edges(edges_N3: np.ndarray) -> np.ndarray:
-    """What `ends` says of clips whose first row in use, the one behind the last, and all rows are known."""
-    first, stop, limit = np.asarray(edges_N3, int).T
-    return np.stack([(first == 0) & (stop > 0), (stop == limit) & (stop > 0), stop > 0], axis=1)
-
-
-def together(used: Mapping[str, np.ndarray], where: str) -> np.ndarray:
+def together(used: Mapping[str, np.ndarray], where: str, said: str | None = None) -> np.ndarray:
     """`ends` of streams that share one time line: a row is in use where it is in one of them.
 
     Args:
       used: `ends` of each stream, by its name.
       where: what to call the file in a message.
+      said: the end, where the user says it; then zeros at the other one are silence.
 
     Raises:
       UserError: when most clips are padded in front in one stream and behind in another, so that row i of
         the one is not row i of the other.
     """
-    for one, other in itertools.permutations(used, 2):
+    for one, other in itertools.permutations(used, 2) if not said else ():
         (starts, stops, some), (others_start, others_stop, _) = used[one].T, used[other].T
         opposed = some & ~starts & stops & others_start & ~others_stop
         if opposed.sum() >= max(_SOME, _MOST * some.sum()):
             raise UserError(
                 f"{where}: {one} is padded in front and {other} behind, in arrays of one length "
-                f"({opposed.sum()} of {some.sum()} clips); pad both at one end, or cut each to its own length"
+                f"({opposed.sum()} of {some.sum()} clips); pad both at one end, or, "
+                "where some of these zeros are silence, say --config.data.padding=front or behind "
+                "(in Python: padding=...)"
             )
     return np.any(np.stack(list(used.values())), axis=0)
 

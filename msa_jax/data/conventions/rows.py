@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from msa_jax.data.conventions.padding import by_ends, in_use, of_edges
+from msa_jax.data.conventions.padding import by_ends
+from msa_jax.data.conventions.used import of_edges
 from msa_jax.errors import UserError
 
 _ENDING = (
@@ -23,7 +24,6 @@ _NAMES = (
     "BERT tokens, [CLS] and [SEP] zero",
     "BERT tokens without [CLS] and [SEP]",
 )
-_BLOCK = 1 << 26  # bytes of an array that are compared at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,35 +89,6 @@ class Rows:
 
 
 STREAM = Rows("stream", "a stream of their own")
-
-
-def edges(values: object) -> np.ndarray:
-    """Where each clip's rows are in use.
-
-    Args:
-      values: [N, L, d], or N matrices of any length.
-
-    Returns:
-      [N, 3] int: the first row in use (see `padding.in_use`) and the one behind the last (0 and 0 where none
-      is), and L.
-    """
-    if isinstance(values, np.ndarray) and values.ndim == 3 and values.dtype != object:
-        step = max(1, _BLOCK // max(1, values[:1].nbytes))
-        blocks = (in_use(values[start : start + step]) for start in range(0, len(values), step))
-        return np.concatenate([np.zeros((0, 3), int), *map(_edges, blocks)])
-    found = [np.zeros((0, 3), int)]
-    for rows in values:
-        rows = np.asarray(rows)
-        found.append(_edges(in_use(rows)[None]) if rows.size else np.array([[0, 0, len(rows)]]))
-    return np.concatenate(found)
-
-
-def _edges(used_NL: np.ndarray) -> np.ndarray:
-    limit = used_NL.shape[1]
-    some = used_NL.any(axis=1) if limit else np.zeros(len(used_NL), bool)
-    first = used_NL.argmax(axis=1) if limit else some
-    stop = limit - used_NL[:, ::-1].argmax(axis=1) if limit else some
-    return np.stack([first * some, stop * some, np.full(len(used_NL), limit)], axis=1)
 
 
 def decide(

@@ -12,16 +12,17 @@ from collections.abc import Sequence
 from msa_jax.data.conventions import letters
 from msa_jax.errors import counted
 
-CODECS = ("hz", "utf_7", "iso2022_jp", "iso2022_jp_2", "iso2022_jp_2004", "iso2022_kr")
+CODECS = ("hz", "utf_7", "iso2022_jp", "iso2022_jp_2", "iso2022_jp_2004", "iso2022_jp_ext", "iso2022_kr")
 KOREAN = (
     b"\x1b$)C"  # stands once at the beginning of a file in ISO-2022-KR, and is needed for every text of it
 )
-_SHIFTS = re.compile(rb"\x1b[$()]|\x0e")
+_ESCAPED = re.compile(  # characters of several bytes, or of another set
+    rb"\x1b\$(?:[@AB]|\([A-Z])(?:[\x21-\x7e]{2})+|\x1b\(I[\x21-\x5f]{2}|\x1b\.[AF].*\x1bN", re.DOTALL
+)
+_SHIFTED = re.compile(rb"\x0e((?:[\x21-\x7e]{2})+)\x0f")
 _HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e])+~\}")
 _RUN = re.compile(rb"\+[A-Za-z0-9+/]+-?")
-_LEAST = 6  # letters of another script than the Latin one that an encoding is told by
 _ACCENTS = 3  # accented letters and quotes that are enough
-_COMMON = 0.4  # share of the Chinese characters that must be common ones
 _FITTING = 0.9
 
 
@@ -54,21 +55,29 @@ def decide(texts: Sequence[bytes]) -> Seen | None:
 
 
 def _iso2022(texts: Sequence[bytes]) -> Seen | None:
-    found = [text for text in texts if _SHIFTS.search(text)]
-    if not found:
-        return None
-    if any(KOREAN in text for text in found):
+    """By what stands between the marks; a mark alone is a control character that got into a text."""
+    if any(KOREAN in text for text in texts):
         codecs = ("iso2022_kr",)
-    elif any(b"\x0e" in text for text in found):
-        return Seen("", "", found[0])  # ISO-2022-CN, or Korean without its beginning
+        found = [text for text in texts if _SHIFTED.search(text)]
     else:
         codecs = tuple(codec for codec in CODECS if codec.startswith("iso2022_jp"))
-    codec = next((codec for codec in codecs if _decodes(found, codec)), "")
-    return Seen(
-        codec,
-        codec and f"{codec} ({counted(len(found), '{text has|texts have}')} its escape sequences)",
-        found[0],
-    )
+        found = [text for text in texts if _ESCAPED.search(text)]
+    codec = next((codec for codec in codecs if _decodes(found, codec)), "") if found else ""
+    if codec:
+        clear = _reads([_decoded(text, codec) for text in found], len(found))
+        line = f"{codec} ({counted(len(found), '{text has|texts have}')} its escape sequences, {clear})"
+        return Seen(codec, line if clear else "", found[0])
+    spans = [(span, text) for text in texts for span in _SHIFTED.findall(text)]
+    for span, text in spans:  # ISO-2022-CN, which Python does not have, or Korean without its beginning
+        for other in ("gb2312", "euc_kr"):
+            high = bytes(byte | 0x80 for byte in span)
+            if _decodes([high], other) and _reads([high.decode(other)], 1) is not None:
+                return Seen("", "", text)
+    return None
+
+
+def _decoded(text: bytes, codec: str) -> str:
+    return (KOREAN + text if codec == "iso2022_kr" else text).decode(codec)
 
 
 def _decodes(texts: Sequence[bytes], codec: str) -> bool:
@@ -107,9 +116,9 @@ def _is_encoded(run: bytes) -> bool:
 
 def _reads(texts: Sequence[str], runs: int) -> str | None:
     """The evidence that decoded texts are of a language; "" where it is weak, None where there is none."""
-    ideographs, common = _chinese(texts)
-    if ideographs and common >= _COMMON * ideographs:
-        return f"{common} of {ideographs} Chinese characters are common" if ideographs >= _LEAST else ""
+    found = letters.chinese(texts)
+    if found.reads:
+        return str(found) if found.certain else ""
     whole, fitting = (sum(column) for column in zip(*map(letters.accented, texts), strict=True))
     if whole and fitting >= _FITTING * whole:
         return f"{fitting} of {whole} characters are European" if fitting >= _ACCENTS else ""
@@ -118,11 +127,9 @@ def _reads(texts: Sequence[str], runs: int) -> str | None:
     if scripts & {"HIRAGANA", "KATAKANA"}:  # which have Chinese characters beside them
         scripts = {"JAPANESE"}
     if len(scripts) == 1 and scripts != {"CJK"} and len(foreign) >= 2 * runs:
-        return f"{len(foreign)} letters are {scripts.pop().capitalize()}" if len(foreign) >= _LEAST else ""
+        return (
+            f"{len(foreign)} letters are {scripts.pop().capitalize()}"
+            if len(foreign) >= letters.LEAST
+            else ""
+        )
     return None
-
-
-def _chinese(texts: Sequence[str]) -> tuple[int, int]:
-    """(Chinese characters, those of them that are common)."""
-    ideographs, common, _ = (sum(column) for column in zip(*map(letters.chinese, texts), strict=True))
-    return ideographs, common

@@ -40,16 +40,22 @@ def decoded(content: Any, said: str | None, where: str) -> Decoded:
     encodings.check(said)
     raw: set[bytes] = set()
     texts: set[str] = set()
-    _collect(content, raw, texts)
+    plain: set[str] = set()
+    _collect(content, raw, texts, plain)
     ascii_texts = {text for text in texts if text.isascii()}  # which have the marks of an encoding
     texts -= ascii_texts
     in_bytes, marks = bool(raw), {text.encode() for text in ascii_texts}
     seen = seven_bit.decide(sorted(marks))
+    if seen and not seen.line and texts:  # chance, where other texts are beyond ASCII
+        seen = None
     if said is not None or seen:
         raw |= marks
     encoding = encodings.decide(raw, said=said, where=where)
-    notes = misread.notes([*texts, *(encoding.decode(text) for text in raw if not text.isascii())], where)
-    if said is not None and not (in_bytes or seen):
+    keeping = encoding.codec if in_bytes else "utf-8"
+    beyond = texts | {encoding.decode(text) for text in raw if not text.isascii()}
+    count = len(texts) + len(raw | marks) + len(plain)
+    notes = misread.notes(beyond, where, count=count, said=said, codec=keeping)
+    if said is not None and not (in_bytes or seen or notes):
         notes += ("No text of the file is in bytes: --config.data.encoding makes no difference.",)
         return Decoded(content, {}, notes)
     conventions = {"encoding": encoding.line} if encoding.line else {}
@@ -59,11 +65,12 @@ def decoded(content: Any, said: str | None, where: str) -> Decoded:
     return Decoded(_rebuilt(content, encoding), conventions, notes)
 
 
-def _collect(value: Any, raw: set[bytes], texts: set[str]) -> None:
-    """Gathers the texts: those in bytes, and the others beyond ASCII or with the marks of an encoding."""
+def _collect(value: Any, raw: set[bytes], texts: set[str], plain: set[str]) -> None:
+    """Gathers the texts: in bytes, beyond ASCII or with the marks of an encoding, and the others."""
     kind = type(value)
     if kind is str:
         if value.isascii() and not seven_bit.marked(value):
+            plain.add(value)
             return
         if key := _escaped(value):
             raw.add(key)
@@ -73,14 +80,14 @@ def _collect(value: Any, raw: set[bytes], texts: set[str]) -> None:
         raw.add(value)
     elif isinstance(value, np.ndarray):
         if value.dtype.kind in "SUO":
-            _collect(value.ravel().tolist(), raw, texts)
+            _collect(value.ravel().tolist(), raw, texts, plain)
     elif kind is dict:
-        _collect(list(value), raw, texts)
-        _collect(list(value.values()), raw, texts)
+        _collect(list(value), raw, texts, set())  # the names of its parts
+        _collect(list(value.values()), raw, texts, plain)
     elif kind in (list, tuple, set, frozenset):
         for item in value:
             if type(item) not in _NUMBERS:
-                _collect(item, raw, texts)
+                _collect(item, raw, texts, plain)
 
 
 def _escaped(text: str) -> bytes | None:

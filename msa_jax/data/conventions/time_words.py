@@ -50,7 +50,7 @@ def refuse_turned(path: Path, videos: Mapping[str, "Track"]) -> None:
     """Refuses a stream most of whose rows end before they start, and one of which no row lasts.
 
     Raises:
-      UserError: then.
+      UserError: when it is such a stream; names a video.
     """
     rows = sum(track.rows for track in videos.values())
     backward = sum(track.backward for track in videos.values())

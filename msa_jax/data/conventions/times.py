@@ -1,8 +1,8 @@
 """Times of streams that come in files of their own (.csd): the unit that each is in.
 
 The streams of a corpus hold for the same videos, so they end at about the same times; one in another unit
-ends elsewhere in every video. Labels may end long before some videos do (CMU-MOSEI), but not before nearly
-all. Which streams are in seconds is told by how long their rows last, and by how many agree.
+ends elsewhere in every video. Labels may end long before three quarters of the videos (CMU-MOSEI), no more.
+Which streams are in seconds is told by how long their rows last, and by how many agree.
 """
 
 import dataclasses

@@ -44,7 +44,9 @@ class Named:
         return {"videos": self.line} if self.line else {}
 
 
-def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: str) -> Named:
+def name(
+    ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, nameless: int = 0, where: str
+) -> Named:
     """Names the clips of a file and their videos.
 
     "video[k]" and "video$_$k" are clip video_k of that video, and [video, start, end] is video_start,
@@ -58,14 +60,19 @@ def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: s
     Args:
       ids: of each clip the id, or the fields of an id that has several.
       pattern: a regular expression with one group for the video, where the user gives one.
+      nameless: further clips of the file, which have no id and are videos of their own. A clip that is alone
+        in its file is only scored, and needs no video.
       where: what to call the file in a message.
 
     Returns:
-      The names, in the same order.
+      The names, in the order of the ids.
 
     Raises:
       UserError: when the pattern is not such an expression, or finds nothing in some id.
     """
+    if nameless:
+        rest = name(ids, pattern, where=where) if ids else Named([], "")
+        return with_nameless(rest, nameless)
     if not ids:
         return Named([], "")
     names = [marked(fields) for fields in ids]
@@ -99,20 +106,23 @@ def name(ids: Sequence[tuple[str, ...]], pattern: str | None = None, *, where: s
     return Named(names, line, untold)
 
 
-def nameless(count: int) -> Named:
-    """What there is to say of a file that does not name its clips; one clip alone needs no video."""
-    if count < 2:
-        return Named([], "")
-    return Named(
-        [], f"could not be told, as the file does not name its {count} clips; each counts as one", count
-    )
+def with_nameless(named: Named, nameless: int) -> Named:
+    """The same with further clips that have no id; see `name`."""
+    count = len(named.names) + nameless
+    if not nameless or count == 1:
+        return named
+    which = f"{nameless} of {count}" if named.names else f"all {count}"
+    line = f"could not be told of {which} clips, which the file does not name; each of these counts as one"
+    line = f"{named.line}; {line}" if named.line else line
+    return Named(named.names, line, named.untold + nameless)
 
 
 def _without_splits(names: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], bool]:
     """The names with the videos freed from the names of splits, and whether there was something to free.
 
-    That is so where nearly all videos have one, some video has clips in several splits by it, and nearly all
-    clips are still told apart: otherwise each split counts its videos anew.
+    That is so where nearly all videos have one, some video has clips in several splits by it, and all clips
+    are still told apart. Where two of them, in different splits, would have one name, each split counts its
+    videos anew, however many it has.
 
     Args:
       names: (id, video) of each clip.
@@ -124,8 +134,9 @@ def _without_splits(names: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, s
             splits[video].add(split)
     shared = any(len(found) > 1 for found in splits.values())
     having = sum(bool(split) for split, _ in freed)
-    apart = len({_freed(identity)[1] for identity, _ in names})
-    if not shared or min(having, apart) < _NEARLY_ALL * len(names):
+    identities = {identity for identity, _ in names}
+    apart = len({_freed(identity)[1] for identity in identities}) == len(identities)
+    if not (shared and apart) or having < _NEARLY_ALL * len(names):
         return list(names), False
     return [(identity, video) for (identity, _), (_, video) in zip(names, freed, strict=True)], True
 

@@ -26,7 +26,7 @@ class Clip:
       finite: of each of the three, whether it has a finite number.
       unimodal_labels: as in `Example`.
       tokens: number of tokens that the rows belong to; 0 where they belong to none.
-      chinese: whether the text has Chinese characters, and more of them than other letters.
+      chinese: whether the text is Chinese (`letters.is_chinese`).
     """
 
     id: str

@@ -9,7 +9,7 @@ from msa_jax.data.splits import named_split
 from msa_jax.errors import UserError
 
 PAUSE = "sp"  # how the forced aligner writes silence between words
-# Other usual names of the modalities, and the known ones.
+# Names that other scripts give to a modality, so that a stream is not passed over for its name.
 OTHER_NAMES = {"video": "vision", "visual": "vision", "acoustic": "audio"}
 _LONGEST = 1 << 20  # characters of a text
 _WIDEST = 1 << 17  # columns of features

@@ -109,7 +109,7 @@ def _encoding(
         texts.update(words.arrays(video)[1].ravel().tolist())
     encoding = encodings.decide(texts, said=said, where=where)
     beyond = [encoding.decode(text) for text in texts if not text.isascii()]
-    return encoding, misread.notes(beyond, where)
+    return encoding, misread.notes(beyond, where, count=len(texts), said=said, codec=encoding.codec)
 
 
 def _asked(said: Said, sequences: Mapping[str, Sequence], where: str) -> dict[str, float]:

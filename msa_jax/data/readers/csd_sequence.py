@@ -49,7 +49,7 @@ class Sequence:
             features, intervals = (_dataset(group, name, where) for name in ("features", "intervals"))
             _check_intervals(intervals, where)
             if len(features.shape) == 2 and axes.are_reversed(features.shape, len(intervals)):
-                raise UserError(f"{where}: features {features.shape}: {axes.mend(2, 'rows')}")
+                raise UserError(f"{where}: features {features.shape}: {axes.reversed_mend(2, 'rows')}")
             if len(features) != len(intervals):
                 raise UserError(
                     f"{where}: {len(intervals)} intervals but features of shape {features.shape}; every row "

@@ -63,7 +63,9 @@ def reader(
     """
     raw = path.read_bytes()
     encoding = encodings.decide(_texts(raw), said=said.encoding, where=where)
-    notes = misread.notes(set(filter(_beyond_ascii, _decoded(raw, encoding).splitlines())), where)
+    lines = set(_decoded(raw, encoding).splitlines())
+    beyond = set(filter(_beyond_ascii, lines))
+    notes = misread.notes(beyond, where, count=len(lines), said=said.encoding, codec=encoding.codec)
     columns = _header(next(_rows(path, where, encoding))[1])
     split_column = _split_column(columns, where, split_name)
     named = {"video_id", "clip_id"} <= set(columns)

@@ -4,6 +4,7 @@ MMSA-FET (`run_single` in `src/MSA_FET/single.py`) writes a dict with audio and 
 [tokens, width] and text_bert; others add raw_text, an id, or an axis of one clip in front.
 """
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -76,9 +77,10 @@ def reader(
     if content.get("text_bert") is not None:
         tokens = _clips(content["text_bert"])
         clip["text_bert"] = tokens.swapaxes(1, 2) if tokens.shape[1] != 3 == tokens.shape[2] else tokens
-    _refuse_swapped(clip, content, where)
+    axis_lines = _decide_axes(clip, content, said, where)
     options = {"said": said, "encoder": encoder, "words": words, "need_text": need_text}
-    return mmsa_pickle.reader(clip, where, None, text_features, **options)
+    reading = mmsa_pickle.reader(clip, where, None, text_features, **options)
+    return dataclasses.replace(reading, conventions=dict(reading.conventions) | axis_lines)
 
 
 def _name(content: dict, where: str) -> object:
@@ -91,16 +93,17 @@ def _name(content: dict, where: str) -> object:
     return [video, str(name) if isinstance(name, int) else name]
 
 
-def _refuse_swapped(clip: dict, content: dict, where: str) -> None:
+def _decide_axes(clip: dict, content: dict, said: Said, where: str) -> dict[str, str]:
     """Refuses (width, rows), by the lengths and the tokens of the clip."""
     features = [name for name in (*STREAMS, "text") if name in clip]
     lengths = {name: clip[f"{name}_lengths"] for name in features if f"{name}_lengths" in clip}
-    axes.refuse_swapped(
+    return axes.decide(
         {name: [clip[name]] for name in features},
         where,
+        said=said.axes,
         lengths={name: [int(np.asarray(n).item()) for n in given] for name, given in lengths.items()},
         tokens=clip["text_bert"].shape[2] if "text_bert" in clip else 0,
-        mend="array.T" if any(np.ndim(content[name]) == 2 for name in features) else "array.swapaxes(1, 2)",
+        save="array.T" if any(np.ndim(content[name]) == 2 for name in features) else "array.swapaxes(1, 2)",
     )
 
 

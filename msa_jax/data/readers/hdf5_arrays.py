@@ -17,8 +17,7 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME, members = hdf5_folder.NAME, hdf5_folder.members
-LEAVES_OPEN: tuple[str, ...] = ("padding", "label_column")  # fields of `Said` that matter here
-_SOME = 32  # clips of an array that are looked at first
+LEAVES_OPEN: tuple[str, ...] = ("axes", "padding", "label_column")  # fields of `Said` that matter here
 _BLOCK = 1 << 25  # bytes of one array that are read at once
 
 
@@ -80,7 +79,8 @@ def reader(
     chosen = {split: {name: arrays[name] for name in read} for split, arrays in splits.items()}
     own = [[arrays[name] for arrays in splits.values()] for name in MODALITIES if name in held]
     own = [parts for parts in own if parts[0].part is None]  # the width of a joint one is known
-    axes.refuse_swapped({parts[0].path.name: [array.some(_SOME) for array in parts] for parts in own}, where)
+    looked_at = {parts[0].path.name: [array.some(axes.SAMPLE) for array in parts] for parts in own}
+    conventions = axes.decide(looked_at, where, said=said.axes)
     ends = _paddings(chosen.values(), said.padding, where)
 
     def examples() -> Iterator[Example]:
@@ -105,8 +105,8 @@ def reader(
             f"The columns of {', '.join(joint)} are split in the order of MFN's test_mosi.py: the first 300 "
             "are read as text, the next 5 as audio and the last 20 as vision."
         )
-    named = videos.nameless(sum(map(len, labels.values())))
-    conventions = padding.conventions(ends) | named.conventions | columns.conventions
+    named = videos.name([], nameless=sum(map(len, labels.values())), where=where)
+    conventions |= padding.conventions(ends) | named.conventions | columns.conventions
     return Reading(examples, tuple(notes), conventions, untold_videos=named.untold)
 
 
@@ -119,7 +119,7 @@ def _check(split: str, arrays: dict[str, Array], where: str) -> None:
             )
     if axes.all_reversed([array.shape for array in arrays.values()]):
         found = ", ".join(f"{array.path.name} {array.shape}" for array in arrays.values())
-        raise UserError(f"{where}: {axes.mend()} (the {split} split: {found})")
+        raise UserError(f"{where}: {axes.reversed_mend()} (the {split} split: {found})")
     counts = {array.path.name: array.shape[0] if array.shape else 0 for array in arrays.values()}
     if len(set(counts.values())) > 1:
         found = ", ".join(f"{count} in {name}" for name, count in counts.items())
@@ -150,7 +150,7 @@ def _paddings(splits: Iterable[dict[str, Array]], said: str | None, where: str) 
     for arrays in splits:
         found = {name: array.ends() for name, array in arrays.items()}
         if _on_one_time_line(arrays):
-            used[""].append(padding.together(found, where))
+            used[""].append(padding.together(found, where, said))
             continue
         for name, ends in found.items():
             used.setdefault(name, []).append(ends)

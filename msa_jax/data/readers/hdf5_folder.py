@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from msa_jax.corpora import SPLITS
-from msa_jax.data.conventions import padding
+from msa_jax.data.conventions.used import ends
 from msa_jax.data.readers import clean, room
 from msa_jax.data.readers.hdf5 import child, opened, whole
 from msa_jax.errors import UserError
@@ -61,12 +61,12 @@ class Array:
             return [clips[k][:, slice(None) if self.part is None else COLUMNS[self.part]] for k in places]
 
     def ends(self) -> np.ndarray:
-        """What `padding.ends` says of the columns of this modality."""
+        """What `used.ends` says of the columns of this modality."""
         with opened(self.path) as file:
             dataset = child(file, self.dataset)
             one_row_each = dataset.nbytes // max(1, dataset.shape[1])
             room.check(f"{self.path}: {self.dataset}", one_row_each, dataset.id.get_storage_size())
-            return padding.ends(dataset, slice(None) if self.part is None else COLUMNS[self.part])
+            return ends(dataset, slice(None) if self.part is None else COLUMNS[self.part])
 
 
 def members(folder: Path) -> list[Path]:

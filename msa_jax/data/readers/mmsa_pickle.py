@@ -12,6 +12,7 @@ import numpy as np
 from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding, videos
 from msa_jax.data.conventions import rows as row_kinds
 from msa_jax.data.conventions.texts import decoded
+from msa_jax.data.conventions.used import of_edges
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean, mmsa_split, mmsa_tokens, mult_pickle
 from msa_jax.data.readers.mmsa_split import NAME, Split, checked, need
@@ -19,7 +20,15 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 # Fields of `Said` that matter here.
-LEAVES_OPEN: tuple[str, ...] = ("rows", "bert_vocab", "padding", "encoding", "video_id", "label_column")
+LEAVES_OPEN: tuple[str, ...] = (
+    "axes",
+    "rows",
+    "bert_vocab",
+    "padding",
+    "encoding",
+    "video_id",
+    "label_column",
+)
 _SHOWN = 3  # ids named in a message
 
 
@@ -88,7 +97,7 @@ def reader(
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
     every = list(splits.values())
-    _refuse_swapped(every, where)
+    conventions = _decide_axes(every, said, where)
     columns = _decide_labels(splits, said.label_column, where)
     how = _rows(every, said, where)
     ends = _padding(every, how, said.padding, where)
@@ -111,7 +120,7 @@ def reader(
                 except (TypeError, ValueError) as error:
                     raise UserError(f"{split.where} clip {index}: not as in an {NAME}: {error}") from None
 
-    conventions = {"rows": str(how)} if any(split.streams for split in every) else {}
+    conventions |= {"rows": str(how)} if any(split.streams for split in every) else {}
     conventions |= ends
     conventions |= texts.conventions | named.conventions | columns.conventions
     return Reading(
@@ -119,14 +128,15 @@ def reader(
     )
 
 
-def _refuse_swapped(splits: Sequence[Split], where: str) -> None:
+def _decide_axes(splits: Sequence[Split], said: Said, where: str) -> dict[str, str]:
     """Refuses (clips, width, rows), by the lengths and the room of text_bert as well."""
     held = {m: [s for s in splits if m in s.streams] for m in mmsa_split.STREAMS}
     lengths = {m: [n for s in having for n in s.lengths.get(m, ())] for m, having in held.items()}
     rooms = {split.token_limit for split in splits}
-    axes.refuse_swapped(
+    return axes.decide(
         {m: [split.clips(m) for split in having] for m, having in held.items()},
         where,
+        said=said.axes,
         lengths=lengths,
         tokens=rooms.pop() if len(rooms) == 1 else 0,
     )
@@ -152,7 +162,7 @@ def _padding(splits: Sequence[Split], how: row_kinds.Rows, said: str | None, whe
             found[stream] = _by_lengths(counted, stream, said, where)
         elif having:
             edges = np.concatenate([split.edges[stream] for split in having])
-            found[stream] = padding.by_ends(padding.of_edges(edges), said)
+            found[stream] = padding.by_ends(of_edges(edges), said)
     if texts := [used for split in splits if (used := split.text_ends()) is not None]:
         found["text"] = padding.by_ends(np.concatenate(texts), said)
     for split in splits:

@@ -5,7 +5,8 @@ import numpy as np
 from msa_jax.corpora import STREAMS
 from msa_jax.data.conventions import axes, label_columns
 from msa_jax.data.conventions import rows as row_kinds
-from msa_jax.data.conventions.padding import Padding, ends
+from msa_jax.data.conventions.padding import Padding
+from msa_jax.data.conventions.used import edges, ends
 from msa_jax.data.example import Example, no_features, no_tokens, no_unimodal_labels
 from msa_jax.data.readers import clean
 from msa_jax.errors import UserError, counted
@@ -41,7 +42,7 @@ class Split:
         self._arrays, self.where = arrays, where
         self.streams = [m for m in STREAMS if m in arrays]
         self.texts = [clean.text(text) for text in arrays["raw_text"]]
-        self.edges = {m: row_kinds.edges(arrays[m]) for m in self.streams}
+        self.edges = {m: edges(arrays[m]) for m in self.streams}
         self.lengths = {m: arrays[f"{m}_lengths"] for m in self.streams if f"{m}_lengths" in arrays}
         self.id_fields = [clean.id_fields(value) for value in arrays["id"]]
         self.names: list[tuple[str, str]] = []
@@ -84,7 +85,7 @@ class Split:
         return long, odd
 
     def text_ends(self) -> np.ndarray | None:
-        """What `padding.ends` says of text features without text_bert; None where there are none."""
+        """What `used.ends` says of text features without text_bert; None where there are none."""
         return ends(self._arrays["text"]) if "text" in self._arrays and self.ids is None else None
 
     def finite(self, stream: str) -> np.ndarray:
@@ -144,7 +145,7 @@ class Split:
             return no_features()
         rows = np.asarray(self._arrays["text"][index])
         if self.ids is None:
-            return clean.features(rows[self.padding["text"].used(*row_kinds.edges([rows])[0])])
+            return clean.features(rows[self.padding["text"].used(*edges([rows])[0])])
         mask = self._arrays["text_bert"][index][1][: len(rows)] != 0
         return clean.features(rows[: len(mask)][mask])
 
@@ -212,7 +213,7 @@ def checked(arrays: dict, where: str, require_labels: bool) -> dict:
             found[key] = _labels(arrays, key, where)
     if turned := [key for key in (*STREAMS, "text") if axes.are_reversed(clean.shape(found.get(key)), count)]:
         shapes = ", ".join(f"{key} {clean.shape(found[key])}" for key in turned)
-        raise UserError(f"{where}: {axes.mend()} ({count} ids, and {shapes})")
+        raise UserError(f"{where}: {axes.reversed_mend()} ({count} ids, and {shapes})")
     uneven = [f"{key} {len(value)}" for key, value in found.items() if len(value) != count]
     if uneven:
         raise UserError(f"{where}: {count} ids but {', '.join(uneven)}; every array needs one entry a clip")

@@ -4,13 +4,13 @@ This follows the loader `src/dataset.py` of yaohungt/Multimodal-Transformer, and
 for the order of IEMOCAP's emotions.
 """
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding, videos
 from msa_jax.data.conventions.texts import decoded
+from msa_jax.data.conventions.used import ends as used_ends
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
@@ -18,7 +18,7 @@ from msa_jax.errors import UserError
 
 NAME = "MulT pickle"
 # Fields of `Said` that matter here.
-LEAVES_OPEN: tuple[str, ...] = ("padding", "encoding", "video_id", "label_column")
+LEAVES_OPEN: tuple[str, ...] = ("axes", "padding", "encoding", "video_id", "label_column")
 _MODALITIES = ("text", "audio", "vision")
 _OTHERS = {"raw_text", "regression_labels"}  # what only an MMSA pickle has
 # The file's emotions are neutral, happy, sad, angry: the order that the format's own evaluation names them
@@ -89,9 +89,8 @@ def reader(
                 splits[split] = checked
     if not splits:
         raise UserError(f"{where}: the pickle holds no clips")
-    axes.refuse_swapped(
-        {name: [part[name] for part in splits.values() if name in part] for name in _MODALITIES}, where
-    )
+    features = {name: [part[name] for part in splits.values() if name in part] for name in _MODALITIES}
+    axis_lines = axes.decide(features, where, said=said.axes)
     columns = _decide_labels(splits, said.label_column, where)
     first = [
         clean.string(fields[0]).strip()
@@ -112,7 +111,9 @@ def reader(
                     raise UserError(f"{where}, {split} clip {index}: not as in a {NAME}: {error}") from None
 
     notes = (*texts.notes, *((_CLIP_FIRST if clip_first else _VIDEO_FIRST,) if first else ()))
-    conventions = padding.conventions(ends) | texts.conventions | named.conventions | columns.conventions
+    conventions = (
+        axis_lines | padding.conventions(ends) | texts.conventions | named.conventions | columns.conventions
+    )
     return Reading(examples, notes, conventions, untold_videos=named.untold)
 
 
@@ -139,7 +140,7 @@ def _checked(arrays: dict, where: str, require_labels: bool | None) -> dict:
     ]
     if axes.all_reversed([*(found[name] for name in _MODALITIES if name in found), *counts]):
         shapes = ", ".join(f"{name} {shape}" for name, shape in found.items())
-        raise UserError(f"{where}: {axes.mend()} ({shapes})")
+        raise UserError(f"{where}: {axes.reversed_mend()} ({shapes})")
     uneven = [f"{name} {len(values)}" for name, values in checked.items() if len(values) != count]
     if uneven:
         raise UserError(
@@ -237,12 +238,10 @@ def _names(
                 continue  # a number only tells the clips of one split apart
             places.append((split, index))
             ids.append(clean.id_fields(name if clip_first else fields))
-    named = videos.name(ids, pattern, where=where)
+    numbered = sum(map(len, names.values())) - len(places)
+    named = videos.name(ids, pattern, nameless=numbered, where=where)
     for (split, index), name in zip(places, named.names, strict=True):
         names[split][index] = name
-    numbered = sum(map(len, names.values())) - len(places)
-    if numbered + len(places) > 1:  # a clip that is scored needs no video
-        named = dataclasses.replace(named, untold=named.untold + numbered)
     return names, named
 
 
@@ -250,12 +249,12 @@ def _paddings(splits: Iterable[dict], said: str | None, where: str) -> dict[str,
     """Decides at which end the modalities are padded; under "" those of clips that have one time line."""
     used: dict[str, list[np.ndarray]] = {}
     for arrays in splits:
-        found = {name: padding.ends(arrays[name]) for name in _MODALITIES if name in arrays}
+        found = {name: used_ends(arrays[name]) for name in _MODALITIES if name in arrays}
         steps = np.array([_steps(arrays[name]) for name in found])
         longest = steps.max(axis=0)
         shared = np.all((steps == longest) | (steps == 0), axis=0)
         on_one_line = {m: ends[shared] for m, ends in found.items()}
-        used.setdefault("", []).append(padding.together(on_one_line, where))
+        used.setdefault("", []).append(padding.together(on_one_line, where, said))
         for name, ends in found.items():
             used.setdefault(name, []).append(ends[~shared])
     return {name: padding.by_ends(np.concatenate(parts), said) for name, parts in used.items()}

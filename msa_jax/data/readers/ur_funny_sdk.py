@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, label_columns
+from msa_jax.data.conventions import NOTHING, Said, label_columns, videos
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean, safe_pickle
@@ -102,8 +102,9 @@ def reader(
                 except (TypeError, ValueError, IndexError) as error:
                     raise UserError(f"{where}: clip {name} is not as in {NAME}: {error}") from None
 
-    untold = len(wanted) if len(wanted) > 1 else 0  # the files number the clips, and name no talk
-    return Reading(examples, texts.notes, texts.conventions | columns.conventions, untold_videos=untold)
+    named = videos.name([], nameless=len(wanted), where=where)  # the files number the clips, and name no talk
+    conventions = texts.conventions | named.conventions | columns.conventions
+    return Reading(examples, texts.notes, conventions, untold_videos=named.untold)
 
 
 def _load(folder: Path, file: str, where: str) -> object:

@@ -58,7 +58,7 @@ def reader(
         raise UserError(f"{where}: an {NAME} needs 'label', found only {', '.join(content.files)}")
     for name, shape in shapes.items():
         if len(shape) == 2 and axes.are_reversed(shape, count):
-            raise UserError(f"{where}: {name}: {axes.mend(2)}")
+            raise UserError(f"{where}: {name}: {axes.reversed_mend(2)}")
         if shape[:1] != (count,) or (name in STREAMS and len(shape) != 2):
             raise UserError(
                 f"{where}: {name} has shape {shape}, expected one entry for each of {count} clips"

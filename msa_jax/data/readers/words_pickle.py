@@ -5,7 +5,6 @@ features for each word), the pickles of MAG-BERT (no word indices), and `src/cre
 what BBFN and UniMSE made of it (more parts a clip: vision and audio have lengths of their own).
 """
 
-import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from msa_jax.errors import UserError
 
 NAME = "words pickle"
 # Fields of `Said` that matter here.
-LEAVES_OPEN: tuple[str, ...] = ("padding", "encoding", "video_id", "label_column")
+LEAVES_OPEN: tuple[str, ...] = ("axes", "padding", "encoding", "video_id", "label_column")
 FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")  # the usual names, for messages
 _ORDER = ("train", "valid", "test", "")
 
@@ -131,7 +130,7 @@ def reader(
         where=where,
     )
     every = [clip[0] for clips in splits.values() for clip in clips if _is_clip(clip)]
-    streams.refuse_swapped(every, where)
+    axis_lines = streams.check_axes(every, said.axes, where)
     ends = streams.paddings(every, said.padding, where)
 
     def examples() -> Iterator[Example]:
@@ -142,7 +141,9 @@ def reader(
             yield _example(clip, name, split, ends, place, label)
 
     notes = (*texts.notes, *streams.notes(every, len(places), said.padding), *notes)
-    conventions = padding.conventions(ends) | texts.conventions | named.conventions | columns.conventions
+    conventions = (
+        axis_lines | padding.conventions(ends) | texts.conventions | named.conventions | columns.conventions
+    )
     return Reading(examples, notes, conventions, untold_videos=named.untold)
 
 
@@ -197,17 +198,15 @@ def _names(
             f"The ids repeat ({bare.total()} clips have {len(bare)} different ids), so they are taken for "
             "the names of videos: the clips of a video are numbered from 0 in the order of the file."
         )
-        named = _numbered(ids, pattern, where)
+        named = _numbered(ids, pattern, unnamed, where)
     else:
-        named = videos.name(ids, pattern, where=where)
+        named = videos.name(ids, pattern, nameless=unnamed, where=where)
     for (split, index), name in zip(places, named.names, strict=True):
         names[split][index] = name
-    if unnamed + len(ids) > 1:  # a clip that is scored needs no video
-        named = dataclasses.replace(named, untold=named.untold + unnamed)
     return names, named, tuple(notes)
 
 
-def _numbered(ids: Sequence[tuple[str, ...]], pattern: str | None, where: str) -> videos.Named:
+def _numbered(ids: Sequence[tuple[str, ...]], pattern: str | None, unnamed: int, where: str) -> videos.Named:
     """Names clips whose ids without a mark are names of videos, by their numbers in these."""
     named = videos.name(ids, pattern, where=where) if pattern else None
     seen: Counter[str] = Counter()
@@ -220,7 +219,7 @@ def _numbered(ids: Sequence[tuple[str, ...]], pattern: str | None, where: str) -
         names.append((name[0], named.names[place][1] if named else name[1]))
     count = len({video for _, video in names})
     line = named.line if named else f"the ids themselves, which repeat ({len(ids)} ids, {count} videos)"
-    return videos.Named(names, line)
+    return videos.with_nameless(videos.Named(names, line), unnamed)
 
 
 def _of(count: int, splits: Mapping[str, Sequence]) -> str:
@@ -246,7 +245,7 @@ def _example(
         raise UserError(f"{where}: features are not the numbers expected: {error}") from None
     shapes = [rows.shape for rows in (vision, audio) if len(rows)]
     if aligned and shapes and all(axes.are_reversed(shape, len(words)) for shape in shapes):
-        raise UserError(f"{where}: {len(words)} words, features {shapes}: {axes.mend(2, 'words')}")
+        raise UserError(f"{where}: {len(words)} words, features {shapes}: {axes.reversed_mend(2, 'words')}")
     # An empty word would shift every later one against its row, as a pause would.
     keep = np.array([word not in ("", clean.PAUSE) for word in words], bool)
     if not aligned or all(len(rows) in (0, len(words)) for rows in (vision, audio)):

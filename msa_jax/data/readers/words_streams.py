@@ -1,11 +1,12 @@
 """Streams of a words pickle: vision and audio with lengths of their own, in clips of more than four parts."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
 from msa_jax.data.conventions import axes, padding
-from msa_jax.data.conventions.rows import edges
+from msa_jax.data.conventions.used import edges
 from msa_jax.data.example import no_features
 from msa_jax.data.readers import clean
 
@@ -14,15 +15,19 @@ _LENGTHS = {"vision": (1, 4), "audio": (2, 5)}  # where a clip has a stream and,
 _ODD = (TypeError, ValueError, OverflowError)  # told of while iterating
 
 
-def refuse_swapped(clips: Sequence[Sequence], where: str) -> None:
-    """Refuses a file whose clips are (width, rows).
+def check_axes(clips: Sequence[Sequence], said: Literal["rows_first"] | None, where: str) -> dict[str, str]:
+    """Refuses a file whose clips are (width, rows); see `axes.decide`.
 
     Args:
       clips: the parts of each clip.
+      said: "rows_first" where the user says that they are not.
       where: what to call the file in a message.
 
+    Returns:
+      What there is to say, as in `Reading.conventions`.
+
     Raises:
-      UserError: then.
+      UserError: when the evidence says that they are.
     """
     arrays: dict[str, list] = {name: [] for name in _LENGTHS}
     lengths: dict[str, list[int]] = {name: [] for name in _LENGTHS}
@@ -34,7 +39,8 @@ def refuse_swapped(clips: Sequence[Sequence], where: str) -> None:
                 lengths[name].append(0 if found is None else found)
             except (*_ODD, IndexError):
                 continue
-    axes.refuse_swapped({name: [a] for name, a in arrays.items()}, where, lengths=lengths, mend="array.T")
+    parts_of = {name: [found] for name, found in arrays.items()}
+    return axes.decide(parts_of, where, said=said, lengths=lengths, save="array.T")
 
 
 def paddings(clips: Sequence[Sequence], said: str | None, where: str) -> dict[str, padding.Padding]:

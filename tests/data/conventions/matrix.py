@@ -21,7 +21,8 @@ from msa_jax.errors import UserError
 from tests.data.conventions.clips import Expected
 
 MEND = re.compile(
-    r"say .*--config\.data\.\w+=|save it as UTF-8|swapped, .* save array\.(T|swapaxes\(1, 2\))$"
+    r"say .*--config\.data\.\w+=|save it as UTF-8|"
+    r"save array\.(T|swapaxes\(1, 2\)), or, .* say --config\.data\.axes=rows_first"
 )
 
 
@@ -36,6 +37,7 @@ class Case:
       expected: what must be read, in the order of the file.
       reading: options of `readers.read`.
       undecided: whether the file does not tell what is meant, and must be refused.
+      named: what a refusal must name besides the mend, such as the stream; a regular expression.
       untold: clips whose videos cannot be told.
     """
 
@@ -45,6 +47,7 @@ class Case:
     expected: list[Expected]
     reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     undecided: bool = False
+    named: str = ""
     untold: int = 0
 
 
@@ -75,7 +78,7 @@ def outcome(case: Case, folder: Path) -> str:
         source = readers.read(case.write(folder), **case.reading)
         found = list(source)
     except UserError as error:
-        named = MEND.search(str(error)) and "\n" not in str(error)
+        named = MEND.search(str(error)) and re.search(case.named, str(error)) and "\n" not in str(error)
         return "refused" if named and case.undecided else f"refused: {error}"
     if case.undecided:
         return "read, although the file does not tell what is meant"

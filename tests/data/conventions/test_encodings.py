@@ -1,5 +1,7 @@
 """Encodings of texts in bytes, told from all texts of a file, and never noise."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -114,9 +116,7 @@ def test_what_the_user_must_not_say(said, message):
 
 
 def test_evidence_in_a_few_words():
-    assert _decide(SIMPLIFIED, "gbk").line == (
-        "GB18030 (13 of 13 Chinese characters are among the most common)"
-    )
+    assert _decide(SIMPLIFIED, "gbk").line == ("GB18030 (13 of 13 Chinese characters are common)")
     assert _decide(QUOTES, "cp1252").line == (
         "cp1252 (6 of 6 characters beyond ASCII are European letters and signs)"
     )
@@ -136,9 +136,7 @@ def test_containers_are_decoded_throughout():
     assert found.content["o"][0] == SIMPLIFIED[0]
     assert found.content["o"][1] is rows
     assert found.content["s"] == {SIMPLIFIED[0]}
-    assert found.conventions == {
-        "encoding": "GB18030 (13 of 13 Chinese characters are among the most common)"
-    }
+    assert found.conventions == {"encoding": "GB18030 (13 of 13 Chinese characters are common)"}
     assert found.notes == ()
 
 
@@ -156,7 +154,7 @@ def test_what_is_utf8_or_text_is_left_as_it_is():
 def test_texts_that_were_decoded_wrongly_are_named(wrong):
     bad = ["中国".encode().decode(wrong), "é".encode().decode(wrong)]
     (note,) = texts.decoded([*bad, "bon été", "好", "plain"], None, "a.pkl").notes
-    assert note.startswith("a.pkl: 2 of 4 different texts look like UTF-8 that was read as latin-1 (")
+    assert note.startswith(f"a.pkl: 2 of 5 different texts look like UTF-8 that was read as {wrong} (")
     assert "kept as they are" in note
 
 
@@ -240,9 +238,43 @@ def test_marks_with_little_between_them_are_refused_with_the_mend(raw, could):
     assert encodings.decide([raw], said="ascii", where="a.pkl").decode(raw) == raw.decode()
 
 
-def test_marks_beside_another_encoding_are_refused():
-    with pytest.raises(UserError, match="some in ASCII beside 2 beyond ASCII have the marks"):
-        _decide(SIMPLIFIED, "gbk", more=[text.encode("hz") for text in SIMPLIFIED])
+@pytest.mark.parametrize("codec", ["gb18030", "utf-8"])
+def test_marks_beside_another_encoding_are_refused_with_the_one_that_is_possible(codec):
+    more = [text.encode("hz") for text in SIMPLIFIED]
+    with pytest.raises(UserError, match="some in ASCII beside 2 beyond ASCII have the marks") as error:
+        _decide(SIMPLIFIED, codec, more=more)
+    assert f"or say --config.data.encoding={codec} (in Python" in str(error.value)
+    said = _decide(SIMPLIFIED, codec, more=more, said=codec)
+    assert [said.decode(raw) for raw in more] == [raw.decode() for raw in more]
+    assert said.decode(SIMPLIFIED[0].encode(codec)) == SIMPLIFIED[0]
+
+
+@pytest.mark.parametrize("mark", ["a\x0eb", "\x1b(B", "\x1b(Jodd", "\x0f", "\x1b$ 5", "caf+AOk-", "~{:C~}"])
+def test_control_characters_and_chance_marks_beside_utf8_are_kept(mark):
+    raw = [mark.encode(), "é".encode()]
+    encoding = encodings.decide(raw, said=None, where="a.pkl")
+    assert [encoding.decode(text) for text in raw] == [mark, "é"]
+    assert texts.decoded([mark, "é"], None, "a.pkl").content == [mark, "é"]
+
+
+@pytest.mark.parametrize("text", ["one \x0e alone", "\x1b(B", "a\x0ebcd\x0f", "\x1b$"])
+def test_a_control_character_decides_nothing(text):
+    assert encodings.decide([text.encode(), b"plain"], said=None, where="a.pkl") == encodings.Encoding()
+
+
+def test_texts_are_judged_one_by_one():
+    bad = [f"{text}{k}".encode("gb18030").decode("latin-1") for text in SIMPLIFIED for k in range(25)]
+    honest = ["café", "bon été, à Noël", "££££", "····", "½½½½", "¡¡¡¿¿¿ QUÉ"]
+    with pytest.raises(UserError, match="50 different texts are Chinese in GB18030"):
+        texts.decoded(bad, None, "a.pkl")
+    with pytest.raises(UserError, match="50 different texts are Chinese in GB18030"):
+        texts.decoded([*bad, *honest], None, "a.pkl")
+    assert texts.decoded(honest, None, "a.pkl").notes == ()
+    for codec in ("utf-8", "gb18030"):
+        alone = "这部电影很好".encode(codec).decode("latin-1")
+        (note,) = texts.decoded([alone, *(f"good {k}" for k in range(500))], None, "a.pkl").notes
+        assert note.startswith("a.pkl: 1 of 501 different texts look like ")
+        assert "is '这部电影很好'" in note
 
 
 @pytest.mark.parametrize(
@@ -276,6 +308,13 @@ def test_text_that_was_read_as_ascii_is_decoded_by_its_marks():
     assert (kept.content, kept.notes) == ({"a": raw}, ())
 
 
+def _is_in(text, codec):
+    try:
+        return bool(text.encode(codec))
+    except UnicodeEncodeError:
+        return False
+
+
 @pytest.mark.parametrize("wrong", ["latin-1", "cp1252"])
 @pytest.mark.parametrize(
     ("every", "codec"), [(SIMPLIFIED, "gb18030"), (TRADITIONAL, "big5"), (SIMPLIFIED, "utf-8")]
@@ -289,7 +328,14 @@ def test_chinese_that_was_read_as_latin_is_refused_with_the_mend(every, codec, w
             bad.append(text.encode(codec).decode("latin-1"))
     with pytest.raises(UserError, match=r"2 different texts are Chinese in .* that was read as") as error:
         texts.decoded({"a": [*bad, "plain"]}, None, "a.pkl")
-    assert f".decode({codec!r}) in their place" in str(error.value)
+    said = re.search(r"write (text\.encode\(.*\)\.decode\(.*\)) in their place, or say", str(error.value))
+    assert bool(said) == all(_is_in(text, wrong) for text in bad)  # one mend for all
+    if said:
+        assert [eval(said[1], {"text": text}) for text in bad] == every
+    assert "say --config.data.encoding=utf-8 to keep them as they are" in str(error.value)
+    kept = texts.decoded({"a": [*bad, "plain"]}, "utf-8", "a.pkl")
+    assert kept.content == {"a": [*bad, "plain"]}
+    assert "2 of 3 different texts look like" in kept.notes[0]
     assert repr(every[0][:12]) in str(error.value) or repr(every[1][:12]) in str(error.value)
 
 
@@ -301,8 +347,9 @@ def test_chinese_that_was_read_as_latin_is_refused_with_the_mend(every, codec, w
             ["açýklama yapmadý"],
             "look like cp1254 that was read as latin-1 ('açýklama yap' is 'açıklama yap')",
         ),
-        (["ÎÒ°®Äã"], "look like another encoding that was read as latin-1 ('ÎÒ°®Äã')"),
+        (["ÎÒ°®Äã"], "look like GB18030 that was read as latin-1 ('ÎÒ°®Äã' is '我爱你')"),
         (["ýòîò ôèëüì", "été"], "1 of 2 different texts look like another encoding"),
+        (["donâ€™t"], "look like UTF-8 that was read as cp1252 ('â€™t' is '’t')"),
         (["bad \ufffd"], "1 of 1 different texts hold '\\ufffd', which stands for letters"),
     ],
 )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from msa_jax.data.conventions import padding
-from msa_jax.data.conventions.padding import Padding, by_ends, by_lengths, ends, of_edges, together, trim
-from msa_jax.data.conventions.rows import edges
+from msa_jax.data.conventions.padding import Padding, by_ends, by_lengths, together, trim
+from msa_jax.data.conventions.used import edges, ends, of_edges
 from msa_jax.errors import UserError
 
 BOTH = dict.fromkeys(("", "audio", "vision", "text", "a", "b"), Padding(None))
@@ -71,7 +71,7 @@ def _by_lengths(patterns, lengths, **options):
         (["....x.", "...xx."], [3, 3], "front", "in front, 2 of 2 clips"),  # silent at their ends
         ([".x....", "..x..."], [3, 3], "behind", "behind, 2 of 2 clips"),
         ([".xx...", "xxxxxx", "......"], [3, 6, 2], "behind", "behind, 1 of 1 clips"),  # the others fit both
-        (["xxxxxx", "xxx"], [6, 7], "behind", "none"),
+        (["xxxxxx", "xxx"], [6, 7], None, "none"),
         (["xxx..."] * 4 + ["..xxx."], [3] * 5, "behind", "behind, 4 of 5 clips"),
         # Lengths that fit no clip count nowhere.
         (
@@ -190,6 +190,27 @@ def test_streams_in_a_few_words():
 def test_a_row_of_one_time_line_is_in_use_where_it_is_in_one_stream():
     found = together({"audio": _ends("..xx", "...."), "vision": _ends("xx..", "....")}, "a.pkl")
     assert found.tolist() == [[True, True, True], [False, False, False]]
+
+
+def test_streams_of_one_time_line_that_are_padded_at_two_ends():
+    used = {"audio": _ends(*["..xx"] * 20), "vision": _ends(*["xx.."] * 20)}
+    with pytest.raises(
+        UserError, match=r"a\.pkl: audio is padded in front and vision behind.*data\.padding="
+    ):
+        together(used, "a.pkl")
+    assert together(used, "a.pkl", "front").all()  # where the user says that the others are silence
+
+
+def test_clips_that_fit_at_both_ends_are_not_guessed():
+    edges_N3 = np.array([[2, 8, 10]] * 20)
+    with pytest.raises(
+        UserError, match=r"\(of 20 .* 20 have room for their lengths at either end\); say .*padding="
+    ):
+        by_lengths(edges_N3, [8] * 20, what="a.pkl, audio")
+    assert by_lengths(edges_N3, [8] * 20, said="front", what="").counted(2, 8, 10, 8) == slice(2, 10)
+    # One that fits at one end alone tells it for the others.
+    edges_N3[0] = [2, 10, 10]
+    assert by_lengths(edges_N3, [8] * 20, what="").side == "front"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from msa_jax.data.conventions import rows as row_kinds
+from msa_jax.data.conventions.used import edges
 from msa_jax.errors import UserError
 
 LIMIT = 20
@@ -130,12 +131,12 @@ def test_edges(kind):
     rows[1, 4] = np.nan  # throughout, not in use
     rows[2] = -1
     values = rows if kind == "array" else [clip.tolist() for clip in rows]
-    assert row_kinds.edges(values).tolist() == [[1, 3, 5], [3, 4, 5], [0, 5, 5], [0, 0, 5]]
+    assert edges(values).tolist() == [[1, 3, 5], [3, 4, 5], [0, 5, 5], [0, 0, 5]]
 
 
 def test_edges_of_nothing():
-    assert row_kinds.edges(np.zeros((0, 5, 2))).shape == (0, 3)
-    assert row_kinds.edges(np.zeros((2, 0, 2))).tolist() == [[0, 0, 0]] * 2
+    assert edges(np.zeros((0, 5, 2))).shape == (0, 3)
+    assert edges(np.zeros((2, 0, 2))).tolist() == [[0, 0, 0]] * 2
 
 
 ROWS = np.arange(1.0, 7)[:, None] * [1, 10]  # 1 to 6 in the first column

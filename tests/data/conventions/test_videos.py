@@ -114,6 +114,19 @@ def test_splits_that_count_their_videos_anew_keep_their_names(form):
     assert "split" not in named.line
 
 
+def test_a_small_split_that_counts_its_videos_anew_keeps_its_name():
+    large = [("train", v, k) for v in range(100) for k in range(4)]
+    small = [("test", v, k) for v in range(5) for k in range(4)]
+    for clips in (
+        [*large, *small],
+        [*large, ("test", 3, 2), ("test", 100, 0)],
+    ):  # one clip of one name is enough
+        named = _named([f"{s}/v{v}_{k}" for s, v, k in clips])
+        assert [video for _, video in named.names] == [f"{s}/v{v}" for s, v, _ in clips]
+    named = _named([f"{s}/v{v}_{k}" for s, v, k in [*large, ("test", 3, 9)]])
+    assert named.names[-1] == ("test/v3_9", "v3")
+
+
 def test_videos_that_lie_in_one_split_each_keep_their_names():
     clips = [("train", "a"), ("train", "b"), ("test", "c")]
     named = _named([f"{s}/{v}_{k}" for s, v in clips for k in range(4)])
@@ -130,10 +143,24 @@ def test_the_name_of_a_split_alone_is_not_a_video(form):
 
 
 def test_a_file_that_names_no_clips():
-    assert videos.nameless(1) == videos.Named([], "")
-    assert videos.nameless(40) == videos.Named(
-        [], "could not be told, as the file does not name its 40 clips; each counts as one", 40
+    def nameless(count):
+        return videos.name([], nameless=count, where="a.pkl")
+
+    assert nameless(1) == videos.Named([], "")
+    line = "could not be told of all 40 clips, which the file does not name; each of these counts as one"
+    assert nameless(40) == videos.Named([], line, 40)
+
+
+def test_a_file_that_names_some_clips():
+    ids = [(f"film{v}_{k}",) for v in "ab" for k in range(3)]
+    named = videos.name(ids, nameless=2, where="a.pkl")
+    assert [video for _, video in named.names] == ["filma"] * 3 + ["filmb"] * 3
+    assert named.untold == 2
+    assert named.line == (
+        'what is before the last "_" (6 of 6 ids, 2 videos); could not be told of 2 of 8 clips, which the '
+        "file does not name; each of these counts as one"
     )
+    assert videos.name([("odd",)], nameless=1, where="a.pkl").untold == 1
 
 
 def test_marks_beside_other_ids():
