@@ -30,11 +30,13 @@ def _run(argv: list[str]) -> None:
         print(shown, flush=True)
         return
     command = cli.parse(argv)
-    # Later: --help and a typo are answered at once.
+    stopping.check()
+    # Later: --help and a typo are answered at once, and these imports take the longest of a start.
     from msa_jax import scoring, train
     from msa_jax.data import opening
     from msa_jax.parallel import prepare_process
 
+    stopping.check()
     prepare_process(opening.cache_folder(command.config))
     what = (command.config, command.workdir, command.output)
     if command.mode == "train":
