@@ -51,7 +51,9 @@ def train_and_evaluate(config: ConfigDict, workdir: Path | DefaultFolder) -> dic
             if results := _finished(config, workdir):
                 return results
         _introduce(corpus, data["source"])
+        stopping.check()
         pieces = assemble(config, corpus)
+        stopping.check()  # before the first program is compiled
         for line in pieces.summary(config):
             say(line)
         if idle := unused_devices():

@@ -94,6 +94,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--only", choices=COUNTS, action="append", help="this part; may be repeated")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # what is mounted goes
     rows = []
     with tempfile.TemporaryDirectory(prefix="attack") as place:
         for part in options.only or COUNTS:

@@ -63,7 +63,7 @@ def _chain(
             starts.start(argv, said, starts.environment(run.parent)) if fresh else starter.start(argv, said)
         )
         if not left:
-            if start.wait(300) != 0:
+            if start.wait(900) != 0:
                 row.fault("lost", f"{run}: the last start ended by {start.code()}: {start.err}")
                 return False
             continue

@@ -138,6 +138,7 @@ def _memory(key: str) -> int:
 
 def _serve() -> None:
     """In the child: does the jobs that come as lines of JSON."""
+    import platform
     import traceback
 
     from msa_jax.errors import UserError
@@ -145,6 +146,7 @@ def _serve() -> None:
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the program prints is not an answer
+    platform.processor()  # asks a program once, which is not the doing of a job
     watch = _Watch()
     for line in sys.stdin:
         request = json.loads(line)
