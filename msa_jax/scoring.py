@@ -78,13 +78,11 @@ def evaluate_run(
     _name_lacking(run, splits, corpus)
     if not own:
         _check_scale(trained, config, splits, corpus, corpus_said)
-    if not own:
         for key in configs.FILE_KEYS:
             configs.base.set_key(trained, key, None)
     called = f"{Path(source).stem}_{corpus.content_hash[:8]}"
     of = "" if wanted == usual else wanted
     folder = destination.evaluation_folder(workdir, output, called, config, trained, of)
-    replaced = output is not None and (folder / "results.json").exists()
     results: dict[str, Any] = {
         "data": source,
         "data_hash": corpus.content_hash,
@@ -102,9 +100,9 @@ def evaluate_run(
     }
     results["findings"]["corpus"] = [dataclasses.asdict(f) for f in of_videos(corpus.untold_videos)]
     results[wanted] = evaluate_splits(run, splits, metric_set(config.data.corpus), folder, wanted, rescale)
-    write_json(folder / "results.json", results)
-    if replaced:
+    if output is not None and (folder / "results.json").exists():
         say(f"note: the results that were in {folder} are replaced")
+    write_json(folder / "results.json", results)
     show(results, folder)
     return results
 

@@ -58,7 +58,14 @@ def test_resume_after_a_kill_equals_the_unbroken_run_bit_for_bit(unbroken, tmp_p
     argv = [*argv, "--config.checkpoint_every=4"]  # three steps an epoch: also inside epochs
     whole, broken = folder / "run", tmp_path / "broken"
 
-    command = [sys.executable, "-m", "msa_jax.main", CONFIG, *argv, f"--workdir={broken}"]
+    slow = """
+import sys, time
+from msa_jax import loop, main
+add = loop.StepLog.add
+loop.StepLog.add = lambda *args: (time.sleep(0.1), add(*args))
+sys.exit(main.main(sys.argv[1:]))
+"""
+    command = [sys.executable, "-c", slow, CONFIG, *argv, f"--workdir={broken}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
