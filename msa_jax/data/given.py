@@ -35,9 +35,9 @@ def examples(
 
     Returns:
       The clips. A stream that is zero throughout is what extraction tools write where they found nothing:
-      it has no rows, as in a file, which is said. Unless rows are words, those of zeros at an end are padding,
-      as in a file of that clip alone, and are cut off, which is said as well; of a clip without words whose
-      arrays all have as many rows, which are on one time line, those that are zero in all of them.
+      it has no rows, as in a file, which is said. Unless rows are words, zeros at an end are padding,
+      as in a file of that clip alone, and are cut off, which is said as well. Arrays of one length, of a clip
+      without words, are on one time line, of which only steps are cut off where all are zero.
 
     Raises:
       UserError: when a text is not a text, features are not numbers or are masked, the numbers of clips
@@ -81,6 +81,8 @@ def _trim(arrays: dict[str, list[np.ndarray]], texts: Sequence[str]) -> None:
     both_ends = dict.fromkeys((*arrays, ""), padding.Padding(None))
     for i, text in enumerate(texts):
         rows = {name: given[i] for name, given in arrays.items() if given[i].ndim == 2 and given[i].size}
+        if not all(np.isfinite(array).all() for array in rows.values()):  # refused later
+            continue
         one_line = not text.strip() and len({len(array) for array in rows.values()}) == 1
         for name, part in padding.trim(rows, both_ends, together=one_line).items():
             if len(part) < len(rows[name]):
