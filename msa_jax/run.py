@@ -124,7 +124,8 @@ class Run:
             clips had some, they give the time line that audio and vision are brought onto; where not even
             that is so (`Preparation.texts_count`), they must be "" unless `aligned` counts rows by words.
           audio: N arrays [frames, d_a] with the columns of the training data, unstandardised; None, for all
-            or for one clip, where there is none. An array of zeros counts as none, as in files.
+            or for one clip, where there is none. As in files an array of zeros counts as none, and so do rows
+            of zeros at an end, which are padding, unless `aligned`.
           vision: likewise.
           text_features: N arrays [tokens, d_t], for a run whose text is features.
           aligned: whether the arrays have one row per word of the text (words are what spaces separate);

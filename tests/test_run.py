@@ -107,6 +107,12 @@ def test_loading_a_run_scores_clips_as_its_own_test_did(trained):
     assert np.isfinite(texts_only).all()
     assert np.abs(texts_only - got).max() > 1e-6
     assert loaded.predict(texts=[]).shape == (0,)
+    rows = np.full((4, 3), 0.5, np.float32)
+    plain, *padded = (
+        loaded.predict(["good film"], audio=[np.pad(rows, ((front, behind), (0, 0)))])
+        for front, behind in ((0, 0), (0, 40), (40, 0))
+    )
+    np.testing.assert_array_equal(padded, [plain, plain])
 
 
 def test_predict_refuses_arrays_that_do_not_fit(trained):
@@ -114,6 +120,7 @@ def test_predict_refuses_arrays_that_do_not_fit(trained):
     ones = np.ones((2, 3))
     for arguments, message in (
         ({"texts": ["a b"], "audio": [np.ones((2, 5))]}, "audio has 5 columns, the run was trained on 3"),
+        ({"texts": ["a b"], "audio": [np.zeros((2, 5))]}, "audio has 5 columns, the run was trained on 3"),
         (
             {"texts": ["a b"], "audio": [np.ones((3, 5))]},
             r"\(3, 5\), .* 3 columns: .* swapped; write array\.T",

@@ -1,6 +1,7 @@
 """Findings on clips: what a user should know of them before a score is believed."""
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 SHOWN = 3  # ids kept of every finding
 REFUSED, ZEROED, LEFT_OUT, KEPT = "refused", "set to 0", "left out", "kept"
+_NO_TEXTS = ("None", "nan", "NaN", "NULL", "null", "N/A", "n/a", "#N/A", "<NA>", "NaT")
+NO_TEXT = '{text is|texts are} "None", "nan" or only question marks, as programs write where they have none'
+_LOST = re.compile("[\\s?\ufffd]*[?\ufffd]{2}[\\s?\ufffd]*")
 _UNKNOWN = 0.01  # share of [UNK] among the subwords of a split that is worth a line
 
 
@@ -47,6 +51,11 @@ def found(what: str, ids: Sequence[str], effect: str = KEPT) -> Iterator[Finding
         yield Finding(worded(len(ids), what), len(ids), [str(name) for name in ids[:SHOWN]], effect)
 
 
+def is_no_text(text: str) -> bool:
+    """Whether a text is what programs write where there is none, or where they lost all its letters."""
+    return text.strip() in _NO_TEXTS or _LOST.fullmatch(text) is not None
+
+
 def of_videos(untold: int) -> list[Finding]:
     """The finding of clips whose video the ids do not tell."""
     what = worded(
@@ -75,8 +84,9 @@ def of_split(
       missing: whether to name clips without a modality.
 
     Returns:
-      Texts that are cut, texts with [UNK] where they are more than 1 % of all subwords, clips without a
-      modality that the run reads, clips with values beyond the range of the training clips, constant columns.
+      Texts that are cut, texts with [UNK] where they are more than 1 % of all subwords, texts that are no
+      texts, clips without a modality that the run reads, clips with values beyond the range of the training
+      clips, constant columns.
     """
     names = np.array(split.ids, object)
     out: list[Finding] = []
@@ -89,6 +99,7 @@ def of_split(
             names[steps > how.max_content + 2],
         )
         out += _unknown(split, names)
+        out += found(NO_TEXT, names[split.no_text])
     for m in how.modalities if missing else ():
         out += found(f"{{clip is|clips are}} without {m}", names[~split.has[m]])
     for m in STREAMS:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from msa_jax.data.conventions import padding
 from msa_jax.data.example import Example, is_silent, no_features
 from msa_jax.data.preprocessing import Preprocessing
 from msa_jax.errors import UserError, check_flags, counted, named
@@ -37,7 +38,9 @@ def examples(
 
     Returns:
       The clips. A stream that is zero throughout is what extraction tools write where they found nothing:
-      it has no rows, as in a file, which is said.
+      it has no rows, as in a file, which is said. Unless rows are words, zeros at an end are padding,
+      as in a file of that clip alone, and are cut off, which is said as well. Arrays of one length, of a clip
+      without words, are on one time line, of which only steps are cut off where all are zero.
 
     Raises:
       UserError: when a text is not a text, features are not numbers or are masked, the numbers of clips
@@ -64,13 +67,34 @@ def examples(
         if zeros:
             what = f"{{clip has|clips have}} only zeros in {name.replace('_', ' ')}, which count as none"
             say(f"note: {named(what, zeros)}")
-        arrays[name] = [no_features() if is_silent(rows) else rows for rows in given]
+        arrays[name] = [rows[:0] if is_silent(rows) else rows for rows in given]
+    if not aligned:
+        _trim(arrays, texts)
     clips = []
     for i, text in enumerate(texts):
         own = {name: given[i] for name, given in arrays.items()}
         words = " ".join(text.split())
         clips.append(Example(str(i), str(i), "", words, **own, aligned=aligned, label=np.nan))
     return clips
+
+
+def _trim(arrays: dict[str, list[np.ndarray]], texts: Sequence[str]) -> None:
+    """Cuts the padding off each clip, which does not depend on the other clips, and says it."""
+    cut: dict[str, list[str]] = {name: [] for name in arrays}
+    both_ends = dict.fromkeys((*arrays, ""), padding.Padding(None))
+    for i, text in enumerate(texts):
+        rows = {name: given[i] for name, given in arrays.items() if given[i].ndim == 2 and given[i].size}
+        if not all(np.isfinite(array).all() for array in rows.values()):  # refused later
+            continue
+        one_line = not text.strip() and len({len(array) for array in rows.values()}) == 1
+        for name, part in padding.trim(rows, both_ends, together=one_line).items():
+            if len(part) < len(rows[name]):
+                cut[name].append(str(i))
+                arrays[name][i] = part
+    for name, clips in cut.items():
+        if clips:
+            what = f"{{clip has|clips have}} zeros at an end of {name.replace('_', ' ')}, which are cut off"
+            say(f"note: {named(what, clips)}")
 
 
 def _texts(texts: Any) -> list[str]:
@@ -149,7 +173,7 @@ def _array(where: str, rows: Any) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         what = "text" if array.dtype.kind in "US" else array.dtype.name
         raise UserError(f"{where} holds {what}, not numbers; write an array [rows, columns] of numbers")
-    if array.ndim == 1 and not array.size:  # an empty list
+    if array.shape[:1] == (0,) and array.ndim < 3:  # an empty list, or no rows
         return no_features()
     with np.errstate(over="ignore"):
         return array.astype(np.float32)

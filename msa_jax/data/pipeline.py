@@ -12,6 +12,7 @@ import numpy as np
 
 from msa_jax.corpora import MODALITIES, STREAMS
 from msa_jax.data import time_line
+from msa_jax.data.findings import is_no_text
 from msa_jax.data.measure import Measure
 from msa_jax.data.plan import BatchPlan, Lengths
 from msa_jax.data.preprocessing import Preprocessing, Statistics
@@ -60,6 +61,7 @@ class Split:
       lengths: [N, 3] steps of each clip's text, audio and vision, after the text's cut.
       routes: per clip, how the rows of audio and vision reach the tokens; see `time_line.route`.
       has: by modality, [N] bool, which clips have it.
+      no_text: [N] bool, which texts are what programs write where there is none.
       subwords, unknown: [N] number of subwords of each text, and of those that the vocabulary lacks.
     """
 
@@ -86,7 +88,7 @@ class Split:
         self.routes: list[str] = []
         self._extents: dict[str, list[np.ndarray]] = {m: [] for m in STREAMS}
         has: dict[str, list[bool]] = {m: [] for m in MODALITIES}
-        labels, unimodal, lengths = [], [], []
+        labels, unimodal, lengths, no_text = [], [], [], []
         for clips in chunks(source):
             for clip in clips:
                 wordless = self._has_no_text(clip)
@@ -95,6 +97,7 @@ class Split:
                 self.words.append(words)
                 self.ids.append(clip["id"])
                 labels.append(clip["label"])
+                no_text.append(not how.text_width and is_no_text(clip["text"]))
                 given = clip["unimodal_labels"]
                 unimodal.append(given if len(given) else np.full(len(MODALITIES), np.nan))
                 lengths.append(self._lengths(clip, len(self._cut(words))))
@@ -108,7 +111,7 @@ class Split:
             if measure is not None:
                 measure.add(clips)
         self.has = {m: np.array(there, bool) for m, there in has.items()}
-        self.labels = np.array(labels, np.float32)
+        self.labels, self.no_text = np.array(labels, np.float32), np.array(no_text, bool)
         self.unimodal_labels = np.array(unimodal, np.float32).reshape(-1, len(MODALITIES))
         self.lengths = np.array(lengths, int).reshape(-1, 3)
         self.subwords = np.array([max(len(ids) - 2, 0) for ids in self.tokens], int)

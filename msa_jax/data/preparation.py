@@ -153,7 +153,7 @@ class Preparation:
                 rows = getattr(e, m)
                 if rows.ndim != 2:
                     raise UserError(f"clip {e.id}: {m} must be [rows, columns], got shape {rows.shape}")
-                if m in how.modalities and len(rows):
+                if m in how.modalities and rows.shape[1]:  # perhaps without a row: zeros alone have a width
                     if rows.shape[0] == how.widths[m] != rows.shape[1]:
                         raise UserError(
                             f"clip {e.id}: {m} has shape {rows.shape}, and the run was trained on "
@@ -161,7 +161,7 @@ class Preparation:
                         )
                     self.check_width(m, rows.shape[1], f"clip {e.id}")
                     words = len(e.text.split()) or len(e.text_features)
-                    if e.aligned and len(rows) != words:
+                    if e.aligned and len(rows) not in (0, words):
                         raise UserError(f"clip {e.id}: {m} has {len(rows)} rows for {words} words")
                     if not np.isfinite(rows).all():
                         raise UserError(f"clip {e.id}: {m} holds NaN or infinity")
@@ -174,7 +174,7 @@ class Preparation:
         if not wanted:
             if len(given):
                 raise UserError(f"clip {e.id}: the run reads texts, and takes no text features")
-        elif given.ndim != 2 or (len(given) and given.shape[1] != wanted):
+        elif given.ndim != 2 or given.shape[1] not in (0, wanted):
             raise UserError(
                 f"clip {e.id}: the run was trained on text features of {wanted} columns, "
                 f"got shape {given.shape}"

@@ -63,12 +63,12 @@ def _config(corpus: str, words: bool) -> tuple[str, ConfigDict]:
 
 
 def prediction(found: Inspection, overrides: Sequence[str] = ()) -> list[str]:
-    """The arguments of `python -m msa_jax.main` that score the clips with a trained run; [] for labels alone.
+    """The arguments of `python -m msa_jax.main` that score the clips with a trained run; [] where none can.
 
     Args:
       found: the file.
       overrides: as in `training`.
     """
-    if not found.modalities:
+    if not found.scorable:
         return []
     return ["--mode=predict", "--workdir=RUN", f"--config.data.path={found.path}", *overrides]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msa_jax.corpora import CORPORA, EMOTIONS, SPLITS, Corpus
+from msa_jax.corpora import CORPORA, EMOTIONS, SPLITS, STREAMS, Corpus
 from msa_jax.data import readers
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
@@ -51,6 +51,7 @@ class Inspection:
       distinct_videos: those of all splits together.
       modalities: text, audio, vision, text_features, those that some clip has.
       aligned: clips whose audio and vision have one row a word.
+      misfits: clips whose rows do not match their words or tokens.
       labelled: clips with a label.
       labels: the histogram; its bars may overlap where a clip has several labels.
       label_range: the smallest and the largest label; None without any.
@@ -79,6 +80,7 @@ class Inspection:
     distinct_videos: int
     modalities: list[Modality]
     aligned: int
+    misfits: int
     labelled: int
     labels: list[Bar]
     label_range: tuple[float, float] | None
@@ -94,6 +96,11 @@ class Inspection:
     def has(self, modality: str) -> bool:
         """Whether some clip has the modality."""
         return any(found.name == modality for found in self.modalities)
+
+    @property
+    def scorable(self) -> bool:
+        """Whether nothing in the features keeps a run that fits from scoring the clips."""
+        return bool(self.modalities) and not self.misfits and all(len(m.widths) < 2 for m in self.modalities)
 
 
 def inspect(
@@ -140,7 +147,6 @@ def inspect(
     counts = _counts(clips)
     labelled = [clip for clip in clips if np.isfinite(clip.label).all()]
     values = [value for clip in labelled for value in np.ravel(clip.label)]
-    longest = sum(max(m.widths) * m.lengths["100"] for m in modalities if m.widths)
     return Inspection(
         path=str(source.path),
         format=source.format,
@@ -157,6 +163,7 @@ def inspect(
         distinct_videos=len({clip.video for clip in clips}),
         modalities=modalities,
         aligned=sum(clip.aligned for clip in clips),
+        misfits=len({name for stream in STREAMS for name in checks.uneven(clips, stream)}),
         labelled=len(labelled),
         labels=_histogram(labelled, list(counts)),
         label_range=(float(min(values)), float(max(values))) if values else None,
@@ -167,7 +174,7 @@ def inspect(
         notes=[*source.reading.notes, *source.reading.later_notes()],
         conventions=dict(source.reading.conventions),
         rows_bytes=4 * sum(width * rows for clip in clips for rows, width in clip.shapes),
-        batch_bytes=4 * BATCH * longest,
+        batch_bytes=4 * BATCH * sum(max(m.widths) * m.lengths["100"] for m in modalities if m.widths),
         reading_bytes=sum(file.stat().st_size for file in readers.files(path) if "pickle" in source.format),
         refusal=refusal,
     )
@@ -251,8 +258,10 @@ def _oddities(
     scan: Scan, clips: Sequence[checks.Clip], facts: Corpus | None, untold_videos: int
 ) -> list[Finding]:
     """What is odd within clips: features and texts, labels, ids."""
+    uneven = "{clip|clips} whose rows of %s do not match {its|their} words or tokens"
     return [
         *scan.findings(len(clips)),
+        *(f for m in STREAMS for f in found(uneven % m, checks.uneven(clips, m), REFUSED)),
         *_label_findings(clips, facts),
         *_id_findings(clips),
         *of_videos(untold_videos),

@@ -9,7 +9,7 @@ import numpy as np
 
 from msa_jax.data.datasets import checks
 from msa_jax.data.example import Example
-from msa_jax.data.findings import KEPT, LEFT_OUT, REFUSED, SHOWN, ZEROED, Finding, beyond
+from msa_jax.data.findings import KEPT, LEFT_OUT, NO_TEXT, REFUSED, SHOWN, ZEROED, Finding, beyond, is_no_text
 from msa_jax.data.ranges import Sample, robust_range
 from msa_jax.errors import counted, worded
 
@@ -134,6 +134,8 @@ class Scan:
         long = max(len(words), chinese / 2) >= LONG
         spoken = " ".join(words).encode(errors="replace")
         self.texts.append(hashlib.blake2b(spoken, digest_size=16).digest() if long else None)
+        if is_no_text(text):
+            self._tally.add(NO_TEXT, KEPT, example.id)
         if not text:
             self._missing["text"].add("{clip|clips} without text", KEPT, example.id)
 

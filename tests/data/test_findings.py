@@ -158,3 +158,21 @@ def test_an_absurd_value_is_told_in_a_column_of_few_values_too(value, share, lev
     assert not low[0] <= value <= high[0]
     assert low[0] < 0
     assert high[0] > levels - 1
+
+
+def test_texts_that_are_no_texts_are_counted(tokenizer):
+    texts = ["None", "nan", "??????", "\ufffd\ufffd ??", "#N/A", "good film", "None of them", "why?", ""]
+    clips = [clip(k, text) for k, text in enumerate(texts)]
+    (line,) = [line for line in told(clips, tokenizer) if "only question marks" in line]
+    assert line == (
+        '5 texts are "None", "nan" or only question marks, as programs write where they have none: v_0, v_1, '
+        "v_2, ..."
+    )
+    features = dataclasses.replace(HOW, text_width=2)
+    given = [clip(0, "None") | {"text_features": np.ones((1, 2), np.float32)}]
+    assert not any(
+        "question" in str(f) for f in of_split(Split(Clips(given), None, features), features, STILL)
+    )
+
+
+STILL = Statistics(*(dict.fromkeys(("audio", "vision"), np.float32(v)) for v in (0.0, 1.0, -np.inf, np.inf)))

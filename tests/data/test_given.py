@@ -1,9 +1,11 @@
 """Clips given in Python: what is a text, what are features, and the line that everything else gets."""
 
+import pickle
+
 import numpy as np
 import pytest
 
-from msa_jax.data import given
+from msa_jax.data import given, readers
 from msa_jax.data.preprocessing import Preprocessing
 from msa_jax.errors import UserError
 
@@ -143,11 +145,12 @@ def test_aligned_is_true_or_false(value):
 def test_zeros_alone_are_no_stream_and_that_is_said(capsys):
     zeros, some = np.zeros((4, 3)), np.eye(4, 3)
     clips = examples(["a", "b", "c"], audio=[zeros, some, None], vision=[np.zeros((2, 2))] * 3)
-    assert [clip.audio.shape for clip in clips] == [(0, 0), (4, 3), (0, 0)]
-    assert [clip.vision.shape for clip in clips] == [(0, 0)] * 3
+    assert [clip.audio.shape for clip in clips] == [(0, 3), (3, 3), (0, 0)]  # the width is still checked
+    assert [clip.vision.shape for clip in clips] == [(0, 2)] * 3
     assert capsys.readouterr().out == (
         "note: 1 clip has only zeros in audio, which count as none: 0\n"
         "note: 3 clips have only zeros in vision, which count as none: 0, 1, 2\n"
+        "note: 1 clip has zeros at an end of audio, which are cut off: 1\n"
     )
 
 
@@ -158,3 +161,34 @@ def test_a_text_that_makes_no_difference_is_refused():
         given.examples([" ", "a b"], features, how, aligned=False, texts_count=False)
     for counts in ({"aligned": True, "texts_count": False}, {"aligned": False, "texts_count": True}):
         assert given.examples(["", "a b"], features, how, **counts)[1].text == "a b"
+
+
+def _padded(rows, front, behind):
+    return np.pad(rows, ((front, behind), (0, 0)))
+
+
+@pytest.mark.parametrize(("front", "behind"), [(0, 40), (40, 0), (1, 2)])
+def test_zeros_at_an_end_are_padding_as_in_a_file_of_the_clip(front, behind, tmp_path, capsys):
+    rows = np.arange(1, 13, dtype=np.float32).reshape(4, 3)
+    rows[1] = 0  # silence inside
+    seen = [[[1.0, 2.0]] * 5, [[3.0, 4.0]] * 2]
+    clips = examples(["a b", "c"], audio=[_padded(rows, front, behind), rows], vision=seen)
+    for clip in clips:
+        np.testing.assert_array_equal(clip.audio, rows)
+    assert [clip.vision.shape for clip in clips] == [(5, 2), (2, 2)]
+    assert capsys.readouterr().out == "note: 1 clip has zeros at an end of audio, which are cut off: 0\n"
+    path = tmp_path / "clip.pkl"
+    path.write_bytes(pickle.dumps({"audio": _padded(rows, front, behind), "raw_text": "a b"}))
+    (stored,) = readers.read(path, require_labels=False)
+    np.testing.assert_array_equal(stored.audio, clips[0].audio)
+
+
+def test_arrays_of_one_time_line_are_cut_together_and_rows_of_words_not():
+    audio, text = np.pad(np.ones((2, 3)), ((1, 4), (0, 0))), np.pad(np.ones((4, 5)), ((0, 3), (0, 0)))
+    how = reading("text", "audio", text_width=5)
+    (clip,) = examples([""], how, audio=[audio], text_features=[text])
+    assert (clip.audio.shape, clip.text_features.shape) == ((4, 3), (4, 5))
+    np.testing.assert_array_equal(clip.audio, audio[:4])
+    features = {"audio": [audio], "vision": None, "text_features": None}
+    (clip,) = given.examples(["a b c d e f g"], features, reading("text", "audio"), aligned=True)
+    np.testing.assert_array_equal(clip.audio, audio)

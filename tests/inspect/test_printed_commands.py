@@ -132,6 +132,28 @@ def _alone(folder):
     return path / "test.pkl"
 
 
+def _padded_words(folder, value=0.0):
+    path = _alone(folder)
+    clips = [list(clip) for clip in pickle.loads(path.read_bytes())]
+    for clip in clips:
+        index, *streams, words = clip[0]
+        wide = [np.pad(x, ((9 - len(x), 0), (0, 0)), constant_values=value) for x in streams]
+        clip[0] = (index, *wide, words)
+    return write(folder, pickle.dumps(clips), "padded.pkl")
+
+
+def test_no_command_is_printed_that_would_refuse_the_clips(tmp_path, capsys):
+    path = _padded_words(tmp_path, value=7.0)
+    assert inspector([str(path)]) == 0
+    said = capsys.readouterr().out
+    assert PROGRAM not in said
+    assert "none found" not in said
+    for stream in ("audio", "vision"):
+        assert f"4 clips whose rows of {stream} do not match their words or tokens" in " ".join(said.split())
+    assert inspector([str(path), "--padding=front"]) == 0
+    assert "--mode=predict" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("trained_on", "make", "clips"),
     [
@@ -139,6 +161,7 @@ def _alone(folder):
         (_without_text, _two_classes, 12),
         (write_mmsa, _one_clip, 1),
         (write_mmsa, _alone, 4),
+        (write_mmsa, _padded_words, 4),
     ],
 )
 def test_a_file_that_cannot_be_trained_on_is_scored_as_printed(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from msa_jax.data.conventions import rates
 from msa_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 # Frames and samples in a second, as files have them.
 _FRAMES = (1, 2, 5, 8, 10, 12, 15, 16, 20, 24, 25, 30, 50, 60, 100, 120, 200, 500)
 _SAMPLES = (8000, 16000, 22050, 44100, 48000)
+_LONGER = {1 / 60: "minutes", 1 / 3600: "hours"}  # by how many of them make a second
+_FRAMED = ("audio", "vision")  # streams that may be numbered
+_CLOSE = 1.1  # times by which the ratio of two ends may miss one of these
 _NEAR = 1.2  # times by which the ratio of two ends may miss such a rate
 
 
@@ -71,26 +75,32 @@ def turned(path: Path, video: str, backward: int, rows: int) -> UserError:
     )
 
 
-def mend(role: str, units: float, roles: Iterable[str]) -> str:
-    """The option that says the unit of a stream, and the one where all of `roles` are in seconds."""
+def mend(units: Mapping[str, float], roles: Iterable[str]) -> str:
+    """The option that says the units of streams, and the one where all of `roles` are in seconds."""
     seconds = ", ".join(f"('{name}', 1.0)" for name in roles)
+    pairs = " ".join(f"('{role}', {value!r})," for role, value in units.items())
     return (
-        f"say how many of its units make a second by --config.data.time_units=\"(('{role}', {units!r}),)\" "
+        f'say how many of its units make a second by --config.data.time_units="({pairs})" '
         f'(in Python: time_units=...); where all are in seconds, say "({seconds})"'
     )
 
 
-def unclear(one: "_Stream", two: "_Stream", paths: Mapping[str, Path]) -> UserError:
-    """The error to raise where two streams do not agree and nothing tells which of them is in seconds."""
+def unclear(group: Sequence["_Stream"], other: Sequence["_Stream"], paths: Mapping[str, Path]) -> UserError:
+    """The error to raise where two groups of streams do not agree and nothing tells which is in seconds.
+
+    Labels and words are the more likely, for frame numbers and samples are those of audio and vision.
+    """
+    group, other = sorted((group, other), key=lambda g: all(s.role in _FRAMED for s in g))
+    one, two = group[0], other[0]
     video = next((v for v in one.ends if v in two.ends), None)
     seen = "no video is in both"
     if video is not None:
         seen = f"video {video} ends at {one.ends[video]:g} in one and at {two.ends[video]:g} in the other"
-    ratio = two.against(one) or 1.0
+    units = {s.role: _rounded(s.against(one) or 1.0) for s in other}
     return UserError(
         f"{paths[one.role]} and {paths[two.role].name}: their times are in different units ({seen}), and "
-        f"nothing tells which are seconds; of {one.role} or {two.role}, "
-        f"{mend(two.role, _rounded(ratio), paths)}"
+        f"nothing tells which are seconds; where those of {one.role} are, "
+        f"{mend(units, paths)}"
     )
 
 
@@ -117,10 +127,23 @@ def other_unit(
         guess = f"they look like numbers of samples, {rate:g} a second"
     elif stream.counting or (stream.whole and rate in _FRAMES):
         guess = f"they look like frame numbers, about {rate:g} a second"
+    elif rate in _LONGER:
+        guess = f"they look like {_LONGER[rate]}"
+    elif (found := rates.fit(stream.ends, ends)) and found.kind == "shift":
+        how = "later" if found.shift > 0 else "earlier"
+        seconds = ", ".join(f"('{name}', 1.0)" for name in paths)
+        return UserError(
+            f"{paths[stream.role]}: its times are {abs(found.shift):.4g} {how} than those of the other files "
+            f"in all {found.videos} videos, a shift and not a unit: video {video} ends at "
+            f"{stream.ends[video]:g} here and at {ends[video]:g} there; write times from the beginning of "
+            f'the video, or, where they are right, say --config.data.time_units="({seconds})" (in Python: '
+            "time_units=...)"
+        )
     named = ", ".join(sorted(path.name for path in others))
     return UserError(
         f"{paths[stream.role]}: its times are not in the unit of {named}: video {video} ends at "
-        f"{stream.ends[video]:g} here and at {ends[video]:g} there, {guess}; {mend(stream.role, rate, paths)}"
+        f"{stream.ends[video]:g} here and at {ends[video]:g} there, {guess}; "
+        f"{mend({stream.role: rate}, paths)}"
     )
 
 
@@ -135,6 +158,9 @@ def odd_video(path: Path, video: str, times: float) -> UserError:
 
 def _rounded(ratio: float) -> float:
     """A usual rate where one is near, else the ratio to three digits."""
+    for unit in _LONGER:
+        if 1 / _CLOSE <= ratio / unit <= _CLOSE:
+            return unit
     near = min((*_FRAMES, *_SAMPLES), key=lambda rate: abs(np.log(ratio / rate)))
     if 1 / _NEAR <= ratio / near <= _NEAR and ratio > 1.5:
         return float(near)

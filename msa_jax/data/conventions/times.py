@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from msa_jax.data.conventions import time_words
+from msa_jax.data.conventions import rates, time_words
 from msa_jax.errors import UserError
 
 LEAST = 1e-5  # seconds; the CMU-MultimodalSDK ignores durations and overlaps that are not longer
@@ -28,8 +28,7 @@ _EQUAL = (0.7, 1.4)  # the same of a row a second, which could be frame numbers
 _UNITS = {1e3: "milliseconds", 1e6: "microseconds", 1e7: "units of 100 ns"}  # how many make a second
 _ROWS = 8  # rows of a video that can be told to be numbered
 _MEASURED = 1000  # rows of a video whose lengths are looked at
-# Times by which rows and end of a video in another unit differ from the rest: against other streams,
-# and against its labels alone, which may end anywhere.
+# Times by which rows and end of a video in another unit differ from the rest: of others, of labels alone.
 _FAR, _FAR_FROM_LABELS = 1.8, 8.0
 
 
@@ -223,7 +222,8 @@ def decide(
     steps = {role: step / scales[role] for role, step in steps.items()}
     names = {r: time_words.name(units[r], _UNITS, r in asked) for r in STREAMS if r in units}
     ends = {s.role: {video: end / scales[s.role] for video, end in s.ends.items()} for s in compared}
-    return Units(units, steps, counting, time_words.evidence(names, ends))
+    more = rates.check(ends, units, asked, paths)
+    return Units(units, steps, counting, time_words.evidence(names, ends) + more)
 
 
 def _stream(role: str, videos: Mapping[str, Track]) -> _Stream:
@@ -271,7 +271,7 @@ def _reference(
 
     fitting.sort(key=weight, reverse=True)
     if len(fitting) > 1 and weight(fitting[0]) == weight(fitting[1]):
-        raise time_words.unclear(fitting[0][0], fitting[1][0], paths)
+        raise time_words.unclear(fitting[0], fitting[1], paths)
     return fitting[0], units
 
 

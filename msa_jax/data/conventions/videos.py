@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from msa_jax.data.conventions import id_forms
 from msa_jax.data.splits import named_split
 from msa_jax.errors import UserError, counted
 
@@ -53,8 +54,10 @@ def name(
     whatever the other ids are. Any other id stays as it is. Its video is what stands before the last sign
     ("_", "-", "/", ...) that has a number behind it, where nearly all these ids have the same sign there; a
     media file's extension and folders that all have in common do not count. Signs other than "_" must bring
-    clips together, since names of videos have them too. An id of another form then is a clip of the video
-    that its form names, where others have it, and else a video of its own, and not told. A split's name in
+    clips together, since names of videos have them too. Where the clip's number comes first, the video is
+    what is behind it; where a number may be the clip's or the video's, none is told. An id of another form
+    then is a clip of the video that its form names, where others have it, and else a video of its own, and
+    not told. A split's name in
     front of a video's ("train/film_01") does not belong to it where one video has clips in several splits.
 
     Args:
@@ -82,7 +85,9 @@ def name(
     plain = [fields[0] for fields, pair in zip(ids, names, strict=True) if not pair]
     if not plain:
         clear, unsplit = _without_splits(clear)
-        return Named(clear, "the marks in the ids, without the split's name" if unsplit else "")
+        line = "the marks in the ids, without the split's name" if unsplit else ""
+        same = id_forms.alike([video for _, video in clear])
+        return Named(clear, (line or "the marks in the ids") + same if same else line)
     form, videos = _form(plain)
     left = iter(zip(plain, videos or plain, strict=True))
     names = [pair or next(left) for pair in names]
@@ -100,6 +105,7 @@ def name(
     names, unsplit = _without_splits(names)
     form += ", without the split's name" if unsplit else ""
     line = _told(form, every := [video for _, video in names], len(ids), len(ids) - untold)
+    line += id_forms.alike(every)
     if len(set(every)) == len(ids) >= _SOME:
         line += ", no two clips of one video; if there are, say --config.data.video_id=REGEX"
         return Named(names, line, len(plain))
@@ -176,6 +182,8 @@ def _form(ids: Sequence[str]) -> tuple[str | None, list[str]]:
     while all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):
         shared += 1
     short = ["/".join(part[shared:]) for part in parts]
+    if videos := id_forms.clip_first(short):
+        return "what is behind the clip's number", _whole(ids, short, videos)
     found = [one if one and not named_split(one[1]) else None for one in map(_split, short)]
     counts = Counter(sign for sign, _, _ in filter(None, found))
     if not counts:
@@ -187,7 +195,11 @@ def _form(ids: Sequence[str]) -> tuple[str | None, list[str]]:
     for one in found:
         if one and one[0] == sign:
             clips[one[1]].add(one[2])
+    if id_forms.counts_clips(clips):
+        return None, []
     gathered = sum(len(numbers) for numbers in clips.values() if len(numbers) > 1)
+    if not gathered and (videos := id_forms.by_times(short)):
+        return "what is before the two times", _whole(ids, short, videos)
     if sign != "_" and (len(clips) < 2 or 2 * gathered < count):
         return None, []
     if len(clips) < 2 and count >= _SOME:  # clip_0, clip_1, ...: a word that all have is not a video
@@ -197,6 +209,11 @@ def _form(ids: Sequence[str]) -> tuple[str | None, list[str]]:
         for name, one in zip(ids, found, strict=True)
     ]
     return (f'what is before the last "{sign}"' if sign != "[" else "what is before the brackets"), videos
+
+
+def _whole(ids: Sequence[str], short: Sequence[str], videos: Sequence[str]) -> list[str]:
+    """The videos, with the whole id where a short one was not taken apart."""
+    return [name if video == part else video for name, part, video in zip(ids, short, videos, strict=True)]
 
 
 def _split(name: str) -> tuple[str, str, str] | None:

@@ -94,7 +94,7 @@ def problems(clips: Sequence[Clip], facts: Corpus) -> list[str]:
             *(
                 named(
                     f"{{clip has|clips have}} {s} rows that do not match {{its|their}} words or tokens",
-                    _uneven(clips, s),
+                    uneven(clips, s),
                 )
                 for s in STREAMS
             ),
@@ -243,7 +243,8 @@ def _within(values: float | np.ndarray, facts: Corpus) -> bool:
     return bool(np.all((facts.low - _SLACK <= values) & (values <= facts.high + _SLACK)))
 
 
-def _uneven(clips: Sequence[Clip], stream: str) -> list[str]:
+def uneven(clips: Sequence[Clip], stream: str) -> list[str]:
+    """The ids of the clips whose rows in a stream do not match their words or tokens."""
     place = STREAMS.index(stream)
     return [
         clip.id

@@ -1,6 +1,7 @@
 """Cleaning that the readers share: one form for the many spellings of ids, words, labels and features."""
 
 import math
+import re
 
 import numpy as np
 
@@ -13,6 +14,7 @@ PAUSE = "sp"  # how the forced aligner writes silence between words
 OTHER_NAMES = {"video": "vision", "visual": "vision", "acoustic": "audio"}
 _LONGEST = 1 << 20  # characters of a text
 _WIDEST = 1 << 17  # columns of features
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def split_alias(name: object) -> str | None:
@@ -161,7 +163,11 @@ def number(value: object) -> float:
     """A label out of a field of text; NaN for an empty one.
 
     Raises:
-      ValueError: when the field is not a number.
+      ValueError: when the field is not a finite number in the plain way: Python alone reads 1_000 and "inf".
     """
     value = string(value).strip()
-    return float(value) if value else math.nan
+    if not value:
+        return math.nan
+    if not _NUMBER.fullmatch(value) or not math.isfinite(found := float(value)):
+        raise ValueError(f"{value!r} is not a number")
+    return found

@@ -1,16 +1,20 @@
 """CSV files of texts and labels: video_id, clip_id, text, label, and split or mode.
 
-The columns are those of the label.csv that MMSA keeps beside its features, or of any table like it.
+The columns are those of the label.csv that MMSA keeps beside its features, or of any table like it; that of
+CH-SIMS has labels by modality too (label_T, label_A, label_V).
 """
 
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from msa_jax.data.conventions import NOTHING, Said, encodings, misread
-from msa_jax.data.example import Example, no_features
+from msa_jax.data.example import Example, no_features, no_unimodal_labels
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError, counted
@@ -18,6 +22,9 @@ from msa_jax.errors import UserError, counted
 NAME = "CSV of texts and labels"
 LEAVES_OPEN: tuple[str, ...] = ("encoding",)  # fields of `Said` that matter here
 _SPLIT_COLUMNS = ("split", "mode")
+_UNIMODAL = ("label_t", "label_a", "label_v")  # in the order of `Example.unimodal_labels`
+_READ = ("video_id", "clip_id", "text", "label", *_UNIMODAL, *_SPLIT_COLUMNS)
+_SIGNS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}  # that divide columns
 _HEADER = 65536  # bytes in which the first line must end
 
 
@@ -30,9 +37,16 @@ def matches(path: object) -> bool:
             first = file.read(_HEADER)
         codec = _wide(first) or "utf-8-sig"  # of the others, all agree on the names of the columns
         lines = first.decode(codec, "replace").splitlines()
-        return bool(lines) and "text" in _header(next(csv.reader(lines[:1]), []))
+        return bool(lines) and _divided_by(lines[0]) is not None
     except csv.Error:
         return False
+
+
+def _divided_by(line: str) -> str | None:
+    """The sign that divides the columns: it names the most, and "text" among them; None if none does."""
+    columns = {sign: _header(next(csv.reader([line], delimiter=sign), [])) for sign in _SIGNS}
+    naming = [sign for sign in _SIGNS if "text" in columns[sign]]
+    return max(naming, key=lambda sign: len(columns[sign])) if naming else None
 
 
 def reader(
@@ -45,9 +59,10 @@ def reader(
     """Prepares to read a CSV file, one line at a time.
 
     Args:
-      path: the file: comma-separated, fields with commas in double quotes, in an encoding that
-        `encodings.decide` tells, with or without a mark; lines end by LF, CRLF or CR.
-        Columns in any order, upper or lower case; those not named above are ignored.
+      path: the file: divided by commas, or by semicolons, tabs or vertical bars where the first line is;
+        fields with that sign in double quotes, in an encoding that `encodings.decide` tells, with or without
+        a mark; lines end by LF, CRLF or CR. Columns in any order, upper or lower case; those not named above
+        are ignored. Where semicolons divide, the comma of a label is a decimal one.
       where: what to call the file in messages.
       require_labels: whether video_id, clip_id and label are needed; without them a clip is named by its row,
         and has no label where the field is not a number, such as "?". None: labels are not read.
@@ -59,14 +74,20 @@ def reader(
       has no column for it.
 
     Raises:
-      UserError: when a column is missing (here), or a value is bad (while iterating, with its line).
+      UserError: when a column is missing or there twice (here), or a value is bad (while iterating, with its
+        line).
     """
     raw = path.read_bytes()
     encoding = encodings.decide(_texts(raw), said=said.encoding, where=where)
     lines = set(_decoded(raw, encoding).splitlines())
     beyond = set(filter(_beyond_ascii, lines))
     notes = misread.notes(beyond, where, count=len(lines), said=said.encoding, codec=encoding.codec)
-    columns = _header(next(_rows(path, where, encoding))[1])
+    rows, sign = _rows(path, where, encoding)
+    columns = _header(next(rows)[1])
+    if sign != ",":
+        decimal = "; a comma in a label is a decimal one" if sign == ";" else ""
+        notes = (*notes, f"{where}: the columns are divided by {_SIGNS[sign]}{decimal}.")
+    _refuse_repeated(columns, where, split_name)
     split_column = _split_column(columns, where, split_name)
     named = {"video_id", "clip_id"} <= set(columns)
     missing = [name for name in ("video_id", "clip_id", "label") if name not in columns]
@@ -76,26 +97,29 @@ def reader(
         )
 
     def examples() -> Iterator[Example]:
-        rows = _rows(path, where, encoding)
+        rows, _ = _rows(path, where, encoding)
         next(rows)
         for number, (line, fields) in enumerate(rows, 1):
             if len(fields) != len(columns):
                 raise UserError(
                     f"{where}, line {line}: {counted(len(fields), '{field|fields}')} under "
-                    f"{counted(len(columns), '{column|columns}')}; put texts with commas in double quotes"
+                    f"{counted(len(columns), '{column|columns}')}; put texts with {_SIGNS[sign]} in double "
+                    "quotes"
                 )
-            row = dict(zip(reversed(columns), reversed(fields), strict=True))  # the first of equal names wins
+            row = dict(zip(columns, fields, strict=True))
+            place = f"{where}, line {line}"
             video = row["video_id"].strip() if named else str(number)
             identity = f"{video}_{row['clip_id'].strip()}" if named else str(number)
             yield Example(
                 id=identity,
                 video=video,
-                split=_split(row.get(split_column, ""), f"{where}, line {line}"),
+                split=_split(row.get(split_column, ""), place),
                 text=clean.text(row["text"]),
                 audio=no_features(),
                 vision=no_features(),
                 aligned=False,
-                label=_label(row.get("label", ""), f"{where}, line {line}", require_labels),
+                label=_label(row.get("label", ""), place, require_labels, sign),
+                unimodal_labels=_by_modality(row, place, require_labels, sign),
             )
 
     conventions = {"encoding": encoding.line} if encoding.line else {}
@@ -131,10 +155,19 @@ def _header(fields: list[str]) -> list[str]:
     return [field.strip().lower() for field in fields]
 
 
-def _rows(path: Path, where: str, encoding: encodings.Encoding) -> Iterator[tuple[int, list[str]]]:
-    """(line number, fields) of each row that is not blank, the header first."""
+def _rows(
+    path: Path, where: str, encoding: encodings.Encoding
+) -> tuple[Iterator[tuple[int, list[str]]], str]:
+    """(line number, fields) of each row that is not blank, the header first; and what divides the fields."""
+    text = _decoded(path.read_bytes(), encoding)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    sign = _divided_by(first) or ","
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=sign)
+    return _numbered(rows, where, sign), sign
+
+
+def _numbered(rows: Any, where: str, sign: str) -> Iterator[tuple[int, list[str]]]:
     line = 1  # where the row begins: an open quote swallows all that follows
-    rows = csv.reader(io.StringIO(_decoded(path.read_bytes(), encoding), newline=""), strict=True)
     try:
         for fields in rows:
             if any("\0" in field for field in fields):
@@ -146,7 +179,19 @@ def _rows(path: Path, where: str, encoding: encodings.Encoding) -> Iterator[tupl
                 yield line, fields
             line = rows.line_num + 1
     except csv.Error as error:
-        raise UserError(f"{where}, row from line {line}: not comma-separated fields ({error})") from None
+        what = "comma-separated fields" if sign == "," else f"fields divided by {_SIGNS[sign]}"
+        raise UserError(f"{where}, row from line {line}: not {what} ({error})") from None
+
+
+def _refuse_repeated(columns: Sequence[str], where: str, split_name: str | None) -> None:
+    """Refuses two columns of one name, where it is read: nothing tells which of them counts."""
+    for name in dict.fromkeys((*_READ, (split_name or "").strip().lower())):
+        places = [str(k) for k, column in enumerate(columns, 1) if column == name]
+        if name and len(places) > 1:
+            raise UserError(
+                f"{where}: {len(places)} columns are called {name!r} (columns {' and '.join(places)}, "
+                "counted from 1, in upper or lower case alike); rename or remove all but the one that counts"
+            )
 
 
 def _split_column(columns: list[str], where: str, split_name: str | None) -> str | None:
@@ -174,12 +219,27 @@ def _split(value: str, where: str) -> str:
     return split
 
 
-def _label(value: str, where: str, require_labels: bool | None) -> float:
+def _label(value: str, where: str, require_labels: bool | None, sign: str, name: str = "label") -> float:
+    value = value.strip()
     try:
-        if value.strip() and require_labels is not None:
-            return clean.number(value)
+        if value and require_labels is not None:
+            return clean.number(value.replace(",", ".") if sign == ";" else value)
     except ValueError:
         pass
     if not require_labels:
         return math.nan
-    raise UserError(f"{where}: label {value.strip()!r} is not a number")
+    raise UserError(f"{where}: {name} {value!r} is not a number; write it as in -1 or 0.5")
+
+
+def _by_modality(row: dict[str, str], where: str, require_labels: bool | None, sign: str) -> np.ndarray:
+    """`Example.unimodal_labels`: NaN where a field is empty, nothing where the file has no such column."""
+    if require_labels is None or not any(name in row for name in _UNIMODAL):
+        return no_unimodal_labels()
+    fields = {name: row.get(name, "") for name in _UNIMODAL}
+    return np.array(
+        [
+            _label(value, where, require_labels and bool(value.strip()), sign, name)
+            for name, value in fields.items()
+        ],
+        np.float64,
+    )

@@ -89,10 +89,11 @@ def reader(
     Args:
       content: {split: clips} or clips alone, which then have no split. A clip is (parts, label, id), and what
         follows is passed over. The parts are (word indices (L,), vision (L, dv), audio (L, da), words [L]),
-        or, as MAG-BERT has it, (words [L], vision (L, dv), audio (L, da)); then a row is a word. With more
-        than four parts, (any, vision (V, dv), audio (A, da), words [L], vision length, audio length, ...),
-        vision and audio are streams of their own, and their rows are as many at the end that is not padded
-        (see `words_streams`). Words may also come as one text.
+        or, as MAG-BERT has it, (words [L], vision (L, dv), audio (L, da)); then a row is a word, and
+        zeros at one end beyond the words are padding (see `words_streams.word_padding`). With more than four
+        parts, (any, vision (V, dv), audio (A, da), words [L], vision length, audio length, ...), vision and
+        audio are streams of their own, and their rows are as many at the end that is not padded (see
+        `words_streams`). Words may also come as one text.
       where: what to call the file in messages.
       require_labels: whether a clip without a label is an error; None: labels are not read.
       said: what the user says of the file.
@@ -132,17 +133,23 @@ def reader(
     every = [clip[0] for clips in splits.values() for clip in clips if _is_clip(clip)]
     axis_lines = streams.check_axes(every, said.axes, where)
     ends = streams.paddings(every, said.padding, where)
+    padded = streams.word_padding(every, said.padding)
 
     def examples() -> Iterator[Example]:
         for (split, index), label in zip(places, labels, strict=True):
             clip, name, place = splits[split][index], names[split][index], _place(where, split, index)
             if require_labels and _is_clip(clip) and clip[1] is None:
                 raise UserError(f"{place}: the clip has no label")
-            yield _example(clip, name, split, ends, place, label)
+            yield _example(clip, name, split, (ends, padded), place, label)
 
-    notes = (*texts.notes, *streams.notes(every, len(places), said.padding), *notes)
+    notes = (*texts.notes, *streams.notes(every, len(places), said.padding, padded), *notes)
+    decided = {**ends, "rows of words": padded} if padded else ends
     conventions = (
-        axis_lines | padding.conventions(ends) | texts.conventions | named.conventions | columns.conventions
+        axis_lines
+        | padding.conventions(decided)
+        | texts.conventions
+        | named.conventions
+        | columns.conventions
     )
     return Reading(examples, notes, conventions, untold_videos=named.untold)
 
@@ -230,7 +237,7 @@ def _example(
     clip: object,
     name: tuple[str, str],
     split: str,
-    ends: Mapping[str, padding.Padding],
+    paddings: tuple[Mapping[str, padding.Padding], padding.Padding | None],
     where: str,
     label: float | np.ndarray,
 ) -> Example:
@@ -239,6 +246,7 @@ def _example(
     parts = clip[0]
     words = _words(parts, where)
     aligned = len(parts) <= streams.ALIGNED_PARTS
+    ends, padded = paddings
     try:
         vision, audio = (streams.rows(parts, stream, ends) for stream in ("vision", "audio"))
     except (TypeError, ValueError, OverflowError) as error:
@@ -246,6 +254,8 @@ def _example(
     shapes = [rows.shape for rows in (vision, audio) if len(rows)]
     if aligned and shapes and all(axes.are_reversed(shape, len(words)) for shape in shapes):
         raise UserError(f"{where}: {len(words)} words, features {shapes}: {axes.reversed_mend(2, 'words')}")
+    if aligned:
+        vision, audio = (streams.of_words(rows, len(words), padded) for rows in (vision, audio))
     # An empty word would shift every later one against its row, as a pause would.
     keep = np.array([word not in ("", clean.PAUSE) for word in words], bool)
     if not aligned or all(len(rows) in (0, len(words)) for rows in (vision, audio)):

@@ -12,6 +12,7 @@ from msa_jax.data.readers import clean
 
 ALIGNED_PARTS = 4  # with more, a clip has lengths of its own; MMIM's and BBFN's heirs tell the two apart so
 _LENGTHS = {"vision": (1, 4), "audio": (2, 5)}  # where a clip has a stream and, if unaligned, its length
+_AGREE = 0.75  # share of the clips padded at one end alone that must agree on it
 _ODD = (TypeError, ValueError, OverflowError)  # told of while iterating
 
 
@@ -93,13 +94,76 @@ def rows(parts: Sequence, name: str, ends: Mapping[str, padding.Padding]) -> np.
     return used if len(used) else no_features()
 
 
-def notes(clips: Sequence[Sequence], count: int, said: str | None) -> Iterator[str]:
+def word_padding(clips: Sequence[Sequence], said: str | None) -> padding.Padding | None:
+    """Decides at which end rows that are words are padded, where there are more of them than words.
+
+    Args:
+      clips: the parts of each clip.
+      said: the end, where the user says it.
+
+    Returns:
+      The end at which nearly all clips have zeros alone beyond their words; None where no clip has more rows
+      than words, or the zeros do not tell.
+    """
+    votes, longer = {"behind": 0, "front": 0}, 0
+    for parts in clips:
+        count = _word_count(parts)
+        for place, _ in _LENGTHS.values() if count else ():
+            try:
+                limit = (*clean.shape(parts[place]), 0)[0]
+                if limit <= count:
+                    continue
+                longer += 1
+                first, stop, _ = edges([clean.features(parts[place])])[0] if said is None else (0, 0, 0)
+            except (*_ODD, IndexError):
+                continue
+            fits = {"behind": stop <= count, "front": stop == 0 or first >= limit - count}
+            if fits["behind"] != fits["front"]:
+                votes["behind" if fits["behind"] else "front"] += 1
+    if longer and said is not None:
+        return padding.asked(said)
+    side = max(votes, key=votes.__getitem__)
+    if not votes[side] or votes[side] < _AGREE * sum(votes.values()) or 2 * votes[side] < longer:
+        return None
+    return padding.Padding(side, f"{votes[side]} of {longer} arrays with more rows than words")
+
+
+def of_words(found: np.ndarray, count: int, padded: padding.Padding | None) -> np.ndarray:
+    """Row i for word i of a stream, without its padding; as it is where more than padding would be cut off.
+
+    Args:
+      found: [L, d].
+      count: the words.
+      padded: what `word_padding` says.
+    """
+    if padded is None or len(found) <= count:
+        return found
+    part = padded.named(len(found), count)
+    first, stop, _ = edges([found])[0]
+    inside = not stop or (part.start <= first and stop <= part.stop)
+    return found[part] if padded.firm or inside else found
+
+
+def _word_count(parts: Sequence) -> int | None:
+    """The words of a clip whose rows are words; None where they are not, or cannot be counted."""
+    if not 3 <= len(parts) <= ALIGNED_PARTS:
+        return None
+    words = parts[3] if len(parts) > 3 else parts[0]
+    if isinstance(words, (str, bytes)):
+        return len(words.split())
+    return len(words) if isinstance(words, (list, tuple, np.ndarray)) and np.ndim(words) else None
+
+
+def notes(
+    clips: Sequence[Sequence], count: int, said: str | None, padded: padding.Padding | None
+) -> Iterator[str]:
     """Notes on the lengths that clips bring along.
 
     Args:
       clips: the parts of each clip.
       count: all entries of the file.
       said: the end at which they are padded, where the user says it.
+      padded: what `word_padding` says.
     """
     unaligned = [parts for parts in clips if len(parts) > ALIGNED_PARTS]
     if unaligned:
@@ -107,7 +171,7 @@ def notes(clips: Sequence[Sequence], count: int, said: str | None) -> Iterator[s
             f"In {len(unaligned)} of {count} clips there are more than four parts: vision and audio have "
             "lengths of their own there, and are not aligned with the words."
         )
-    elif said is not None:
+    elif said is not None and padded is None:
         yield "A row is a word here, without padding: --config.data.padding makes no difference."
     if long := sum(map(_has_long, unaligned)):
         yield (

@@ -3,12 +3,13 @@
 import ast
 import itertools
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from msa_jax.data import datasets, readers
-from msa_jax.data.conventions import Said, times
+from msa_jax.data.conventions import Said, rates, times
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from tests.data.conventions.clips import clips
@@ -115,6 +116,9 @@ def test_other_factors_are_refused(tmp_path, role, factor):
         readers.read(tmp_path)
     line = str(error.value)
     assert FILES[role][0] in line.partition(":")[0]
+    if factor == 1 / 60:
+        assert "minutes" in line or role != "audio"
+        assert f"('{role}', {1 / 60!r})" in line or role == "labels"
     assert re.search(r"video film_\d\d ends at [\d.e+]+ here and at [\d.]+ there", line)
     _check(_read(tmp_path, time_units=((role, factor),))[1])
 
@@ -275,6 +279,74 @@ def test_units_of_a_stream_that_is_not_there(tmp_path):
     write_csd(tmp_path, CLIPS, streams=("labels", "audio"))
     with pytest.raises(UserError, match=r"time_units names vision, and there are only audio, labels"):
         readers.read(tmp_path, time_units=(("vision", 30.0),))
+
+
+def test_labels_at_another_rate_are_named_where_they_end_with_the_videos():
+    ends = {f"v{k}": 10.0 + 7 * k for k in range(8)}
+    streams = {role: ends for role in ("words", "audio", "vision")} | {
+        "labels": {video: end / 1.25 for video, end in ends.items()}
+    }
+    paths = {role: Path(f"{role}.csd") for role in streams}
+    with pytest.raises(UserError, match=r"^labels\.csd: the times are 0\.8 times .*\('labels', 0\.8\),\)"):
+        rates.check(streams, dict.fromkeys(streams, 1.0), {}, paths)
+    assert rates.check(streams, dict.fromkeys(streams, 1.0), {"labels": 1.0}, paths) == ""
+
+
+@pytest.mark.parametrize("factor", [1.5, 1.25, 0.8, 25 / 24])
+@pytest.mark.parametrize("roles", [("audio",), ("words",), ("audio", "vision")])
+def test_another_rate_is_refused_with_a_mend_that_works(tmp_path, factor, roles):
+    """Videos of 10 to 30 seconds: each clip lasts as long as it does, and one pause behind them varies."""
+
+    def longer(role, video, stream):
+        return stream * (1.0 if role in roles else 1 / factor) * (1 + int(video[-2:]) % 5)
+
+    streams = ("labels", "words", "audio", "vision")
+    write_csd(tmp_path, CLIPS, streams=streams, change=longer)
+    with pytest.raises(
+        UserError, match="in all 8 videos, whatever their lengths, as at another rate"
+    ) as error:
+        readers.read(tmp_path)
+    said, right = re.findall(r'"(\(\(.*?\),\))"', str(error.value))
+    assert ast.literal_eval(said) == tuple((role, pytest.approx(factor, rel=2e-3)) for role in roles)
+    assert ast.literal_eval(right) == tuple((role, 1.0) for role in roles)
+    _check(_read(tmp_path, time_units=ast.literal_eval(said))[1])
+    assert readers.read(tmp_path, time_units=ast.literal_eval(right)).reading.conventions["times"]
+
+
+def test_times_that_are_shifted_are_no_unit(tmp_path):
+    def shifted(seconds):
+        return lambda role, video, stream: stream + seconds * (role == "audio")
+
+    source = readers.read(write_csd(tmp_path, CLIPS, change=shifted(1.0)))
+    assert source.reading.conventions["times"].endswith(
+        "; audio ends +1 seconds against the words in all 8 videos, vision ends -1 seconds against the audio "
+        "in all 8 videos: see whether its times begin where the others do"
+    )
+    write_csd(tmp_path, CLIPS, change=shifted(100.0))
+    with pytest.raises(
+        UserError, match=r"its times are 100 later .* in all 8 videos, a shift and not a unit"
+    ):
+        readers.read(tmp_path)
+
+
+def test_what_ends_at_one_length_or_anywhere_is_at_no_other_rate():
+    ends = {f"v{k}": 10.0 + 7 * k for k in range(10)}
+    assert rates.fit({v: end + 1.5 * (k % 3) for k, (v, end) in enumerate(ends.items())}, ends) is None
+    assert rates.fit({v: end * 1.01 for v, end in ends.items()}, ends) is None
+    assert rates.fit({v: end * 1.25 for v, end in ends.items()}, ends).kind == "factor"
+    assert rates.fit({v: end + 2 for v, end in ends.items()}, ends).kind == "shift"
+    assert rates.fit(dict.fromkeys(ends, 5.0), dict.fromkeys(ends, 4.0)).kind == "either"
+    few = dict(list(ends.items())[:4])
+    assert rates.fit({v: end * 1.25 for v, end in few.items()}, few) is None
+
+
+def test_frames_of_audio_and_vision_name_these_and_not_the_labels(tmp_path):
+    write_csd(tmp_path, CLIPS, units={"audio": 5.0, "vision": 5.0})
+    with pytest.raises(UserError) as error:
+        readers.read(tmp_path)
+    said = ast.literal_eval(re.search(r'time_units="(.*?)"', str(error.value))[1])
+    assert dict(said) == {"audio": 5.0, "vision": 5.0}
+    _check(_read(tmp_path, time_units=said)[1])
 
 
 def test_measures():

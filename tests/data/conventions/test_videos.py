@@ -216,3 +216,55 @@ def test_ids_of_which_no_two_share_a_video_are_said():
 def test_a_clip_that_stands_alone_needs_no_video():
     for alone in ("dance", "film_01-3"):
         assert videos.name([(alone,)], where="a.pkl") == videos.Named([(alone, alone)], "")
+
+
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("{k}_film{v}", "what is behind the clip's number"),
+        ("{k:04d}-film{v}", "what is behind the clip's number"),
+        ("clip{k}_of_film{v}", "what is behind the clip's number"),
+        ("a/Seg_{k:02d}/film{v}.mp4", "what is behind the clip's number"),
+        ("utt{k}_film{v}", "what is behind the clip's number"),
+        ("film{v}_{start}_{end}", "what is before the two times"),
+        ("film{v}-{start}-{end}.mp4", "what is before the two times"),
+    ],
+)
+def test_the_clip_first_and_times_as_whole_numbers(form, line):
+    clips = [(v, k) for v in range(20) for k in range(5 - (v == 3))]
+    named = _named([form.format(v=v, k=k, start=5 * k, end=5 * k + 5) for v, k in clips])
+    assert [video for _, video in named.names] == [f"film{v}" for v, _ in clips]
+    assert (named.line, named.untold) == (f"{line} (99 of 99 ids, 20 videos)", 0)
+
+
+@pytest.mark.parametrize("form", ["{k}_v{v}", "{k:04d}_film_{v:02d}"])
+def test_a_number_that_may_be_the_clips_or_the_videos_tells_nothing(form):
+    names = [form.format(v=v, k=k) for v in range(20) for k in range(5)]
+    named = _named(names)
+    assert named.names == [(name, name) for name in names]
+    assert named.untold == 100
+    assert "say --config.data.video_id=REGEX" in named.line
+    said = _named(names, r"(film_\d+|v\d+)$")
+    assert len({video for _, video in said.names}) == 20
+
+
+@pytest.mark.parametrize(
+    "form", ["{v:02d}_{k}", "{v}_clip{k}", "{v}_F{k:03d}", "{v}_film_{k}", "dia{v}_utt{k}", "{v}_seg_{k}"]
+)
+def test_videos_that_are_numbers_stay_videos(form):
+    names = [form.format(v=v, k=k) for v in range(20) for k in range(5)]
+    named = _named(names)
+    assert len({video for _, video in named.names}) == 20
+    assert len({video for name, video in named.names if name in names[:5]}) == 1
+
+
+def test_names_of_videos_that_differ_in_case_alone_are_said():
+    named = _named([f"{'Film' if k % 2 else 'film'}{v}_{k}" for v in range(3) for k in range(4)])
+    assert len({video for _, video in named.names}) == 6
+    assert named.line.endswith(
+        "; Film0 and film0 count as 2 videos, and 2 more names are spelt in several ways; write a video's "
+        "name alike in all its ids"
+    )
+    assert _named(["Film[1]", "film[2]"]).line == (
+        "the marks in the ids; Film and film count as 2 videos; write a video's name alike in all its ids"
+    )

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from msa_jax.data import readers
@@ -78,6 +79,11 @@ HEAD = "video_id,clip_id,text,label,split\nv,1,fine,0,train\n"
     [
         ('v,2,"two\nlines",1,train\nv,3,x,high,train\n', "line 5: label 'high' is not a number"),
         ("v,2,x,,train\n", "line 3: label '' is not a number"),
+        *(
+            (f"v,2,x,{x},train\n", f"line 3: label '{x}' is not a number; write it as in -1 or 0.5")
+            for x in ("1_000", "inf", "-Infinity", "nan", "1e999", "１", "0x1", "True")
+        ),
+        ('v,2,x,"0,5",train\n', "line 3: label '0,5' is not a number; write it as in -1 or 0.5"),
         ("v,2,x,1,holdout\n", "line 3: split 'holdout' is none of train, valid"),
         ("v,2,a, b,1,train\n", "line 3: 6 fields under 5 columns.*double quotes"),
         ("v,2,x,1\n", "line 3: 4 fields under 5 columns"),
@@ -94,6 +100,62 @@ def test_bad_rows(tmp_path, rows, message):
 def test_one_letter_of_latin_1_far_behind_the_first_line(tmp_path):
     clips = _read(tmp_path, HEAD + "v,2," + "x" * 100000 + "é,1,train\n", "latin1")
     assert clips[-1].text == "x" * 100000 + "é"
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "|"])
+def test_columns_divided_by_another_sign(tmp_path, sign):
+    rows = [
+        ["video_id", "clip_id", "text", "label", "mode"],
+        ["v", "1", "good, very", "0.5", "train"],
+        ["v", "2", f'"a{sign}b"', "-1e-1", "test"],
+    ]
+    path = tmp_path / "clips"
+    path.write_text("".join(sign.join(row) + "\n" for row in rows))
+    source = readers.read(path)
+    clips = [(clip.id, clip.text, clip.label, clip.split) for clip in source]
+    second = " ".join(f"a{sign}b".split())
+    assert clips == [("v_1", "good, very", 0.5, "train"), ("v_2", second, -0.1, "test")]
+    named = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}[sign]
+    assert f"the columns are divided by {named}" in source.reading.notes[0]
+
+
+def test_a_decimal_comma_where_semicolons_divide(tmp_path):
+    head = "video_id;clip_id;text;label;label_T\n"
+    clips = _read(tmp_path, head + "v;1;good;0,5;-0,25\nv;2;a, b;-1;2\n")
+    assert [clip.label for clip in clips] == [0.5, -1.0]
+    np.testing.assert_array_equal(clips[0].unimodal_labels, [-0.25, np.nan, np.nan])
+    with pytest.raises(
+        UserError, match="line 2: 6 fields under 5 columns; put texts with semicolons in double"
+    ):
+        _read(tmp_path, head + "v;1;good;film;0,5;1\n")
+    with pytest.raises(UserError, match="not fields divided by semicolons"):
+        _read(tmp_path, head + 'v;1;"good;0,5;1\n')
+
+
+def test_labels_by_modality_of_ch_sims(tmp_path):
+    head = "video_id,clip_id,text,label,label_T,label_A,label_V,annotation,mode\n"
+    text = head + "v,0001,好,0.2,0.4,-0.6,0.8,Positive,train\nv,0002,坏,-1,,0,-1,Negative,test\n"
+    clips = _read(tmp_path, text)
+    np.testing.assert_array_equal([c.unimodal_labels for c in clips], [[0.4, -0.6, 0.8], [np.nan, 0, -1]])
+    assert [clip.label for clip in clips] == [0.2, -1.0]
+    assert clips[0].unimodal_labels.dtype == np.float64
+    with pytest.raises(UserError, match=r"line 2: label_a '-0\.6x' is not a number"):
+        _read(tmp_path, text.replace("-0.6", "-0.6x"))
+    scored = _read(tmp_path, text.replace("-0.6", "?"), require_labels=False)[0]
+    np.testing.assert_array_equal(scored.unimodal_labels, [0.4, np.nan, 0.8])
+    (plain,) = _read(tmp_path, "video_id,clip_id,text,label\nv,1,a b,0.5\n")
+    assert plain.unimodal_labels.shape == (0,)
+
+
+@pytest.mark.parametrize("name", ["label", "text", "video_id", "Clip_ID", "split", "label_T", "fold"])
+def test_two_columns_of_one_name_are_refused(tmp_path, name):
+    columns = ["video_id", "clip_id", "text", "label", "split", "label_T", "fold", f" {name.upper()}"]
+    text = ",".join(columns) + "\nv,1,good,0.5,train,1,train,-1\n"
+    place = [column.lower() for column in columns].index(name.lower()) + 1
+    message = rf"2 columns are called '{name.lower()}' \(columns {place} and 8, .*; rename or remove"
+    with pytest.raises(UserError, match=message):
+        _read(tmp_path, text, split_name="fold" if name == "fold" else "split")
+    assert _read(tmp_path, text.replace(f" {name.upper()}", "fold"), split_name="split")[0].label == 0.5
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="needs the real MOSI labels in ../shared")

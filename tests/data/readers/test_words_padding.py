@@ -1,0 +1,66 @@
+"""Words pickles whose rows are words and are padded to one length."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from msa_jax.data import readers
+
+
+def _write(path, clips):
+    path.write_bytes(pickle.dumps(clips))
+    return path
+
+
+def _padded_clips(front, behind, *, count=12, pad=0.0):
+    """(clips as they are, the same with every array padded to 20 rows), the first with a silent last word."""
+    plain, padded = [], []
+    for k in range(count):
+        rng, words = np.random.default_rng(k), ["sp", "the", "film", "was", "good"][: 2 + k % 4]
+        vision, audio = (rng.normal(size=(len(words), d)).astype(np.float32) for d in (4, 5))
+        if k == 0:
+            audio[-1] = vision[-1] = 0
+        more = 20 - len(words)
+        ends = ((more * front, more * behind), (0, 0))
+        wide = [np.pad(rows, ends, constant_values=pad) for rows in (vision, audio)]
+        plain.append((([0], vision, audio, words), np.array([[0.5]]), f"v{k}[0]"))
+        padded.append((([0], *wide, words), np.array([[0.5]]), f"v{k}[0]"))
+    return plain, padded
+
+
+@pytest.mark.parametrize(("front", "behind", "name"), [(1, 0, "in front"), (0, 1, "behind")])
+@pytest.mark.parametrize("mag_bert", [False, True])
+def test_rows_of_words_that_are_padded(tmp_path, front, behind, name, mag_bert):
+    right, padded = _padded_clips(front, behind)
+    if mag_bert:
+        right, padded = ([((w, v, a), y, n) for (_, v, a, w), y, n in clips] for clips in (right, padded))
+    source = readers.read(_write(tmp_path / "padded.pkl", padded))
+    found = list(source)
+    for clip, expected in zip(found, readers.read(_write(tmp_path / "plain.pkl", right)), strict=True):
+        assert (clip.text, clip.aligned) == (expected.text, True)
+        np.testing.assert_array_equal(clip.audio, expected.audio)
+        np.testing.assert_array_equal(clip.vision, expected.vision)
+    # The clip that ends in silence could be padded at either end, where the padding is behind.
+    assert source.reading.conventions["padding"].startswith(name)
+    assert "of 24 arrays with more rows than words" in source.reading.conventions["padding"]
+
+
+def test_padding_of_rows_of_words_as_the_user_says(tmp_path):
+    right, padded = _padded_clips(1, 0, pad=-1.0)
+    path = _write(tmp_path / "x.pkl", padded)
+    assert {len(clip.audio) for clip in readers.read(path)} == {20}  # as they are: the checks refuse them
+    source = readers.read(path, padding="front")
+    for clip, (parts, _, _) in zip(source, right, strict=True):
+        np.testing.assert_array_equal(clip.audio, parts[2][1:])  # without the row of the pause
+    assert source.reading.conventions["padding"] == "in front, as you said"
+    assert not source.reading.notes
+
+
+def test_a_row_too_many_in_one_clip_is_not_padding(tmp_path):
+    right, _ = _padded_clips(1, 0)
+    (parts, label, name) = right[3]
+    right[3] = ((parts[0], parts[1], np.pad(parts[2], ((0, 1), (0, 0)), mode="edge"), parts[3]), label, name)
+    source = readers.read(_write(tmp_path / "x.pkl", right))
+    assert len(list(source)[3].audio) == len(parts[2]) + 1
+    assert "padding" not in source.reading.conventions
