@@ -23,7 +23,6 @@ NAME = "CSV of texts and labels"
 LEAVES_OPEN: tuple[str, ...] = ("encoding",)  # fields of `Said` that matter here
 _SPLIT_COLUMNS = ("split", "mode")
 _UNIMODAL = ("label_t", "label_a", "label_v")  # in the order of `Example.unimodal_labels`
-_READ = ("video_id", "clip_id", "text", "label", *_UNIMODAL, *_SPLIT_COLUMNS)
 _SIGNS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}  # that divide columns
 _HEADER = 65536  # bytes in which the first line must end
 
@@ -87,8 +86,9 @@ def reader(
     if sign != ",":
         decimal = "; a comma in a label is a decimal one" if sign == ";" else ""
         notes = (*notes, f"{where}: the columns are divided by {_SIGNS[sign]}{decimal}.")
-    _refuse_repeated(columns, where, split_name)
     split_column = _split_column(columns, where, split_name)
+    labels = () if require_labels is None else ("label", *_UNIMODAL)
+    _refuse_repeated(columns, ("video_id", "clip_id", "text", *labels, split_column), where)
     named = {"video_id", "clip_id"} <= set(columns)
     missing = [name for name in ("video_id", "clip_id", "label") if name not in columns]
     if require_labels and missing:
@@ -183,9 +183,9 @@ def _numbered(rows: Any, where: str, sign: str) -> Iterator[tuple[int, list[str]
         raise UserError(f"{where}, row from line {line}: not {what} ({error})") from None
 
 
-def _refuse_repeated(columns: Sequence[str], where: str, split_name: str | None) -> None:
+def _refuse_repeated(columns: Sequence[str], read: Sequence[str | None], where: str) -> None:
     """Refuses two columns of one name, where it is read: nothing tells which of them counts."""
-    for name in dict.fromkeys((*_READ, (split_name or "").strip().lower())):
+    for name in read:
         places = [str(k) for k, column in enumerate(columns, 1) if column == name]
         if name and len(places) > 1:
             raise UserError(

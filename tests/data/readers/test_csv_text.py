@@ -158,6 +158,12 @@ def test_two_columns_of_one_name_are_refused(tmp_path, name):
     assert _read(tmp_path, text.replace(f" {name.upper()}", "fold"), split_name="split")[0].label == 0.5
 
 
+def test_what_is_not_read_may_be_there_twice(tmp_path):
+    text = "text,label,label,note,note,mode,mode,split\ngood,1,2,a,b,x,y,train\n"
+    (clip,) = _read(tmp_path, text, require_labels=None, split_name="split")
+    assert (clip.text, clip.split) == ("good", "train")
+
+
 @pytest.mark.skipif(not REAL.exists(), reason="needs the real MOSI labels in ../shared")
 def test_real_labels():
     clips = list(readers.read(REAL))
