@@ -2,6 +2,7 @@
 
 import functools
 import math
+import types
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +13,9 @@ from msa_jax import bounds, cli, models, optim
 from msa_jax.config import flatten, load, override, stored
 from msa_jax.corpora import MODALITIES
 from msa_jax.errors import UserError
+from msa_jax.identity import refuse_other_run
 from msa_jax.models.mulg import MulG
-from msa_jax.workdir import claim, refuse_other_run
+from msa_jax.workdir import claim
 from tests.layers.test_crossmodal import draw
 
 B, L = 3, 6
@@ -132,7 +134,11 @@ def test_the_command_line_takes_inf_for_no_clip_and_refuses_what_is_no_norm(clip
 def test_a_run_without_a_clip_is_stored_resumed_and_told_from_one_with_it(tmp_path):
     """JSON has no infinity: None stands for it in the run's file, and means the same."""
     free, clipped = (cli.parse([f"--config={MOSI}{v}"]).config for v in (":no_clip", ""))
-    claim(free, tmp_path, {"source": "made", "hash": "0", "cut": None})
+    data, nothing = (
+        {"source": "made", "hash": "0", "cut": None},
+        types.SimpleNamespace(save=lambda folder: None),
+    )
+    claim(free, tmp_path, "0", data, {}, nothing)
     refuse_other_run(free, tmp_path)
     with pytest.raises(UserError, match=r"optim.clip=None, not 1.0"):
         refuse_other_run(clipped, tmp_path)
