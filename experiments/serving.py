@@ -45,6 +45,7 @@ def clip(run: Any, rng: Any, rows: int, words: int) -> dict[str, list]:
     given = {name: [rng.normal(size=(rows, width)).astype("f")] for name, width in WIDTHS.items()}
     if run.preparation.preprocessing.text_width:
         given["text_features"] = [rng.normal(size=(words, TEXT_WIDTH)).astype("f")]
+        return {"texts": [""], **given}
     return {"texts": [" ".join(["words"] * words)], **given}
 
 
