@@ -163,8 +163,9 @@ def _trained_folder(name: str) -> Path:
     found = trained_folders(name)
     if len(found) == 1:
         return found[0]
-    there = f"several runs of {name}: {', '.join(map(str, found))}" if found else f"no run of {name} in runs/"
-    raise UserError(f"there is {there}; name the folder by --workdir".replace("is several", "are several"))
+    several = f"there are several runs of {name}: {', '.join(map(str, found))}"
+    there = several if found else f"there is no run of {name} in runs/"
+    raise UserError(f"{there}; name the folder by --workdir")
 
 
 def _config_of_run(

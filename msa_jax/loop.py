@@ -82,7 +82,9 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, run: str, *, starte
             # Looked at first: a broken state must never become the last good checkpoint.
             steps.flush()
             if epoch_ends:
-                state = _judged(config, pieces, state, checkpoints, steps, progress, epoch)
+                # A signal may stop it: then the epoch is judged when the run goes on.
+                with contextlib.suppress(stopping.Stopped):
+                    state = validate(config, pieces, state, checkpoints, steps, progress, epoch=epoch)
             progress |= {"data": data.get_state(), "seconds": before + time.monotonic() - started}
             _save(checkpoints, state, progress)
             steps.restart_clock()  # validation and checkpoints are not training time
@@ -134,23 +136,6 @@ def _save(checkpoints: Checkpoints, state: TrainState, progress: dict[str, Any])
         stopping.check()
 
 
-def _judged(
-    config: ConfigDict,
-    pieces: Pieces,
-    state: TrainState,
-    checkpoints: Checkpoints,
-    steps: StepLog,
-    progress: dict[str, Any],
-    epoch: int,
-) -> TrainState:
-    """`validate`, unless a signal asks to stop: then the epoch is judged when the run goes on."""
-    progress["to_judge"] = True
-    with contextlib.suppress(stopping.Stopped):
-        stopping.check()
-        state = validate(config, pieces, state, checkpoints, steps, progress, epoch=epoch)
-    return state
-
-
 def validate(
     config: ConfigDict,
     pieces: Pieces,
@@ -167,12 +152,16 @@ def validate(
       config, pieces: of the run.
       state: at the end of the epoch.
       checkpoints, steps: where the parameters and the values go.
-      progress: what the run knows of itself; changed in place.
+      progress: what the run knows of itself; changed in place. `to_judge` says whether it was stopped here.
       epoch: from 0.
 
     Returns:
       The state, with a lower learning rate where the schedule "plateau" asks for it.
+
+    Raises:
+      Stopped: when a signal asks for it, before anything but `to_judge` is changed.
     """
+    progress["to_judge"] = True
     split, step = pieces.splits["valid"], int(state.step)
     variables = {"params": state.params, **state.collections}
     size, threads = config.eval_batch_size, config.data.threads

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import filelock
 
+from msa_jax import stopping
 from msa_jax.errors import UserError
 from msa_jax.files import overwrite
 from msa_jax.progress import say
 
 _ELSEWHERE = "choose another place with --config.data.cache (in Python: cache, or data_dir of a builder)"
 _SCRATCH = ".building"
+_PATIENCE = 0.5  # seconds between two looks at whether the job is to stop
 _MARGIN = 1.05  # what the records and their index add to the features
 
 
@@ -39,7 +41,10 @@ def alone(folder: Path) -> Iterator[None]:
         except filelock.Timeout:
             holder = path.read_text("utf-8") or "another process"
             say(f"{folder}: is being built by {holder}; waiting for it to end")
-            lock.acquire()
+            while not lock.is_locked:  # a signal is obeyed meanwhile
+                stopping.check()
+                with contextlib.suppress(filelock.Timeout):
+                    lock.acquire(timeout=_PATIENCE)
     except OSError as error:
         raise UserError(
             f"{folder.parent}: cannot keep a build there ({error.strerror or error}); {_ELSEWHERE}"

@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import namedtuple
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from msa_jax import stopping
 from msa_jax.data import datasets
 from msa_jax.data.datasets import place
 from msa_jax.data.splits import Cut
@@ -23,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 HEAD = """
 import os, resource, signal, sys, time
 from pathlib import Path
+from msa_jax import stopping
 from msa_jax.data import datasets
 from msa_jax.data.datasets import checks
 from msa_jax.data.splits import Cut
@@ -196,3 +199,12 @@ def test_a_cache_without_permission(tmp_path):
             pass
     finally:
         os.seteuid(user)
+
+
+def test_a_signal_is_obeyed_while_another_process_builds(tmp_path, capsys):
+    folder = tmp_path / "corpus"
+    with place.alone(folder), stopping.orderly():
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        with pytest.raises(stopping.Stopped), place.alone(folder):
+            raise AssertionError("the lock was given twice")
+    assert "waiting for it to end" in capsys.readouterr().out
