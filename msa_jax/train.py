@@ -47,10 +47,10 @@ def train_and_evaluate(config: ConfigDict, workdir: Path | DefaultFolder) -> dic
         content = identity.contents(config, data)
         if not isinstance(workdir, Path):
             workdir = workdir.named(content)
-            say(f"the run's folder is {workdir}")
             if results := _finished(config, workdir):
                 return results
         _introduce(corpus, data["source"])
+        say(f"the run's folder is {workdir}")
         stopping.check()
         pieces = assemble(config, corpus)
         stopping.check()  # before the first program is compiled
@@ -97,7 +97,7 @@ def _refuse_longer(config: ConfigDict, pieces: Pieces, before: int) -> None:
     if why:
         raise UserError(
             f"--config.epochs: the run was begun for {before} epochs, and cannot go on to {config.epochs}: "
-            f"{why}; name another folder to train from the start"
+            f"{why}; name another folder by --workdir to train from the start"
         )
 
 
