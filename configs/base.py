@@ -169,7 +169,8 @@ def data() -> ConfigDict:
     # The vocabulary that made the BERT tokens of such a file, if it is not that of the encoder: a vocab.txt,
     # a folder, a Hugging Face id. Without one the words of the tokens are found from the ids.
     c.bert_vocab = placeholder(str)
-    # At which end the clips of a file are padded: front or behind; None: told by the zeros of all clips.
+    # At which end the clips of a file are padded: front or behind; none: all rows count; None: told by the
+    # zeros, or by rows that repeat, of all clips.
     c.padding = placeholder(str)
     # The encoding of texts that a file keeps as bytes, by its name in Python, such as gb18030; None: told by
     # the texts.

@@ -120,8 +120,9 @@ def _add_conventions(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--padding",
-        choices=("front", "behind"),
-        help="the end at which clips are padded; default: told by the zeros of all clips",
+        choices=("front", "behind", "none"),
+        help="the end at which clips are padded; none: all rows count; default: told by the zeros, or the "
+        "rows that repeat, of all clips",
     )
     parser.add_argument(
         "--encoding",

@@ -34,7 +34,7 @@ class Said:
       axes: "rows_first": arrays are (clips, rows, width), even where they look like (clips, width, rows).
       bert_vocab: the BERT vocabulary that made the file's tokens (see
         `msa_jax.text.bert_vocab.load_vocabulary`).
-      padding: the end at which clips are padded: "front" or "behind".
+      padding: the end at which clips are padded: "front" or "behind"; "none": all rows count.
       encoding: the encoding of texts in bytes, by its name in Python, such as "gb18030".
       video_id: a regular expression that finds the video in a clip's id, by its one group.
       time_units: (stream, how many of its units of time make a second) for streams of .csd files, such as
@@ -45,7 +45,7 @@ class Said:
     rows: Literal["tokens", "words", "stream"] | None = None
     axes: Literal["rows_first"] | None = None
     bert_vocab: str | None = None
-    padding: Literal["front", "behind"] | None = None
+    padding: Literal["front", "behind", "none"] | None = None
     encoding: str | None = None
     video_id: str | None = None
     time_units: tuple[tuple[str, float], ...] | None = None

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from msa_jax.data.conventions import fillers
 from msa_jax.data.conventions.used import edges
 from msa_jax.errors import UserError
 
@@ -135,13 +136,16 @@ def _look(parts: Sequence[Sequence[Any]], lengths: Sequence[int]) -> _Look | Non
         return _Look(clips[0].shape, True, differ if varied else "")
     ((rows, columns),) = shapes
     counts = list(_spread([lengths]))
-    if rows == columns or _padded(clips) or _fits(clips, counts):
+    if rows == columns or _padded(clips) or _fits(clips, counts) or fillers.find([clips]):
         return _Look((rows, columns), True)
     turned = [clip.T for clip in clips]
     if _looks_padded(turned):
         return _Look((rows, columns), False, "zeros fill up its columns, not its rows")
     if _fits(turned, counts):
         return _Look((rows, columns), False, "its columns, not its rows, are padded from its lengths on")
+    filled = fillers.find([turned])
+    if filled and _looks_padded(filled.blanked_all(turned)):
+        return _Look((rows, columns), False, "numbers that repeat fill up its columns, not its rows")
     longest = max(lengths, default=0)
     return _Look((rows, columns), False, room=longest * (rows < longest <= columns))
 

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from msa_jax.data.conventions.used import in_use, of_edges
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted
 
-_NAMES = {"front": "in front", "behind": "behind", None: "at both ends"}
+_NAMES = {"front": "in front", "behind": "behind", "none": "none", None: "at both ends"}
 _ALONE = 0.9  # share of the clips with zeros at an end that must have them at one end alone; silence is rare
 _ONE_SIDED = 0.25  # the same, where no clip has them at the other end alone: clips may begin in silence
 _AGREE = 0.75  # share of the clips that fit their lengths at one end only, which must agree on the end
 _SOME, _MOST = 10, 0.5  # clips, and their share, that say that streams are padded at different ends
+_ODD = 0.25  # share of the shorter clips, with zeros, in which the zeros may contradict the lengths
 _BARE = 0.5  # share of the shorter clips that may have more rows in use than their length, and no zeros
 
 
@@ -28,7 +29,7 @@ class Padding:
     """At which end the clips of a file are padded.
 
     Attributes:
-      side: "front", "behind", or None where the zeros at both ends are padding.
+      side: "front", "behind", "none" where all rows count, or None where the zeros at both ends are padding.
       evidence: by what that was decided; "" where nothing is padded.
       firm: whether the user says so, or rows that are not zeros do, whatever the zeros say.
       counting: whether the lengths of the file count; False where they contradict the zeros of all clips.
@@ -55,7 +56,8 @@ class Padding:
         """
         if not stop:
             return slice(0, 0)
-        return slice(0 if self.side == "behind" else first, limit if self.side == "front" else stop)
+        start = 0 if self.side in ("behind", "none") else first
+        return slice(start, limit if self.side in ("front", "none") else stop)
 
     def counted(self, first: int, stop: int, limit: int, length: int) -> slice:
         """The rows of a clip whose length the file says: `used` for the first three.
@@ -86,7 +88,7 @@ def by_ends(used_N3: np.ndarray, said: str | None = None) -> Padding:
 
     Args:
       used_N3: of each clip whether its first row, its last row and any row is in use (see `ends`).
-      said: the end, where the user says it.
+      said: the end, or "none", where the user says it.
 
     Returns:
       The end at which nearly all clips that have zeros at an end have them, or the only one at which some
@@ -131,11 +133,12 @@ def by_lengths(
     """
     if said:
         return asked(said)
-    first, stop, limit = np.asarray(edges_N3, int).reshape(-1, 3).T
-    short = (np.asarray(lengths_N, int) < limit) & (stop > 0)
-    first, stop, limit, length = first[short], stop[short], limit[short], np.asarray(lengths_N, int)[short]
-    if not len(first):  # no clip is shorter than its array
-        return Padding(None)
+    edges_N3, length = np.asarray(edges_N3, int).reshape(-1, 3), np.asarray(lengths_N, int)
+    short = (length < edges_N3[:, 2]) & (edges_N3[:, 1] > 0)
+    if not short.any():
+        return _uncounted(edges_N3) if _one_sided(edges_N3) else Padding(None)
+    edges_N3, length = edges_N3[short], length[short]
+    first, stop, limit = edges_N3.T
     fits_front, fits_behind = first >= limit - length, stop <= length
     votes = {
         "behind": int(np.sum(fits_behind & ~fits_front)),
@@ -146,12 +149,14 @@ def by_lengths(
     side = max(votes, key=votes.__getitem__)
     clear = votes[side] >= _AGREE * sum(votes.values()) and bare <= _BARE * len(first)
     told = sum(votes.values())
+    if clear and int(np.sum(neither)) - bare >= _ODD * len(first):  # lengths of other clips, say
+        return _uncounted(edges_N3)
     if clear and told:
-        return Padding(side, f"{votes[side]} of {told + int(np.sum(neither))} clips")
+        zeros = length - (limit - first if side == "front" else stop)
+        more = _more(zeros[fits_front if side == "front" else fits_behind])
+        return Padding(side, f"{votes[side]} of {told + int(np.sum(neither))} clips{more}")
     if (clear and neither.any()) or not (told or length.any()):
-        ends = by_ends(of_edges(np.stack([first, stop, limit], axis=1)))
-        told_by = f"{ends.evidence}, by the zeros, which the lengths contradict".removeprefix(", ")
-        return dataclasses.replace(ends, evidence=told_by, counting=False)
+        return _uncounted(edges_N3)
     if repeated := _by_repeats(rows(), lengths_N):
         return repeated
     found = [f"{count} {_NAMES[end]}" for end, count in votes.items() if count]
@@ -163,6 +168,30 @@ def by_lengths(
         f"their arrays {', '.join(found)}); say --config.data.padding=front or behind (in Python: "
         "padding=...)"
     )
+
+
+def _more(zeros_N: np.ndarray) -> str:
+    """What to say where nearly all lengths count the same number of rows of zeros, as those off by one do."""
+    count, clips = np.unique(zeros_N, return_counts=True)
+    if count[clips.argmax()] < 1 or clips.max() < max(_SOME, _ALONE * len(zeros_N)):
+        return ""
+    return (
+        f", of which each counts {counted(int(count[clips.argmax()]), '{row|rows} of zeros')} in its length"
+    )
+
+
+def _one_sided(edges_N3: np.ndarray) -> bool:
+    """Whether nearly all clips have zeros at one end, and at the other none."""
+    starts, stops, some = of_edges(edges_N3).T
+    count = max(int(np.sum(some & ~starts & stops)), int(np.sum(some & starts & ~stops)))
+    return count >= max(_SOME, _ALONE * int(np.sum(some)))
+
+
+def _uncounted(edges_N3: np.ndarray) -> Padding:
+    """What the zeros say, in place of lengths that contradict them."""
+    ends = by_ends(of_edges(edges_N3))
+    told_by = f"{ends.evidence}, by the zeros, which the lengths contradict".removeprefix(", ")
+    return dataclasses.replace(ends, evidence=told_by, counting=False)
 
 
 def _by_repeats(clips: Iterable[Any], lengths_N: Sequence[int]) -> Padding | None:

@@ -6,10 +6,12 @@ those of its script `test_mosi.py`, which joins the modalities into one array: `
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding, videos
+from msa_jax.data.conventions import NOTHING, Said, axes, fillers, label_columns, padding, videos
+from msa_jax.data.conventions.used import ends as used_ends
 from msa_jax.data.example import Example
 from msa_jax.data.readers import clean, hdf5_folder, room
 from msa_jax.data.readers.hdf5_folder import COLUMNS, MODALITIES, Array, splits_of
@@ -77,15 +79,20 @@ def reader(
     read = [name for name in MODALITIES if name in held and (name != "text" or text_features)]
 
     chosen = {split: {name: arrays[name] for name in read} for split, arrays in splits.items()}
-    own = [[arrays[name] for arrays in splits.values()] for name in MODALITIES if name in held]
-    own = [parts for parts in own if parts[0].part is None]  # the width of a joint one is known
-    looked_at = {parts[0].path.name: [array.some(axes.SAMPLE) for array in parts] for parts in own}
-    conventions = axes.decide(looked_at, where, said=said.axes)
-    ends = _paddings(chosen.values(), said.padding, where)
+    looked_at = {
+        name: [arrays[name].some(axes.SAMPLE) for arrays in splits.values()]
+        for name in MODALITIES
+        if name in held
+    }
+    named = next(iter(splits.values()))  # the width of a joint array is known
+    own = {named[name].path.name: parts for name, parts in looked_at.items() if named[name].part is None}
+    conventions = axes.decide(own, where, said=said.axes)
+    filled = {name: found for name in read if (found := fillers.find(looked_at[name], said.padding))}
+    ends = fillers.told(_paddings(chosen.values(), filled, said.padding, where), filled)
 
     def examples() -> Iterator[Example]:
         for split, arrays in chosen.items():
-            for index, rows in enumerate(_clips(arrays, len(labels[split]), ends)):
+            for index, rows in enumerate(_clips(arrays, len(labels[split]), filled, ends)):
                 identity = f"{split}_{index}"
                 yield Example(
                     id=identity,
@@ -144,11 +151,13 @@ def _labels(split: str, arrays: dict[str, Array]) -> np.ndarray:
         raise UserError(f"{array.path}: {array.dataset} is not numbers, one a clip: {error}") from None
 
 
-def _paddings(splits: Iterable[dict[str, Array]], said: str | None, where: str) -> dict[str, padding.Padding]:
+def _paddings(
+    splits: Iterable[dict[str, Array]], filled: Mapping[str, fillers.Filler], said: str | None, where: str
+) -> dict[str, padding.Padding]:
     """Decides at which end the modalities are padded; under "" those of splits that have one time line."""
     used: dict[str, list[np.ndarray]] = {"": []}
     for arrays in splits:
-        found = {name: array.ends() for name, array in arrays.items()}
+        found = {name: _ends(array, filled.get(name)) for name, array in arrays.items()}
         if _on_one_time_line(arrays):
             used[""].append(padding.together(found, where, said))
             continue
@@ -157,23 +166,41 @@ def _paddings(splits: Iterable[dict[str, Array]], said: str | None, where: str) 
     return {name: padding.by_ends(np.concatenate(parts), said) for name, parts in used.items() if parts}
 
 
+def _ends(array: Array, filled: fillers.Filler | None) -> np.ndarray:
+    """What `used.ends` says of an array without what fills it up."""
+    if filled is None:
+        return array.ends()
+    clips = (rows[array.part] for rows in _blocks({array.part: array}, array.shape[0]))
+    return np.concatenate([np.zeros((0, 3), bool), *(used_ends(filled.blanked_all(rows)) for rows in clips)])
+
+
 def _on_one_time_line(arrays: dict[str, Array]) -> bool:
     return len({array.shape[1] for array in arrays.values()}) == 1
 
 
 def _clips(
-    arrays: dict[str, Array], count: int, ends: Mapping[str, padding.Padding]
+    arrays: dict[str, Array],
+    count: int,
+    filled: Mapping[str, fillers.Filler],
+    ends: Mapping[str, padding.Padding],
 ) -> Iterator[dict[str, np.ndarray]]:
     """The rows of one clip after the other, without their padding."""
-    files = {array.path: array for array in arrays.values()}.values()  # a joint one is read once
     together = _on_one_time_line(arrays)
+    for rows in _blocks(arrays, count):
+        for index in range(len(next(iter(rows.values())))):
+            clip = {name: part[index] for name, part in rows.items()}
+            clip |= {name: found.blanked(clip[name]) for name, found in filled.items() if name in clip}
+            yield padding.trim(clip, ends, together=together)
+
+
+def _blocks(arrays: Mapping[Any, Array], count: int) -> Iterator[dict[Any, np.ndarray]]:
+    """The rows [n, L, d] of some clips after the other."""
+    files = {array.path: array for array in arrays.values()}.values()  # a joint one is read once
     largest = max((array.shape[1] * array.shape[2] * 8 for array in files), default=0)
     block = max(1, _BLOCK // max(1, largest))
     for start in range(0, count, block):
         read = {array.path: array.read(slice(start, start + block)) for array in files}
-        rows = {name: _columns(read[array.path], array.part) for name, array in arrays.items()}
-        for index in range(min(block, count - start)):
-            yield padding.trim({name: part[index] for name, part in rows.items()}, ends, together=together)
+        yield {name: _columns(read[array.path], array.part) for name, array in arrays.items()}
 
 
 def _columns(rows: np.ndarray, part: str | None) -> np.ndarray:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding, videos
+from msa_jax.data.conventions import NOTHING, Said, axes, fillers, label_columns, padding, videos
 from msa_jax.data.conventions import rows as row_kinds
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.conventions.used import of_edges
@@ -78,7 +78,7 @@ def reader(
     Raises:
       UserError: when an array is missing, arrays of one split disagree, or it is not clear what the rows are.
     """
-    splits: dict[str, Split] = {}
+    parts: dict[str, tuple[dict, str]] = {}
     texts = decoded(content, said.encoding, where)
     content = texts.content
     for key, arrays in _by_split(content, labels=require_labels is not None).items():
@@ -91,16 +91,18 @@ def reader(
                 arrays.pop("text", None)
             elif arrays.get("text") is None:
                 raise clean.NoTextFeatures(where)
-            splits[clean.split_alias(key) or ""] = Split(checked(arrays, named, require_labels), named)
+            parts[clean.split_alias(key) or ""] = checked(arrays, named, require_labels), named
         elif arrays:
             need(arrays, "id", named)
-    if not splits:
+    if not parts:
         raise UserError(f"{where}: the pickle holds no clips")
+    filled = _blank([arrays for arrays, _ in parts.values()], said.padding)
+    splits = {split: Split(*part) for split, part in parts.items()}
     every = list(splits.values())
     conventions = _decide_axes(every, said, where)
     columns = _decide_labels(splits, said.label_column, where)
     how = _rows(every, said, where)
-    ends = _padding(every, how, said.padding, where)
+    ends = padding.conventions(fillers.told(_padding(every, how, said.padding, where), filled))
     named = _name(every, said.video_id, where)
     notes = [*texts.notes, *_unused(every, how, said.bert_vocab)]
     notes += _length_notes(every, where) if how.kind == "stream" else []
@@ -151,8 +153,10 @@ def _name(splits: Sequence[Split], pattern: str | None, where: str) -> videos.Na
     return named
 
 
-def _padding(splits: Sequence[Split], how: row_kinds.Rows, said: str | None, where: str) -> dict[str, str]:
-    """Decides at which end the streams of all splits are padded; says it for `Reading.conventions`."""
+def _padding(
+    splits: Sequence[Split], how: row_kinds.Rows, said: str | None, where: str
+) -> dict[str, padding.Padding]:
+    """Decides at which end the streams of all splits are padded, and hands it out to them."""
     found: dict[str, padding.Padding] = {}
     for stream in mmsa_split.STREAMS:
         having = [split for split in splits if stream in split.streams]
@@ -167,7 +171,14 @@ def _padding(splits: Sequence[Split], how: row_kinds.Rows, said: str | None, whe
         found["text"] = padding.by_ends(np.concatenate(texts), said)
     for split in splits:
         split.padding = found
-    return padding.conventions(found)
+    return found
+
+
+def _blank(splits: Sequence[dict], said: str | None) -> dict[str, fillers.Filler]:
+    """Puts zeros in place of what fills up the streams whose rows nothing else counts."""
+    held = set().union(*splits)
+    names = [m for m in (*mmsa_split.STREAMS, "text") if f"{m}_lengths" not in held]
+    return fillers.blank(splits, [m for m in names if m != "text" or "text_bert" not in held], said)
 
 
 def _by_lengths(splits: Sequence[Split], stream: str, said: str | None, where: str) -> padding.Padding:

@@ -72,8 +72,11 @@ class Split:
         return padding.used(*found)
 
     def odd_lengths(self, stream: str) -> tuple[list[str], list[str]]:
-        """Names of the clips whose length exceeds their rows, and of those where the zeros contradict it."""
-        if stream not in self.lengths:
+        """Names of the clips whose length exceeds their rows, and of those where the zeros contradict it.
+
+        There are none where the lengths of the stream do not count at all.
+        """
+        if stream not in self.lengths or not self.padding[stream].counting:
             return [], []
         edges, lengths, padding = self.edges[stream], self.lengths[stream], self.padding[stream]
         long, odd = [], []

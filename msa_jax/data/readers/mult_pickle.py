@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding, videos
+from msa_jax.data.conventions import NOTHING, Said, axes, fillers, label_columns, padding, videos
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.conventions.used import ends as used_ends
 from msa_jax.data.example import Example, no_features
@@ -100,7 +100,8 @@ def reader(
     ]
     clip_first = len(set(first)) == len(first)  # one decision for the file: MOSEI has videos with one clip
     names, named = _names(splits, clip_first, said.video_id, where)
-    ends = _paddings(splits.values(), said.padding, where)
+    filled = fillers.blank(list(splits.values()), _MODALITIES, said.padding)
+    ends = fillers.told(_paddings(splits.values(), said.padding, where), filled)
 
     def examples() -> Iterator[Example]:
         for split, arrays in splits.items():

@@ -99,7 +99,7 @@ def word_padding(clips: Sequence[Sequence], said: str | None) -> padding.Padding
 
     Args:
       clips: the parts of each clip.
-      said: the end, where the user says it.
+      said: the end, or "none", where the user says it.
 
     Returns:
       The end at which nearly all clips have zeros alone beyond their words; None where no clip has more rows
@@ -121,7 +121,7 @@ def word_padding(clips: Sequence[Sequence], said: str | None) -> padding.Padding
             if fits["behind"] != fits["front"]:
                 votes["behind" if fits["behind"] else "front"] += 1
     if longer and said is not None:
-        return padding.asked(said)
+        return None if said == "none" else padding.asked(said)
     side = max(votes, key=votes.__getitem__)
     if not votes[side] or votes[side] < _AGREE * sum(votes.values()) or 2 * votes[side] < longer:
         return None

@@ -21,10 +21,14 @@ from tests.data.conventions.clips import (
 )
 from tests.data.conventions.matrix import Case
 
-FILLED = ("stream, NaN", "stream, lengths, NaN", "stream, lengths, repeat", "stream, no lengths but 0")
+FILLED = (
+    *("stream, NaN", "stream, -1.5", "stream, 1e-8", "stream, own rows"),
+    *("stream, lengths, NaN", "stream, lengths, repeat", "stream, no lengths but 0"),
+)
 LIMITS = {"audio": 20, "vision": 16}
 # What is written beside the rows of a clip in place of zeros.
 FILLERS = {"no zeros": np.arange(1, 61).reshape(20, 3) / 8, "NaN": np.nan, "repeat": -1.5}
+FILLERS |= {"-1.5": -1.5, "1e-8": 1e-8, "own rows": None}  # None: the last or first row of the clip
 DTYPES = ("f2", "f4", "f8", ">f4", ">f8")
 CONTAINERS = ("array", "lists", "objects")
 LABELS = {
@@ -154,7 +158,9 @@ def _arrays(chosen, rows, names, spelled) -> dict:
         filler = [fill for name, fill in FILLERS.items() if form.endswith(name)]
         for part, both in zip(found, full, strict=True) if filler else ():  # else zeros beside the rows
             beside = padded(np.ones_like(part), limit, side) == 0
-            both[beside] = np.resize(filler[0], both.shape)[beside]
+            own = part[0 if side == "front" else -1]
+            fill = own if filler[0] is None else filler[0]
+            both[beside] = np.resize(fill, both.shape)[beside]
         arrays[name] = contained(full, container, dtype)
     if form == "tokens":
         bert = np.zeros((len(chosen), 3, 16), np.int64)

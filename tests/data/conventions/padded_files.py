@@ -23,6 +23,7 @@ from tests.data.conventions.mmsa_files import CONTAINERS, DTYPES
 
 LIMITS = {"audio": 20, "vision": 16, "text": 14}
 FILES = {"audio": "audio_{}.h5", "vision": "video_{}.h5", "text": "text_{}_emb.h5", "label": "y_{}.h5"}
+FILLERS = (np.nan, -1.0, 1e-8, None)  # in place of zeros; None: the clip's own row at that end
 _ONE_FIELD = [name for name in SPELLINGS if not name.startswith("[")]
 
 
@@ -34,9 +35,10 @@ def cases() -> Iterator[Case]:
         yield _mult(next(turn), side, shared, container, dtype)
     for side, shared, dtype in itertools.product(("front", "behind"), (True, False), DTYPES):
         yield _hdf5(next(turn), side, shared, dtype)
-    for side, shared in itertools.product(("front", "behind"), (True, False)):
-        yield _mult(next(turn), side, shared, "array", "f4", np.nan)
-        yield _hdf5(next(turn), side, shared, "f8", np.nan)
+    for side, shared, filler in itertools.product(("front", "behind"), (True, False), FILLERS):
+        yield _mult(next(turn), side, shared, "array", "f4", filler)
+        yield _mult(next(turn), side, shared, "lists", "f8", filler)
+        yield _hdf5(next(turn), side, shared, "f8", filler)
 
 
 def _rows(clip: Clip, name: str, shared: bool) -> np.ndarray:
@@ -49,16 +51,18 @@ def _right(clip: Clip, name: str, shared: bool, side: str) -> np.ndarray:
     return rows if shared else without_length(rows, side)
 
 
-def _full(chosen: list[Clip], name: str, shared: bool, side: str, filler: float) -> list[np.ndarray]:
+def _full(chosen: list[Clip], name: str, shared: bool, side: str, filler: float | None) -> list[np.ndarray]:
     full = []
     for clip in chosen:
         rows = _rows(clip, name, shared)
         full.append(padded(rows, limit := 12 if shared else LIMITS[name], side))
-        full[-1][padded(np.ones_like(rows), limit, side) == 0] = filler
+        own = rows[0 if side == "front" else -1]
+        beside = padded(np.ones_like(rows), limit, side)[:, 0] == 0
+        full[-1][beside] = own if filler is None else filler
     return full
 
 
-def _mult(turn: int, side: str, shared: bool, container: str, dtype: str, filler: float = 0.0) -> Case:
+def _mult(turn: int, side: str, shared: bool, container: str, dtype: str, filler: float | None = 0.0) -> Case:
     spelling = _ONE_FIELD[turn // 2 % len(_ONE_FIELD)]
     how, protocol = SPELLINGS[spelling], (2, 3, 4, 5)[turn % 4]
     chosen = clips()
@@ -100,7 +104,7 @@ def _mult(turn: int, side: str, shared: bool, container: str, dtype: str, filler
     )
 
 
-def _hdf5(turn: int, side: str, shared: bool, dtype: str, filler: float = 0.0) -> Case:
+def _hdf5(turn: int, side: str, shared: bool, dtype: str, filler: float | None = 0.0) -> Case:
     chosen = clips()
     dataset, packed = ("d1", "data", "x")[turn % 3], turn % 2 == 0
 

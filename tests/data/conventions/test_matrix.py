@@ -7,10 +7,10 @@ from tests.data.conventions.matrix import cases, outcome
 # (read equal, refused), by format: a change of what is read is to be seen.
 COUNTS = {
     "CMU-MultimodalSDK .csd": (60, 21),
-    "MMSA pickle": (241, 51),
+    "MMSA pickle": (259, 53),
     "words pickle": (111, 26),
-    "MulT pickle": (64, 7),
-    "HDF5 per array": (24, 3),
+    "MulT pickle": (92, 13),
+    "HDF5 per array": (36, 2),
     "CSV of texts and labels": (42, 3),
     "utterance .npz": (56, 4),
 }
