@@ -6,6 +6,7 @@ import json
 import numbers
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from msa_jax.files import expanded, write_json
 from msa_jax.progress import say, watched
 
 _BLOCK = 1 << 22  # bytes hashed at once
+_TICK = 2.0  # seconds; file systems note times that coarsely
 _SAMPLE = 64  # clips that tell which vocabulary made the tokens of a build
 
 
@@ -72,6 +74,7 @@ def load(
     check_flags(text_features=text_features, context=context, other_counts=other_counts, need_text=need_text)
     _check_arguments(corpus, encoder, split_name, cut)
     path, cache = expanded(path), expanded(cache)
+    marks = _marks(path)
     content = content_hash(path)
     given = Said(**said).given()
     asked = {"text_features": text_features, "context": context}
@@ -94,7 +97,9 @@ def load(
         prepared = prepare(source, facts, where=str(path), cut=cut, other_counts=other_counts)
         folder = folders[0] if prepared.cut is None else folders[1]
         facts = {"content_hash": content, "source": str(path), "format": source.format}
-        return _build(corpus, prepared, scratch, folder, lambda: _refuse_changed(path, content), **facts)
+        return _build(
+            corpus, prepared, scratch, folder, lambda: _refuse_changed(path, content, marks), **facts
+        )
 
 
 def _check_arguments(corpus: object, encoder: object, split_name: object, cut: object) -> None:
@@ -183,8 +188,26 @@ def _whole(folder: Path, *, again: bool = False) -> Built | None:
         return None
 
 
-def _refuse_changed(path: Path, content: str) -> None:
-    if content_hash(path) != content:
+def _marks(path: Path) -> list[tuple[int, ...]] | None:
+    """What changes with each file's content; None where it was written so lately that a clock may miss more.
+
+    The time of the last change (`st_ctime_ns`) is the file system's own, and cannot be set back.
+    """
+    marks = []
+    for file in readers.files(path):
+        try:
+            found = file.stat()
+        except OSError as error:
+            raise readers.clean.unreadable(file, error) from None
+        if time.time() - found.st_ctime < _TICK:
+            return None
+        marks.append((found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    return marks
+
+
+def _refuse_changed(path: Path, content: str, marks: list[tuple[int, ...]] | None) -> None:
+    """UserError where the content is not what it was; it is only read again where the marks differ."""
+    if (marks is None or _marks(path) != marks) and content_hash(path) != content:
         raise UserError(f"{path}: changed while it was read; leave it as it is, and say the same again")
 
 

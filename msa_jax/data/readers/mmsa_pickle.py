@@ -226,9 +226,8 @@ def _length_notes(splits: Sequence[Split], where: str) -> list[str]:
     """Notes on lengths in the file that are odd."""
     notes = []
     for stream in mmsa_split.STREAMS:
-        long, odd = (
-            [name for split in splits for name in split.odd_lengths(stream)[kind]] for kind in (0, 1)
-        )
+        found = [split.odd_lengths(stream) for split in splits]
+        long, odd = (list(itertools.chain(*names)) for names in zip(*found, strict=True))
         if long:
             notes.append(f"{where}: {stream}_lengths exceed the rows of {_named(long)}; cut to them.")
         if odd:

@@ -123,16 +123,34 @@ def test_a_damaged_build_is_told_and_built_again(source, cache, count_builds, ca
     assert {path.name for path in wanted} == {path.name for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(source, cache, content, monkeypatch):
+@pytest.mark.parametrize("tick", [0, 2], ids=["a file of before", "a file of just now"])
+def test_a_file_that_changes_while_it_is_read_is_refused(source, cache, content, monkeypatch, tick):
     """Its build would be found under the hash of what it was before, for ever."""
     read = datasets.build.readers.read
+    monkeypatch.setattr(datasets.build, "_TICK", tick)
 
     def changes(path, **options):
-        clips = read(path, **options)
-        path.write_bytes(path.read_bytes() + b" ")
+        clips, before = read(path, **options), path.stat()
+        changed = bytearray(path.read_bytes())
+        changed[-2] ^= 1  # as many bytes
+        path.write_bytes(changed)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         return clips
 
     monkeypatch.setattr(datasets.build.readers, "read", changes)
     with pytest.raises(UserError, match="changed while it was read"):
         _load(source, cache)
     assert _names(cache) == []
+
+
+@pytest.mark.parametrize(("tick", "times"), [(0, 1), (2, 2)], ids=["a file of before", "a file of just now"])
+def test_a_file_is_hashed_again_only_where_its_marks_cannot_tell(
+    source, cache, content, monkeypatch, tick, times
+):
+    hashed, content_hash = [], datasets.build.content_hash
+    monkeypatch.setattr(datasets.build, "_TICK", tick)
+    monkeypatch.setattr(
+        datasets.build, "content_hash", lambda path: hashed.append(path) or content_hash(path)
+    )
+    _load(source, cache)
+    assert len(hashed) == times
