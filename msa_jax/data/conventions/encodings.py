@@ -3,9 +3,10 @@
 import codecs
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 
-from msa_jax.data.conventions import letters, seven_bit
+from msa_jax.data.conventions import code_pages, letters, seven_bit
 from msa_jax.errors import UserError
 
 _FITTING = 0.9  # share of the characters beyond ASCII that must stand where European text has them
@@ -17,6 +18,7 @@ _MARKS = (b"\xff\xfe", b"\xfe\xff")
 CHINESE = {"GB18030": ("gb18030",), "Big5": ("big5", "cp950", "big5hkscs")}
 _OTHERS = ("mac_roman", "cp850", "cp1254")  # European code pages that are looked at where cp1252 does not fit
 _ENOUGH = 3  # characters that one of these is told by
+_NAMED = 3  # encodings that are named in a message, where the texts do not tell which is meant
 _SHOWN = 24  # bytes of a text that are shown in a message
 # Encodings that keep plain text with such marks as it is.
 _KEEPING = ("ascii", "utf-8", *itertools.chain(*CHINESE.values()), "latin-1")
@@ -95,13 +97,14 @@ def decide(texts: Iterable[bytes], *, said: str | None, where: str) -> Encoding:
     elif _decodes(every, "utf-8"):
         return Encoding("utf-8", "UTF-8" if any(not text.isascii() for text in every) else "")
     else:
-        found = [*chinese(every), unmarked and _utf16(every), european(every)]
+        found = [*chinese(every), unmarked and _utf16(every), *european(every, everything - every)]
     found = [encoding for encoding in found if encoding]
     if len(found) == 1:
         return found[0]
     if not found and not zeros and (mixed := _mixed(every)):
         return mixed
-    raise UserError(_unclear(every, [encoding.codec for encoding in found], where))
+    possible = [encoding.codec for encoding in found] or ([] if zeros else code_pages.likely(every))
+    raise UserError(_unclear(every, possible[:_NAMED], where))
 
 
 def check(said: str | None) -> None:
@@ -209,16 +212,27 @@ def _utf16(texts: set[bytes]) -> Encoding | None:
     return None
 
 
-def european(texts: set[bytes]) -> Encoding | None:
+def european(texts: set[bytes], plain: Iterable[bytes] = ()) -> list[Encoding]:
     """latin-1; cp1252 where there are bytes that are no characters in latin-1, such as quotes.
 
     Where its letters do not stand as in a European language, the one other code page in which they do.
+
+    Args:
+      texts: texts beyond ASCII.
+      plain: texts of the same file in ASCII.
+
+    Returns:
+      One where it is clear; several where in others the same bytes are letters of a European language as
+      well, such as the Hungarian "ő" of cp1250 and the Portuguese "õ" of latin-1; none where none fits.
     """
     wide = any(0x80 <= byte < 0xA0 for text in texts for byte in text)
-    if found := _fitting(texts, "cp1252" if wide else "latin-1"):
-        return found
-    others = [found for codec in _OTHERS if (found := _fitting(texts, codec))]
-    return others[0] if len(others) == 1 else None
+    found = [_fitting(texts, "cp1252" if wide else "latin-1")]
+    if not found[0]:
+        found = [other for codec in _OTHERS if (other := _fitting(texts, codec))]
+    if len(found) != 1:
+        return []
+    codecs = code_pages.beside(texts, found[0].codec, _some(set(plain)))
+    return [found[0] if codec == found[0].codec else Encoding(codec) for codec in codecs]
 
 
 def _fitting(texts: set[bytes], codec: str) -> Encoding | None:
@@ -237,24 +251,40 @@ def _fitting(texts: set[bytes], codec: str) -> Encoding | None:
 def _mixed(texts: set[bytes]) -> Encoding | None:
     """UTF-8 in some texts, European in the others."""
     good = {text for text in texts if _decodes([text], "utf-8")}
-    if not good or not (rest := european(texts - good)):
+    rest = european(texts - good) if good else []
+    if len(rest) != 1:
         return None
-    line = f"UTF-8, but {rest.codec} in {len(texts - good)} of {len(texts)} different texts beyond ASCII"
-    return Encoding("utf-8", line, rest.codec)
+    line = f"UTF-8, but {rest[0].codec} in {len(texts - good)} of {len(texts)} different texts beyond ASCII"
+    return Encoding("utf-8", line, rest[0].codec)
 
 
 def _unclear(texts: set[bytes], possible: Sequence[str], where: str) -> str:
     wrong = sorted(text for text in texts if b"\0" in text or not _decodes([text], "utf-8"))
-    which = (
-        f"could be {' or '.join(possible)}"
-        if possible
-        else "are clearly none of GB18030, Big5, latin-1, cp1252"
-    )
+    which, say = "are clearly none of GB18030, Big5, latin-1, cp1252", "gb18030, big5 or another"
+    if possible:
+        which = f"could be {' or '.join(_as_read(wrong, possible))}"
+        say = f"{' or '.join(possible)}{'' if len(possible) > 1 else ' or another'}"
     return (
         f"{where}: the encoding of the texts is not clear ({len(wrong)} of {len(texts)} different ones "
         f"beyond ASCII are not UTF-8, such as {_shown(wrong[0])}, and {which}); save it as UTF-8, or say "
-        f"{_KEY}=gb18030, big5 or another (in Python: encoding=...)"
+        f"{_KEY}={say} (in Python: encoding=...)"
     )
+
+
+def _as_read(texts: Sequence[bytes], codecs: Sequence[str]) -> list[str]:
+    """Each encoding with what a word beyond ASCII is in it: one that is different in as many as can be."""
+    words = (
+        ways
+        for text in texts[:_SAMPLE]
+        for ways in zip(
+            *(re.findall(r"\w+|\W", Encoding(codec).decode(text)) for codec in codecs), strict=False
+        )
+        if not all(way.isascii() for way in ways)
+    )
+    ways = max(words, key=lambda ways: len(set(ways)), default=None)
+    if ways is None:
+        return list(codecs)
+    return [f"{codec} ({way[:_SHOWN]!r})" for codec, way in zip(codecs, ways, strict=True)]
 
 
 def _shown(text: bytes) -> str:

@@ -23,15 +23,15 @@ LEAST = 6  # letters of another script than the Latin one that an encoding is to
 _COMMON_SHARE = 0.4  # of the Chinese characters of running text
 _OTHER_SCRIPTS = re.compile("[\u3040-\u30ff\u1100-\u11ff\uac00-\ud7af]")  # kana and Hangul
 _WORDS = re.compile(r"[^\W\d_\u4e00-\u9fff]+")  # in letters that are not Chinese
-_SIGNS = re.compile("[‐-‧′″、-〕〝〞！-～·×…—]")  # punctuation of Chinese text
+_SIGNS = re.compile("[‐-‧′″、-〃〇-〕〝〞！-～·×…—]")  # punctuation of Chinese text
 _OPENING, _CLOSING = "“„‚‹", "”›"
-_ANYWHERE = "‘’–—…•™€«»\xa0\xad"  # signs that stand anywhere in European text
+_ANYWHERE = "‘’–—…•™«»\xa0\xad"  # signs that stand anywhere in European text
 _BESIDE_DIGIT = "°£¥²³½¼¾ºª"
 # The accented letters of Western languages but Icelandic's, whose bytes are Turkish letters in cp1254, and ÿ,
 # the Russian "я" in cp1251; those of Turkish; and those that are words of their own.
-WESTERN = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüßœÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒ")
+WESTERN = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüßœšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŠŽ")
 TURKISH = frozenset("âçğıîöşûüÂÇĞİÎÖŞÛÜ")
-_ALONE = "àÀáÁèÈéÉêÊóÓòÒôÔåÅöÖøØæÆ"
+_ALONE = "àÀáÁèÈéÉêÊíÍóÓòÒôÔåÅöÖőŐøØæÆúÚįĮ"
 _MOST_ACCENTS = 2  # in a row, as in "créée"
 _WORD = re.compile(r"[A-Za-z]")
 
@@ -105,19 +105,22 @@ def accented(text: str, alphabet: frozenset[str] = WESTERN) -> tuple[int, int]:
       capital behind a small letter; quotes at their side of a word, dashes and a few signs).
     """
     places = [k for k, c in enumerate(text) if not c.isascii()]
-    return len(places), sum(_fits(text, k, alphabet) for k in places)
+    return len(places), sum(stands(text, k, alphabet) for k in places)
 
 
-def _fits(text: str, place: int, alphabet: frozenset[str]) -> bool:
+def stands(text: str, place: int, alphabet: frozenset[str]) -> bool:
+    """Whether the character beyond ASCII at a place of a text stands where European text has it."""
     c, before, after = text[place], text[:place][-1:], text[place + 1 : place + 2]
     if c in _ANYWHERE:
         return True
     if c in _OPENING:
-        return not before.isalpha()
+        return not before.isalpha() and c not in (before, after)
     if c in _CLOSING:
         return not after.isalpha()
     if c in "¡¿":
         return bool(_WORD.match(after)) and not _WORD.match(before)
+    if c == "€":
+        return not before.isalpha() and not after.isalpha()
     if c in _BESIDE_DIGIT:
         return before.isdigit() or after.isdigit()
     if c not in alphabet or (c.isupper() and before.islower()):

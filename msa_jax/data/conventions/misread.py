@@ -96,7 +96,8 @@ def _noise(
                 f"look like {title} that was read as {_read_as(right)} ({_short(wrong)} is {_short(meant)})",
                 right,
             )
-    european = encodings.european(set(rest.values())) if rest else None
+    found = encodings.european(set(rest.values())) if rest else []
+    european = found[0] if len(found) == 1 else None
     if european and european.codec not in _LATIN:
         wrong, raw = next(iter(rest.items()))
         meant = _short(raw.decode(european.codec))
