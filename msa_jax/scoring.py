@@ -226,7 +226,7 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None, *, own_
         unread = m not in how.modalities and m in config.data.modalities
         if unread and any(len(getattr(example, m)) for example in examples):
             say(f"note: {m} is left out: the run was trained without it")
-    split = run.preparation.scan(run.preparation.check(examples))
+    split = run.preparation.scan(run.preparation.check(examples, source.reading.surplus))
     run.refuse_lacking(split)
     _tell(run, split)
     scores = run.score(split)

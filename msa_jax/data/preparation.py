@@ -140,8 +140,12 @@ class Preparation:
             batch[f"{m}_mask"] = np.zeros((rows, length), bool)
         return batch
 
-    def check(self, examples: Sequence[Example]) -> Clips:
+    def check(self, examples: Sequence[Example], surplus: str = "") -> Clips:
         """Checks new clips against the training data, and makes a source of them.
+
+        Args:
+          examples: the clips.
+          surplus: what to say where one has more rows than words, as in `Reading`.
 
         Raises:
           UserError: when a clip does not match; names it and what does not.
@@ -162,7 +166,8 @@ class Preparation:
                     self.check_width(m, rows.shape[1], f"clip {e.id}")
                     words = len(e.text.split()) or len(e.text_features)
                     if e.aligned and len(rows) not in (0, words):
-                        raise UserError(f"clip {e.id}: {m} has {len(rows)} rows for {words} words")
+                        advice = f"; {surplus}" if surplus and len(rows) > words else ""
+                        raise UserError(f"clip {e.id}: {m} has {len(rows)} rows for {words} words{advice}")
                     if not np.isfinite(rows).all():
                         raise UserError(f"clip {e.id}: {m} holds NaN or infinity")
         return Clips([dataclasses.asdict(e) for e in examples])

@@ -143,7 +143,7 @@ def inspect(
     elif facts is None:
         refusal = "; ".join(filter(None, (refusal, f"it fits none of {', '.join(CORPORA)}: {reason}")))
     elif not refusal:
-        refusal = _refusal(clips, facts)
+        refusal = "; ".join(checks.problems(clips, facts, source.reading.surplus))
     counts = _counts(clips)
     labelled = [clip for clip in clips if np.isfinite(clip.label).all()]
     values = [value for clip in labelled for value in np.ravel(clip.label)]
@@ -205,11 +205,6 @@ def _divided(clips: Sequence[checks.Clip], cut: Cut) -> tuple[list[checks.Clip],
         return list(clips), False, str(error)
     divided = [dataclasses.replace(clip, split=split) for clip, split in zip(clips, splits, strict=True)]
     return divided, splits != given, ""
-
-
-def _refusal(clips: Sequence[checks.Clip], facts: Corpus) -> str:
-    """Why the checks of a build refuse the clips; "" where they do not."""
-    return "; ".join(checks.problems(clips, facts))
 
 
 def _counts(clips: Sequence[checks.Clip]) -> dict[str, int]:

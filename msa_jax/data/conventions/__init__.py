@@ -65,7 +65,7 @@ class Said:
             object.__setattr__(self, "time_units", times.checked(self.time_units))
 
     def given(self) -> dict[str, Any]:
-        """The fields that the user has set."""
+        """Gives the fields that the user has set."""
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if value is not None}
 
@@ -76,5 +76,5 @@ NOTHING = Said()  # the file tells it all
 
 
 def lines(conventions: Mapping[str, str]) -> Iterator[str]:
-    """A line for each convention of a file, as `Reading.conventions` has them."""
+    """Writes a line for each convention of a file, as `Reading.conventions` has them."""
     return (f"{TITLES[name]}: {value}" for name, value in conventions.items())

@@ -40,7 +40,7 @@ def all_reversed(shapes: Sequence[Sequence[int]]) -> bool:
 
 
 def reversed_mend(dimensions: int = 3, first: str = "clips") -> str:
-    """What to say of reversed arrays of so many axes; `first` is what their first axis should count."""
+    """Says how to save reversed arrays of so many axes; `first` is what their first axis should count."""
     wrong, right = (form.format(first) for form in _FORMS[dimensions])
     return f"the axes are reversed, {wrong} in place of {right}, as MATLAB writes them; save array.T"
 
@@ -108,7 +108,7 @@ def decide(
 
 
 def _equal(looks: Mapping[str, _Look], tokens: int) -> Iterator[tuple[str, str]]:
-    """The streams with numbers that they would have if they were swapped, and which."""
+    """Names the streams that have numbers which swapped ones would have, and says which these are."""
     told = {name: look.shape for name, look in looks.items() if not look.known}
     for name, (rows, columns) in told.items():
         same = {shape[0] for shape in told.values() if shape[1] == columns}
@@ -124,7 +124,7 @@ def _equal(looks: Mapping[str, _Look], tokens: int) -> Iterator[tuple[str, str]]
 
 
 def _look(parts: Sequence[Sequence[Any]], lengths: Sequence[int]) -> _Look | None:
-    """What the clips of a stream tell; None where there are none."""
+    """Looks at the clips of a stream; gives None where there are none."""
     clips = [clip for clip in map(_matrix, _spread(parts)) if clip is not None and clip.size]
     shapes = {clip.shape for clip in clips}
     if not clips:
@@ -209,7 +209,7 @@ def _spread(parts: Sequence[Sequence[Any]]) -> Iterator[Any]:
 
 
 def _matrix(value: Any) -> np.ndarray | None:
-    """A clip as numbers [rows, columns]; None for what is none, of which others tell."""
+    """Reads a clip as numbers [rows, columns]; gives None for anything else, which the readers refuse."""
     try:
         array = value if isinstance(value, np.ndarray) else np.asarray(value, np.float64)
         array = array.astype(np.float64) if array.dtype == object else array

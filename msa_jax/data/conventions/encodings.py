@@ -40,7 +40,7 @@ class Encoding:
     otherwise: str = ""
 
     def decode(self, text: bytes) -> str:
-        """The text without a byte order mark; plain ASCII beside marked UTF-16 is taken for ASCII.
+        """Decodes a text, without its byte order mark; plain ASCII beside marked UTF-16 is taken for ASCII.
 
         Raises:
           UnicodeError: when the text is in another encoding.
@@ -133,7 +133,7 @@ def _as_said(texts: set[bytes], said: str, where: str) -> Encoding:
 
 
 def _seven_bit(seen: seven_bit.Seen, texts: set[bytes], where: str) -> Encoding:
-    """That which the marks say, unless there are texts of another encoding beside it."""
+    """Takes what the marks say, and refuses it where there are texts of another encoding beside it."""
     others = [text for text in texts if not _plain(text)]
     if seen.codec and seen.line and not others:
         return Encoding(seen.codec, seen.line, "ascii")
@@ -171,12 +171,12 @@ def _decodes(texts: Iterable[bytes], codec: str) -> bool:
 
 
 def _some(texts: set[bytes]) -> list[bytes]:
-    """Enough of the texts to count characters in, the same ones each time."""
+    """Chooses enough of the texts to count characters in, the same ones each time."""
     return sorted(texts)[:: 1 + len(texts) // _SAMPLE]
 
 
 def chinese(texts: set[bytes]) -> Iterable[Encoding | None]:
-    """GB18030 and Big5, each None where the texts do not read as Chinese in it."""
+    """Yields GB18030 and Big5, or None for each in which the texts do not read as Chinese."""
     long = [text for text in _some(texts) if sum(byte > 127 for byte in text) >= 6]
     if sum(_decodes([text], "utf-8") for text in long) > _UTF8 * len(long):
         return  # some texts are in UTF-8
@@ -186,7 +186,7 @@ def chinese(texts: set[bytes]) -> Iterable[Encoding | None]:
 
 
 def _read_as(texts: Sequence[str], codec: str, title: str) -> Encoding | None:
-    """The encoding where the decoded texts read as Chinese, or as English with Chinese punctuation."""
+    """Gives the encoding where the decoded texts read as Chinese, or as English with Chinese punctuation."""
     found, marks = letters.chinese(texts), sum(map(letters.signs, texts))
     if found.others > _ODD * (found.ideographs + found.others + marks):
         return None
@@ -198,7 +198,7 @@ def _read_as(texts: Sequence[str], codec: str, title: str) -> Encoding | None:
 
 
 def _utf16(texts: set[bytes]) -> Encoding | None:
-    """UTF-16 without a mark, where most characters are ASCII or common Chinese ones."""
+    """Finds UTF-16 without a mark, where most characters are ASCII or common Chinese ones."""
     for codec in ("utf-16-le", "utf-16-be"):
         if not _decodes(texts, codec):
             continue
@@ -213,9 +213,10 @@ def _utf16(texts: set[bytes]) -> Encoding | None:
 
 
 def european(texts: set[bytes], plain: Iterable[bytes] = ()) -> list[Encoding]:
-    """latin-1; cp1252 where there are bytes that are no characters in latin-1, such as quotes.
+    """Finds latin-1, or cp1252 where there are bytes that latin-1 has no characters for, such as quotes.
 
-    Where its letters do not stand as in a European language, the one other code page in which they do.
+    Where the letters do not stand as in a European language there, it is the one other code page in which
+    they do.
 
     Args:
       texts: texts beyond ASCII.
@@ -249,7 +250,7 @@ def _fitting(texts: set[bytes], codec: str) -> Encoding | None:
 
 
 def _mixed(texts: set[bytes]) -> Encoding | None:
-    """UTF-8 in some texts, European in the others."""
+    """Finds UTF-8 in some texts and a European encoding in the others."""
     good = {text for text in texts if _decodes([text], "utf-8")}
     rest = european(texts - good) if good else []
     if len(rest) != 1:
@@ -272,7 +273,7 @@ def _unclear(texts: set[bytes], possible: Sequence[str], where: str) -> str:
 
 
 def _as_read(texts: Sequence[bytes], codecs: Sequence[str]) -> list[str]:
-    """Each encoding with what a word beyond ASCII is in it: one that is different in as many as can be."""
+    """Shows with each encoding what a word is in it; the word differs between as many as possible."""
     words = (
         ways
         for text in texts[:_SAMPLE]

@@ -104,7 +104,7 @@ def by_times(names: Sequence[str]) -> list[str] | None:
 
 
 def alike(videos: Sequence[str]) -> str:
-    """What to say of videos whose names differ in upper and lower case alone; "" where there are none."""
+    """Says which videos' names differ in upper and lower case alone; gives "" where there are none."""
     spelt: dict[str, set[str]] = defaultdict(set)
     for video in set(videos):
         spelt[video.casefold()].add(video)

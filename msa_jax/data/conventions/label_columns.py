@@ -39,7 +39,7 @@ class Columns:
 
     @property
     def conventions(self) -> dict[str, str]:
-        """What was decided, as `Reading.conventions` has it."""
+        """Says what was decided, as `Reading.conventions` has it."""
         return {"labels": self.evidence} if self.evidence else {}
 
 
@@ -190,7 +190,7 @@ def _single(value: object) -> bool:
 
 
 def _shown(value: object) -> str:
-    """A value that is not a number, in a few characters and without going through a container."""
+    """Shows a value that is not a number in a few characters, without going through a container."""
     while _single(value):
         value = value.item() if isinstance(value, np.ndarray) else value[0]
     if isinstance(value, (str, bytes)):
@@ -229,7 +229,7 @@ def _within(labels_NK: np.ndarray, low: float, high: float) -> bool:
 
 
 def _ranges(labels_NK: np.ndarray) -> str:
-    """The ranges of the columns, neighbours of one range together."""
+    """Lists the ranges of the columns; neighbours that have one range are named together."""
     spans: list[tuple[str, list[int]]] = []
     for column, values_N in enumerate(labels_NK.T):
         known = values_N[~np.isnan(values_N)]

@@ -88,7 +88,7 @@ def is_chinese(text: str) -> bool:
 
 
 def signs(text: str) -> int:
-    """How many characters are punctuation of Chinese text, beyond ASCII."""
+    """Counts the characters that are punctuation of Chinese text, beyond ASCII."""
     return len(_SIGNS.findall(text))
 
 
@@ -109,7 +109,7 @@ def accented(text: str, alphabet: frozenset[str] = WESTERN) -> tuple[int, int]:
 
 
 def stands(text: str, place: int, alphabet: frozenset[str]) -> bool:
-    """Whether the character beyond ASCII at a place of a text stands where European text has it."""
+    """Tells whether the character beyond ASCII at a place of a text stands where European text has it."""
     c, before, after = text[place], text[:place][-1:], text[place + 1 : place + 2]
     if c in _ANYWHERE:
         return True

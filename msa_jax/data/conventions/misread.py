@@ -19,7 +19,7 @@ _LOST = "\ufffd"
 def notes(
     texts: Collection[str], where: str, *, count: int, said: str | None = None, codec: str = "utf-8"
 ) -> tuple[str, ...]:
-    """Notes on texts that are noise, as "Ã©" for "é", "ÎÒ°®Äã" for "我爱你" and "donÕt" for "don’t" are.
+    """Names texts that are noise, as "Ã©" for "é", "ÎÒ°®Äã" for "我爱你" and "donÕt" for "don’t" are.
 
     Each text is judged alone.
 
@@ -69,7 +69,7 @@ def _is_european(text: str) -> bool:
 
 
 def _chinese(before: Mapping[str, bytes], codecs: tuple[str, ...]) -> dict[str, str]:
-    """What some texts read in the first codec that decodes them, of those that read as Chinese then."""
+    """Gives what texts are in the first codec that decodes them, for those that read as Chinese then."""
     found = {}
     for text, raw in before.items():
         right = next((right for codec in codecs if (right := _in(raw, codec))), "")
@@ -83,7 +83,7 @@ def _chinese(before: Mapping[str, bytes], codecs: tuple[str, ...]) -> dict[str, 
 def _noise(
     known: Mapping[str, dict[str, str]], rest: dict[str, bytes]
 ) -> Iterator[tuple[str, Collection[str]]]:
-    """(what is wrong with some texts, these).
+    """Yields what is wrong with some texts, and these texts.
 
     Args:
       known: texts by the title of the encoding that they were in, with what they read then.
@@ -132,7 +132,7 @@ def _mended(text: str, read_as: str, codec: str) -> str:
 
 
 def _read_as(texts: Collection[str]) -> str:
-    """As what misread texts were read: only cp1252 has characters beyond latin-1's."""
+    """Says as what misread texts were read: only cp1252 has characters beyond latin-1's."""
     return "latin-1" if all(ord(c) < 0x100 for text in texts for c in text) else "cp1252"
 
 
@@ -143,8 +143,10 @@ def _short(text: str) -> str:
 
 
 def _undone(text: str) -> bytes | None:
-    """The bytes of a text before it was read as latin-1 or cp1252; None where neither
-    has all its characters."""
+    """Gives the bytes of a text before it was read as latin-1 or cp1252.
+
+    None where neither has all its characters.
+    """
     raw = bytearray()
     for c in text:
         try:
@@ -161,7 +163,7 @@ def _utf8(raw: bytes) -> str:
 
 
 def _in(raw: bytes, codec: str) -> str:
-    """The text; "" where the bytes are none in this encoding."""
+    """Decodes a text; gives "" where the bytes are not in this encoding."""
     try:
         return raw.decode(codec)
     except UnicodeDecodeError:

@@ -68,7 +68,7 @@ def check(
     asked: Mapping[str, float],
     paths: Mapping[str, Path],
 ) -> str:
-    """What to say of streams that end later or earlier than another by the same in all videos.
+    """Says which streams end later or earlier than another by the same in all videos.
 
     Args:
       ends: where each stream ends by video, in seconds.
@@ -104,7 +104,7 @@ def check(
 
 
 def _odd(factors: Mapping[tuple[str, str], Fit], ends: Mapping[str, Mapping[str, float]]) -> str:
-    """The stream that differs from most others, and of several from the labels.
+    """Finds the stream that differs from most others; of several the one that differs from the labels.
 
     Where labels end anywhere, so that no stream differs from them alike, they tell alone.
     """
@@ -138,12 +138,12 @@ def _another_rate(
 
 
 def _usual(factor: float) -> float:
-    """The ratio of two usual rates where one is near, else the factor to four digits."""
+    """Gives the ratio of two usual rates where one is near, else the factor to four digits."""
     known = (a / b for rates in _USUAL for a, b in itertools.permutations(rates, 2))
     near = min(known, key=lambda ratio: abs(ratio / factor - 1))
     return near if abs(near / factor - 1) <= _SNAP else float(f"{factor:.4g}")
 
 
 def _pairs(units: Mapping[str, float]) -> str:
-    """The units as `Said.time_units` takes them."""
+    """Writes the units as `Said.time_units` takes them."""
     return f"({' '.join(f'({role!r}, {value!r}),' for role, value in units.items())})"

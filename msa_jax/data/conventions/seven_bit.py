@@ -42,12 +42,12 @@ class Seen:
 
 
 def marked(text: str) -> bool:
-    """Whether a text may have such marks; quick."""
+    """Tells quickly whether a text may have such marks."""
     return "~{" in text or "\x1b" in text or "\x0e" in text or "+" in text
 
 
 def decide(texts: Sequence[bytes]) -> Seen | None:
-    """The seven-bit encoding of texts in ASCII; None where they are plain."""
+    """Finds the seven-bit encoding of texts in ASCII; gives None where they are plain."""
     for find in (_iso2022, _hz, _utf7):
         if seen := find(texts):
             return seen
@@ -55,7 +55,7 @@ def decide(texts: Sequence[bytes]) -> Seen | None:
 
 
 def _iso2022(texts: Sequence[bytes]) -> Seen | None:
-    """By what stands between the marks; a mark alone is a control character that got into a text."""
+    """Judges by what stands between the marks; a mark alone is a control character that got into a text."""
     if any(KOREAN in text for text in texts):
         codecs = ("iso2022_kr",)
         found = [text for text in texts if _SHIFTED.search(text)]
@@ -115,7 +115,7 @@ def _is_encoded(run: bytes) -> bool:
 
 
 def _reads(texts: Sequence[str], runs: int) -> str | None:
-    """The evidence that decoded texts are of a language; "" where it is weak, None where there is none."""
+    """Gives the evidence that texts are of a language; "" where it is weak, None where there is none."""
     found = letters.chinese(texts)
     if found.reads:
         return str(found) if found.certain else ""

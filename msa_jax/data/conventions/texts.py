@@ -91,7 +91,7 @@ def _collect(value: Any, raw: set[bytes], texts: set[str], plain: set[str]) -> N
 
 
 def _escaped(text: str) -> bytes | None:
-    """The bytes of a dict's key that was not UTF-8 (see `pickled_arrays.key`); None where it was."""
+    """Gives the bytes of a dict's key that was not UTF-8 (see `pickled_arrays.key`); None where it was."""
     if not any("\udc80" <= c <= "\udcff" for c in text):
         return None
     try:
@@ -101,7 +101,7 @@ def _escaped(text: str) -> bytes | None:
 
 
 def _rebuilt(value: Any, encoding: encodings.Encoding) -> Any:
-    """The same containers, with the bytes decoded."""
+    """Makes the same containers with the bytes decoded."""
     kind = type(value)
     if kind is bytes:
         return encoding.decode(value)

@@ -22,13 +22,13 @@ _NEAR = 1.2  # times by which the ratio of two ends may miss such a rate
 
 
 def name(units: float, known: Mapping[float, str], asked: bool) -> str:
-    """The name of a unit of which so many make a second."""
+    """Names a unit of which so many make a second."""
     plain = {1.0: "seconds", **known}.get(units, f"{units:g} units a second")
     return f"{plain}, as you said" if asked else plain
 
 
 def evidence(names: Mapping[str, str], ends: Mapping[str, Mapping[str, float]]) -> str:
-    """What was decided of the streams and by what.
+    """Says what was decided of the streams, and by what evidence.
 
     Args:
       names: the units by stream.
@@ -51,10 +51,15 @@ def evidence(names: Mapping[str, str], ends: Mapping[str, Mapping[str, float]]) 
 
 
 def refuse_turned(path: Path, videos: Mapping[str, "Track"]) -> None:
-    """Refuses a stream most of whose rows end before they start, and one of which no row lasts.
+    """Refuses a stream in which most rows end before they start, or in which no row lasts any time.
+
+    Args:
+      path: the stream's file.
+      videos: what is known of its times, by video.
 
     Raises:
-      UserError: when it is such a stream; names a video.
+      UserError: when more than half of all rows end before they start, or when every row starts where it
+        ends; the line names a video as an example.
     """
     rows = sum(track.rows for track in videos.values())
     backward = sum(track.backward for track in videos.values())
@@ -68,7 +73,7 @@ def refuse_turned(path: Path, videos: Mapping[str, "Track"]) -> None:
 
 
 def turned(path: Path, video: str, backward: int, rows: int) -> UserError:
-    """The error to raise where intervals are written with the end first."""
+    """Makes the error that says that intervals are written with the end first."""
     return UserError(
         f"{path}: {backward} of {rows} intervals end before they start, as in video {video}; write the start "
         "of each first"
@@ -76,7 +81,7 @@ def turned(path: Path, video: str, backward: int, rows: int) -> UserError:
 
 
 def mend(units: Mapping[str, float], roles: Iterable[str]) -> str:
-    """The option that says the units of streams, and the one where all of `roles` are in seconds."""
+    """Writes the option for the units of streams, and the one for all of `roles` in seconds."""
     seconds = ", ".join(f"('{name}', 1.0)" for name in roles)
     pairs = " ".join(f"('{role}', {value!r})," for role, value in units.items())
     return (
@@ -86,9 +91,9 @@ def mend(units: Mapping[str, float], roles: Iterable[str]) -> str:
 
 
 def unclear(group: Sequence["_Stream"], other: Sequence["_Stream"], paths: Mapping[str, Path]) -> UserError:
-    """The error to raise where two groups of streams do not agree and nothing tells which is in seconds.
+    """Makes the error for two groups of streams that do not agree, where nothing tells which is in seconds.
 
-    Labels and words are the more likely, for frame numbers and samples are those of audio and vision.
+    Labels and words are taken to be in seconds: it is audio and vision that count frames or samples.
     """
     group, other = sorted((group, other), key=lambda g: all(s.role in _FRAMED for s in g))
     one, two = group[0], other[0]
@@ -111,10 +116,10 @@ def other_unit(
     others: Sequence[Path],
     paths: Mapping[str, Path],
 ) -> UserError:
-    """The error to raise where the unit of a stream is not a known one.
+    """Makes the error for a stream whose unit is not a known one.
 
     Args:
-      stream: it.
+      stream: the stream.
       ends: where the others end, by video.
       ratio: how many of its units make a second, by where the streams end.
       others: their files.
@@ -148,7 +153,7 @@ def other_unit(
 
 
 def odd_video(path: Path, video: str, times: float) -> UserError:
-    """The error to raise where one video is in another unit than the others of its stream."""
+    """Makes the error for one video that is in another unit than the others of its stream."""
     how = f"{times:.3g} times longer" if times > 1 else f"{1 / times:.3g} times shorter"
     return UserError(
         f"{path}, video {video}: its times are in another unit than those of the other videos (rows last "
@@ -157,7 +162,7 @@ def odd_video(path: Path, video: str, times: float) -> UserError:
 
 
 def _rounded(ratio: float) -> float:
-    """A usual rate where one is near, else the ratio to three digits."""
+    """Gives a usual rate where one is near, else the ratio to three digits."""
     for unit in _LONGER:
         if 1 / _CLOSE <= ratio / unit <= _CLOSE:
             return unit

@@ -51,12 +51,12 @@ class Track(NamedTuple):
     counting: bool
 
     def over(self, units: float) -> "Track":
-        """The same in seconds, of which so many units make one."""
+        """Converts the times to seconds, where so many units make one second."""
         return self._replace(end=self.end / units, step=self.step / units)
 
 
 def measure(intervals: np.ndarray) -> Track | None:
-    """What the intervals [n, 2] of a video tell; None where there are none."""
+    """Looks at the intervals [n, 2] of a video; gives None where there are none."""
     if not len(intervals):
         return None
     lengths = intervals[:, 1] - intervals[:, 0]
@@ -74,7 +74,7 @@ def measure(intervals: np.ndarray) -> Track | None:
 
 
 def checked(value: object) -> tuple[tuple[str, float], ...]:
-    """`Said.time_units` in one form.
+    """Brings `Said.time_units` into one form.
 
     Raises:
       UserError: when it is not pairs of a stream and a number above 0, or names a stream twice.
@@ -111,11 +111,11 @@ class Units:
 
     @property
     def conventions(self) -> dict[str, str]:
-        """What was decided, as `Reading.conventions` has it."""
+        """Says what was decided, as `Reading.conventions` has it."""
         return {"times": self.evidence} if self.evidence else {}
 
     def odd(self, tracks: Mapping[str, Track]) -> tuple[str, float] | None:
-        """The stream of a video that is in another unit than in the other videos.
+        """Finds the stream of a video that is in another unit than in the other videos.
 
         Both its rows and its end must be far from what they should be: by the stream's other videos, and by
         each other stream of this video.
@@ -152,12 +152,12 @@ class _Stream:
     counting: bool
 
     def against(self, other: "_Stream", share: float = 0.5) -> float | None:
-        """Where it ends against the other one, in the median (or another share) of the videos of both."""
+        """Says where it ends against the other one, in the median (or another share) of both's videos."""
         ratios = [end / other.ends[video] for video, end in self.ends.items() if video in other.ends]
         return float(np.quantile(ratios, share)) if ratios else None
 
     def agrees(self, other: "_Stream") -> bool:
-        """Whether both can be in one unit."""
+        """Tells whether both can be in one unit."""
         if self.role == "labels":
             return other.agrees(self)
         ratio = self.against(other)
@@ -173,7 +173,7 @@ class _Stream:
         return low <= ratio <= high
 
     def over(self, units: float) -> "_Stream":
-        """The same in seconds, of which so many units make one."""
+        """Converts the times to seconds, where so many units make one second."""
         ends = {video: end / units for video, end in self.ends.items()}
         return dataclasses.replace(self, ends=ends, step=self.step / units)
 
@@ -239,7 +239,7 @@ def _stream(role: str, videos: Mapping[str, Track]) -> _Stream:
 
 
 def _groups(streams: Iterable[_Stream]) -> list[list[_Stream]]:
-    """Streams that agree with each other, directly or through others.
+    """Puts streams together that agree with each other, directly or through others.
 
     Labels join the largest of several groups, for streams that end elsewhere may agree with them as well.
     """
@@ -256,7 +256,7 @@ def _groups(streams: Iterable[_Stream]) -> list[list[_Stream]]:
 def _reference(
     groups: Sequence[list[_Stream]], asked: Mapping[str, float], paths: Mapping[str, Path]
 ) -> tuple[list[_Stream], float]:
-    """The streams whose unit is certain, and how many of it make a second."""
+    """Gives the streams whose unit is certain, and how many of it make a second."""
     if said := [group for group in groups if any(stream.role in asked for stream in group)]:
         return [stream for group in said for stream in group], 1.0
     for units in (1.0, 1e3):
@@ -283,7 +283,7 @@ def _lasting(group: Sequence[_Stream], units: float) -> bool:
 def _converted(
     stream: _Stream, reference: Sequence[_Stream], base: float, paths: Mapping[str, Path]
 ) -> float:
-    """How many units of a stream make one of the reference's."""
+    """Says how many units of a stream make one of the reference's."""
     ends: dict[str, float] = {}
     for other in reference:
         for video, end in other.ends.items():

@@ -41,7 +41,7 @@ class Named:
 
     @property
     def conventions(self) -> dict[str, str]:
-        """What there is to say, as in `Reading.conventions`."""
+        """Says what there is to say, as in `Reading.conventions`."""
         return {"videos": self.line} if self.line else {}
 
 
@@ -113,7 +113,7 @@ def name(
 
 
 def with_nameless(named: Named, nameless: int) -> Named:
-    """The same with further clips that have no id; see `name`."""
+    """Adds clips that have no id; see `name`."""
     count = len(named.names) + nameless
     if not nameless or count == 1:
         return named
@@ -212,7 +212,7 @@ def _form(ids: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _whole(ids: Sequence[str], short: Sequence[str], videos: Sequence[str]) -> list[str]:
-    """The videos, with the whole id where a short one was not taken apart."""
+    """Gives the videos, with the whole id where a short one was not taken apart."""
     return [name if video == part else video for name, part, video in zip(ids, short, videos, strict=True)]
 
 

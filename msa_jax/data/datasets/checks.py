@@ -62,13 +62,14 @@ def survey(examples: Iterable[Example]) -> list[Clip]:
     ]
 
 
-def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, ...]:
+def check(clips: Sequence[Clip], facts: Corpus, where: str, surplus: str = "") -> tuple[int, ...]:
     """Refuses a corpus that cannot be repaired.
 
     Args:
       clips: all clips, each with its final split.
       facts: the shape and range of the labels, and whether a video may be in several splits.
       where: what to call the file in messages.
+      surplus: as in `Reading`.
 
     Returns:
       The widths of audio, vision and text features; 1 for those that no clip has.
@@ -78,13 +79,17 @@ def check(clips: Sequence[Clip], facts: Corpus, where: str) -> tuple[int, ...]:
         another shape or out of range, an aligned clip does not have one row per word, widths differ, or a
         modality has rows but not one finite number. Lists every kind, with first ids.
     """
-    if found := problems(clips, facts):
-        raise UserError(f"{where}: {'; '.join(found)}; {_remedy(clips, facts)}")
+    if found := problems(clips, facts, surplus):
+        otherwise = "else " if surplus in found else ""
+        raise UserError(f"{where}: {'; '.join(found)}; {otherwise}{_remedy(clips, facts)}")
     return tuple(max(_widths(clips, name), default=1) for name in FEATURES)
 
 
-def problems(clips: Sequence[Clip], facts: Corpus) -> list[str]:
+def problems(clips: Sequence[Clip], facts: Corpus, surplus: str = "") -> list[str]:
     """The reasons for which `check` refuses, a few words on each kind; none where it does not."""
+    more = any(
+        clip.aligned and rows > clip.words for clip in clips for rows, _ in clip.shapes[: len(STREAMS)]
+    )
     return [
         problem
         for problem in (
@@ -98,6 +103,7 @@ def problems(clips: Sequence[Clip], facts: Corpus) -> list[str]:
                 )
                 for s in STREAMS
             ),
+            surplus if more else "",
             *(_width_problem(clips, name) for name in FEATURES),
             *(_void_problem(clips, name) for name in FEATURES),
             *(f"no clip is in the {split} split" for split in SPLITS if all(c.split != split for c in clips)),

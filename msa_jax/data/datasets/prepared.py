@@ -90,7 +90,8 @@ def prepare(
         raise UserError(f"{where}: {error}") from None
     given = all(clip.split == split for clip, split in zip(clips, splits, strict=True))
     clips = [dataclasses.replace(clip, split=split) for clip, split in zip(clips, splits, strict=True)]
-    widths = checks.check(clips, facts, where)
+    surplus = source.reading.surplus if isinstance(source, readers.Source) else ""
+    widths = checks.check(clips, facts, where, surplus)
     prepared = Prepared(
         source,
         tuple(splits),

@@ -17,7 +17,7 @@ from msa_jax.data.conventions import NOTHING, Said, encodings, misread
 from msa_jax.data.example import Example, no_features, no_unimodal_labels
 from msa_jax.data.readers import clean
 from msa_jax.data.readers.reading import Reading
-from msa_jax.errors import UserError, counted
+from msa_jax.errors import UserError, counted, named
 
 NAME = "CSV of texts and labels"
 LEAVES_OPEN: tuple[str, ...] = ("encoding",)  # fields of `Said` that matter here
@@ -61,7 +61,7 @@ def reader(
       path: the file: divided by commas, or by semicolons, tabs or vertical bars where the first line is;
         fields with that sign in double quotes, in an encoding that `encodings.decide` tells, with or without
         a mark; lines end by LF, CRLF or CR. Columns in any order, upper or lower case; those not named above
-        are ignored. Where semicolons divide, the comma of a label is a decimal one.
+        are not read, and a note names them. Where semicolons divide, the comma of a label is a decimal one.
       where: what to call the file in messages.
       require_labels: whether video_id, clip_id and label are needed; without them a clip is named by its row,
         and has no label where the field is not a number, such as "?". None: labels are not read.
@@ -89,7 +89,10 @@ def reader(
     split_column = _split_column(columns, where, split_name)
     labels = () if require_labels is None else ("label", *_UNIMODAL)
     _refuse_repeated(columns, ("video_id", "clip_id", "text", *labels, split_column), where)
-    named = {"video_id", "clip_id"} <= set(columns)
+    by_id = {"video_id", "clip_id"} <= set(columns)
+    read = {"text", "label", *_UNIMODAL, split_column, *(("video_id", "clip_id") if by_id else ())}
+    if others := [name or f"number {k}" for k, name in enumerate(columns, 1) if name not in read]:
+        notes = (*notes, f"{where}: {named('{column is|columns are} not read', others)}.")
     missing = [name for name in ("video_id", "clip_id", "label") if name not in columns]
     if require_labels and missing:
         raise UserError(
@@ -108,8 +111,8 @@ def reader(
                 )
             row = dict(zip(columns, fields, strict=True))
             place = f"{where}, line {line}"
-            video = row["video_id"].strip() if named else str(number)
-            identity = f"{video}_{row['clip_id'].strip()}" if named else str(number)
+            video = row["video_id"].strip() if by_id else str(number)
+            identity = f"{video}_{row['clip_id'].strip()}" if by_id else str(number)
             yield Example(
                 id=identity,
                 video=video,

@@ -19,6 +19,7 @@ class Reading:
         each, by the names in `conventions.TITLES`.
       open_words: clips whose BERT tokens a vocabulary could give to words with more certainty.
       untold_videos: clips whose video the ids could not tell, so that each counts as one of its own.
+      surplus: what to say where clips have more rows than words; "" where nothing that is said would help.
       later_notes: more notes, that are complete once the clips have been gone through.
     """
 
@@ -27,6 +28,7 @@ class Reading:
     conventions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     open_words: int = 0
     untold_videos: int = 0
+    surplus: str = ""
     later_notes: Callable[[], Iterable[str]] = tuple
 
     def lines(self) -> list[str]:

@@ -22,6 +22,10 @@ from msa_jax.errors import UserError
 
 NAME = "words pickle"
 # Fields of `Said` that matter here.
+_SURPLUS = (
+    "where the rows beyond the words are padding, say --config.data.padding=front or behind (in Python: "
+    "padding=...)"
+)
 LEAVES_OPEN: tuple[str, ...] = ("axes", "padding", "encoding", "video_id", "label_column")
 FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")  # the usual names, for messages
 _ORDER = ("train", "valid", "test", "")
@@ -151,7 +155,8 @@ def reader(
         | named.conventions
         | columns.conventions
     )
-    return Reading(examples, notes, conventions, untold_videos=named.untold)
+    surplus = "" if said.padding else _SURPLUS
+    return Reading(examples, notes, conventions, untold_videos=named.untold, surplus=surplus)
 
 
 def _place(where: str, split: str, index: int) -> str:

@@ -164,6 +164,41 @@ def test_what_is_not_read_may_be_there_twice(tmp_path):
     assert (clip.text, clip.split) == ("good", "train")
 
 
+def _notes(tmp_path, text, **options):
+    path = tmp_path / "clips"
+    path.write_text(text)
+    return readers.read(path, **options).reading.notes
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "said"),
+    [
+        (
+            "video_id,clip_id,text,label,label_T,label_A,label_V,annotation,mode",
+            {},
+            "1 column is not read: annotation",
+        ),
+        (
+            "Label_By,video_id,clip_id,text,label,,Annotation",
+            {},
+            "3 columns are not read: label_by, number 6, annot",
+        ),
+        ("video_id,clip_id,text,label,split,mode", {"split_name": "mode"}, "1 column is not read: split"),
+        (
+            "video_id,text,label",
+            {"require_labels": False},
+            "1 column is not read: video_id",
+        ),  # of no use alone
+        ("video_id,clip_id,text,label,split", {}, ""),
+        ("video_id,clip_id,text,label", {"require_labels": None}, ""),
+    ],
+)
+def test_columns_that_are_not_read_are_named(tmp_path, header, options, said):
+    notes = _notes(tmp_path, header + "\n", **options)
+    assert len(notes) == bool(said)
+    assert said in "".join(notes)
+
+
 @pytest.mark.skipif(not REAL.exists(), reason="needs the real MOSI labels in ../shared")
 def test_real_labels():
     clips = list(readers.read(REAL))

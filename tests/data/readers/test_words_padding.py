@@ -5,7 +5,11 @@ import pickle
 import numpy as np
 import pytest
 
+from msa_jax.corpora import CORPORA
 from msa_jax.data import readers
+from msa_jax.data.datasets.prepared import prepare
+from msa_jax.data.splits import Cut
+from msa_jax.errors import UserError
 
 
 def _write(path, clips):
@@ -64,3 +68,31 @@ def test_a_row_too_many_in_one_clip_is_not_padding(tmp_path):
     source = readers.read(_write(tmp_path / "x.pkl", right))
     assert len(list(source)[3].audio) == len(parts[2]) + 1
     assert "padding" not in source.reading.conventions
+
+
+def _prepared(path, **said):
+    return prepare(readers.read(path, **said), CORPORA["mosi"], where="a.pkl", cut=Cut(), other_counts=True)
+
+
+def test_rows_that_no_zeros_tell_are_refused_with_the_key_that_mends_them(tmp_path):
+    _, padded = _padded_clips(0, 1, pad=-1.0)
+    for k in range(12):  # no rows repeat
+        for rows in padded[k][0][1:3]:
+            rows[:] += np.arange(20)[:, None] / 8
+    path = _write(tmp_path / "padded.pkl", padded)
+    with pytest.raises(UserError, match="12 clips have audio rows that do not match") as error:
+        _prepared(path)
+    say = "padding, say --config.data.padding=front or behind (in Python: padding=...); else correct the file"
+    assert str(error.value).count(f"; where the rows beyond the words are {say}") == 1
+    assert sum(_prepared(path, padding="behind").counts.values()) == 12
+
+
+def test_no_key_is_named_where_rows_are_missing_or_the_end_is_said(tmp_path):
+    plain, padded = _padded_clips(0, 1)
+    plain[3] = (([0], plain[3][0][1][:2], *plain[3][0][2:]), *plain[3][1:])
+    padded[3] = (([0], padded[3][0][1][:2], *padded[3][0][2:]), *padded[3][1:])
+    for path, said in (("plain", {}), ("padded", {"padding": "behind"})):
+        clips = {"plain": plain, "padded": padded}[path]
+        with pytest.raises(UserError, match=r"1 clip has vision rows that do not match .*; correct") as error:
+            _prepared(_write(tmp_path / f"{path}.pkl", clips), **said)
+        assert "padding" not in str(error.value)
