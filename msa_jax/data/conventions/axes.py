@@ -13,10 +13,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from msa_jax.data.conventions import fillers
-from msa_jax.data.conventions.used import edges
+from msa_jax.data.conventions.used import edges, matrix, spread
 from msa_jax.errors import UserError
 
-SAMPLE = 64  # clips of a stream that are looked at
 _SHARE = 0.25  # of the clips that are padded, of which one lacks _PART of the axis, where an axis is padded
 _PART = 0.2
 _ONE_END = 0.75  # share of the clips that columns are padded in at the same end; others begin in silence
@@ -125,7 +124,7 @@ def _equal(looks: Mapping[str, _Look], tokens: int) -> Iterator[tuple[str, str]]
 
 def _look(parts: Sequence[Sequence[Any]], lengths: Sequence[int]) -> _Look | None:
     """Looks at the clips of a stream; gives None where there are none."""
-    clips = [clip for clip in map(_matrix, _spread(parts)) if clip is not None and clip.size]
+    clips = [clip for clip in map(matrix, _spread(parts)) if clip is not None and clip.size]
     shapes = {clip.shape for clip in clips}
     if not clips:
         return None
@@ -204,15 +203,6 @@ def _repeats(rows: np.ndarray) -> bool:
 def _spread(parts: Sequence[Sequence[Any]]) -> Iterator[Any]:
     """Some clips of all parts, from their beginnings to their ends."""
     places = [(part, index) for part in parts for index in range(len(part))]
-    for part, index in places[:: 1 + (len(places) - 1) // SAMPLE] if places else ():
+    for k in spread(len(places)):
+        part, index = places[k]
         yield part[index]
-
-
-def _matrix(value: Any) -> np.ndarray | None:
-    """Reads a clip as numbers [rows, columns]; gives None for anything else, which the readers refuse."""
-    try:
-        array = value if isinstance(value, np.ndarray) else np.asarray(value, np.float64)
-        array = array.astype(np.float64) if array.dtype == object else array
-    except (TypeError, ValueError):
-        return None
-    return array if array.ndim == 2 and array.dtype.kind in "biuf" else None

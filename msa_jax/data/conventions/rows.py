@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from msa_jax.data.conventions.padding import by_ends
+from msa_jax.data.conventions.padding import SAY, by_ends
 from msa_jax.data.conventions.used import of_edges
 from msa_jax.errors import UserError
 
@@ -105,8 +105,10 @@ def decide(
     The last row in use of a clip, the later one of its streams, is compared with the number of its tokens,
     with that less one ([SEP] is zero) and less two (special tokens have no rows), and with its words; with
     padding in front likewise from the other end. A reading fits where nearly no clip goes beyond it and most
-    end exactly with it; of several that fit, the one that most clips end with is taken. Rows of zeros inside
-    a clip do not matter.
+    end exactly with it; of several that fit, the one that most clips end with is taken. A clip that fills
+    its array, and has as many words as that has rows, or more, tells nothing of words: it may be cut
+    anywhere. Rows of zeros inside a clip do not matter. Arrays of one row hold a stream, as utterance-level
+    features are.
 
     Args:
       edges_NS3: of each of N clips and each of its streams what `edges` says.
@@ -124,10 +126,14 @@ def decide(
       UserError: where rows that the user says to be of words or tokens go beyond them, and nothing tells at
         which end.
     """
-    if asked == "stream":
+    if asked == "stream" or (asked is None and edges_NS3[..., 2].max(initial=0) <= 1):
         return STREAM
     there = edges_NS3[..., 1].any(axis=1)
     used, words_N = edges_NS3[there], np.array(words, int)[there]
+    limits_N = used[..., 2].max(axis=1)
+    expected_N = np.minimum(words_N, limits_N)
+    equal_N = words_N == limits_N
+    equal_N &= 2 * np.sum(equal_N) >= len(equal_N)  # arrays that are not padded, such as one clip's
     if asked and padded is None:
         padded = by_ends(of_edges(used.reshape(-1, 3))).side
     found: list[_Candidate] = []
@@ -136,21 +142,20 @@ def decide(
         if tokens is not None:
             starts_N = (used[..., 1] == used[..., 2]) if front else (used[..., 0] == 0) & (used[..., 1] > 0)
             found += _token_candidates(lengths_N, np.array(tokens, int)[there], starts_N.any(axis=1), front)
-        expected_N = np.minimum(words_N, used[..., 2].max(axis=1))
-        found.append(_candidate(Rows("words", "words", front), lengths_N, expected_N))
+        tells_N = (words_N < limits_N) | (lengths_N < limits_N) | equal_N
+        found.append(_candidate(Rows("words", "words", front), lengths_N[tells_N], expected_N[tells_N]))
     if asked:
         named = [candidate for candidate in found if candidate.rows.kind == asked]
         fitting = [candidate for candidate in named if candidate.possible]
     else:
-        fitting = [candidate for candidate in found if candidate.fits(len(used))]
+        fitting = [candidate for candidate in found if candidate.fits()]
     if fitting:
         best = max(fitting, key=lambda candidate: candidate.ending)
         equal = [c for c in fitting if (c.ending, c.beyond) == (best.ending, best.beyond)]
-        if best.beyond and {c.rows.front for c in equal} == {False, True}:
+        if asked and best.beyond and {c.rows.front for c in equal} == {False, True}:
             raise UserError(
                 f"{where}: the rows of {best.beyond} of {len(used)} clips go beyond the last of the {asked}, "
-                "and no zeros tell at which end they are padded; say --config.data.padding=front or behind "
-                "(in Python: padding=...)"
+                f"and no zeros tell at which end they are padded; {SAY}"
             )
         counts = {"fitting": len(used) - best.beyond, "ending": best.ending, "clips": len(used)}
         return dataclasses.replace(best.rows, asked=asked is not None, **counts)
@@ -170,24 +175,22 @@ class UnclearRows(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class _Candidate:
-    """A reading, the clips that end exactly with it and that go beyond it, and whether it is possible."""
+    """A reading, the clips that tell of it, end exactly with it, and go beyond it; whether it is possible."""
 
     rows: Rows
+    clips: int
     ending: int
     beyond: int
     possible: bool = True
 
-    def fits(self, clips: int) -> bool:
-        return (
-            clips > 0 and self.possible and self.ending >= _ENDING * clips and self.beyond <= _BEYOND * clips
-        )
+    def fits(self) -> bool:
+        few = self.beyond <= _BEYOND * self.clips
+        return self.clips > 0 and self.possible and self.ending >= _ENDING * self.clips and few
 
 
-def _candidate(
-    rows: Rows, lengths_N: np.ndarray, expected_N: np.ndarray, possible: bool = True
-) -> _Candidate:
+def _candidate(rows: Rows, lengths_N: np.ndarray, expected_N: np.ndarray) -> _Candidate:
     ending, beyond = int(np.sum(lengths_N == expected_N)), int(np.sum(lengths_N > expected_N))
-    return _Candidate(rows, ending, beyond, possible)
+    return _Candidate(rows, len(lengths_N), ending, beyond)
 
 
 def _token_candidates(
@@ -212,7 +215,7 @@ def _token_candidates(
     if starts <= (1 - _ENDING) * len(starts_N):
         named, ending = with_zeros, ending + without.ending
     return [
-        _Candidate(named.rows, ending, with_values.beyond),
+        _Candidate(named.rows, len(lengths_N), ending, with_values.beyond),
         dataclasses.replace(without, possible=starts >= _ENDING * len(starts_N)),
     ]
 

@@ -7,7 +7,23 @@ from typing import Any
 
 import numpy as np
 
+_SAMPLE = 64
 _BLOCK = 1 << 26  # bytes of an array that are compared at once
+
+
+def matrix(value: Any) -> np.ndarray | None:
+    """A clip's numbers [L, d]; None where it holds something else, or rows of several widths."""
+    try:
+        array = value if isinstance(value, np.ndarray) else np.asarray(value, np.float64)
+        array = array.astype(np.float64) if array.dtype == object else array
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return array if array.ndim == 2 and array.dtype.kind in "biuf" else None
+
+
+def spread(count: int) -> list[int]:
+    """Some places of `count`, from the first to the last: those of the clips that are looked at."""
+    return np.unique(np.linspace(0, count - 1, min(count, _SAMPLE)).astype(int)).tolist()
 
 
 def edges(values: object) -> np.ndarray:

@@ -80,14 +80,13 @@ def reader(
 
     chosen = {split: {name: arrays[name] for name in read} for split, arrays in splits.items()}
     looked_at = {
-        name: [arrays[name].some(axes.SAMPLE) for arrays in splits.values()]
-        for name in MODALITIES
-        if name in held
+        name: [arrays[name].some() for arrays in splits.values()] for name in MODALITIES if name in held
     }
     named = next(iter(splits.values()))  # the width of a joint array is known
     own = {named[name].path.name: parts for name, parts in looked_at.items() if named[name].part is None}
     conventions = axes.decide(own, where, said=said.axes)
-    filled = {name: found for name in read if (found := fillers.find(looked_at[name], said.padding))}
+    filled, doubts = fillers.decide({name: looked_at[name] for name in read}, said.padding)
+    notes += doubts
     ends = fillers.told(_paddings(chosen.values(), filled, said.padding, where), filled)
 
     def examples() -> Iterator[Example]:

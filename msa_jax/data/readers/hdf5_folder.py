@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from msa_jax.corpora import SPLITS
-from msa_jax.data.conventions.used import ends
+from msa_jax.data.conventions.used import ends, spread
 from msa_jax.data.readers import clean, room
 from msa_jax.data.readers.hdf5 import child, opened, whole
 from msa_jax.errors import UserError
@@ -53,12 +53,11 @@ class Array:
         with opened(self.path) as file:
             return whole(child(file, self.dataset), f"{self.path}: {self.dataset}")
 
-    def some(self, count: int) -> list[np.ndarray]:
-        """Some clips [L, d], with the columns of this modality."""
+    def some(self) -> list[np.ndarray]:
+        """Some clips [L, d] (see `used.spread`), with the columns of this modality."""
         with opened(self.path) as file:
-            clips = file[self.dataset]
-            places = range(0, self.shape[0], 1 + (self.shape[0] - 1) // count)
-            return [clips[k][:, slice(None) if self.part is None else COLUMNS[self.part]] for k in places]
+            clips, columns = file[self.dataset], slice(None) if self.part is None else COLUMNS[self.part]
+            return [clips[k][:, columns] for k in spread(self.shape[0])]
 
     def ends(self) -> np.ndarray:
         """What `used.ends` says of the columns of this modality."""

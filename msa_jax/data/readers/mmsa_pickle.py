@@ -11,6 +11,7 @@ import numpy as np
 
 from msa_jax.data.conventions import NOTHING, Said, axes, fillers, label_columns, padding, videos
 from msa_jax.data.conventions import rows as row_kinds
+from msa_jax.data.conventions.lengths import by_lengths
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.conventions.used import of_edges
 from msa_jax.data.example import Example
@@ -58,7 +59,7 @@ def reader(
       content: {split: {raw_text, id, audio (N, La, da), vision (N, Lv, dv), audio_lengths, vision_lengths,
         text_bert, regression_labels, ...}}, or what such a split holds alone. Audio or vision may be missing.
         The lengths are there in unaligned files only: so many rows at the end that is not padded (see
-        `padding.by_lengths`). text_bert (N, 3, Lt) holds ids, mask and segments of BERT's tokens;
+        `lengths.by_lengths`). text_bert (N, 3, Lt) holds ids, mask and segments of BERT's tokens;
         in aligned files row i of audio and vision is that of token i, unless the counts say otherwise (see
         `row_kinds.decide`). Features of the text are `text` (N, Lt, dt), of which those under text_bert's
         mask are valid; they are dropped at once where nobody asks for them, to free their memory. CH-SIMS
@@ -102,9 +103,9 @@ def reader(
     conventions = _decide_axes(every, said, where)
     columns = _decide_labels(splits, said.label_column, where)
     how = _rows(every, said, where)
-    ends = padding.conventions(fillers.told(_padding(every, how, said.padding, where), filled))
+    ends = padding.conventions(fillers.told(_padding(every, how, said.padding, where), filled.fillers))
     named = _name(every, said.video_id, where)
-    notes = [*texts.notes, *_unused(every, how, said.bert_vocab)]
+    notes = [*texts.notes, *filled.notes, *_unused(every, how, said.bert_vocab)]
     notes += _length_notes(every, where) if how.kind == "stream" else []
     found = None
     if how.kind == "tokens":
@@ -174,7 +175,7 @@ def _padding(
     return found
 
 
-def _blank(splits: Sequence[dict], said: str | None) -> dict[str, fillers.Filler]:
+def _blank(splits: Sequence[dict], said: str | None) -> fillers.Found:
     """Puts zeros in place of what fills up the streams whose rows nothing else counts."""
     held = set().union(*splits)
     names = [m for m in (*mmsa_split.STREAMS, "text") if f"{m}_lengths" not in held]
@@ -189,11 +190,13 @@ def _by_lengths(splits: Sequence[Split], stream: str, said: str | None, where: s
         return (split.rows(stream, index) for split in splits for index in range(len(split)))
 
     try:
-        return padding.by_lengths(edges, lengths, said=said, rows=rows, what=f"{where}, {stream}")
+        return by_lengths(edges, lengths, said=said, rows=rows, what=f"{where}, {stream}")
     except UserError:
         # What is not a number tells nothing, and is refused later by its own name.
         there = np.concatenate([split.finite(stream) for split in splits])
-        return padding.by_lengths(edges[there], lengths[there], what=f"{where}, {stream}")
+        if there.all():
+            raise
+        return by_lengths(edges[there], lengths[there], said=said, what=f"{where}, {stream}")
 
 
 def _decide_labels(splits: dict[str, Split], asked: int | None, where: str) -> label_columns.Columns:

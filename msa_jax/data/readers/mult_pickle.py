@@ -101,7 +101,7 @@ def reader(
     clip_first = len(set(first)) == len(first)  # one decision for the file: MOSEI has videos with one clip
     names, named = _names(splits, clip_first, said.video_id, where)
     filled = fillers.blank(list(splits.values()), _MODALITIES, said.padding)
-    ends = fillers.told(_paddings(splits.values(), said.padding, where), filled)
+    ends = fillers.told(_paddings(splits.values(), said.padding, where), filled.fillers)
 
     def examples() -> Iterator[Example]:
         for split, arrays in splits.items():
@@ -111,7 +111,7 @@ def reader(
                 except (TypeError, ValueError) as error:
                     raise UserError(f"{where}, {split} clip {index}: not as in a {NAME}: {error}") from None
 
-    notes = (*texts.notes, *((_CLIP_FIRST if clip_first else _VIDEO_FIRST,) if first else ()))
+    notes = (*texts.notes, *filled.notes, *((_CLIP_FIRST if clip_first else _VIDEO_FIRST,) if first else ()))
     conventions = (
         axis_lines | padding.conventions(ends) | texts.conventions | named.conventions | columns.conventions
     )

@@ -21,11 +21,8 @@ from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
 
 NAME = "words pickle"
+_SURPLUS = f"where the rows beyond the words are padding, {padding.SAY}"
 # Fields of `Said` that matter here.
-_SURPLUS = (
-    "where the rows beyond the words are padding, say --config.data.padding=front or behind (in Python: "
-    "padding=...)"
-)
 LEAVES_OPEN: tuple[str, ...] = ("axes", "padding", "encoding", "video_id", "label_column")
 FOLDER = ("train.pkl", "dev.pkl", "valid.pkl", "test.pkl")  # the usual names, for messages
 _ORDER = ("train", "valid", "test", "")

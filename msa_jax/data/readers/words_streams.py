@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from msa_jax.data.conventions import axes, padding
+from msa_jax.data.conventions.lengths import by_lengths
 from msa_jax.data.conventions.used import edges
 from msa_jax.data.example import no_features
 from msa_jax.data.readers import clean
@@ -69,7 +70,7 @@ def paddings(clips: Sequence[Sequence], said: str | None, where: str) -> dict[st
                 continue
         if short:
             at, lengths, arrays = zip(*short, strict=True)
-            found[name] = padding.by_lengths(
+            found[name] = by_lengths(
                 np.stack(at), lengths, said=said, rows=lambda arrays=arrays: arrays, what=f"{where}, {name}"
             )
     return found

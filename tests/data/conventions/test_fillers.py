@@ -99,10 +99,6 @@ def _zeros():
     return full
 
 
-def _few():
-    return _filled(_clips(4), _minus_one)
-
-
 def _one_stretch():
     """Every clip has the same stretch at its end, as a constant tail of all windows."""
     full = _windows()
@@ -112,7 +108,7 @@ def _one_stretch():
 
 @pytest.mark.parametrize(
     "values",
-    [_windows, _upsampled, _utterances, _silence, _emotions, _zeros, _few, _one_stretch],
+    [_windows, _upsampled, _utterances, _silence, _emotions, _zeros, _one_stretch],
     ids=lambda make: make.__name__,
 )
 def test_honest_rows_are_kept(values):
@@ -195,3 +191,71 @@ def test_what_is_told_of_streams_on_one_time_line():
     found = fillers.told(ends, {"audio": Filler(("behind",)), "vision": Filler(("behind",))})
     line = "9 of 9 clips, by rows that repeat the last one (--config.data.padding=none keeps them)"
     assert found == {"": fillers.Padding("behind", line), "text": ends["text"]}
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("own", [False, True], ids=["one row", "own rows"])
+def test_few_clips_are_said_to_keep_such_rows_and_lose_them_where_the_end_is_said(tmp_path, count, own):
+    clips = _clips(count, longest=12)
+    full = _filled(clips, (lambda clip: clip[-1]) if own else _minus_one)
+    path = tmp_path / "few.pkl"
+    content = {"id": [f"film{i}$_$1" for i in range(count)], "raw_text": ["a good film"] * count}
+    path.write_bytes(pickle.dumps({"test": {**content, "audio": full}}))
+    source = readers.read(path, require_labels=None)
+    assert {len(clip.audio) for clip in source} == {LIMIT}
+    told = [note for note in source.reading.notes if "rows that repeat" in note]
+    assert len(told) == 1
+    assert (
+        f"{count} clip{'s end' if count > 1 else ' ends'} with rows that repeat; they count, unless"
+        in told[0]
+    )
+    said = readers.read(path, require_labels=None, padding="behind")
+    assert [len(clip.audio) for clip in said] == [len(clip) for clip in clips]
+    assert not [note for note in said.reading.notes if "rows that repeat" in note]
+
+
+@pytest.mark.parametrize("fill", [_minus_one, lambda clip: clip[-1]], ids=["one row", "own rows"])
+@pytest.mark.parametrize("filled", [2, 12, 24])
+def test_a_stream_of_which_few_clips_are_filled_up_is_told_by_the_other(tmp_path, fill, filled):
+    audio = _clips(30)
+    vision = [
+        clip[:, :2] if k < filled else np.random.default_rng(k).normal(size=(LIMIT, 2))
+        for k, clip in enumerate(_clips(30))
+    ]
+    full = np.stack([_filled([clip], fill)[0] for clip in vision])
+    source = readers.read(_pickle(tmp_path, _filled(audio, fill), vision=full))
+    assert [len(clip.audio) for clip in source] == [len(clip) for clip in audio]
+    assert [len(clip.vision) for clip in source] == [len(clip) for clip in vision]
+
+
+@pytest.mark.parametrize("silent", [0, 3, 11, 30])
+def test_silence_at_the_other_end_hides_no_filler(silent):
+    clips = _clips(100)
+    full = _filled(clips, _minus_one)
+    full[:silent, 0] = 0
+    assert find([full]).ends == ("behind",)
+
+
+@pytest.mark.parametrize("silent", [0, 3, 6, 9])
+@pytest.mark.parametrize("said", [None, "behind"])
+def test_silence_hides_no_lengths_that_are_only_those_of_the_arrays(tmp_path, silent, said):
+    clips = _clips(30)
+    full = _filled(clips, lambda clip: np.zeros(3))
+    full[:silent, 0] = 0
+    options = {"padding": said} if said else {}
+    source = readers.read(_pickle(tmp_path, full, audio_lengths=[LIMIT] * 30), **options)
+    assert [len(clip.audio) for clip in source] == [len(clip) for clip in clips]
+
+
+def test_lengths_from_before_every_second_row_was_left_out_do_not_count(tmp_path):
+    clips = _clips(30)
+    full = _filled(clips, lambda clip: np.zeros(3))
+    source = readers.read(_pickle(tmp_path, full, audio_lengths=[2 * len(clip) for clip in clips]))
+    assert [len(clip.audio) for clip in source] == [len(clip) for clip in clips]
+
+
+def test_none_keeps_all_rows_beside_lengths_too(tmp_path):
+    clips = _clips(30)
+    full = _filled(clips, lambda clip: np.zeros(3), "front")
+    path = _pickle(tmp_path, full, audio_lengths=[len(clip) for clip in clips])
+    assert {len(clip.audio) for clip in readers.read(path, padding="none")} == {LIMIT}

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from msa_jax.data.conventions import padding
-from msa_jax.data.conventions.padding import Padding, by_ends, by_lengths, together, trim
+from msa_jax.data.conventions.lengths import by_lengths
+from msa_jax.data.conventions.padding import Padding, by_ends, together, trim
 from msa_jax.data.conventions.used import edges, ends, of_edges
 from msa_jax.errors import UserError
 
@@ -180,7 +181,7 @@ def test_rows_with_a_length(said, pattern, length, used):
 def test_streams_in_a_few_words():
     front, behind = Padding("front", "3 of 3 clips"), Padding("behind", "2 of 2 clips")
     assert padding.line({"audio": front, "vision": front}) == "in front, 3 of 3 clips"
-    assert padding.line({"audio": front, "vision": Padding(None)}) == "in front, 3 of 3 clips"
+    assert padding.line({"audio": front, "vision": Padding(None)}) == "audio in front, 3 of 3 clips"
     assert padding.line({"audio": front, "vision": behind}) == (
         "audio in front, 3 of 3 clips; vision behind, 2 of 2 clips"
     )

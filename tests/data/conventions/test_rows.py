@@ -168,3 +168,33 @@ def test_rows_of_words():
     assert behind.of_words(ROWS, 2)[:, 0].tolist() == [1, 2]
     assert front.of_words(ROWS, 2)[:, 0].tolist() == [5, 6]
     assert behind.of_words(ROWS, 8)[:, 0].tolist() == [1, 2, 3, 4, 5, 6, 0, 0]
+
+
+def _behind(used, limit):
+    """[N, 1, 3] edges of clips that have so many rows in use, and are padded behind."""
+    return np.array([[[0, n, limit]] for n in used])
+
+
+def test_arrays_shorter_than_the_texts_are_no_words():
+    rng = np.random.default_rng(0)
+    words = rng.integers(10, 31, 100)
+    for limit in (1, 8):  # utterance-level features, and a few frames a clip
+        found = row_kinds.decide(_behind([limit] * 100, limit), None, words, asked=None, where="a.pkl")
+        assert found == row_kinds.STREAM
+    long = rng.integers(60, 301, 60)  # cut at 50 rows, a quarter padded behind
+    used = np.where(np.arange(60) % 4 == 0, rng.integers(20, 50, 60), 50)
+    assert row_kinds.decide(_behind(used, 50), None, long, asked=None, where="a.pkl") == row_kinds.STREAM
+    with pytest.raises(row_kinds.UnclearRows, match=r"--config.data.rows=tokens, words or stream"):
+        row_kinds.decide(_behind([8] * 100, 8), words + 2, words, asked=None, where="a.pkl")
+    one = words.copy()
+    one[3] = 2
+    assert row_kinds.decide(_behind([8] * 100, 8), None, one, asked=None, where="a.pkl") == row_kinds.STREAM
+
+
+def test_arrays_as_long_as_the_longest_text_and_cut_texts_are_words():
+    words = np.random.default_rng(1).integers(5, 40, 100)
+    used = np.minimum(words, 30)
+    assert row_kinds.decide(_behind(used, 30), None, words, asked=None, where="a.pkl").kind == "words"
+    assert (
+        row_kinds.decide(_behind([7], 7), None, [7], asked=None, where="a.pkl").kind == "words"
+    )  # not padded
