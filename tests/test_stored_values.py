@@ -162,6 +162,20 @@ def test_what_a_run_knows_of_itself(changes, line, tmp_path):
         kept.check({}, **whole)
 
 
+def test_a_model_that_the_run_brings_is_not_run(run, change, monkeypatch):
+    """As where the command is given in that folder, where Python then looks for modules."""
+    (run / "own_model.py").write_text("open('EXECUTED', 'w').close()\n")
+    monkeypatch.chdir(run)
+    monkeypatch.syspath_prepend(str(run))
+    change("config.json", setting("model", "name", value="own_model"))
+    with pytest.raises(
+        UserError, match="names the model own_model, whose code lies in that folder and is not"
+    ):
+        msa_jax.load(run)
+    (run / "own_model.py").unlink()
+    assert not (run / "EXECUTED").exists()
+
+
 @pytest.mark.parametrize("name", models.names())
 def test_no_size_of_a_model_is_without_a_bound(name):
     """Each whole number of a model and of its loss is refused at once where it is absurd."""
