@@ -11,6 +11,7 @@ from msa_jax.config import base, flatten
 from msa_jax.corpora import CORPORA, MODALITIES, SPLITS
 from msa_jax.data.synthetic import PRESETS, facts, metric_set
 from msa_jax.errors import UserError, nearest
+from msa_jax.json_kinds import MOST_LAYERS
 from msa_jax.losses import TASKS
 from msa_jax.metrics import keys
 from msa_jax.models import fields
@@ -61,7 +62,7 @@ AT_MOST = {
     "text.max_length": 1 << 20,
     "text.scratch.vocab_size": 1 << 24,
     "text.scratch.hidden_size": 1 << 16,
-    "text.scratch.num_layers": fields.MOST_LAYERS,
+    "text.scratch.num_layers": MOST_LAYERS,
     "text.scratch.num_heads": 1 << 12,
     "text.scratch.intermediate_size": 1 << 18,
 }

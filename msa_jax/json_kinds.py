@@ -11,6 +11,7 @@ from typing import Any
 from msa_jax.errors import UserError
 
 Kind = Callable[[Any], bool]  # whether a value is of the kind
+MOST_LAYERS = 100  # more than any model has, and few enough to be traced in seconds
 
 
 def whole(least: int, most: int) -> Kind:

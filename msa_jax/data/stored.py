@@ -6,8 +6,7 @@ from typing import Any
 from msa_jax import json_kinds
 from msa_jax.corpora import MODALITIES, STREAMS
 from msa_jax.errors import UserError
-from msa_jax.json_kinds import Kind, is_a, number, rate
-from msa_jax.models.fields import MOST_LAYERS
+from msa_jax.json_kinds import MOST_LAYERS, Kind, is_a, number, rate
 
 _MOST = 1 << 24  # of a length or a width; a run has far fewer
 

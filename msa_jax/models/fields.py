@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
 from msa_jax.errors import UserError, nearest
+from msa_jax.json_kinds import MOST_LAYERS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Divides:
 
 
 # More than any model can have, so that a config from elsewhere takes neither hours nor all memory.
-MOST, MOST_LAYERS = 1 << 20, 100
+MOST = 1 << 20
 _Size = Bound(lambda v: v <= MOST, f"is more than {MOST}")
 Positive = Annotated[int, Bound(lambda v: v >= 1, "is less than 1"), _Size]
 Count = Annotated[int, Bound(lambda v: v >= 0, "is less than 0"), _Size]
