@@ -1,7 +1,7 @@
 """Attack: files, folders and processes under fault, counted; every fault must be 0.
 
     python -m tests.attack                     the whole, about an hour on two cores
-    python -m tests.attack --short             some of each, in about a minute
+    python -m tests.attack --short             some of each, some minutes on two busy cores
     python -m tests.attack --only json --seed 3
 
 Prints a table; the exit code is 1 where there is a fault.
