@@ -14,7 +14,8 @@ import orbax.checkpoint as ocp
 
 from msa_jax.errors import UserError
 
-_OVERHEAD = 1 << 16  # bytes that Orbax writes beside the arrays
+# Bytes beside the arrays, and with each: a small one, and what is known of each, is written twice.
+_OVERHEAD, _EACH = 1 << 16, 1 << 12
 _PATTERNS = set("[]\\")  # Orbax looks for files by patterns, and TensorStore takes "\" for "/"
 
 
@@ -36,7 +37,8 @@ def write(folder: Path, tree: Any) -> None:
       OSError: when the disk has no room.
       ValueError: when it has filled up meanwhile.
     """
-    _take_room(folder.parent, sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
+    leaves = jax.tree.leaves(tree)
+    _take_room(folder.parent, sum(leaf.nbytes + _EACH for leaf in leaves) + _OVERHEAD)
     with _plain_name(folder) as plain, _quiet():
         ocp.Checkpointer(ocp.PyTreeCheckpointHandler()).save(plain, args=ocp.args.PyTreeSave(tree))
 
@@ -89,7 +91,7 @@ def _take_room(folder: Path, size: int) -> None:
     if not hasattr(os, "posix_fallocate"):
         return
     with tempfile.TemporaryFile(dir=folder) as probe:
-        os.posix_fallocate(probe.fileno(), 0, size + _OVERHEAD)
+        os.posix_fallocate(probe.fileno(), 0, size)
 
 
 def _is_key(x: Any) -> bool:

@@ -7,10 +7,11 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from msa_jax import models
-from msa_jax.config import flatten
+from msa_jax.config import base, flatten
 from msa_jax.corpora import CORPORA, MODALITIES, SPLITS
 from msa_jax.data.synthetic import PRESETS, facts, metric_set
 from msa_jax.errors import UserError, nearest
+from msa_jax.json_kinds import MOST_LAYERS
 from msa_jax.losses import TASKS
 from msa_jax.metrics import keys
 from msa_jax.models import fields
@@ -50,6 +51,22 @@ AT_LEAST = {
     "optim.warmup_steps": 0,
     "optim.plateau.patience": 0,
 }
+# More than any run uses: a config may come from anybody.
+AT_MOST = {
+    "epochs": 1 << 40,
+    "batch_size": 1 << 20,
+    "eval_batch_size": 1 << 20,
+    "data.buckets": 1000,
+    "data.threads": 1000,
+    "data.max_frames": 1 << 20,
+    "text.max_length": 1 << 20,
+    "text.scratch.vocab_size": 1 << 24,
+    "text.scratch.hidden_size": 1 << 16,
+    "text.scratch.num_layers": MOST_LAYERS,
+    "text.scratch.num_heads": 1 << 12,
+    "text.scratch.intermediate_size": 1 << 18,
+}
+MAY_BE_NONE = ("optim.clip",)  # besides the keys that are None by default: in a file infinity is
 SEEDS = ("seed", "data.seed", "data.cut.seed")  # below 2 to the power of 32
 ABOVE_ZERO = ("optim.eps", "optim.plateau.factor")
 RATES = ("data.cut.valid_fraction", "text.scratch.dropout", "optim.warmup", "optim.plateau.factor")
@@ -82,6 +99,9 @@ def check(config: ConfigDict, *, training: bool = True) -> None:
 
 
 def _check_common(flat: dict[str, Any]) -> None:
+    for key, default in flatten(base.common()).items():
+        if flat[key] is None and default is not None and key not in MAY_BE_NONE:
+            raise UserError(f"--config.{key} is None, as it cannot be; its default is {default!r}")
     for key, choices in CHOICES.items():
         if flat[key] not in choices:
             raise UserError(f"--config.{key}: {fields.one_of(flat[key], [str(c) for c in choices])}")
@@ -95,6 +115,9 @@ def _check_common(flat: dict[str, Any]) -> None:
     for key, least in AT_LEAST.items():
         if flat[key] is not None and not flat[key] >= least:
             raise UserError(f"--config.{key}: {flat[key]} is less than {least}")
+    for key, most in AT_MOST.items():
+        if flat[key] > most:
+            raise UserError(f"--config.{key}: {flat[key]} is more than {most}")
     for key in SEEDS:
         if flat[key] is not None and flat[key] >= 1 << 32:
             raise UserError(f"--config.{key}: {flat[key]} must be below 2 to the power of 32")
@@ -102,7 +125,8 @@ def _check_common(flat: dict[str, Any]) -> None:
         if not 0 <= flat[key] < 1:
             raise UserError(f"--config.{key}: {flat[key]} does not lie in [0, 1)")
     modalities = flat["data.modalities"]
-    if not modalities or not set(modalities) <= set(MODALITIES) or len({*modalities}) < len(modalities):
+    known = all(m in MODALITIES for m in modalities)  # some may not even be texts
+    if not modalities or not known or len({*modalities}) < len(modalities):
         raise UserError(
             f"--config.data.modalities: {modalities!r} must hold one or more of text, audio and vision, each "
             "once, as in --config.data.modalities=\"('text', 'audio')\""

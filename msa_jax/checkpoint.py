@@ -19,6 +19,7 @@ import numpy as np
 from msa_jax import arrays_on_disk, seals
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, write_json
+from msa_jax.json_kinds import is_a, list_of
 
 FOLDER = "checkpoints"
 _ARRAYS, _PROGRESS = "arrays", "progress.json"
@@ -84,11 +85,12 @@ class Checkpoints:
             shutil.rmtree(latest / str(step))
         return f"last good checkpoint: {f'step {max(good)} in {latest}' if good else 'none yet'}"
 
-    def restore_latest(self, like: Any) -> tuple[Any, dict[str, Any]]:
+    def restore_latest(self, like: Any, check: Callable[..., None]) -> tuple[Any, dict[str, Any]]:
         """(state, progress) of the latest checkpoint.
 
         Args:
           like: a tree of arrays with the structure and the sharding of what is restored.
+          check: refuses a progress that no run has, given it and by name `step`, `file` and `mend`.
 
         Best variables from after that checkpoint are dropped: the resumed run will decide anew.
 
@@ -98,10 +100,12 @@ class Checkpoints:
         folder = self.folder / "latest" / str(self.latest_step)
         mend = f"delete {folder}: the same command then goes on from an earlier checkpoint, or the start"
         _check(folder, self._run, mend)
+        progress = read_json(folder / _PROGRESS)
+        check(progress, step=self.latest_step, file=folder / _PROGRESS, mend=mend)
         state = arrays_on_disk.read(folder / _ARRAYS, like, mend)
         for later in (s for s in _steps(self.folder / "best") if s > self.latest_step):
             shutil.rmtree(self.folder / "best" / str(later))
-        return state, read_json(folder / _PROGRESS)
+        return state, progress
 
     def flush(self) -> None:
         """Waits until everything is on disk.
@@ -169,10 +173,10 @@ class Checkpoints:
         steps, bests = _steps(latest), _steps(best)
         good = [step for step in steps if _is_good(latest / str(step))]
         kept = {*good[-1:], *steps[-1:]}
-        named = {read_json(latest / str(step) / _PROGRESS).get("best_step") for step in kept}
+        named = [read_json(latest / str(step) / _PROGRESS).get("best_step") for step in kept]
         for step in set(steps) - kept:
             shutil.rmtree(latest / str(step), ignore_errors=True)
-        for step in set(bests[:-1]) - named:
+        for step in (step for step in bests[:-1] if step not in named):
             shutil.rmtree(best / str(step), ignore_errors=True)
 
 
@@ -211,7 +215,7 @@ def restore_best(workdir: Path, like: Any, run: str) -> Any:
 
 def _check(folder: Path, run: str, mend: str) -> dict[str, Any]:
     """The facts of a checkpoint that is whole and of this run."""
-    facts = seals.check(folder, mend=mend)
+    facts = seals.check(folder, mend=mend, facts={"parts": list_of(is_a(str))})
     if facts.get("run") != run:
         raise UserError(f"{folder} is a checkpoint of another run, which was put here; {mend}")
     return facts

@@ -29,6 +29,7 @@ _SPECIAL = (
     (stat.S_ISBLK, "a device"),
 )
 _LARGEST_JSON, _MOST_VALUES = 1 << 26, 4_000_000  # bytes; a tokenizer has some 20 MB, and a million values
+_DEEPEST = 64  # objects and lists in each other; whoever walks through deeper ones runs out of stack
 
 
 @contextlib.contextmanager
@@ -176,6 +177,7 @@ def read_json(path: Path, *, hint: str = "") -> dict[str, Any]:
         if sum(map(text.count, "[{,")) > _MOST_VALUES:  # each may take a hundred times as much memory
             raise UserError(f"{path}: holds over {_MOST_VALUES} values, as no such file does")
         values = json.loads(text)
+        _refuse_deep(values)
     except FileNotFoundError:
         raise UserError(f"there is no {path.name} in {path.parent}{hint and '; '}{hint}") from None
     except RecursionError:
@@ -185,3 +187,12 @@ def read_json(path: Path, *, hint: str = "") -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f"{path} does not hold a JSON object")
     return values
+
+
+def _refuse_deep(values: Any) -> None:
+    """RecursionError where objects and lists are nested more than `_DEEPEST` deep."""
+    level, depth = [values], 0
+    while level := [v for v in level if isinstance(v, dict | list)]:
+        if (depth := depth + 1) > _DEEPEST:
+            raise RecursionError
+        level = [inner for v in level for inner in (v.values() if isinstance(v, dict) else v)]

@@ -1,6 +1,7 @@
 """Loop over the steps of a run: the next batch, one step, and, at times, validation and a checkpoint."""
 
 import contextlib
+import functools
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import jax
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from msa_jax import evaluate, optim, stopping
+from msa_jax import evaluate, kept, optim, stopping
 from msa_jax.assemble import Pieces
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.plan import BatchPlan
@@ -47,11 +48,12 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, run: str, *, starte
     for term in state.objective.idle():
         say(f"note: the loss's term {term} has no weight in any of the {config.epochs} epochs")
     per_epoch = plan.steps_per_epoch
-    data = pieces.preparation.batches(split, plan, threads=config.data.threads)
     checkpoints = Checkpoints(workdir, run)
-    state, progress = _resumed(checkpoints, state, data, len(plan))
+    state, progress = _resumed(checkpoints, state, plan)
     done, before = int(state.step), progress["seconds"]
-    step_fn = jax.jit(train_step, donate_argnums=0)
+    data = pieces.preparation.batches(split, plan, threads=config.data.threads, start=done)
+    # A function of this run: JAX keeps the programs of a function as long as that lives.
+    step_fn = jax.jit(functools.partial(train_step), donate_argnums=0)
 
     def rate_now(step: int) -> Array:
         return rate(step) * progress["plateau"].get("rate_factor", 1.0)
@@ -85,7 +87,7 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, run: str, *, starte
                 # A signal may stop it: then the epoch is judged when the run goes on.
                 with contextlib.suppress(stopping.Stopped):
                     state = validate(config, pieces, state, checkpoints, steps, progress, epoch=epoch)
-            progress |= {"data": data.get_state(), "seconds": before + time.monotonic() - started}
+            progress["seconds"] = before + time.monotonic() - started
             _save(checkpoints, state, progress)
             steps.restart_clock()  # validation and checkpoints are not training time
     if progress["best_epoch"] < 0:
@@ -103,26 +105,27 @@ def make_plan(config: ConfigDict, pieces: Pieces, epochs: int) -> BatchPlan:
 
 
 def _resumed(
-    checkpoints: Checkpoints, state: TrainState, data: Any, steps: int
+    checkpoints: Checkpoints, state: TrainState, plan: BatchPlan
 ) -> tuple[TrainState, dict[str, Any]]:
     """(state, what the run knows of itself) as the latest checkpoint has them, or those of a new run.
 
     Args:
       checkpoints: of the run.
       state: at the start of a new one.
-      data: the batches, which are put to their place.
-      steps: of the whole run.
+      plan: the batches of the whole run.
+
+    Raises:
+      UserError: when the checkpoint cannot be read, is damaged, or holds what no run has.
     """
-    progress: dict[str, Any] = {"best_epoch": -1, "best_value": None, "best_by": None, "best_step": None}
-    progress |= {"plateau": {}, "sums": {}, "to_judge": False, "seconds": 0.0}
     trained, frozen = split_frozen(state.params, state.frozen)
     checkpoints.save_frozen(frozen)
     if checkpoints.latest_step is None:
-        return state, progress
-    kept, stored = checkpoints.restore_latest(state.replace(params=trained))
-    data.set_state(stored["data"])
-    say(f"resuming at step {int(kept.step)} of {steps}")
-    return kept.replace(params={**kept.params, **frozen}), progress | stored
+        return state, kept.fresh()
+    restored, progress = checkpoints.restore_latest(
+        state.replace(params=trained), functools.partial(kept.check, per_epoch=plan.steps_per_epoch)
+    )
+    say(f"resuming at step {int(restored.step)} of {len(plan)}")
+    return restored.replace(params={**restored.params, **frozen}), progress
 
 
 def _save(checkpoints: Checkpoints, state: TrainState, progress: dict[str, Any]) -> None:

@@ -3,10 +3,11 @@
 import concurrent.futures
 import hashlib
 import json
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from msa_jax import json_kinds
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, refuse_special, write_json
 
@@ -39,13 +40,20 @@ def write(folder: Path, names: Iterable[str] | None = None, **facts: Any) -> Non
     write_json(folder / FILE, {**content, "seal": digest_json(content)})
 
 
-def check(folder: Path, *, mend: str, only: Iterable[str] | None = None) -> dict[str, Any]:
+def check(
+    folder: Path,
+    *,
+    mend: str,
+    only: Iterable[str] | None = None,
+    facts: Mapping[str, json_kinds.Kind] | None = None,
+) -> dict[str, Any]:
     """Compares a folder with its seal.
 
     Args:
       folder: as for `write`.
       mend: what to do where something is damaged.
       only: the files to compare; None: all that are sealed.
+      facts: the kinds of those that there must be.
 
     Returns:
       The facts.
@@ -60,6 +68,13 @@ def check(folder: Path, *, mend: str, only: Iterable[str] | None = None) -> dict
     content = {name: stored.get(name) for name in ("facts", "files")}
     if stored.get("seal") != digest_json(content):
         raise UserError(f"{folder / FILE} is damaged; {mend}")
+    try:
+        json_kinds.check("", content, {"files": _files})
+        json_kinds.check("facts.", content["facts"], facts or {})
+    except UserError as e:
+        raise UserError(f"{folder / FILE} is damaged: {e}; {mend}") from None
+    except KeyError as e:
+        raise UserError(f"{folder / FILE} is damaged: it has no fact {e.args[0]}; {mend}") from None
     files = {folder / name: h for name, h in content["files"].items() if only is None or name in only}
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for file, wanted, found in zip(files, files.values(), pool.map(_found, files), strict=True):
@@ -69,6 +84,14 @@ def check(folder: Path, *, mend: str, only: Iterable[str] | None = None) -> dict
             if found != wanted:
                 raise UserError(f"{file} is damaged: it is not what was written; {mend}")
     return content["facts"]
+
+
+def _files(v: Any) -> bool:
+    """Hashes of files inside the folder, by name."""
+    return isinstance(v, dict) and all(
+        isinstance(h, str) and not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
+        for name, h in v.items()
+    )
 
 
 def _found(file: Path) -> str | OSError:

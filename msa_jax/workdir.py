@@ -4,27 +4,25 @@ import contextlib
 import csv
 import datetime
 import importlib.metadata
-import os
 import platform
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
 
-from msa_jax import metrics, seals
+from msa_jax import json_kinds, locks, metrics, seals
 from msa_jax.corpora import EMOTIONS, SPLITS
 from msa_jax.data.opening import Recorded
 from msa_jax.data.preparation import Preparation
 from msa_jax.errors import UserError
 from msa_jax.files import OLDER, read_json, whole_file, write_json
+from msa_jax.json_kinds import Kind, is_a, number, or_none, whole
 from msa_jax.progress import say
 
 SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
@@ -33,10 +31,15 @@ SHOWN = (
     *("mae", "corr", "acc7", "acc5", "acc2_has0", "acc2_non0", "acc2", "f1_non0", "f1"),
     *(f"{name}_{emotion}" for emotion in EMOTIONS for name in ("acc", "f1")),
 )
+_SCORED = (*SPLITS, "all")  # in results.json
 _CONFIG, _RESULTS = "config.json", "results.json"
 _ENVIRONMENT = "environment.json"
 SEALED = (_CONFIG, _ENVIRONMENT, "preparation.json", "tokenizer.json")
-_WRITER = "writer.json"
+_FACTS: Mapping[str, Kind] = {"run": is_a(str), "epochs": whole(1, 1 << 62), "finished": is_a(bool)}
+_RECORDED: Mapping[str, Mapping[str, Kind]] = {
+    "data": {"source": is_a(str), "hash": is_a(str), "cut": lambda v: v is None or isinstance(v, str | dict)},
+    "content": {"text.encoder": or_none(is_a(str))},
+}
 PACKAGES = (
     "msa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets",
     "transformers", "tokenizers", "numpy", "scikit-learn",
@@ -55,38 +58,14 @@ def alone(workdir: Path) -> Iterator[None]:
     Raises:
       UserError: when another process holds it; names the process, its machine, and since when.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(workdir / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
+
+    def taken(holder: str) -> None:
         raise UserError(
-            f"--workdir: {workdir} is being trained by {_holder(workdir)}; wait for it to end, or name "
-            "another folder"
-        ) from None
-    try:
-        with contextlib.suppress(OSError):  # a full disk: it is only for messages
-            write_json(
-                workdir / _WRITER,
-                {
-                    "process": os.getpid(),
-                    "host": socket.gethostname(),
-                    "since": datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
-                },
-            )
+            f"--workdir: {workdir} is being trained by {holder}; wait for it to end, or name another folder"
+        )
+
+    with locks.alone(workdir / ".lock", taken):
         yield
-    finally:
-        with contextlib.suppress(OSError):
-            (workdir / _WRITER).unlink(missing_ok=True)
-        lock.release()
-
-
-def _holder(workdir: Path) -> str:
-    try:
-        holder = read_json(workdir / _WRITER)
-    except UserError:  # it has not written it yet, or could not
-        return "another process"
-    return f"process {holder.get('process')} on {holder.get('host')} since {holder.get('since')}"
 
 
 def claim(
@@ -141,7 +120,7 @@ def _seal(workdir: Path, *, finished: bool, **facts: Any) -> None:
 
 
 def _what_differs(workdir: Path, config: ConfigDict, data: dict[str, Any], content: dict[str, Any]) -> str:
-    was = read_json(workdir / _ENVIRONMENT).get("content", {})
+    was = _environment_of(workdir)["content"]
     named = {"data": data["source"], "text.encoder": config.text.encoder}
     named["data.bert_vocab"] = config.data.bert_vocab
     for key, now in content.items():
@@ -162,7 +141,22 @@ def check(workdir: Path, only: Sequence[str] = SEALED) -> dict[str, Any]:
     if not (workdir / seals.FILE).exists():
         raise UserError(f"{workdir} {OLDER}, or its training had not begun; train again in another folder")
     mend = "bring it back from a copy of the run, or train again in another folder"
-    return seals.check(workdir, mend=mend, only=only)
+    return seals.check(workdir, mend=mend, only=only, facts=_FACTS)
+
+
+def _environment_of(workdir: Path) -> dict[str, Any]:
+    """What the run in a folder recorded of its circumstances; `data` and `content` are objects, and whole."""
+    check(workdir, only=(_ENVIRONMENT,))
+    file = workdir / _ENVIRONMENT
+    stored = read_json(file)
+    try:
+        for part, kinds in _RECORDED.items():
+            json_kinds.check(f"{part}.", stored[part], kinds)
+    except UserError as e:
+        raise UserError(f"{file} is damaged: {e}; train again in another folder") from None
+    except KeyError:
+        raise UserError(f"{file} {OLDER}; train again in another folder") from None
+    return stored
 
 
 def recorded(workdir: Path) -> Recorded:
@@ -171,18 +165,17 @@ def recorded(workdir: Path) -> Recorded:
     Raises:
       UserError: when there is no such run, or the file is damaged.
     """
-    check(workdir, only=(_ENVIRONMENT,))
-    stored = read_json(workdir / _ENVIRONMENT)
-    try:
-        data, encoder = stored["data"]["hash"], stored["content"]["text.encoder"]
-    except (KeyError, TypeError):
-        raise UserError(f"{workdir / _ENVIRONMENT} {OLDER}; train again in another folder") from None
-    return Recorded(str(data), None if encoder is None else str(encoder))
+    stored = _environment_of(workdir)
+    return Recorded(stored["data"]["hash"], stored["content"]["text.encoder"])
 
 
 def trained_on(workdir: Path) -> dict[str, Any]:
-    """The `source`, `hash` and `cut` of the data of the run in a folder."""
-    return read_json(workdir / _ENVIRONMENT, hint=f"{workdir} holds no trained run").get("data", {})
+    """The `source`, `hash` and `cut` of the data of the run in a folder.
+
+    Raises:
+      UserError: as `recorded`.
+    """
+    return _environment_of(workdir)["data"]
 
 
 def finish(workdir: Path, results: dict[str, Any]) -> None:
@@ -206,7 +199,17 @@ def read_results(workdir: Path, epochs: int) -> dict[str, Any] | None:
         return None
     again = f"delete {workdir / _RESULTS}, and the same command writes it again"
     seals.check(workdir, mend=again, only=(_RESULTS,))
-    return read_json(workdir / _RESULTS)
+    results = read_json(workdir / _RESULTS)
+    try:
+        json_kinds.check("", results, {"data": is_a(str)})
+        for name in (name for name in _SCORED if name in results):
+            json_kinds.check(f"{name}.", results[name], {"clips": whole(0, 1 << 62)})
+            shown = {k: or_none(number) for k in SHOWN if k in results[name]}
+            json_kinds.check(f"{name}.", results[name], {**shown})
+            json_kinds.check(f"{name}.undefined.", results[name].get("undefined", {}), {})
+    except (KeyError, UserError) as e:
+        raise UserError(f"{workdir / _RESULTS} is damaged: {e}; {again}") from None
+    return results
 
 
 def write_predictions(
@@ -245,7 +248,7 @@ def banner(data: str) -> str:
 
 def show(results: dict[str, Any], workdir: Path) -> None:
     """Prints the main numbers, and says so where the data are synthetic or the splits are not official."""
-    for name in (n for n in (*SPLITS, "all") if n in results):
+    for name in (n for n in _SCORED if n in results):
         say(f"{name:5s} ({results[name]['clips']} clips): {metrics.in_words(results[name], SHOWN)}")
         for metric, why in results[name].get("undefined", {}).items():
             if metric in SHOWN:

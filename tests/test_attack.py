@@ -9,7 +9,8 @@ from tests.attack import damage, judge, starts, table, worker
 
 @pytest.mark.parametrize("part", ["files", "corpus"])
 def test_nothing_is_lost_executed_or_read_as_something_else(part, tmp_path):
-    row = attack.run(part, tmp_path / part, 0, short=True)
+    with worker.worker(starts.environment(tmp_path / part)) as at_work:
+        row = attack.run(part, tmp_path / part, 0, at_work, short=True)
     assert row.faults == []
     assert row.tried == attack.COUNTS[part][1]
     assert row.refused + row.equal == row.tried

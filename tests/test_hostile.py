@@ -14,7 +14,7 @@ from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from msa_jax.text.loading import load_tokenizer
 from msa_jax.text.pretrained import load_encoder
-from tests.attack import answers, hostile
+from tests.attack import MARKER, answers, escapes, hostile
 from tests.data.small_files import write_mmsa
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,7 +68,7 @@ def test_a_name_is_shown_with_escapes(answered):
 
 
 def test_a_console_without_chinese_gets_escapes(tmp_path):
-    path = hostile.chinese_names(tmp_path)
+    path = escapes.chinese_names(tmp_path)
     found = answers.of_inspector([[path], [path, "--json"]], ("utf-8", "ascii", "cp1252"))
     assert "特征😀.pkl" in found[0].stdout
     for shown, as_json in (found[2:4], found[4:]):
@@ -83,7 +83,7 @@ def test_encoders(case, tmp_path):
     with pytest.raises(UserError, match=re.escape(case.line)):  # noqa: PT012
         load_tokenizer(str(folder))
         load_encoder(str(folder))
-    assert not (folder / hostile.MARKER).exists()
+    assert not (folder / MARKER).exists()
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_caches(case, build, tmp_path, monkeypatch):
         with pytest.raises(UserError, match=re.escape(case.line)) as error:
             datasets.open_built(folder).split("train")
         assert str(folder) in str(error.value)
-    assert not (folder / hostile.MARKER).exists()
+    assert not (folder / MARKER).exists()
     assert "own_feature" not in sys.modules
 
 
@@ -121,4 +121,4 @@ def test_the_hostile_caches_are_hostile(case, build, tmp_path):
     (data,) = (file.parent for file in folder.rglob("features.json"))
     script = f"import tensorflow_datasets as tfds; tfds.builder_from_directory({str(data)!r})"
     subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, timeout=60, check=False)
-    assert (folder / hostile.MARKER).exists()
+    assert (folder / MARKER).exists()

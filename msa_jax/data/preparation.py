@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from msa_jax.corpora import STREAMS
+from msa_jax.data.batching import ALONE, Share, batches
 from msa_jax.data.example import Example
 from msa_jax.data.findings import Finding, of_split
 from msa_jax.data.measure import Measure
-from msa_jax.data.pipeline import ALONE, Clips, Share, Source, Split, batches, chunks
+from msa_jax.data.pipeline import Clips, Source, Split, chunks
 from msa_jax.data.plan import BatchPlan, Lengths, choose_buckets
 from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.data.stored import check as check_stored
@@ -102,9 +104,28 @@ class Preparation:
         """What a user should know of a split's clips; see `findings.of_split`."""
         return of_split(split, self.preprocessing, self.statistics, training=training, missing=missing)
 
-    def batches(self, split: Split, plan: BatchPlan, *, threads: int, share: Share = ALONE) -> Any:
-        """The batches of a plan, standardised, made ahead of time; see `pipeline.batches`."""
-        return batches(split, plan, self.statistics, threads=threads, share=share)
+    def batches(
+        self, split: Split, plan: BatchPlan, *, threads: int, share: Share = ALONE, start: int = 0
+    ) -> Any:
+        """The batches of a plan, standardised, made ahead of time; see `batching.batches`.
+
+        Raises:
+          UserError: when there is no memory for one.
+        """
+        self._check_room(plan)
+        return batches(split, plan, self.statistics, threads=threads, share=share, start=start)
+
+    def _check_room(self, plan: BatchPlan) -> None:
+        how, longest = self.preprocessing, np.max(plan.buckets, axis=0).tolist()
+        columns = (how.text_width or 1, *(how.widths[m] for m in STREAMS))
+        needed = 4 * plan.batch_size * int(np.dot(longest, columns))
+        free = psutil.virtual_memory().available
+        if needed > free:
+            steps = ", ".join(map(str, longest))
+            raise UserError(
+                f"a batch of {plan.batch_size} clips of {steps} steps takes {needed / 2**30:.1f} GiB, of "
+                f"which {free / 2**30:.1f} are free; lower --config.batch_size or --config.eval_batch_size"
+            )
 
     def in_order(self, split: Split, *, batch_size: int, threads: int) -> Iterator[dict[str, np.ndarray]]:
         """Every clip of a split once, in batches of similar length, for scoring.

@@ -24,6 +24,7 @@ import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -116,6 +117,30 @@ def names() -> list[str]:
     """The models of this package, by the names of their files."""
     found = (module.name for module in pkgutil.iter_modules(__path__))
     return sorted(n for n in found if n != "fields" and not n.startswith("_"))
+
+
+def refuse_inside(name: object, folder: Path) -> None:
+    """Refuses a model whose module lies in a folder; nothing is imported for that.
+
+    Args:
+      name: as for `find`.
+      folder: of a run, which may come from anybody, and be the folder that Python looks for modules in.
+
+    Raises:
+      UserError: when it does.
+    """
+    if not isinstance(name, str) or name in names():
+        return
+    try:
+        spec = importlib.util.find_spec(name.partition(".")[0])
+    except (ImportError, ValueError):  # `find` says that there is none
+        return
+    places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or ())]
+    if any(Path(place).resolve().is_relative_to(folder.resolve()) for place in places if place):
+        raise UserError(
+            f"the run in {folder} names the model {name}, whose code lies in that folder and is not run; "
+            "where it is your own, move it out of there"
+        )
 
 
 def find(name: str) -> Paper:

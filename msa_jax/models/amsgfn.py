@@ -25,7 +25,7 @@ from msa_jax.layers.transformer import Transformer, sinusoids
 from msa_jax.losses import Monitor, Term, masked_mean, nce, nt_xent, present
 from msa_jax.models import _amsgfn_scores as selection
 from msa_jax.models._amsgfn_fusion import fusion_layers, mean_of_streams
-from msa_jax.models.fields import AboveZero, Divides, Misfit, Modality, NonNegative, Positive, Rate
+from msa_jax.models.fields import AboveZero, Divides, Layers, Misfit, Modality, NonNegative, Positive, Rate
 from msa_jax.text import Encoder
 from msa_jax.text.states import text_states
 
@@ -52,7 +52,7 @@ class AMSGFN(nn.Module):
     outputs: tuple[int, ...] = ()
     width: Positive = 64  # d of the streams
     heads: Annotated[Positive, Divides("width")] = 4  # of every attention
-    layers: Positive = 2  # N, of the fusion
+    layers: Layers = 2  # N, of the fusion
     ffn_factor: Positive = 4  # width inside the feed-forward networks, in units of d
     dropout: Rate = 0.1  # on what attention and feed-forward networks add, and before the head
     attention_dropout: Rate = 0.1  # on the attention weights

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
 from msa_jax.errors import UserError, nearest
+from msa_jax.json_kinds import MOST_LAYERS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +38,12 @@ class Divides:
     field: str
 
 
-Positive = Annotated[int, Bound(lambda v: v >= 1, "is less than 1")]
-Count = Annotated[int, Bound(lambda v: v >= 0, "is less than 0")]
+# More than any model can have, so that a config from elsewhere takes neither hours nor all memory.
+MOST = 1 << 20
+_Size = Bound(lambda v: v <= MOST, f"is more than {MOST}")
+Positive = Annotated[int, Bound(lambda v: v >= 1, "is less than 1"), _Size]
+Count = Annotated[int, Bound(lambda v: v >= 0, "is less than 0"), _Size]
+Layers = Annotated[Positive, Bound(lambda v: v <= MOST_LAYERS, f"is more than {MOST_LAYERS}")]
 NonNegative = Annotated[float, Bound(lambda v: v >= 0, "is less than 0")]
 AboveZero = Annotated[float, Bound(lambda v: v > 0, "must be above 0")]
 Rate = Annotated[float, Bound(lambda v: 0 <= v < 1, "does not lie in [0, 1)")]

@@ -22,7 +22,7 @@ from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
 from msa_jax.layers.residual import add_residual, end_residual, start_residual
 from msa_jax.models._mulg_recurrent import GRU, FlaxGRU, SelfAttention
-from msa_jax.models.fields import Misfit, Positive, Rate
+from msa_jax.models.fields import Layers, Misfit, Positive, Rate
 from msa_jax.text import Encoder
 from msa_jax.text.states import text_states
 
@@ -44,7 +44,7 @@ class MulG(nn.Module):
     outputs: tuple[int, ...] = ()
     width: Positive = 40  # d of the streams; Table 1
     kernel: Positive = 3  # steps that a convolution sees; ours
-    layers: Positive = 2  # of each directed attention; Table 7
+    layers: Layers = 2  # of each directed attention; Table 7
     heads: Positive = 4  # of each directed attention; Table 7
     scoring: Literal["multihead", "bilinear"] = "multihead"  # ours, as Table 7 has heads; bilinear: eqs. 5-7
     # In the attention layers and in the output block (ours: the one that the paper names first).
@@ -55,7 +55,7 @@ class MulG(nn.Module):
     # cross-modal attention, and says no more: all these are combinations of this field and `cross_modal`.
     recurrent: Literal["gru", "flax", "self_attention"] = "gru"
     hidden: Positive = 40  # width of the GRUs' states
-    recurrent_layers: Positive = 2  # of a GRU, or of self-attention in its place
+    recurrent_layers: Layers = 2  # of a GRU, or of self-attention in its place
     reduced: Positive = 40  # width of the fused vector (ours: as wide as the states)
     text_dropout: Rate = 0.2  # on the text's states; Table 1: 0.2 for MOSI, 0.3 elsewhere
     stream_dropout: Rate = 0.0  # on audio and vision as they come in; Table 7: 0.1, Table 1 has text alone

@@ -27,7 +27,7 @@ from msa_jax.layers.transformer import Transformer, with_positions
 from msa_jax.losses import Monitor, Term, cross_entropy, info_nce, masked_mean, present
 from msa_jax.losses.contrastive import unit
 from msa_jax.models._tecafn_sampling import replacement
-from msa_jax.models.fields import AboveZero, Divides, Modality, NonNegative, Positive, Rate, Share
+from msa_jax.models.fields import AboveZero, Divides, Layers, Modality, NonNegative, Positive, Rate, Share
 from msa_jax.text import Encoder
 from msa_jax.text.states import text_states
 
@@ -53,8 +53,8 @@ class TeCaFN(nn.Module):
     core: Modality = "text"  # asks; the first in use where it is not (Figure 3: AeCaFN, VeCaFN)
     width: Positive = 30  # d, the common width (30 in the code; 16, 32 or 64 in the paper)
     heads: Annotated[Positive, Divides("width")] = 2  # ours: it divides all of these (code: 5, at 30)
-    encoder_layers: Positive = 6  # of the Transformers over audio and over vision; code
-    cross_layers: Positive = 6  # of each cross-sample attention; code
+    encoder_layers: Layers = 6  # of the Transformers over audio and over vision; code
+    cross_layers: Layers = 6  # of each cross-sample attention; code
     ffn_factor: Positive = 4  # width inside the feed-forward networks, in multiples of d; code
     kernel: Positive = 1  # of the convolution that brings each modality to d; code
     # Where that convolution stands: "first", before the Transformer and the LSTM (code), or "last", on the

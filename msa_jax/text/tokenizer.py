@@ -4,9 +4,10 @@ A thin layer over the `tokenizers` library: a saved tokenizer is one `tokenizer.
 by itself.
 """
 
+import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,8 +81,12 @@ class Tokenizer:
           ids: [n] token ids, the first `cls_id` and the last `sep_id`.
           word_ids: [n] for each token the index into `text.split(" ")`, or into `words_of(text)`, of the
             word that it begins in, -1 for the two special tokens.
+
+        Raises:
+          UserError: when the text has what the vocabulary lacks, the token for that among it.
         """
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        with _explained():
+            encoding = self._backend.encode(text, add_special_tokens=False)
         ids, offsets = encoding.ids[:max_content], encoding.offsets[:max_content]
         starts = [_skip_spaces(text, start, end) for start, end in offsets]
         words = _word_at(text, chinese)[np.asarray(starts, np.int64)]
@@ -91,8 +96,10 @@ class Tokenizer:
         )
 
     def pieces(self, words: Sequence[str]) -> list[list[int]]:
-        """The ids of each word by itself, without special tokens."""
-        return [encoding.ids for encoding in self._backend.encode_batch(words, add_special_tokens=False)]
+        """The ids of each word by itself, without special tokens; raises as `encode`."""
+        with _explained():
+            found = self._backend.encode_batch(words, add_special_tokens=False)
+        return [encoding.ids for encoding in found]
 
     def save(self, path: Path) -> None:
         """Writes one `tokenizer.json`, which `Tokenizer.load` and the `tokenizers` library both read.
@@ -126,6 +133,17 @@ class Tokenizer:
                 f"{path} is not a tokenizer that msa_jax saved; read it with load_tokenizer"
             ) from None
         return cls(read_backend(Path(path)), cls=start, sep=end, pad=pad)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except Exception as e:  # the library raises plain Exception
+        raise UserError(
+            f"the tokenizer cannot take a text apart ({e}): its vocabulary is not whole; bring its files "
+            "back from where they came from"
+        ) from None
 
 
 def _unknown(backend: tokenizers.Tokenizer) -> int | None:

@@ -1,5 +1,7 @@
 """Attacks on the program: hostile inputs with the answers that they must get, and what measures them.
 
-`hostile.py` has the inputs, as functions that write one of them; `answers.py` gives them to the program, in
+`hostile.py` lists the inputs, which the files beside it write; `answers.py` gives them to the program, in
 processes of their own, and measures what it does.
 """
+
+MARKER = "EXECUTED"  # the file that an input makes in its folder where it is executed

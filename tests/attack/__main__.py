@@ -1,7 +1,7 @@
 """Attack: files, folders and processes under fault, counted; every fault must be 0.
 
     python -m tests.attack                     the whole, about an hour on two cores
-    python -m tests.attack --short             some of each, a minute or two
+    python -m tests.attack --short             some of each, some minutes on two busy cores
     python -m tests.attack --only json --seed 3
 
 Prints a table; the exit code is 1 where there is a fault.
@@ -9,6 +9,7 @@ Prints a table; the exit code is 1 where there is a fault.
 
 import argparse
 import contextlib
+import shutil
 import signal
 import sys
 import tempfile
@@ -29,7 +30,7 @@ from tests.attack import (
     tiny_run,
 )
 from tests.attack.table import Row
-from tests.attack.worker import worker
+from tests.attack.worker import Worker, worker
 
 # For each part how much of it is tried in the whole and in the short form.
 COUNTS = {
@@ -44,13 +45,14 @@ COUNTS = {
 }
 
 
-def run(part: str, folder: Path, seed: int, *, short: bool = False) -> Row:
+def run(part: str, folder: Path, seed: int, at_work: Worker, *, short: bool = False) -> Row:
     """Does one part.
 
     Args:
       part: a key of `COUNTS`.
-      folder: is made.
+      folder: is made; beside it lies what the parts share.
       seed: of what is drawn.
+      at_work: does the jobs; its environment is that of `folder`, or of one beside it.
       short: whether only some of it is tried.
 
     Returns:
@@ -60,11 +62,12 @@ def run(part: str, folder: Path, seed: int, *, short: bool = False) -> Row:
     row, rng, count = Row(part), np.random.default_rng(seed), COUNTS[part][short]
     environment = starts.environment(folder)
     if part in ("runs", "json"):
-        tiny_run.finished(folder, folder / "run", epochs=part_runs.EPOCHS)
-    else:
-        tiny_run.arguments(folder, folder / "run")  # makes the clips
+        trained = folder.parent / "trained"
+        if not trained.exists():
+            tiny_run.finished(trained, trained / "run", epochs=part_runs.EPOCHS)
+        shutil.copytree(trained / "run", folder / "run")
+    tiny_run.arguments(folder, folder / "run")  # makes the clips
     with contextlib.ExitStack() as stack:
-        at_work = stack.enter_context(worker(environment))
         if part == "files":
             part_files.mutated_files(row, folder / "files", rng, at_work, count)
         elif part == "runs":
@@ -77,7 +80,8 @@ def run(part: str, folder: Path, seed: int, *, short: bool = False) -> Row:
             part_hostile.hostile_inputs(row, folder, at_work, each=count)
         elif part == "signals":
             numbers = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
-            part_signals.signals(row, folder, rng, dict(zip(numbers, count, strict=True)))
+            epochs = part_signals.SHORT if short else part_signals.EPOCHS
+            part_signals.signals(row, folder, rng, dict(zip(numbers, count, strict=True)), epochs)
         else:
             starter = stack.enter_context(starts.starter(environment))
             if part == "together":
@@ -96,10 +100,13 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # what is mounted goes
     rows = []
-    with tempfile.TemporaryDirectory(prefix="attack") as place:
+    with (
+        tempfile.TemporaryDirectory(prefix="attack") as place,
+        worker(starts.environment(Path(place) / "any")) as at_work,
+    ):
         for part in options.only or COUNTS:
             since = time.monotonic()
-            rows.append(run(part, Path(place) / part, options.seed, short=options.short))
+            rows.append(run(part, Path(place) / part, options.seed, at_work, short=options.short))
             print(f"{rows[-1].summary()}; {time.monotonic() - since:.0f} s", file=sys.stderr, flush=True)
     print(table.text(rows))
     return int(any(row.faults for row in rows))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.attack import damage, tiny_run
+from tests.attack import damage, starts, tiny_run
 from tests.attack.judge import judge
 from tests.attack.table import Row
 from tests.attack.worker import Worker
@@ -35,7 +35,7 @@ def damaged_corpora(row: Row, folder: Path, rng: np.random.Generator, worker: Wo
         damage.put(file, how(whole, rng))
         answer = worker.ask("build", watched=cache, **arguments)
         what = f"{file.relative_to(cache)} {how.__name__}, number {number}"
-        judge(row, answer, what, wanted=sound.text, may_write=(cache, folder / "home"))
+        judge(row, answer, what, wanted=sound.text, may_write=(cache, starts.home(folder)))
         if answer.kind != "value":
             shutil.rmtree(cache)
             shutil.copytree(kept, cache)

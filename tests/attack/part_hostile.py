@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from msa_jax import seals
-from tests.attack import answers, hostile
+from tests.attack import MARKER, answers, hostile, starts
 from tests.attack.judge import judge
 from tests.attack.table import Row
 from tests.attack.worker import Answer, Worker
@@ -51,14 +51,14 @@ def _data(row: Row, folder: Path, cases: Sequence[hostile.Hostile]) -> None:
 def _right(
     row: Row, case: hostile.Hostile, place: Path, answer: Answer, folder: Path, *, size: int | None = None
 ) -> None:
-    judge(row, answer, case.name, size=size, may_write=(folder / "home",))
+    judge(row, answer, case.name, size=size, may_write=(starts.home(folder),))
     if case.line is None and answer.kind == "line":
         row.fault("lost", f"{case.name}: refused: {answer.text}")
     if case.line is not None and answer.kind == "value":
         row.fault("silent differences", f"{case.name}: was read")
     if case.line is not None and answer.kind == "line" and case.line not in answer.text:
         row.fault("lost", f"{case.name}: another line: {answer.text}")
-    if any(place.rglob(hostile.MARKER)):
+    if any(place.rglob(MARKER)):
         row.fault("code executed", case.name)
 
 

@@ -84,7 +84,7 @@ def changed_json(row: Row, folder: Path, rng: np.random.Generator, worker: Worke
 
 def _places(folder: Path) -> tuple[Path, ...]:
     """Where a job may write: what the command names, and programs."""
-    return (folder / "cache", starts.compiled(folder), folder / "home", folder / "scores")
+    return (folder / "cache", starts.compiled(folder), starts.home(folder), folder / "scores")
 
 
 def _uses(folder: Path, run: Path) -> list[tuple[str, dict[str, Any]]]:

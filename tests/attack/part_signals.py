@@ -12,12 +12,12 @@ import numpy as np
 from tests.attack import starts, tiny_run
 from tests.attack.table import Row
 
-EPOCHS = 12  # of the whole run; a chain takes some eight starts
+EPOCHS, SHORT = 12, 4  # of the whole run; a chain of 12 takes some eight starts
 _START, _TRAINING = 6.0, 2.5  # seconds within which a signal comes, after the start or the first epoch
 _FROM_NOTHING = 0.2  # share of the processes that are not forked
 
 
-def signals(row: Row, folder: Path, rng: np.random.Generator, counts: dict[int, int]) -> None:
+def signals(row: Row, folder: Path, rng: np.random.Generator, counts: dict[int, int], epochs: int) -> None:
     """Sends so many signals of each kind.
 
     Args:
@@ -25,8 +25,9 @@ def signals(row: Row, folder: Path, rng: np.random.Generator, counts: dict[int, 
       folder: empty.
       rng: draws the moments.
       counts: signals to send, by their number.
+      epochs: of the run that is broken off.
     """
-    tiny_run.finished(folder, folder / "unbroken", epochs=EPOCHS)
+    tiny_run.finished(folder, folder / "unbroken", epochs=epochs)
     wanted, inputs = tiny_run.result(folder / "unbroken"), tiny_run.content(folder / "words")
     left = rng.permutation([number for number, count in counts.items() for _ in range(count)]).tolist()
     with starts.starter(starts.environment(folder)) as starter:
@@ -34,7 +35,7 @@ def signals(row: Row, folder: Path, rng: np.random.Generator, counts: dict[int, 
         while left:
             chain += 1
             run = folder / f"chain{chain}"
-            argv = tiny_run.arguments(folder, run, epochs=EPOCHS)
+            argv = tiny_run.arguments(folder, run, epochs=epochs)
             if not _chain(row, starter, argv, run, rng, left):
                 continue
             if tiny_run.result(run) == wanted:

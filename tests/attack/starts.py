@@ -148,12 +148,17 @@ def compiled(folder: Path) -> Path:
     return Path(os.environ.get("JAX_COMPILATION_CACHE_DIR", folder.parent / "compiled"))
 
 
+def home(folder: Path) -> Path:
+    """The home of processes that work in a folder, and in those beside it."""
+    return folder.parent / "home"
+
+
 def environment(folder: Path) -> dict[str, str]:
     """The environment of processes that work in a folder: the user's home is not theirs."""
     return {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "HOME": str(folder / "home"),
+        "HOME": str(home(folder)),
         "JAX_COMPILATION_CACHE_DIR": str(compiled(folder)),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",

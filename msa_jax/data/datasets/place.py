@@ -1,22 +1,16 @@
 """Exclusive, crash-safe build folders, with a one-line error when the disk is full or read-only."""
 
 import contextlib
-import os
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import filelock
-
-from msa_jax import stopping
+from msa_jax import locks
 from msa_jax.errors import UserError
-from msa_jax.files import overwrite
 from msa_jax.progress import say
 
 _ELSEWHERE = "choose another place with --config.data.cache (in Python: cache, or data_dir of a builder)"
 _SCRATCH = ".building"
-_PATIENCE = 0.5  # seconds between two looks at whether the job is to stop
 _MARGIN = 1.05  # what the records and their index add to the features
 
 
@@ -32,29 +26,18 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
       UserError: when nothing can be written there.
     """
-    try:
-        path = _lock_file(folder)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path)
+
+    def taken(holder: str) -> None:
+        say(f"{folder}: is being built by {holder}; waiting for it to end")
+
+    with contextlib.ExitStack() as held:
         try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            holder = path.read_text("utf-8") or "another process"
-            say(f"{folder}: is being built by {holder}; waiting for it to end")
-            while not lock.is_locked:  # a signal is obeyed meanwhile
-                stopping.check()
-                with contextlib.suppress(filelock.Timeout):
-                    lock.acquire(timeout=_PATIENCE)
-    except OSError as error:
-        raise UserError(
-            f"{folder.parent}: cannot keep a build there ({error.strerror or error}); {_ELSEWHERE}"
-        ) from None
-    try:
-        with contextlib.suppress(OSError), overwrite(path) as f:  # a full disk; it is only for messages
-            f.write(f"process {os.getpid()} on {socket.gethostname()}")
+            held.enter_context(locks.alone(_lock_file(folder), taken))
+        except OSError as error:
+            raise UserError(
+                f"{folder.parent}: cannot keep a build there ({error.strerror or error}); {_ELSEWHERE}"
+            ) from None
         yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager
@@ -72,7 +55,8 @@ def workshop(folder: Path) -> Iterator[Path]:
     with alone(folder):
         scratch = folder.with_name(f".{folder.name}{_SCRATCH}")
         for left in folder.parent.glob(f".*{_SCRATCH}"):
-            if left == scratch or _nobody_builds(left.with_name(left.name[1:].removesuffix(_SCRATCH))):
+            of = left.with_name(left.name[1:].removesuffix(_SCRATCH))
+            if left == scratch or locks.is_free(_lock_file(of)):
                 _remove(left)
         try:
             with explained(folder):
@@ -141,11 +125,3 @@ def _size(count: float) -> str:
 
 def _lock_file(folder: Path) -> Path:
     return folder.parent / ".locks" / f"{folder.name}.lock"
-
-
-def _nobody_builds(folder: Path) -> bool:
-    try:
-        with filelock.FileLock(_lock_file(folder), blocking=False):
-            return True
-    except (filelock.Timeout, OSError):
-        return False
