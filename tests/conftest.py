@@ -8,22 +8,14 @@ import os
 import pickle
 import shutil
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
-# Tests compile many small programs and run each briefly, so compile time counts: XLA's optimisations are off,
-# and its older emitters, which are twice as fast, write the code where jaxlib has them: an unknown flag ends
-# the process.
+from tests import quick
+
 # Several test processes share a GPU where there is one, and products are exact there too.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
-os.environ["XLA_FLAGS"] = " ".join(
-    (
-        os.environ.get("XLA_FLAGS", ""),
-        "--xla_backend_optimization_level=0",
-        "--xla_cpu_use_fusion_emitters=false" if version("jaxlib").startswith("0.10.") else "",
-    )
-)
+os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *quick.FLAGS))
 
 import jax
 import numpy as np

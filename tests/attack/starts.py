@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests import quick
+
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 60.0  # seconds after which a process hangs
 _HEARD = 1 << (signal.SIGTERM - 1)
@@ -161,7 +163,7 @@ def environment(folder: Path) -> dict[str, str]:
         "HOME": str(home(folder)),
         "JAX_COMPILATION_CACHE_DIR": str(compiled(folder)),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+        "XLA_FLAGS": " ".join(quick.FLAGS),
     }
 
 
