@@ -2,11 +2,9 @@
 
 import codecs
 import dataclasses
-import itertools
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from msa_jax.data.conventions import code_pages, letters, seven_bit
+from msa_jax.data.conventions import code_pages, letters, samples, seven_bit
 from msa_jax.errors import UserError
 
 _FITTING = 0.9  # share of the characters beyond ASCII that must stand where European text has them
@@ -16,12 +14,12 @@ _ODD = 0.1  # share of the characters that may be neither ASCII nor Chinese
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Each by its title; of several codecs the first that decodes all texts.
 CHINESE = {"GB18030": ("gb18030",), "Big5": ("big5", "cp950", "big5hkscs")}
-_OTHERS = ("mac_roman", "cp850", "cp1254")  # European code pages that are looked at where cp1252 does not fit
+# European code pages that are looked at where cp1252 does not fit, each with its letters.
+_OTHERS = {"mac_roman": letters.WESTERN, "cp850": letters.WESTERN, "cp1254": letters.TURKISH}
 _ENOUGH = 3  # characters that one of these is told by
 _NAMED = 3  # encodings that are named in a message, where the texts do not tell which is meant
 _SHOWN = 24  # bytes of a text that are shown in a message
-# Encodings that keep plain text with such marks as it is.
-_KEEPING = ("ascii", "utf-8", *itertools.chain(*CHINESE.values()), "latin-1")
+_FEW = 0.1  # share of the texts beyond ASCII, under which the others tell the language too
 _KEY = "--config.data.encoding"
 
 
@@ -82,29 +80,44 @@ def decide(texts: Iterable[bytes], *, said: str | None, where: str) -> Encoding:
     every = set(texts)
     if said is not None:
         return _as_said(every, said, where)
-    unmarked = not any(text and _plain(text) for text in every)  # plain text says that it is not UTF-16
-    seen = seven_bit.decide(sorted(filter(_plain, every)))
     everything, every = every, {text for text in every if not _plain(text)}
+    plain = everything - every
+    seen = seven_bit.decide(sorted(plain))
     if seen is not None and (seen.line or not every):  # weak marks are chance where another encoding is used
-        return _seven_bit(seen, everything, where)
+        return _seven_bit(seen, plain, every, where)
     if not every:
         return Encoding()
-    if all(text.startswith(_MARKS) for text in every) and _decodes(every, "utf-16"):
-        return Encoding("utf-16", "UTF-16, by its mark")
-    zeros = any(b"\0" in text.rstrip(b"\0") for text in every)
-    if zeros:
-        found = [unmarked and _utf16(every)]
-    elif _decodes(every, "utf-8"):
-        return Encoding("utf-8", "UTF-8" if any(not text.isascii() for text in every) else "")
-    else:
-        found = [*chinese(every), unmarked and _utf16(every), *european(every, everything - every)]
-    found = [encoding for encoding in found if encoding]
+    found = _found(every, plain)
     if len(found) == 1:
         return found[0]
-    if not found and not zeros and (mixed := _mixed(every)):
-        return mixed
-    possible = [encoding.codec for encoding in found] or ([] if zeros else code_pages.likely(every))
+    possible = [encoding.codec for encoding in found] or _likely(every)
     raise UserError(_unclear(every, possible[:_NAMED], where))
+
+
+def _found(texts: set[bytes], plain: set[bytes]) -> list[Encoding]:
+    """The encodings in which the texts of a file beyond ASCII are texts: one where it is clear."""
+    if all(text.startswith(_MARKS) for text in texts) and _decodes(texts, "utf-16"):
+        return [Encoding("utf-16", "UTF-16, by its mark")]
+    zeros = _zeros(texts)
+    if not zeros and _decodes(texts, "utf-8"):
+        return [Encoding("utf-8", "UTF-8" if any(not text.isascii() for text in texts) else "")]
+    found = [] if zeros else [*chinese(texts), *european(texts, plain)]
+    if not any(plain):  # plain text says that it is not UTF-16
+        found.append(_utf16(texts))
+    if not any(found) and not zeros:
+        found = [_mixed(texts, plain)]
+    return [encoding for encoding in found if encoding]
+
+
+def _likely(texts: set[bytes]) -> list[str]:
+    """The codecs in which texts read as a language, where they are too few to tell it surely."""
+    if _zeros(texts):
+        return []
+    some = _some(texts)
+    readings = [name for name, *_ in CHINESE.values() if _decodes(texts, name)]
+    counts = {codec: letters.chinese([text.decode(codec) for text in some]) for codec in readings}
+    likely = [codec for codec, found in counts.items() if found.reads and not found.others]
+    return likely + code_pages.likely(texts)
 
 
 def check(said: str | None) -> None:
@@ -127,21 +140,20 @@ def _as_said(texts: set[bytes], said: str, where: str) -> Encoding:
     if wrong:
         raise UserError(
             f"{where}: {_KEY}={said}, but {len(wrong)} of {len(texts)} different texts are not in it, such "
-            f"as {_shown(wrong[0])}; say another, or save the file as UTF-8"
+            f"as {samples.around(wrong[0])}; say another, or save the file as UTF-8"
         )
     return Encoding(said, f"{said}, as you said")
 
 
-def _seven_bit(seen: seven_bit.Seen, texts: set[bytes], where: str) -> Encoding:
+def _seven_bit(seen: seven_bit.Seen, plain: set[bytes], others: set[bytes], where: str) -> Encoding:
     """Takes what the marks say, and refuses it where there are texts of another encoding beside it."""
-    others = [text for text in texts if not _plain(text)]
     if seen.codec and seen.line and not others:
         return Encoding(seen.codec, seen.line, "ascii")
     could = f"could be {seen.codec}" if seen.codec else "are in none that this program knows (ISO-2022-CN?)"
     beside = f" beside {len(others)} beyond ASCII" if others else ""
-    # What is said must work: an encoding in which all texts are texts.
-    possible = [codec for codec in (seen.codec, *_KEEPING) if codec and _allows(texts, codec)]
-    possible = possible[: 2 if seen.codec in possible else 1]
+    # What is said must work: the encoding of the others, or one that keeps such marks as they are.
+    possible = [encoding.codec for encoding in _found(others, plain)] if others else [seen.codec, "ascii"]
+    possible = [codec for codec in possible if codec and _allows(plain | others, codec)]
     say = f", or say {_KEY}={' or '.join(possible)} (in Python: encoding=...)" if possible else ""
     raise UserError(
         f"{where}: the encoding of the texts is not clear (some in ASCII{beside} have the marks of an "
@@ -155,6 +167,10 @@ def _allows(texts: set[bytes], codec: str) -> bool:
     except UserError:
         return False
     return True
+
+
+def _zeros(texts: Iterable[bytes]) -> bool:
+    return any(b"\0" in text.rstrip(b"\0") for text in texts)
 
 
 def _plain(text: bytes) -> bool:
@@ -212,47 +228,52 @@ def _utf16(texts: set[bytes]) -> Encoding | None:
     return None
 
 
-def european(texts: set[bytes], plain: Iterable[bytes] = ()) -> list[Encoding]:
+def european(texts: set[bytes], plain: Collection[bytes] = ()) -> list[Encoding]:
     """Finds latin-1, or cp1252 where there are bytes that latin-1 has no characters for, such as quotes.
 
     Where the letters do not stand as in a European language there, it is the one other code page in which
-    they do.
+    they do, or else latin-1 or cp1252 with the letters of Icelandic.
 
     Args:
       texts: texts beyond ASCII.
-      plain: texts of the same file in ASCII.
+      plain: all different texts of the same file in ASCII.
 
     Returns:
       One where it is clear; several where in others the same bytes are letters of a European language as
       well, such as the Hungarian "ő" of cp1250 and the Portuguese "õ" of latin-1; none where none fits.
     """
-    wide = any(0x80 <= byte < 0xA0 for text in texts for byte in text)
-    found = [_fitting(texts, "cp1252" if wide else "latin-1")]
+    western = "cp1252" if any(0x80 <= byte < 0xA0 for text in texts for byte in text) else "latin-1"
+    found = [_fitting(texts, western, letters.WESTERN)]
     if not found[0]:
-        found = [other for codec in _OTHERS if (other := _fitting(texts, codec))]
-    if len(found) != 1:
+        found = [other for codec in _OTHERS if (other := _fitting(texts, codec, _OTHERS[codec], _ENOUGH))]
+    icelandic = not found
+    if icelandic:
+        found = [_fitting(texts, western, letters.WESTERN | letters.ICELANDIC)]
+    if len(found) != 1 or not found[0]:
         return []
-    codecs = code_pages.beside(texts, found[0].codec, _some(set(plain)))
+    few = len(texts) < _FEW * (len(texts) + len(plain))
+    # The words of the texts around them say nothing of names that are Icelandic, or Turkish in cp1254.
+    around = _some(plain) if few and not icelandic else ()
+    codecs = code_pages.beside(texts, found[0].codec, around, names=icelandic)
     return [found[0] if codec == found[0].codec else Encoding(codec) for codec in codecs]
 
 
-def _fitting(texts: set[bytes], codec: str) -> Encoding | None:
+def _fitting(texts: set[bytes], codec: str, alphabet: frozenset[str], least: int = 0) -> Encoding | None:
     if not _decodes(texts, codec):
         return None
-    alphabet = letters.TURKISH if codec == "cp1254" else letters.WESTERN
     counts = [letters.accented(text.decode(codec), alphabet) for text in _some(texts)]
     whole, fitting = (sum(column) for column in zip(*counts, strict=True))
-    if fitting < _FITTING * whole or (codec in _OTHERS and fitting < _ENOUGH):
+    if fitting < _FITTING * whole or fitting < least:
         return None
     return Encoding(
         codec, f"{codec} ({fitting} of {whole} characters beyond ASCII are European letters and signs)"
     )
 
 
-def _mixed(texts: set[bytes]) -> Encoding | None:
+def _mixed(texts: set[bytes], plain: set[bytes]) -> Encoding | None:
     """Finds UTF-8 in some texts and a European encoding in the others."""
     good = {text for text in texts if _decodes([text], "utf-8")}
-    rest = european(texts - good) if good else []
+    rest = european(texts - good, plain) if good else []
     if len(rest) != 1:
         return None
     line = f"UTF-8, but {rest[0].codec} in {len(texts - good)} of {len(texts)} different texts beyond ASCII"
@@ -261,34 +282,12 @@ def _mixed(texts: set[bytes]) -> Encoding | None:
 
 def _unclear(texts: set[bytes], possible: Sequence[str], where: str) -> str:
     wrong = sorted(text for text in texts if b"\0" in text or not _decodes([text], "utf-8"))
-    which, say = "are clearly none of GB18030, Big5, latin-1, cp1252", "gb18030, big5 or another"
+    which, say = "read as a language in no encoding that this program tells", "NAME of its encoding"
     if possible:
-        which = f"could be {' or '.join(_as_read(wrong, possible))}"
+        which = f"could be {' or '.join(samples.as_read(wrong, possible))}"
         say = f"{' or '.join(possible)}{'' if len(possible) > 1 else ' or another'}"
     return (
         f"{where}: the encoding of the texts is not clear ({len(wrong)} of {len(texts)} different ones "
-        f"beyond ASCII are not UTF-8, such as {_shown(wrong[0])}, and {which}); save it as UTF-8, or say "
-        f"{_KEY}={say} (in Python: encoding=...)"
+        f"beyond ASCII are not UTF-8, such as {samples.around(wrong[0])}, and {which}); save it as UTF-8, or "
+        f"say {_KEY}={say} (in Python: encoding=...)"
     )
-
-
-def _as_read(texts: Sequence[bytes], codecs: Sequence[str]) -> list[str]:
-    """Shows with each encoding what a word is in it; the word differs between as many as possible."""
-    words = (
-        ways
-        for text in texts[:_SAMPLE]
-        for ways in zip(
-            *(re.findall(r"\w+|\W", Encoding(codec).decode(text)) for codec in codecs), strict=False
-        )
-        if not all(way.isascii() for way in ways)
-    )
-    ways = max(words, key=lambda ways: len(set(ways)), default=None)
-    if ways is None:
-        return list(codecs)
-    return [f"{codec} ({way[:_SHOWN]!r})" for codec, way in zip(codecs, ways, strict=True)]
-
-
-def _shown(text: bytes) -> str:
-    start = next((k for k, byte in enumerate(text) if byte > 127), 0)
-    start = max(0, start - 4)
-    return repr(text[start : start + _SHOWN])

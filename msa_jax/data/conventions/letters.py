@@ -28,8 +28,9 @@ _OPENING, _CLOSING = "“„‚‹", "”›"
 _ANYWHERE = "‘’–—…•™«»\xa0\xad"  # signs that stand anywhere in European text
 _BESIDE_DIGIT = "°£¥²³½¼¾ºª"
 # The accented letters of Western languages but Icelandic's, whose bytes are Turkish letters in cp1254, and ÿ,
-# the Russian "я" in cp1251; those of Turkish; and those that are words of their own.
+# the Russian "я" in cp1251; those of Icelandic and Turkish; and those that are words of their own.
 WESTERN = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüßœšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŠŽ")
+ICELANDIC = frozenset("áæéíðóöúýþÁÆÉÍÓÖÚÝÞ")  # without Ð, which begins no word: Đ does in Croatian names
 TURKISH = frozenset("âçğıîöşûüÂÇĞİÎÖŞÛÜ")
 _ALONE = "àÀáÁèÈéÉêÊíÍóÓòÒôÔåÅöÖőŐøØæÆúÚįĮ"
 _MOST_ACCENTS = 2  # in a row, as in "créée"
@@ -108,9 +109,16 @@ def accented(text: str, alphabet: frozenset[str] = WESTERN) -> tuple[int, int]:
     return len(places), sum(stands(text, k, alphabet) for k in places)
 
 
-def stands(text: str, place: int, alphabet: frozenset[str]) -> bool:
-    """Tells whether the character beyond ASCII at a place of a text stands where European text has it."""
-    c, before, after = text[place], text[:place][-1:], text[place + 1 : place + 2]
+def stands(text: str, place: int, alphabet: frozenset[str], row: int = _MOST_ACCENTS) -> bool:
+    """Tells whether the character beyond ASCII at a place of a text stands where European text has it.
+
+    Args:
+      text: to look in.
+      place: the character's index.
+      alphabet: the accented letters of the language.
+      row: how many of them may follow each other.
+    """
+    c, before, after = text[place], text[max(0, place - 1) : place], text[place + 1 : place + 2]
     if c in _ANYWHERE:
         return True
     if c in _OPENING:
@@ -126,10 +134,13 @@ def stands(text: str, place: int, alphabet: frozenset[str]) -> bool:
     if c not in alphabet or (c.isupper() and before.islower()):
         return False
     start, end = place, place + 1  # of the accented letters in a row
-    while start and text[start - 1].isalpha() and not text[start - 1].isascii():
+    # With one more than that it is settled: a long row is not walked from each of its letters.
+    while start and end - start <= row and text[start - 1].isalpha() and not text[start - 1].isascii():
         start -= 1
-    while end < len(text) and text[end].isalpha() and not text[end].isascii():
+    while end < len(text) and end - start <= row and text[end].isalpha() and not text[end].isascii():
         end += 1
-    if _WORD.match(text[:start][-1:]) or _WORD.match(text[end : end + 1]):
-        return end - start <= _MOST_ACCENTS
+    if end - start > row:
+        return False
+    if _WORD.match(text[max(0, start - 1) : start]) or _WORD.match(text[end : end + 1]):
+        return True
     return end - start == 1 and c in _ALONE  # a word of one letter, as the French "à"

@@ -9,7 +9,6 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -78,11 +77,13 @@ def reader(
     """
     raw = path.read_bytes()
     encoding = encodings.decide(_texts(raw), said=said.encoding, where=where)
-    lines = set(_decoded(raw, encoding).splitlines())
-    beyond = set(filter(_beyond_ascii, lines))
-    notes = misread.notes(beyond, where, count=len(lines), said=said.encoding, codec=encoding.codec)
-    rows, sign = _rows(path, where, encoding)
-    columns = _header(next(rows)[1])
+    text = _decoded(raw, encoding)
+    lines = text.splitlines()
+    different = set(lines)
+    beyond = set(filter(_beyond_ascii, different))
+    notes = misread.notes(beyond, where, count=len(different), said=said.encoding, codec=encoding.codec)
+    sign = _divided_by(next(filter(str.strip, lines), "")) or ","
+    columns = _header(next(_rows(text, sign, where))[1])
     if sign != ",":
         decimal = "; a comma in a label is a decimal one" if sign == ";" else ""
         notes = (*notes, f"{where}: the columns are divided by {_SIGNS[sign]}{decimal}.")
@@ -100,7 +101,7 @@ def reader(
         )
 
     def examples() -> Iterator[Example]:
-        rows, _ = _rows(path, where, encoding)
+        rows = _rows(text, sign, where)
         next(rows)
         for number, (line, fields) in enumerate(rows, 1):
             if len(fields) != len(columns):
@@ -158,18 +159,9 @@ def _header(fields: list[str]) -> list[str]:
     return [field.strip().lower() for field in fields]
 
 
-def _rows(
-    path: Path, where: str, encoding: encodings.Encoding
-) -> tuple[Iterator[tuple[int, list[str]]], str]:
-    """(line number, fields) of each row that is not blank, the header first; and what divides the fields."""
-    text = _decoded(path.read_bytes(), encoding)
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    sign = _divided_by(first) or ","
+def _rows(text: str, sign: str, where: str) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of each row that is not blank, the header first."""
     rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=sign)
-    return _numbered(rows, where, sign), sign
-
-
-def _numbered(rows: Any, where: str, sign: str) -> Iterator[tuple[int, list[str]]]:
     line = 1  # where the row begins: an open quote swallows all that follows
     try:
         for fields in rows:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from msa_jax.data.conventions import alphabets, encodings, texts
+from msa_jax.data.conventions import alphabets, code_pages, encodings, samples, texts
 from msa_jax.errors import UserError
 
 SENTENCES = {
@@ -130,6 +130,76 @@ def test_words_in_ascii_tell_the_language_of_few_words_beyond_it():
     text = "the film was good but it did not last long enough for me to like all of its people"
     plain = [(word + end).encode() for word in text.split() for end in ("", "s", "ing")]
     assert _decide([*plain, "jalapeño".encode("latin-1")]).codec == "latin-1"
+
+
+ENGLISH = [f"the film was good but it did not last long, number {k}".encode() for k in range(3000)]
+
+
+@pytest.mark.parametrize("name", ["España", "naïve", "crêpe"])
+@pytest.mark.parametrize("count", [60, 300])
+def test_a_large_english_file_with_one_accented_word_is_read(name, count):
+    raw = [f"{name} {k}".encode("latin-1") for k in range(count)]
+    assert len(ENGLISH) > encodings._SAMPLE
+    assert _decide([*ENGLISH, *raw]).decode(raw[0]) == f"{name} 0"
+
+
+@pytest.mark.parametrize("count", [1, 30])
+@pytest.mark.parametrize("name", ["Þór", "Hafþór", "Guðmundsdóttir", "Ísafjörður"])
+def test_english_with_an_icelandic_name_is_read(name, count):
+    raw = [f"this is {name} number {k}".encode("latin-1") for k in range(count)]
+    assert _decide([*ENGLISH[:900], *raw]).decode(raw[0]) == f"this is {name} number 0"
+
+
+def test_icelandic_is_read():
+    raw = _raw("icelandic", "latin-1")
+    assert [_decide(raw).decode(text) for text in raw] == _lines("icelandic")
+
+
+FOREIGN = {
+    "cp1250 czech": "Dvořák Škoda Novák Jiří Třešňák Svěrák Hřebejk Věra Němec Zdeněk Ondřej Šverák Kolář",
+    "cp1250 polish": "Wałęsa Łódź Kieślowski Wróbel Paweł Michał Żuławski Gołębiowska Stanisław Śląsk Zając",
+    "cp1250 hungarian": "Erdős Szabó Jenő Gergő Kertész Csűrös Őry Fűrész",
+    "cp1250 croatian": "Đoković Mađarska Anđela Đurđa Tuđman Ćiro Šuker Modrić Kovačić Perišić Mandžukić",
+    "iso8859_2 romanian": "Mureş Iaşi Botoşani Ceauşescu Bălan Ţiriac Năstase",
+    "cp1254 turkish": "Ceylan Işık Şahin Güneş Yılmaz Erdoğan Çağan Demirağ Kıvanç",
+}
+
+
+@pytest.mark.parametrize("count", [12, 60, 200])
+@pytest.mark.parametrize("names", FOREIGN)
+def test_english_with_names_of_another_code_page_is_read_in_it_or_refused_with_it(names, count):
+    codec, words = names.split()[0], itertools.cycle(FOREIGN[names].split())
+    raw = [f"what {next(words)} said of number {k}".encode(codec) for k in range(count)]
+    if names == "cp1254 turkish":
+        assert _decide([*ENGLISH[:1000], *raw]).codec == codec
+        return
+    with pytest.raises(UserError) as error:
+        _decide([*ENGLISH[:1000], *raw])
+    said = re.search(r"data\.encoding=(.*) \(in Python", str(error.value))[1].split(" or ")
+    assert {"iso8859_2": "cp1250"}.get(codec, codec) in said
+    shown = re.findall(r"(\w+(?:-1)?) \('([^']*)'\)", str(error.value))
+    assert [codec for codec, _ in shown] == [name for name in said if name != "another"]
+    assert len({word.encode(codec) for codec, word in shown}) == 1  # the same bytes, in each encoding
+    assert all(word.isprintable() for _, word in shown)
+
+
+def test_a_code_page_that_makes_control_characters_is_out():
+    raw = ["Šverák a Němec, Škoda, Miloš".encode("cp1250")]  # "Š" is a control character in iso8859_15
+    assert code_pages.likely(raw)[0] == "cp1250"
+    assert not {"latin-1", "iso8859_2", "iso8859_15"} & set(code_pages.likely(raw))
+
+
+def test_words_in_several_encodings_are_of_the_same_bytes():
+    raw = ["so Güneş, yes".encode("cp1254")]  # a word ends elsewhere where "ü" is "¸"
+    assert samples.as_read(raw, ["cp1254", "mac_croatian"]) == ["cp1254 ('Güneş')", "mac_croatian ('G¸neæ')"]
+    raw = ["好|看, ok".encode("gb18030")]
+    assert samples.as_read(raw, ["gb18030", "utf-16-le"])[0] == "gb18030 ('好|看, ok')"
+    assert samples.as_read([b"plain"], ["cp1250", "cp1252"]) == ["cp1250", "cp1252"]
+
+
+def test_english_with_utf8_in_one_text_and_latin_1_in_another_is_read():
+    encoding = _decide([*ENGLISH, "a café".encode(), "a naïve one".encode("latin-1")])
+    assert (encoding.codec, encoding.otherwise) == ("utf-8", "latin-1")
 
 
 def test_letters_of_languages():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from msa_jax.data import readers
+from msa_jax.data.readers import csv_text
 from msa_jax.errors import UserError
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "mosi" / "mosi_text_labels.csv"
@@ -100,6 +101,19 @@ def test_bad_rows(tmp_path, rows, message):
 def test_one_letter_of_latin_1_far_behind_the_first_line(tmp_path):
     clips = _read(tmp_path, HEAD + "v,2," + "x" * 100000 + "é,1,train\n", "latin1")
     assert clips[-1].text == "x" * 100000 + "é"
+
+
+def test_the_file_is_read_and_decoded_once(tmp_path, monkeypatch):
+    calls = []
+    whole, decoded = Path.read_bytes, csv_text._decoded
+    monkeypatch.setattr(Path, "read_bytes", lambda path: calls.append("read") or whole(path))
+    monkeypatch.setattr(csv_text, "_decoded", lambda *given: calls.append("decoded") or decoded(*given))
+    path = tmp_path / "a.csv"
+    path.write_bytes("video_id,clip_id,text,label\na,1,café,1\n".encode("latin-1"))
+    reading = csv_text.reader(path, "a.csv", True)
+    for _ in range(2):  # it may be iterated again
+        assert [example.text for example in reading.examples()] == ["café"]
+    assert calls == ["read", "decoded"]
 
 
 @pytest.mark.parametrize("sign", [";", "\t", "|"])
