@@ -170,7 +170,7 @@ def _reading(words: _Words, codec: str, characters: str) -> Reading:
                 continue
             counts[c] += 1
             if not c.isalpha():
-                beside = text[max(0, place - 1) : place].isalpha() + text[place + 1 :][:1].isalpha()
+                beside = text[max(0, place - 1) : place].isalpha() + text[place + 1 : place + 2].isalpha()
                 score += _INSIDE * (beside == (1 if c in "–—" else 2) and c not in "’…")
     best, language = _score(words, counts)
     fitting = sum(n for c, n in counts.items() if alphabets.has(c, language))
