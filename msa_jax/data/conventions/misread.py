@@ -1,9 +1,11 @@
 """Misread texts: those that were decoded by a wrong encoding before they were written."""
 
+import itertools
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
-from msa_jax.data.conventions import encodings, letters
+from msa_jax.data.conventions import encodings, letters, misread_chinese
 from msa_jax.errors import UserError, counted
 
 _MOST = 0.1  # share of all texts that may be Chinese that nobody can read; the others are still learnt from
@@ -16,10 +18,33 @@ _ROW = re.compile("[À-ÖØ-öø-ÿ]{4,}")  # no Western language has so many ac
 _LOST = "\ufffd"
 
 
+class _Misread(NamedTuple):
+    """Texts that were misread in one way.
+
+    Attributes:
+      title: of the encoding that they were in.
+      codecs: of this encoding.
+      name: of the encoding that they were read by; "" for latin-1 or cp1252.
+      read_as: its codecs.
+      right: what they read as they were, by what they are.
+    """
+
+    title: str
+    codecs: tuple[str, ...]
+    name: str
+    read_as: tuple[str, ...]
+    right: Mapping[str, str]
+
+    def __str__(self) -> str:
+        wrong, meant = min(self.right.items(), key=lambda pair: (_LOST in pair[1], pair))
+        read_as = self.name or _read_as(self.right)
+        return f"{self.title} that was read as {read_as} ({_short(wrong)} is {_short(meant)})"
+
+
 def notes(
     texts: Collection[str], where: str, *, count: int, said: str | None = None, codec: str = "utf-8"
 ) -> tuple[str, ...]:
-    """Names texts that are noise, as "Ã©" for "é", "ÎÒ°®Äã" for "我爱你" and "donÕt" for "don’t" are.
+    """Names texts that are noise, as "Ã©" for "é", "ÎÒ°®Äã" for "我爱你", "涓嶉敊" for "不错" and alike.
 
     Each text is judged alone.
 
@@ -38,27 +63,30 @@ def notes(
     rest = {text: raw for text, raw in before.items() if text not in utf8 and not _is_european(text)}
     found = {title: _chinese(rest, codecs) for title, codecs in encodings.CHINESE.items()}
     title = max(found, key=lambda title: len(found[title]))
-    chinese = {text: right for text, right in utf8.items() if letters.chinese([right]).reads}
     if letters.chinese(found[title].values()).ideographs >= _ENOUGH:
         rest = {text: raw for text, raw in rest.items() if text not in found[title]}
     else:
         found[title] = {}
-    many = len(chinese) + len(found[title]) >= _MOST * count
-    if said is None and many and letters.chinese([*chinese.values(), *found[title].values()]).certain:
-        several = len(found[title]) > len(chinese)
-        as_it_was = (
-            (found[title], title, encodings.CHINESE[title]) if several else (chinese, "UTF-8", ("utf-8",))
-        )
-        raise _refused(*as_it_was, where, codec)
-    kinds = [*_noise({"UTF-8": utf8, title: found[title]}, rest)]
+    east = misread_chinese.found([text for text in texts if text not in before])
+    kinds = [
+        _Misread("UTF-8", ("utf-8",), "", _LATIN, utf8),
+        _Misread(title, encodings.CHINESE[title], "", _LATIN, found[title]),
+        *(_Misread(*way, right) for way, right in zip(misread_chinese.WAYS, east, strict=True)),
+    ]
+    chinese = [kind._replace(right=misread_chinese.of_chinese(kind.right)) for kind in kinds]
+    many = sum(len(kind.right) for kind in chinese) >= _MOST * count
+    certain = letters.chinese(itertools.chain(*(kind.right.values() for kind in chinese))).certain
+    if said is None and many and certain:
+        raise _refused(max(chinese, key=lambda kind: len(kind.right)), where, codec)
+    noise = [*_noise(kinds, rest)]
     if lost := [text for text in texts if _LOST in text]:
-        kinds.append(
+        noise.append(
             (f"hold {_LOST!a}, which stands for letters that could not be read ({_short(lost[0])})", lost)
         )
     return tuple(
         f"{where}: {len(some)} of {count} different texts {what}; they are kept as they are: save "
         "them again from the original."
-        for what, some in kinds
+        for what, some in noise
     )
 
 
@@ -80,22 +108,16 @@ def _chinese(before: Mapping[str, bytes], codecs: tuple[str, ...]) -> dict[str, 
     return found
 
 
-def _noise(
-    known: Mapping[str, dict[str, str]], rest: dict[str, bytes]
-) -> Iterator[tuple[str, Collection[str]]]:
+def _noise(known: Iterable[_Misread], rest: dict[str, bytes]) -> Iterator[tuple[str, Collection[str]]]:
     """Yields what is wrong with some texts, and these texts.
 
     Args:
-      known: texts by the title of the encoding that they were in, with what they read then.
+      known: texts by how they were misread.
       rest: the bytes of the others that do not read as they are.
     """
-    for title, right in known.items():
-        if right:
-            wrong, meant = next(iter(right.items()))
-            yield (
-                f"look like {title} that was read as {_read_as(right)} ({_short(wrong)} is {_short(meant)})",
-                right,
-            )
+    for kind in known:
+        if kind.right:
+            yield f"look like {kind}", kind.right
     found = encodings.european(set(rest.values())) if rest else []
     european = found[0] if len(found) == 1 else None
     if european and european.codec not in _LATIN:
@@ -109,18 +131,14 @@ def _noise(
         yield f"look like another encoding that was read as {_read_as(rows)} ({_short(rows[0])})", rows
 
 
-def _refused(
-    right: dict[str, str], title: str, codecs: tuple[str, ...], where: str, keeping: str
-) -> UserError:
-    wrong, meant = next(iter(right.items()))
-    mends = ((read_as, codec) for read_as in _LATIN for codec in codecs)
+def _refused(kind: _Misread, where: str, keeping: str) -> UserError:
+    right = kind.right
+    mends = ((read_as, codec) for read_as in kind.read_as for codec in kind.codecs)
     mend = next((pair for pair in mends if all(_mended(text, *pair) == right[text] for text in right)), None)
     write = f", or write text.encode({mend[0]!r}).decode({mend[1]!r}) in their place" if mend else ""
     return UserError(
-        f"{where}: {counted(len(right), 'different {text is|texts are}')} Chinese "
-        f"in {title} that was read as {_read_as(right)} "
-        f"({_short(wrong)} is {_short(meant)}); save them again from the original{write}, or say "
-        f"--config.data.encoding={keeping} to keep them as they are"
+        f"{where}: {counted(len(right), 'different {text is|texts are}')} Chinese in {kind}; save them again "
+        f"from the original{write}, or say --config.data.encoding={keeping} to keep them as they are"
     )
 
 
