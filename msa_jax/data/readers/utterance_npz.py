@@ -1,6 +1,6 @@
 """An .npz archive with one audio and one vision vector per clip, in a form of this project's own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -11,11 +11,11 @@ from msa_jax.data.example import Example, no_features
 from msa_jax.data.readers import clean, room
 from msa_jax.data.readers.npz import Archive
 from msa_jax.data.readers.reading import Reading
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, named
 
 NAME = "utterance .npz"
 LEAVES_OPEN: tuple[str, ...] = ("encoding", "video_id", "label_column")  # fields of `Said` that matter here
-_PREFIX = "split_"
+_DIVISIONS, _PREFIX = ("split", "splits", "mode"), "split_"  # names of divisions, and how others begin
 
 
 def matches(content: object) -> bool:
@@ -34,11 +34,12 @@ def reader(
 
     Args:
       content: with arrays id (N,) "video_clip" or alike (see `videos.name`), text (N,), label (N,), audio
-        (N, da), vision (N, dv), and any number of divisions split_<name> (N,) of train, valid and test; audio
-        and vision may be missing.
+        (N, da), vision (N, dv), and any number of divisions (N,) of train, valid and test: split, splits,
+        mode or split_<name>, in upper or lower case; audio and vision may be missing. A note names other
+        arrays of one entry a clip, which are not read.
       where: what to call the file in messages.
       require_labels: whether a missing label array is an error; None: it is not read.
-      split_name: which division to use, with or without "split_"; needed where there are several.
+      split_name: which division to use, its name with or without "split_"; needed where there are several.
       said: what the user says of the file.
 
     Returns:
@@ -64,12 +65,13 @@ def reader(
                 f"{where}: {name} has shape {shape}, expected one entry for each of {count} clips"
             )
     arrays = {name: content.array(name) for name in shapes if name not in STREAMS}
+    unread = _unread(content, wanted, count)
     texts = decoded({name: arrays[name] for name in ("id", "text")}, said.encoding, where)
-    named = videos.name([clean.id_fields(value) for value in texts.content["id"]], said.video_id, where=where)
+    ids = videos.name([clean.id_fields(value) for value in texts.content["id"]], said.video_id, where=where)
     columns, labels = label_columns.Columns(), np.full(count, np.nan)
     if "label" in arrays:
         try:
-            numbers = label_columns.numbers(arrays["label"], count, lambda k: named.names[k][0])
+            numbers = label_columns.numbers(arrays["label"], count, lambda k: ids.names[k][0])
         except ValueError as error:
             raise UserError(f"{where}: label is not numbers, one a clip: {error}") from None
         columns = label_columns.decide({"label": numbers}, asked=said.label_column, where=where)
@@ -79,7 +81,7 @@ def reader(
     def examples() -> Iterator[Example]:
         rows = {name: content.rows(name) for name in STREAMS if name in shapes}
         for index in range(count):
-            identity, video = named.names[index]
+            identity, video = ids.names[index]
             audio, vision = (
                 clean.features(next(rows[name])[None]) if name in rows else no_features() for name in STREAMS
             )
@@ -88,12 +90,30 @@ def reader(
                 identity, video, splits[index], text, audio, vision, False, label_columns.one(labels[index])
             )
 
-    conventions = texts.conventions | named.conventions | columns.conventions
-    return Reading(examples, texts.notes, conventions, untold_videos=named.untold)
+    conventions = texts.conventions | ids.conventions | columns.conventions
+    notes = (*texts.notes, *([f"{where}: {unread}."] if unread else []))
+    return Reading(examples, notes, conventions, untold_videos=ids.untold)
+
+
+def _unread(content: Archive, read: Sequence[str], count: int) -> str:
+    """Names the arrays of one entry a clip that are not read, the divisions apart that were not chosen."""
+    known = {*read, "label", *_divisions(content.files)}
+    others = [
+        name for name in content.files if name not in known and _entries(content, name) in (count, None)
+    ]
+    return named("{array is|arrays are} not read", others)
+
+
+def _entries(content: Archive, name: str) -> int | None:
+    """The length of an array; None where it cannot be told, as of Python objects."""
+    try:
+        return (*content.header(name).shape, -1)[0]
+    except UserError:
+        return None
 
 
 def _division(names: list[str], where: str, split_name: str | None) -> str | None:
-    divisions = [name for name in names if name.startswith(_PREFIX)]
+    divisions = _divisions(names)
     if split_name is not None:
         chosen = split_name if split_name in divisions else _PREFIX + split_name
         if chosen not in divisions:
@@ -108,6 +128,11 @@ def _division(names: list[str], where: str, split_name: str | None) -> str | Non
             "one"
         )
     return divisions[0] if divisions else None
+
+
+def _divisions(names: Sequence[str]) -> list[str]:
+    """The arrays that divide the clips, by their names."""
+    return [name for name in names if name.lower() in _DIVISIONS or name.lower().startswith(_PREFIX)]
 
 
 def _split(value: object, division: str, where: str) -> str:

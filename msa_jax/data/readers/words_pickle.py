@@ -15,7 +15,7 @@ import numpy as np
 from msa_jax.data.conventions import NOTHING, Said, axes, label_columns, padding, videos
 from msa_jax.data.conventions.texts import decoded
 from msa_jax.data.example import Example
-from msa_jax.data.readers import clean
+from msa_jax.data.readers import clean, words_padding
 from msa_jax.data.readers import words_streams as streams
 from msa_jax.data.readers.reading import Reading
 from msa_jax.errors import UserError
@@ -94,7 +94,8 @@ def reader(
         zeros at one end beyond the words are padding (see `words_streams.word_padding`). With more than four
         parts, (any, vision (V, dv), audio (A, da), words [L], vision length, audio length, ...), vision and
         audio are streams of their own, and their rows are as many at the end that is not padded (see
-        `words_streams`). Words may also come as one text.
+        `words_streams`). Words may also come as one text. Words such as "<pad>" at the ends are cut off (see
+        `words_padding`).
       where: what to call the file in messages.
       require_labels: whether a clip without a label is an error; None: labels are not read.
       said: what the user says of the file.
@@ -122,16 +123,16 @@ def reader(
     if require_labels is None:
         splits = {split: list(map(_unlabelled, clips)) for split, clips in splits.items()}
     texts = decoded(splits, said.encoding, where)
-    splits = texts.content
+    splits, pads, word_notes = words_padding.cut(texts.content, said.padding)
     names, named, notes = _names(splits, said.video_id, where)
     places = [(split, index) for split, clips in splits.items() for index in range(len(clips))]
     labels, columns = label_columns.of_clips(
-        [clip[1] if _is_clip(clip) else None for clips in splits.values() for clip in clips],
+        [clip[1] if streams.is_clip(clip) else None for clips in splits.values() for clip in clips],
         name=lambda k: names[places[k][0]][places[k][1]][0],
         asked=said.label_column,
         where=where,
     )
-    every = [clip[0] for clips in splits.values() for clip in clips if _is_clip(clip)]
+    every = [clip[0] for clips in splits.values() for clip in clips if streams.is_clip(clip)]
     axis_lines = streams.check_axes(every, said.axes, where)
     ends = streams.paddings(every, said.padding, where)
     padded = streams.word_padding(every, said.padding)
@@ -139,12 +140,14 @@ def reader(
     def examples() -> Iterator[Example]:
         for (split, index), label in zip(places, labels, strict=True):
             clip, name, place = splits[split][index], names[split][index], _place(where, split, index)
-            if require_labels and _is_clip(clip) and clip[1] is None:
+            if require_labels and streams.is_clip(clip) and clip[1] is None:
                 raise UserError(f"{place}: the clip has no label")
             yield _example(clip, name, split, (ends, padded), place, label)
 
-    notes = (*texts.notes, *streams.notes(every, len(places), said.padding, padded), *notes)
-    decided = {**ends, "rows of words": padded} if padded else ends
+    any_padded = bool(padded or pads or word_notes)
+    notes = (*texts.notes, *word_notes, *streams.notes(every, len(places), said.padding, any_padded), *notes)
+    at_ends = {"rows of words": padded, "words": pads}
+    decided = {**ends, **{what: end for what, end in at_ends.items() if end}}
     conventions = (
         axis_lines
         | padding.conventions(decided)
@@ -160,13 +163,9 @@ def _place(where: str, split: str, index: int) -> str:
     return f"{where}, {split or 'clip'} {index}"
 
 
-def _is_clip(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) > 1 and isinstance(value[0], (list, tuple))
-
-
 def _unlabelled(clip: object) -> object:
     """A clip with None for its label; what is not a clip as it is."""
-    return (clip[0], None, *clip[2:]) if _is_clip(clip) else clip
+    return (clip[0], None, *clip[2:]) if streams.is_clip(clip) else clip
 
 
 def _names(
@@ -184,10 +183,10 @@ def _names(
         names[split] = []
         for index, clip in enumerate(splits[split]):
             names[split].append(("", ""))
-            if _is_clip(clip) and (len(clip) == 2 or clip[2] is None):
+            if streams.is_clip(clip) and (len(clip) == 2 or clip[2] is None):
                 unnamed += 1
                 names[split][-1] = (f"{split or 'clip'}_{index}",) * 2
-            elif _is_clip(clip):
+            elif streams.is_clip(clip):
                 places.append((split, index))
                 try:
                     ids.append(clean.id_fields(clip[2]))
@@ -243,7 +242,7 @@ def _example(
     where: str,
     label: float | np.ndarray,
 ) -> Example:
-    if not _is_clip(clip):
+    if not streams.is_clip(clip):
         raise UserError(f"{where}: expected ((word indices, vision, audio, words), label, id)")
     parts = clip[0]
     words = _words(parts, where)

@@ -17,6 +17,11 @@ _AGREE = 0.75  # share of the clips padded at one end alone that must agree on i
 _ODD = (TypeError, ValueError, OverflowError)  # told of while iterating
 
 
+def is_clip(value: object) -> bool:
+    """Whether an entry of a words pickle is a clip, (parts, label, ...)."""
+    return isinstance(value, (list, tuple)) and len(value) > 1 and isinstance(value[0], (list, tuple))
+
+
 def check_axes(clips: Sequence[Sequence], said: Literal["rows_first"] | None, where: str) -> dict[str, str]:
     """Refuses a file whose clips are (width, rows); see `axes.decide`.
 
@@ -155,16 +160,14 @@ def _word_count(parts: Sequence) -> int | None:
     return len(words) if isinstance(words, (list, tuple, np.ndarray)) and np.ndim(words) else None
 
 
-def notes(
-    clips: Sequence[Sequence], count: int, said: str | None, padded: padding.Padding | None
-) -> Iterator[str]:
+def notes(clips: Sequence[Sequence], count: int, said: str | None, padded: bool) -> Iterator[str]:
     """Notes on the lengths that clips bring along.
 
     Args:
       clips: the parts of each clip.
       count: all entries of the file.
       said: the end at which they are padded, where the user says it.
-      padded: what `word_padding` says.
+      padded: whether words or their rows are padded.
     """
     unaligned = [parts for parts in clips if len(parts) > ALIGNED_PARTS]
     if unaligned:
@@ -172,7 +175,7 @@ def notes(
             f"In {len(unaligned)} of {count} clips there are more than four parts: vision and audio have "
             "lengths of their own there, and are not aligned with the words."
         )
-    elif said is not None and padded is None:
+    elif said is not None and not padded:
         yield "A row is a word here, without padding: --config.data.padding makes no difference."
     if long := sum(map(_has_long, unaligned)):
         yield (

@@ -56,6 +56,32 @@ def test_several_divisions_need_a_choice(tmp_path, arrays):
         _read(tmp_path, arrays, split_name="c")
 
 
+@pytest.mark.parametrize("name", ["split", "splits", "mode", "Split", "SPLIT_A"])
+def test_a_division_of_any_usual_name_is_read(tmp_path, arrays, name):
+    arrays[name] = arrays.pop("split_a")
+    assert [clip.split for clip in _read(tmp_path, arrays)] == ["train", "valid", "test"]
+    arrays["split_b"] = np.array(["test", "test", "train"])
+    with pytest.raises(UserError, match=rf"2 divisions \({name}, split_b\)"):
+        _read(tmp_path, arrays)
+    assert [clip.split for clip in _read(tmp_path, arrays, split_name=name)] == ["train", "valid", "test"]
+    arrays[name] = np.array([0, 1, 2])
+    with pytest.raises(UserError, match=f"{name} holds '0', which is none of train, valid"):
+        _read(tmp_path, arrays, split_name=name)
+
+
+def test_arrays_that_are_not_read_are_named(tmp_path, arrays):
+    arrays |= {"fold": np.arange(3), "Vision2": np.ones((3, 2)), "means": np.ones(5), "kind": np.array("a")}
+    arrays |= {"speakers": np.array(["a", None, "b"], object), "split_b": arrays["split_a"]}
+    np.savez(tmp_path / "x.npz", **arrays)
+    source = readers.read(tmp_path / "x.npz", split_name="a")
+    assert source.reading.notes == (f"{tmp_path / 'x.npz'}: 3 arrays are not read: fold, Vision2, speakers.",)
+    assert not readers.read(tmp_path / "x.npz", split_name="a", require_labels=None).reading.notes[1:]
+    for name in ("fold", "Vision2", "speakers"):
+        del arrays[name]
+    np.savez(tmp_path / "x.npz", **arrays)
+    assert readers.read(tmp_path / "x.npz", split_name="a").reading.notes == ()
+
+
 def test_optional_arrays(tmp_path, arrays):
     for name in ("split_a", "vision"):
         del arrays[name]
