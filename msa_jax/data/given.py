@@ -111,8 +111,20 @@ def _texts(texts: Any) -> list[str]:
         if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
             raise UserError(f"texts[{i}] holds half of a character (a surrogate); decode the text again")
         if not isinstance(text, str):
-            raise UserError(f"texts[{i}] is {_kind(text)}, not a text; write '' where a clip has none")
+            raise UserError(f"texts[{i}] is {_kind(text)}, not a text; {_as_text(text, i)}")
     return given
+
+
+def _as_text(value: Any, i: int) -> str:
+    """Says what to write in place of what is not a text."""
+    if _is_list(value) and len(value):
+        if all(isinstance(word, str) for word in value):
+            return f"write ' '.join(texts[{i}])"
+        if all(isinstance(word, bytes) for word in value):
+            return f"write b' '.join(texts[{i}]).decode('utf-8')"
+    if isinstance(value, _REAL) and not str(value).lower().endswith("nan"):
+        return f"write str(texts[{i}]), or '' where the clip has none"
+    return "write '' where a clip has none"
 
 
 def _list(name: str, given: Any, clips: int) -> list[Any]:

@@ -1,5 +1,6 @@
 """Clips given in Python: what is a text, what are features, and the line that everything else gets."""
 
+import decimal
 import pickle
 
 import numpy as np
@@ -56,9 +57,15 @@ def test_a_number_beyond_float32_becomes_an_infinity_without_a_warning():
         (["a", None], r"texts\[1\] is None, not a text; write '' where a clip has none"),
         (["a", b"b"], r"texts\[1\] is bytes, not a text; write texts\[1\]\.decode\('utf-8'\)"),
         (["a", "b\ud83d"], r"texts\[1\] holds half of a character \(a surrogate\); decode the text again"),
-        ([3], r"texts\[0\] is an int, not a text"),
-        ([float("nan")], r"texts\[0\] is a float, not a text"),
-        ([["a", "b"]], r"texts\[0\] is a list, not a text"),
+        ([3], r"texts\[0\] is an int, not a text; write str\(texts\[0\]\), or '' where the clip has none"),
+        ([np.float32(2.5)], r"texts\[0\] is a float32, not a text; write str\(texts\[0\]\), or ''"),
+        ([float("nan")], r"texts\[0\] is a float, not a text; write '' where a clip has none"),
+        ([decimal.Decimal("sNaN")], r"texts\[0\] is a Decimal, not a text; write '' where a clip has none"),
+        ([["a", "b"]], r"texts\[0\] is a list, not a text; write ' '\.join\(texts\[0\]\)"),
+        (["a", np.array(["a", "b"])], r"texts\[1\] is an array, not a text; write ' '\.join\(texts\[1\]\)"),
+        ([[b"a"]], r"texts\[0\] is a list, not a text; write b' '\.join\(texts\[0\]\)\.decode\('utf-8'\)"),
+        ([["a", 3]], r"texts\[0\] is a list, not a text; write '' where a clip has none"),
+        ([[]], r"texts\[0\] is a list, not a text; write '' where a clip has none"),
     ],
 )
 def test_what_is_not_a_text_is_refused(texts, message):

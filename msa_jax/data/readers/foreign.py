@@ -17,6 +17,7 @@ from msa_jax.errors import UserError
 
 _HEAD = 4096  # bytes that are looked at
 _SHORT = 1024  # bytes of the longest text that a server sends in place of a file
+_NAMES, _LINE = 16, 64  # bytes, at least and at most, of names of columns that tell UTF-32 without a mark
 _SHOWN = 80  # characters of it that are shown
 _WALKED = 200  # entries of a folder that are looked at
 _AGAIN = "its download failed; download it again"
@@ -158,9 +159,27 @@ def _other(head: bytes) -> str:
             return _UNPACK.format(name)
     if head[:2] in (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda") and not head[:64].isascii():
         return _UNPACK.format("zlib")
+    if _utf32(head):
+        return "the file is text in UTF-32, which is not read; save it as UTF-8"
     if head[257:262] == b"ustar":
         return "the file is a TAR archive; unpack it and name what comes out"
     return next((what for magic, what in _OTHERS.items() if head.startswith(magic)), "")
+
+
+def _utf32(head: bytes) -> bool:
+    """Whether a file begins as text in UTF-32 does, with its mark or without."""
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return True
+    some = head[: min(len(head), _LINE) // 4 * 4]
+    return len(some) >= _NAMES and any(_plain(some, codec) for codec in ("utf-32-le", "utf-32-be"))
+
+
+def _plain(text: bytes, codec: str) -> bool:
+    try:
+        decoded = text.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return decoded.isascii() and " ".join(decoded.split()).isprintable()
 
 
 def _download(head: bytes, size: int, path: Path) -> str:

@@ -39,6 +39,17 @@ FAILED = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("codec", ["utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_text_in_utf32_is_named(tmp_path, codec, mark):
+    text = mark + "video_id,clip_id,text,label\nv,0,这部电影,0.5\n"
+    (tmp_path / "x.csv").write_bytes(text.encode(codec))
+    with pytest.raises(UserError, match=r"x\.csv: the file is text in UTF-32, which is not read; save it as"):
+        readers.read(tmp_path / "x.csv")
+    (tmp_path / "x.csv").write_bytes(text.encode("utf-16"))
+    assert [clip.text for clip in readers.read(tmp_path / "x.csv")] == ["这部电影"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", FAILED)
 def test_a_failed_download_is_named_as_one(tmp_path, kind, name):
