@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from msa_jax.data.splits import named_split
@@ -96,7 +96,7 @@ def clip_first(names: Sequence[str]) -> list[str] | None:
     for match in there:
         clips[match["rest"]].add(match["number"])
     named = all(match["word"] for match in there)
-    if any(_CLIP.fullmatch(rest) or rest.isdigit() for rest in clips):
+    if any(_CLIP.fullmatch(rest) or rest.isdigit() for rest in clips) or _felt(clips):
         return None
     gathered = sum(len(numbers) for numbers in clips.values() if len(numbers) > 1)
     if len(clips) < 2 or gathered < _NEARLY_ALL * len(there):
@@ -202,9 +202,8 @@ def outer(videos: Sequence[str], clips: Sequence[str]) -> Level | None:
         return None
     parts: dict[str, set[str]] = defaultdict(set)
     for match in there:
-        parts[match["stem"]].add(match["number"])
-    stems = {stem for stem in parts if not named_split(re.split(r"[/\\]", stem)[-1])}
-    several = [parts[stem] for stem in stems if len(parts[stem]) > 1]
+        parts[_without_splits(match["stem"])].add(match["number"])
+    several = [numbers for stem, numbers in parts.items() if stem and len(numbers) > 1]
     count = sum(map(len, parts.values()))
     if len(several) < 2 or sum(map(len, several)) < _SEVERAL * count:
         return None
@@ -219,6 +218,19 @@ def outer(videos: Sequence[str], clips: Sequence[str]) -> Level | None:
     return Level(sign, outside)
 
 
+def _without_splits(stem: str) -> str:
+    """Takes the names of splits off a name, as folders and in front; a split's name alone leaves nothing."""
+    kept = [part for part in re.split(r"[/\\]", stem) if not named_split(part)]
+    first, sign, rest = (kept.pop() if kept else "").partition("_")
+    return "/".join([*kept, rest if sign and named_split(first) else f"{first}{sign}{rest}"])
+
+
+def _felt(names: Iterable[str]) -> bool:
+    """Whether a part of each name is a feeling, and not the same of all."""
+    found = [_FEELINGS & set(re.split(r"[\W_]+", name.casefold())) for name in names]
+    return all(found) and len(set().union(*found)) > 1
+
+
 def are_kinds(clips: Mapping[str, Set[str]]) -> bool:
     """Whether what stands before a number is a kind of clips, such as a label, as in "happy_000", "sad_001".
 
@@ -226,14 +238,14 @@ def are_kinds(clips: Mapping[str, Set[str]]) -> bool:
       clips: the numbers, by what stands before.
 
     Returns:
-      True for names of feelings, and for a few words among which the numbers go on and never begin anew.
+      True for names with feelings, and for a few words among which the numbers go on and never begin anew.
     """
-    words = {re.split(r"[/\\]", name)[-1].casefold() for name in clips}
-    if sum(map(len, clips.values())) < _SOME or len(clips) < 2 or len(words) >= _KINDS:
+    if sum(map(len, clips.values())) < _SOME or len(clips) < 2:
         return False
-    if words <= _FEELINGS:
+    if _felt(clips):
         return True
-    if not all(re.fullmatch(r"[^\W\d_]+", word) for word in words):
+    words = {re.split(r"[/\\]", name)[-1] for name in clips}
+    if len(words) >= _KINDS or not all(re.fullmatch(r"[^\W\d_]+", word) for word in words):
         return False
     numbers = [int(clip) for found in clips.values() for clip in found if clip.isdecimal()]
     return len(set(numbers)) == sum(map(len, clips.values())) == len(numbers)

@@ -182,7 +182,7 @@ def marked(fields: tuple[str, ...]) -> tuple[str, str] | None:
 
 
 def _form(ids: Sequence[str]) -> tuple[str | None, list[str], str]:
-    """(what the ids have in common, the videos, ""); (None, [], what to say, or "") where nothing tells them."""
+    """(what the ids have in common, the videos, ""); (None, [], what to say) where nothing tells them."""
     parts = [re.split(r"[/\\]", _MEDIA.sub("", name)) for name in ids]
     shared = 0
     while all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):

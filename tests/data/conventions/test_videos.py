@@ -323,17 +323,22 @@ def test_three_levels_have_two_readings_and_both_can_be_said(form, levels):
         "S0{v}E0{w}_{k}",
         "film{v}_{n}_{k}",  # the number is one film's alone
         "train_{v}{w}_{k}",
+        "{s}/film_{v}{w}_{k}",
+        "{s}_film_{v}{w}_{k}",
+        "{s}/{v}{w}/{k}",
     ],
 )
 def test_names_of_videos_that_end_in_numbers_stay_told(form):
     clips = [(v, w, k) for v in range(1, 7) for w in range(1, 4) for k in range(4)]
     names = [
-        form.format(v=v, w=w, k=k, n=3 * v + w, day=20210300 + v, hour=f"{3 * v + w:02d}")
+        form.format(
+            v=v, w=w, k=k, n=3 * v + w, day=20210300 + v, hour=f"{3 * v + w:02d}", s=("train", "test")[v % 2]
+        )
         for v, w, k in clips
     ]
     named = _named(names)
     assert named.untold == 0
-    assert [video for _, video in named.names] == [re.sub(r"_[^_]+$", "", name) for name in names]
+    assert [video for _, video in named.names] == [re.sub(r"[_/][^_/]+$", "", name) for name in names]
 
 
 def test_windows_that_overlap_are_times():
@@ -355,6 +360,7 @@ def test_windows_that_overlap_are_times():
         (("happy", "sad", "Angry", "neutral"), "{w}/{k}.wav"),
         (("happy", "sad", "Angry", "neutral"), "train/{w}_{k:03d}"),
         (("yes", "no", "maybe"), "{w}_{n:03d}"),
+        (("happy", "sad"), "speaker1_{w}_{k}"),
     ],
 )
 def test_labels_in_ids_are_not_videos(words, form):
@@ -362,6 +368,14 @@ def test_labels_in_ids_are_not_videos(words, form):
     named = _named([form.format(w=w, k=k, n=n) for w, k, n in clips])
     assert named.untold == len(clips) == len({video for _, video in named.names})
     assert "could not be told from the ids" in named.line
+
+
+def test_speakers_before_labels_are_not_clips_before_videos():
+    """As in CREMA-D: speaker, sentence, emotion, level."""
+    names = [
+        f"{v}_{s}_{w}_{e}" for v in range(1001, 1006) for s in "AB" for w in ("ANG", "SAD") for e in "LH"
+    ]
+    assert _named(names).untold == len(names)
 
 
 def test_few_words_whose_clips_are_counted_anew_are_videos():
