@@ -1,8 +1,11 @@
 """Forms of clips' ids in which the video is not what stands before the last sign, and how they are told."""
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import NamedTuple
+
+from msa_jax.data.splits import named_split
 
 _WORDS = "clip|clips|seg|segment|utt|utterance|sent|sentence|chunk|turn|shot|part"  # before a clip's number
 _SIGN = r"[_\-.:#@ /]"
@@ -13,9 +16,64 @@ _COUNTED = re.compile(
 )
 _CLIP = re.compile(rf"(?:{_WORDS}|[a-z]{{0,2}}){_SIGN}?\d+", re.IGNORECASE)  # what may be a clip's own name
 _NUMBERED_WORD = re.compile(rf"\d+{_SIGN}([^\W\d_]+)")
-_TIMES = re.compile(r"(.+)([_\-])(\d+)\2(\d+)")  # the video, and the clip's start and end as whole numbers
+_TIMES = re.compile(r"(.+)[_\-](\d+)[_\-](\d+)")  # the video, and the clip's start and end as whole numbers
+# What is found to be the video may be a scene or a clip in it: a name, and a number that counts below it.
+_LEVELS = re.compile(
+    rf"(?P<stem>.+)(?P<sign>[_\-/#:@~ .])"
+    rf"(?:(?P<word>{_WORDS}|scene|take|window|win)|[csu])?(?P<number>\d{{1,4}})",
+    re.IGNORECASE,
+)
+_DATE = re.compile(r"(?:.*\D)?(?:19|20)\d\d[_\-.](?:0[1-9]|1[0-2])[_\-.](?:0[1-9]|[12]\d|3[01])")
+_IEMOCAP = re.compile(r"(?:.*/)?Ses\d\d[FM]_.+")  # its scripted dialogues end in a number
+_COPY = re.compile(r"(?:aug|augmented|copy|cam|camera|view|angle|flip|crop|speed|noise)\d+", re.IGNORECASE)
+_KINDS = 10  # words below which they are kinds of clips, and not videos
+_FEELINGS = frozenset(
+    {
+        "anger",
+        "angry",
+        "happy",
+        "happiness",
+        "joy",
+        "joyful",
+        "sad",
+        "sadness",
+        "fear",
+        "fearful",
+        "afraid",
+        "disgust",
+        "disgusted",
+        "surprise",
+        "surprised",
+        "neutral",
+        "calm",
+        "excited",
+        "excitement",
+        "frustrated",
+        "frustration",
+        "contempt",
+        "bored",
+        "boredom",
+        "anxious",
+        "positive",
+        "negative",
+        "pos",
+        "neg",
+        "neu",
+        "hap",
+        "ang",
+        "fru",
+        "exc",
+        "sur",
+        "dis",
+        "fea",
+        "oth",
+        "other",
+    }
+)
 _NEARLY_ALL = 0.95  # share of the ids that must have the same form
 _SOME = 10  # ids from which on their form is evidence
+_SEVERAL = 0.5  # share of the names that have others beside them, where these are counted
+_LEAST_NUMBERS = 5  # that times have at least
 _MANY = 0.5  # share of the other parts that stand behind one counter, where it counts the clips of each video
 
 
@@ -38,7 +96,7 @@ def clip_first(names: Sequence[str]) -> list[str] | None:
     for match in there:
         clips[match["rest"]].add(match["number"])
     named = all(match["word"] for match in there)
-    if any(_CLIP.fullmatch(rest) or rest.isdigit() for rest in clips):
+    if any(_CLIP.fullmatch(rest) or rest.isdigit() for rest in clips) or _felt(clips):
         return None
     gathered = sum(len(numbers) for numbers in clips.values() if len(numbers) > 1)
     if len(clips) < 2 or gathered < _NEARLY_ALL * len(there):
@@ -85,22 +143,112 @@ def by_times(names: Sequence[str]) -> list[str] | None:
 
     Returns:
       The video of each, or the id itself where it has another form; None unless nearly all ids start before
-      they end, and no video has two clips of one start.
+      they end, and two clips of a video have two starts, or, where windows overlap, some clips of most videos
+      start where others have ended.
     """
     found = [_TIMES.fullmatch(name) for name in names]
     there = [match for match in found if match]
     if len(names) < _SOME or len(there) < _NEARLY_ALL * len(names):
         return None
-    starts: dict[str, list[int]] = defaultdict(list)
+    clips: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for match in there:
-        if int(match[3]) >= int(match[4]):
-            return None
-        starts[match[1]].append(int(match[3]))
-    gathered = sum(len(times) for times in starts.values() if len(times) > 1)
-    repeated = any(len(set(times)) < len(times) for times in starts.values())
-    if repeated or len(starts) < 2 or 2 * gathered < len(there):
+        clips[match[1]].append((int(match[2]), int(match[3])))
+    if sum(start < end for pairs in clips.values() for start, end in pairs) < _NEARLY_ALL * len(names):
+        return None
+    several = [pairs for pairs in clips.values() if len(pairs) > 1]
+    if len(clips) < 2 or 2 * sum(map(len, several)) < len(there):
+        return None
+    if any(len({start for start, _ in pairs}) < len(pairs) for pairs in several) and not _windows(several):
         return None
     return [match[1] if match else name for match, name in zip(found, names, strict=True)]
+
+
+def _windows(videos: Sequence[Sequence[tuple[int, int]]]) -> bool:
+    """Whether the starts and ends of clips of videos are times, although several start at once."""
+    if any(len(set(pairs)) < len(pairs) for pairs in videos):
+        return False
+    numbers = {number for pairs in videos for pair in pairs for number in pair}
+    on = sum(max(start for start, _ in pairs) >= min(end for _, end in pairs) for pairs in videos)
+    return len(numbers) >= _LEAST_NUMBERS and on > _SEVERAL * len(videos)
+
+
+class Level(NamedTuple):
+    """What else the video may be, where what is found may be a part of it.
+
+    Attributes:
+      sign: before the number that counts the parts.
+      videos: the video of each id by this reading.
+    """
+
+    sign: str
+    videos: list[str]
+
+
+def outer(videos: Sequence[str], clips: Sequence[str]) -> Level | None:
+    """Tells whether what was found may be scenes or clips of videos, as in "film0_1" of "film0_1_2".
+
+    Args:
+      videos: what was found, of each id.
+      clips: what stands behind the last sign of each.
+
+    Returns:
+      The other reading; None unless nearly all names end in a number that counts parts of several names:
+      not in film_00, film_01, ..., which all begin alike, and not where the numbers of one name do not occur
+      in another, unless a word says what they count. The name of a split is not a video.
+    """
+    found = [None if _DATE.fullmatch(v) or _IEMOCAP.fullmatch(v) else _LEVELS.fullmatch(v) for v in videos]
+    there = [match for match in found if match]
+    if len(videos) < _SOME or len(there) < _NEARLY_ALL * len(videos):
+        return None
+    parts: dict[str, set[str]] = defaultdict(set)
+    for match in there:
+        parts[_without_splits(match["stem"])].add(match["number"])
+    several = [numbers for stem, numbers in parts.items() if stem and len(numbers) > 1]
+    count = sum(map(len, parts.values()))
+    if len(several) < 2 or sum(map(len, several)) < _SEVERAL * count:
+        return None
+    where = Counter(number for numbers in parts.values() for number in numbers)
+    anew = sum(times for times in where.values() if times > 1) >= _SEVERAL * count
+    worded = sum(match["word"] is not None for match in there) >= _NEARLY_ALL * len(videos)
+    copies = sum(_COPY.fullmatch(clip) is not None for clip in clips) >= _NEARLY_ALL * len(videos)
+    if not (anew or worded or copies):
+        return None
+    (sign, _), *_ = Counter(match["sign"] for match in there).most_common(1)
+    outside = [match["stem"] if match else video for match, video in zip(found, videos, strict=True)]
+    return Level(sign, outside)
+
+
+def _without_splits(stem: str) -> str:
+    """Takes the names of splits off a name, as folders and in front; a split's name alone leaves nothing."""
+    kept = [part for part in re.split(r"[/\\]", stem) if not named_split(part)]
+    first, sign, rest = (kept.pop() if kept else "").partition("_")
+    return "/".join([*kept, rest if sign and named_split(first) else f"{first}{sign}{rest}"])
+
+
+def _felt(names: Iterable[str]) -> bool:
+    """Whether a part of each name is a feeling, and not the same of all."""
+    found = [_FEELINGS & set(re.split(r"[\W_]+", name.casefold())) for name in names]
+    return all(found) and len(set().union(*found)) > 1
+
+
+def are_kinds(clips: Mapping[str, Set[str]]) -> bool:
+    """Whether what stands before a number is a kind of clips, such as a label, as in "happy_000", "sad_001".
+
+    Args:
+      clips: the numbers, by what stands before.
+
+    Returns:
+      True for names with feelings, and for a few words among which the numbers go on and never begin anew.
+    """
+    if sum(map(len, clips.values())) < _SOME or len(clips) < 2:
+        return False
+    if _felt(clips):
+        return True
+    words = {re.split(r"[/\\]", name)[-1] for name in clips}
+    if len(words) >= _KINDS or not all(re.fullmatch(r"[^\W\d_]+", word) for word in words):
+        return False
+    numbers = [int(clip) for found in clips.values() for clip in found if clip.isdecimal()]
+    return len(set(numbers)) == sum(map(len, clips.values())) == len(numbers)
 
 
 def alike(videos: Sequence[str]) -> str:

@@ -139,7 +139,7 @@ def other_unit(
         seconds = ", ".join(f"('{name}', 1.0)" for name in paths)
         return UserError(
             f"{paths[stream.role]}: its times are {abs(found.shift):.4g} {how} than those of the other files "
-            f"in all {found.videos} videos, a shift and not a unit: video {video} ends at "
+            f"in {found.where}, a shift and not a unit: video {video} ends at "
             f"{stream.ends[video]:g} here and at {ends[video]:g} there; write times from the beginning of "
             f'the video, or, where they are right, say --config.data.time_units="({seconds})" (in Python: '
             "time_units=...)"

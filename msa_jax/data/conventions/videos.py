@@ -20,6 +20,10 @@ _NUMBERED = re.compile(r"(.+)([_\-/#:@~ ])([A-Za-z]{0,8}\d+|\d+\.\d+)")
 _TIMES = re.compile(r"(.+)([_\-])(\d+\.\d+)\2(\d+\.\d+)")  # the video, and the clip's start and end
 _BRACED = re.compile(r"(.+?)[ _-]?[\[({](\d+)[\])}]")
 _PREFIXED = re.compile(r"([A-Za-z]+)[_\-.:#@ ](.+)")
+_BRACES = r"[ _-]?[\[({][0-9]"  # what is behind a video, to be said as a regular expression
+_BEFORE_TIMES = "[_-][0-9.]+[_-][0-9]"
+_TIMED = re.compile(r"\d+\.\d+[_-]\d+\.\d+")
+_ESCAPED = (("/", r"[/\\]"), (".", "[.]"))
 _SHOWN = 36  # characters of an id in a message
 _SOME = 10  # ids from which on their form is evidence
 _NEARLY_ALL = 0.95  # share of the ids that must have the same form
@@ -55,10 +59,11 @@ def name(
     ("_", "-", "/", ...) that has a number behind it, where nearly all these ids have the same sign there; a
     media file's extension and folders that all have in common do not count. Signs other than "_" must bring
     clips together, since names of videos have them too. Where the clip's number comes first, the video is
-    what is behind it; where a number may be the clip's or the video's, none is told. An id of another form
-    then is a clip of the video that its form names, where others have it, and else a video of its own, and
-    not told. A split's name in
-    front of a video's ("train/film_01") does not belong to it where one video has clips in several splits.
+    what is behind it; where a number may be the clip's or the video's, none is told, nor where what is
+    found may be a part of a video, as in "film0_1_2", or is the kind of the clips, as in "happy_001". An id
+    of another form then is a clip of the video that its form names, where others have it, and else a video
+    of its own, and not told. A split's name in front of a video's ("train/film_01") does not belong to it
+    where one video has clips in several splits.
 
     Args:
       ids: of each clip the id, or the fields of an id that has several.
@@ -88,7 +93,7 @@ def name(
         line = "the marks in the ids, without the split's name" if unsplit else ""
         same = id_forms.alike([video for _, video in clear])
         return Named(clear, (line or "the marks in the ids") + same if same else line)
-    form, videos = _form(plain)
+    form, videos, levels = _form(plain)
     left = iter(zip(plain, videos or plain, strict=True))
     names = [pair or next(left) for pair in names]
     if form is None and len(ids) == 1:  # a clip that is scored needs no video
@@ -98,7 +103,8 @@ def name(
         line = (
             f"could not be told from the ids ({counted(len(plain), '{id|ids}')}{others}, "
             f"the first is {_short(plain[0])}), "
-            "each clip counts as one; say --config.data.video_id=REGEX (in Python: video_id=...)"
+            f"each clip counts as one; say {levels or '--config.data.video_id=REGEX'} "
+            "(in Python: video_id=...)"
         )
         return Named(names, line, len(plain))
     untold = sum(identity == video for identity, video in zip(plain, videos, strict=True))
@@ -175,40 +181,72 @@ def marked(fields: tuple[str, ...]) -> tuple[str, str] | None:
     return None
 
 
-def _form(ids: Sequence[str]) -> tuple[str | None, list[str]]:
-    """(what the ids have in common, the video of each); (None, []) where they have nothing in common."""
+def _form(ids: Sequence[str]) -> tuple[str | None, list[str], str]:
+    """(what the ids have in common, the videos, ""); (None, [], what to say) where nothing tells them."""
     parts = [re.split(r"[/\\]", _MEDIA.sub("", name)) for name in ids]
     shared = 0
     while all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):
         shared += 1
     short = ["/".join(part[shared:]) for part in parts]
     if videos := id_forms.clip_first(short):
-        return "what is behind the clip's number", _whole(ids, short, videos)
+        return "what is behind the clip's number", _whole(ids, short, videos), ""
+    if videos := id_forms.by_times(short):
+        return _levelled("what is before the two times", _whole(ids, short, videos), short, _BEFORE_TIMES)
     found = [one if one and not named_split(one[1]) else None for one in map(_split, short)]
     counts = Counter(sign for sign, _, _ in filter(None, found))
     if not counts:
-        return None, []
+        return None, [], ""
     (sign, count), *_ = counts.most_common(1)
     if count < _NEARLY_ALL * len(ids):
-        return None, []
+        return None, [], ""
     clips: dict[str, set[str]] = defaultdict(set)
     for one in found:
         if one and one[0] == sign:
             clips[one[1]].add(one[2])
-    if id_forms.counts_clips(clips):
-        return None, []
+    if id_forms.counts_clips(clips) or id_forms.are_kinds(clips):
+        return None, [], ""
     gathered = sum(len(numbers) for numbers in clips.values() if len(numbers) > 1)
-    if not gathered and (videos := id_forms.by_times(short)):
-        return "what is before the two times", _whole(ids, short, videos)
     if sign != "_" and (len(clips) < 2 or 2 * gathered < count):
-        return None, []
+        return None, [], ""
     if len(clips) < 2 and count >= _SOME:  # clip_0, clip_1, ...: a word that all have is not a video
-        return None, []
+        return None, [], ""
     videos = [
         one[1] if one and (one[0] == sign or one[1] in clips) else name
         for name, one in zip(ids, found, strict=True)
     ]
-    return (f'what is before the last "{sign}"' if sign != "[" else "what is before the brackets"), videos
+    form = f'what is before the last "{sign}"' if sign != "[" else "what is before the brackets"
+    timed = 2 * sum(bool(one and _TIMED.fullmatch(one[2])) for one in found) > len(ids)
+    behind = _BEFORE_TIMES if timed else _behind(sign)
+    return _levelled(form, videos, [one[2] if one else "" for one in found], behind)
+
+
+def _levelled(
+    form: str, videos: list[str], clips: Sequence[str], behind: str
+) -> tuple[str | None, list[str], str]:
+    """The result of `_form`: where what was found may be parts of videos no video, but both readings to say.
+
+    Args:
+      form: what the ids have in common.
+      videos, clips: what was found in each id to be the video, and what is behind it.
+      behind: a regular expression of what is behind the video.
+    """
+    level = id_forms.outer(videos, clips)
+    if not level:
+        return form, videos, ""
+    readings = (
+        (videos, f"(.+?){behind}" if behind == _BRACES else f"(.+){behind}"),
+        (level.videos, f"(.+){_behind(level.sign)}+{behind}"),
+    )
+    said = [
+        f"--config.data.video_id='{pattern}' where {_short(found[0])} is a video ({len(set(found))} videos)"
+        for found, pattern in readings
+    ]
+    return None, [], " or ".join(said)
+
+
+def _behind(sign: str) -> str:
+    """Writes a sign and the beginning of a clip's number as a regular expression."""
+    return _BRACES if sign == "[" else f"{dict(_ESCAPED).get(sign, sign)}[A-Za-z]*[0-9]"
 
 
 def _whole(ids: Sequence[str], short: Sequence[str], videos: Sequence[str]) -> list[str]:

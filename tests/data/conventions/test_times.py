@@ -340,6 +340,80 @@ def test_what_ends_at_one_length_or_anywhere_is_at_no_other_rate():
     assert rates.fit({v: end * 1.25 for v, end in few.items()}, few) is None
 
 
+def _checked(**streams):
+    """What `rates.check` says of ends in seconds, in the order of videos v0, v1, ..."""
+    ends = {role: {f"v{k}": float(end) for k, end in enumerate(found)} for role, found in streams.items()}
+    paths = {role: Path(f"{role}.csd") for role in ends}
+    return rates.check(ends, dict.fromkeys(ends, 1.0), {}, paths)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("shortest", "factor", "jitter"), [(6, 1.2, 0.3), (6, 0.8, 0.3), (60, 25 / 24, 1.0), (60, 1.5, 2.0)]
+)
+@pytest.mark.parametrize("labelled", [1.0, 0.6])
+def test_another_rate_is_seen_through_ends_that_jitter(seed, shortest, factor, jitter, labelled):
+    """Forty videos, the longest five times as long as the shortest; labels end with the video or anywhere."""
+    rng = np.random.default_rng(seed)
+    ends = rng.uniform(shortest, 5 * shortest, 40)
+    labels = ends * rng.uniform(labelled, 1, 40)
+    vision = ends * factor + rng.uniform(-jitter, jitter, 40)
+    with pytest.raises(UserError, match=r"^vision\.csd: .*, whatever their lengths") as error:
+        _checked(labels=labels, audio=ends, vision=vision)
+    said = ast.literal_eval(re.search(r'time_units="(.*?)"', str(error.value))[1])
+    assert said == (("vision", pytest.approx(factor, rel=1e-2)),)
+
+
+def test_another_rate_against_labels_alone_is_seen_through_ends_that_jitter():
+    rng = np.random.default_rng(0)
+    ends = rng.uniform(6, 30, 40)
+    with pytest.raises(UserError, match=r"^vision\.csd: .*\('vision', 1\.2\)"):
+        _checked(labels=ends, vision=ends * 1.2 + rng.uniform(-0.3, 0.3, 40))
+
+
+def test_another_rate_of_which_some_videos_differ_counts_the_others():
+    ends = np.random.default_rng(0).uniform(60, 300, 40)
+    odd = np.where(np.arange(40) < 5, 1.05, 1.0)
+    with pytest.raises(
+        UserError, match=r"1\.2 times those of .* in 35 of 40 videos, .* \(video v([5-9]|\d\d) "
+    ):
+        _checked(labels=ends, audio=ends, vision=ends * 1.2 * odd)
+
+
+HONEST = {
+    "early": lambda rng, n: -rng.uniform(0, 2, n),
+    "late": lambda rng, n: rng.uniform(0, 2, n),
+    "both": lambda rng, n: rng.uniform(-2, 2, n),
+    "few far": lambda rng, n: rng.exponential(1.5, n),
+    "shift": lambda rng, n: 1.5 + rng.normal(0, 0.1, n),
+    "exact shift": lambda rng, n: np.full(n, 2.0),
+    "silence that is cut off": lambda rng, n: -np.where(rng.uniform(size=n) < 0.5, rng.uniform(0, 4, n), 0),
+}
+
+
+@pytest.mark.parametrize("how", HONEST)
+@pytest.mark.parametrize("count", [5, 8, 20, 64])
+def test_ends_that_differ_by_seconds_are_at_no_other_rate(how, count):
+    """Videos of 6 to 30 seconds and of a few seconds to minutes, 20 corpora each; none is refused."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        ends = np.exp(rng.normal(3.5, 0.8, count)) + 4 if seed % 2 else rng.uniform(6, 30, count)
+        other = np.maximum(ends + HONEST[how](rng, count), 1)
+        _checked(labels=ends, audio=ends, vision=other)
+        _checked(labels=other, audio=ends, vision=ends)
+
+
+def test_videos_of_one_length_do_not_tell_a_factor_from_a_shift():
+    for spread in (0, 0.01, 0.3):
+        ends = 10 + np.random.default_rng(0).uniform(-spread, spread, 40)
+        line = _checked(labels=ends, audio=ends, vision=ends * 0.8)
+        assert re.fullmatch(
+            r"; vision ends -2(\.\d+)? seconds against the audio in all 40 videos \(or 0\.8 times as late; "
+            r"their lengths do not tell\): see whether its times begin where the others do",
+            line,
+        )
+
+
 def test_frames_of_audio_and_vision_name_these_and_not_the_labels(tmp_path):
     write_csd(tmp_path, CLIPS, units={"audio": 5.0, "vision": 5.0})
     with pytest.raises(UserError) as error:

@@ -1,5 +1,7 @@
 """Videos of clips, told from all ids of a file."""
 
+import re
+
 import pytest
 
 from msa_jax.data.conventions import videos
@@ -268,3 +270,115 @@ def test_names_of_videos_that_differ_in_case_alone_are_said():
     assert _named(["Film[1]", "film[2]"]).line == (
         "the marks in the ids; Film and film count as 2 videos; write a video's name alike in all its ids"
     )
+
+
+@pytest.mark.parametrize(
+    ("form", "levels"),
+    [
+        ("film{v}_{s}_{k}", (18, 6)),  # a scene or a film
+        ("film{v}_{s}_{k}.mp4", (18, 6)),
+        ("clips/film{v}/{s}/{k}.wav", (18, 6)),
+        ("film{v}/{s}_{k}", (18, 6)),
+        ("film{v}_{s} ({k})", (18, 6)),
+        ("film{v}_{s}_aug{k}", (18, 6)),
+        ("film{v}_{n}_aug{k}", (18, 6)),  # clips that are numbered through all films
+        ("film{v:02d}_clip{s:03d}_cam{k}", (18, 6)),
+        ("film{v}_scene{n}_{k}", (18, 6)),
+        ("{name}_{s}_{k}", (18, 6)),
+        ("film{v}_{s}_{start}_{end}", (18, 6)),
+        ("film{v}_{s}_{start}.50_{end}.25", (18, 6)),
+    ],
+)
+def test_three_levels_have_two_readings_and_both_can_be_said(form, levels):
+    clips = [(v, s, k) for v in range(6) for s in range(3) for k in range(4)]
+    names = [
+        form.format(v=v, s=s, k=k, n=3 * v + s, name=YOUTUBE[v], start=5 * k, end=5 * k + 5)
+        for v, s, k in clips
+    ]
+    named = _named(names)
+    assert named.names == [(name, name) for name in names]
+    assert named.untold == 72
+    patterns = re.findall(r"--config\.data\.video_id='(.+?)' where", named.line)
+    assert tuple(len({video for _, video in _named(names, pattern).names}) for pattern in patterns) == levels
+    assert [int(count) for count in re.findall(r"\((\d+) videos\)", named.line)] == list(levels)
+    scenes, films = ([video for _, video in _named(names, pattern).names] for pattern in patterns)
+    assert len(set(zip(scenes, [(v, s) for v, s, _ in clips], strict=True))) == levels[0]
+    assert len(set(zip(films, [v for v, _, _ in clips], strict=True))) == levels[1]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "film_{v:02d}_{k}",
+        "video_{v:04d}_{k:04d}",
+        "my_film_{v}_{k}",
+        "2021-{v:02d}-{w:02d}_{k}",  # a date
+        "{day}_{hour}0000_{k}",  # a time of a day
+        "Ses0{v}F_script0{v}_{w}_M{k:03d}",
+        "Session{v}/Ses0{v}F_script0{v}_{w}_M{k:03d}",
+        "Ses0{v}F_impro0{w}_F{k:03d}",
+        "show{v}_film{w}_{k}",
+        "film{v}_ep{w}_{k}",
+        "dia{v}{w}_utt{k}",
+        "S0{v}E0{w}_{k}",
+        "film{v}_{n}_{k}",  # the number is one film's alone
+        "train_{v}{w}_{k}",
+        "{s}/film_{v}{w}_{k}",
+        "{s}_film_{v}{w}_{k}",
+        "{s}/{v}{w}/{k}",
+    ],
+)
+def test_names_of_videos_that_end_in_numbers_stay_told(form):
+    clips = [(v, w, k) for v in range(1, 7) for w in range(1, 4) for k in range(4)]
+    names = [
+        form.format(
+            v=v, w=w, k=k, n=3 * v + w, day=20210300 + v, hour=f"{3 * v + w:02d}", s=("train", "test")[v % 2]
+        )
+        for v, w, k in clips
+    ]
+    named = _named(names)
+    assert named.untold == 0
+    assert [video for _, video in named.names] == [re.sub(r"[_/][^_/]+$", "", name) for name in names]
+
+
+def test_windows_that_overlap_are_times():
+    clips = [(v, start, start + length) for v in range(6) for start in (0, 5, 10) for length in (5, 10)]
+    for form in ("film{}_{}_{}", "film{}_{}-{}.wav"):
+        named = _named([form.format(*clip) for clip in clips])
+        assert [video for _, video in named.names] == [f"film{v}" for v, _, _ in clips]
+        assert (named.line, named.untold) == ("what is before the two times (36 of 36 ids, 6 videos)", 0)
+    one = [f"film{v}_{5 * k}_{5 * k + 5}" for v in range(6) for k in range(6)] + ["film0_5_15", "film1_9_9"]
+    assert len({video for _, video in _named(one).names}) == 6, (
+        "one start occurs twice, one clip lasts no time"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "form"),
+    [
+        (("happy", "sad", "Angry", "neutral"), "{w}_{k:03d}"),
+        (("happy", "sad", "Angry", "neutral"), "{w}/{k}.wav"),
+        (("happy", "sad", "Angry", "neutral"), "train/{w}_{k:03d}"),
+        (("yes", "no", "maybe"), "{w}_{n:03d}"),
+        (("happy", "sad"), "speaker1_{w}_{k}"),
+    ],
+)
+def test_labels_in_ids_are_not_videos(words, form):
+    clips = [(w, k, 20 * v + k) for v, w in enumerate(words) for k in range(20)]
+    named = _named([form.format(w=w, k=k, n=n) for w, k, n in clips])
+    assert named.untold == len(clips) == len({video for _, video in named.names})
+    assert "could not be told from the ids" in named.line
+
+
+def test_speakers_before_labels_are_not_clips_before_videos():
+    """As in CREMA-D: speaker, sentence, emotion, level."""
+    names = [
+        f"{v}_{s}_{w}_{e}" for v in range(1001, 1006) for s in "AB" for w in ("ANG", "SAD") for e in "LH"
+    ]
+    assert _named(names).untold == len(names)
+
+
+def test_few_words_whose_clips_are_counted_anew_are_videos():
+    named = _named([f"{w}_{k}" for w in ("alice", "bob", "carol") for k in range(20)])
+    assert {video for _, video in named.names} == {"alice", "bob", "carol"}
+    assert named.untold == 0
