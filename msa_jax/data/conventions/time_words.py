@@ -18,6 +18,7 @@ _SAMPLES = (8000, 16000, 22050, 44100, 48000)
 _LONGER = {1 / 60: "minutes", 1 / 3600: "hours"}  # by how many of them make a second
 _FRAMED = ("audio", "vision")  # streams that may be numbered
 _CLOSE = 1.1  # times by which the ratio of two ends may miss one of these
+_ALIKE = 0.01  # by which the ratios of most ends may miss a rate that is named
 _NEAR = 1.2  # times by which the ratio of two ends may miss such a rate
 
 
@@ -80,10 +81,15 @@ def turned(path: Path, video: str, backward: int, rows: int) -> UserError:
     )
 
 
-def mend(units: Mapping[str, float], roles: Iterable[str]) -> str:
-    """Writes the option for the units of streams, and the one for all of `roles` in seconds."""
+def mend(units: Mapping[str, float | None], roles: Iterable[str]) -> str:
+    """Writes the option for the units of streams, and the one for all of `roles` in seconds.
+
+    Where a unit is None, RATE stands for it.
+    """
     seconds = ", ".join(f"('{name}', 1.0)" for name in roles)
-    pairs = " ".join(f"('{role}', {value!r})," for role, value in units.items())
+    pairs = " ".join(
+        f"('{role}', {'RATE' if value is None else repr(value)})," for role, value in units.items()
+    )
     return (
         f'say how many of its units make a second by --config.data.time_units="({pairs})" '
         f'(in Python: time_units=...); where all are in seconds, say "({seconds})"'
@@ -145,11 +151,19 @@ def other_unit(
             "time_units=...)"
         )
     named = ", ".join(sorted(path.name for path in others))
+    known = _tells_rate(stream.ends, ends, rate)
+    guess += "" if known else "; they end too differently to tell the RATE itself"
     return UserError(
         f"{paths[stream.role]}: its times are not in the unit of {named}: video {video} ends at "
         f"{stream.ends[video]:g} here and at {ends[video]:g} there, {guess}; "
-        f"{mend({stream.role: rate}, paths)}"
+        f"{mend({stream.role: rate if known else None}, paths)}"
     )
+
+
+def _tells_rate(ends: Mapping[str, float], others: Mapping[str, float], rate: float) -> bool:
+    """Whether most videos end so much alike that the ratio of their ends is the rate: 24 is not 25."""
+    ratios = np.array([ends[video] / others[video] for video in ends if others.get(video)])
+    return bool(len(ratios) and np.median(np.abs(ratios / rate - 1)) <= _ALIKE)
 
 
 def odd_video(path: Path, video: str, times: float) -> UserError:
