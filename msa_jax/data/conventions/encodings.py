@@ -12,6 +12,7 @@ _UTF8 = 0.2  # share of the texts of three Chinese characters and more that may 
 _SAMPLE = 2000  # texts whose characters are counted; all of them must decode
 _ODD = 0.1  # share of the characters that may be neither ASCII nor Chinese
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
+_MARKS_32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 # Each by its title; of several codecs the first that decodes all texts.
 CHINESE = {"GB18030": ("gb18030",), "Big5": ("big5", "cp950", "big5hkscs")}
 # European code pages that are looked at where cp1252 does not fit, each with its letters.
@@ -87,6 +88,8 @@ def decide(texts: Iterable[bytes], *, said: str | None, where: str) -> Encoding:
         return _seven_bit(seen, plain, every, where)
     if not every:
         return Encoding()
+    if all(text.startswith(_MARKS_32) for text in every):
+        raise UserError(f"{where}: the texts are in UTF-32, which is not read; save them as UTF-8")
     found = _found(every, plain)
     if len(found) == 1:
         return found[0]

@@ -17,6 +17,7 @@ from msa_jax.data.conventions.used import in_use, matrix, spread
 from msa_jax.errors import counted
 
 _LEAST = 5  # clips that must be filled up
+_SEVERAL = 2  # clips of a stream that are filled up as those of another are
 _LENGTHS = 3  # different numbers of rows that they are filled up by
 _SAME_LENGTH = 0.9  # share of the clips that must have arrays of one length
 _ZEROS = 0.1  # share of the clips that may have zeros at an end: with more, zeros are the padding there
@@ -156,14 +157,15 @@ def _like(looks: "Sequence[_Look]", other: Filler) -> Filler | None:
     """The filler of a stream in which fewer clips are filled up than in another, and like there."""
     ends = tuple(end for end in other.ends if _in_use(looks, end))
     if other.row is None:
-        repeat = any(look.repeats(end) for end in ends for look in looks)
+        repeat = sum(any(look.repeats(end) for end in ends) for look in looks) >= _SEVERAL
         others = [end for end in _ENDS if end not in ends]
         return Filler(ends) if repeat and not any(look.repeats(e) for e in others for look in looks) else None
     values = np.unique(other.row)
     if len(values) > 1 or not looks or not ends:
         return None
     filler = Filler(ends, np.full(looks[0].rows.shape[1], values[0], looks[0].rows.dtype))
-    return filler if any(filler.blanked(look.rows) is not look.rows for look in looks) else None
+    filled = sum(filler.blanked(look.rows) is not look.rows for look in looks)
+    return filler if filled >= _SEVERAL and _only_at_ends(filler, looks) else None
 
 
 def told(ends: Mapping[str, Padding], fillers: Mapping[str, Filler]) -> dict[str, Padding]:
@@ -242,10 +244,15 @@ def _one_row(looks: Sequence[_Look], ends: Sequence[str], *, strict: bool) -> Fi
             found.setdefault(most, ([], filled[0].end(end)))[0].append(end)
     for at, row in found.values():
         filler = Filler(tuple(at), row)
-        elsewhere = sum(bool((filler.blanked(look.rows) == row).all(axis=1).any()) for look in looks)
-        if elsewhere <= _INSIDE * len(looks):
+        if _only_at_ends(filler, looks):
             return filler
     return None
+
+
+def _only_at_ends(filler: Filler, looks: Sequence[_Look]) -> bool:
+    """Whether the row of a filler is nowhere else."""
+    elsewhere = sum(bool((filler.blanked(look.rows) == filler.row).all(axis=1).any()) for look in looks)
+    return elsewhere <= _INSIDE * len(looks)
 
 
 def _own_rows(looks: Sequence[_Look], ends: Sequence[str], *, strict: bool) -> Filler | None:

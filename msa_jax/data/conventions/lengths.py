@@ -40,8 +40,11 @@ def by_lengths(
     some = edges_N3[:, 1] > 0
     edges_N3, length = edges_N3[some], np.minimum(length, edges_N3[:, 2])[some]
     if said:
-        return dataclasses.replace(asked(said), counting=said == "none" or _counts(edges_N3, length, said))
-    if not _counts(edges_N3, length, by_ends(of_edges(edges_N3)).side):
+        if said == "none" or not _of_arrays(edges_N3, length):
+            return asked(said)
+        told_by = "as you said, by the zeros: the lengths are those of the arrays"
+        return dataclasses.replace(asked(said), evidence=told_by, counting=False)
+    if _of_arrays(edges_N3, length) or not _counts(edges_N3, length, by_ends(of_edges(edges_N3)).side):
         return _uncounted(edges_N3)
     short = length < edges_N3[:, 2]
     if not short.any():
@@ -88,11 +91,17 @@ def _more(zeros_N: np.ndarray) -> str:
     )
 
 
+def _of_arrays(edges_N3: np.ndarray, length_N: np.ndarray) -> bool:
+    """Whether the lengths are only the numbers of the arrays' rows, of which most clips do not use all."""
+    first, stop, limit = edges_N3.T
+    return bool(len(limit) >= SOME and np.all(length_N == limit) and np.mean(stop - first < limit) >= _AGREE)
+
+
 def _counts(edges_N3: np.ndarray, length_N: np.ndarray, side: str | None) -> bool:
     """Whether lengths can be those of the clips, in a file of some.
 
-    They cannot where most count rows of zeros at the padded end, and not all equally many, as the array's own
-    number of rows does, or lengths from before every second row was left out.
+    They cannot where most count rows of zeros at the padded end, and not all equally many, as lengths from
+    before every second row was left out.
     """
     if side is None or len(edges_N3) < SOME:
         return True

@@ -117,10 +117,15 @@ def _without(clip: Sequence, kept: slice) -> tuple:
     return (tuple(parts), *clip[1:])
 
 
+def _text(word: object) -> object:
+    """A word; of bytes their ASCII, which padding words are written in whatever the encoding is."""
+    return word.decode("ascii", "replace") if isinstance(word, bytes) else word
+
+
 def _words(parts: Sequence) -> list[str]:
     """The words of a clip; [] where it has none, or what is not a word, which is told of while iterating."""
     words = parts[3] if len(parts) > 3 else parts[0] if len(parts) == 3 else ()
-    if isinstance(words, str):
-        return words.split()
-    some = list(words) if isinstance(words, (list, tuple, np.ndarray)) else []
+    if isinstance(words, (str, bytes)):
+        return _text(words).split()
+    some = [_text(word) for word in words] if isinstance(words, (list, tuple, np.ndarray)) else []
     return ["".join(word.split()) for word in some] if all(isinstance(word, str) for word in some) else []

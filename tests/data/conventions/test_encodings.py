@@ -380,3 +380,9 @@ def test_texts_of_other_languages_are_not_called_noise():
     every = [text for some in WESTERN.values() for text in some] + SIMPLIFIED + TURKISH
     every += ["« à »", "nový kůň", "zażółć", "það er góð", "это", "naïve", "ÉTÉ"]
     assert texts.decoded(every, None, "a.pkl").notes == ()
+
+
+@pytest.mark.parametrize("texts", [ENGLISH, SIMPLIFIED])
+def test_utf_32_is_named(texts):
+    with pytest.raises(UserError, match=r"a\.pkl: the texts are in UTF-32, .* save them as UTF-8"):
+        _decide(texts, "utf-32")

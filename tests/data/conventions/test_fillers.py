@@ -259,3 +259,40 @@ def test_none_keeps_all_rows_beside_lengths_too(tmp_path):
     full = _filled(clips, lambda clip: np.zeros(3), "front")
     path = _pickle(tmp_path, full, audio_lengths=[len(clip) for clip in clips])
     assert {len(clip.audio) for clip in readers.read(path, padding="none")} == {LIMIT}
+
+
+def test_lengths_of_the_arrays_do_not_count_where_all_clips_begin_in_silence(tmp_path):
+    clips = _clips(30)
+    full = _filled(clips, lambda clip: np.zeros(3))
+    full[:, 0] = 0
+    source = readers.read(_pickle(tmp_path, full, audio_lengths=[LIMIT] * 30))
+    assert [len(clip.audio) for clip in source] == [len(clip) - 1 for clip in clips]
+    assert "by the zeros, which the lengths contradict" in source.reading.conventions["padding"]
+
+
+def test_lengths_that_count_silence_are_taken_where_the_end_is_said(tmp_path):
+    clips = _clips(30)
+    for k, clip in enumerate(clips):
+        clip[len(clip) - k % 4 :] = 0
+    full = _filled(clips, lambda clip: np.zeros(3))
+    path = _pickle(tmp_path, full, audio_lengths=[len(clip) for clip in clips])
+    assert [len(clip.audio) for clip in readers.read(path, padding="behind")] == [len(clip) for clip in clips]
+
+
+def test_a_row_that_is_also_inside_the_clips_of_another_stream_is_kept(tmp_path):
+    audio = _clips(30)
+    vision = np.random.default_rng(5).normal(size=(30, LIMIT, 2))
+    for k, clip in enumerate(vision):
+        clip[5 + k % 6] = -1  # a lost face
+        clip[LIMIT - (k % 3) :] = -1
+    source = readers.read(_pickle(tmp_path, _filled(audio, _minus_one), vision=vision))
+    assert [len(clip.audio) for clip in source] == [len(clip) for clip in audio]
+    assert {len(clip.vision) for clip in source} == {LIMIT}
+
+
+def test_one_held_row_of_another_stream_is_kept(tmp_path):
+    audio = _clips(30)
+    vision = np.random.default_rng(5).normal(size=(30, LIMIT, 2))
+    vision[3, 12:] = vision[3, 12]
+    source = readers.read(_pickle(tmp_path, _filled(audio, lambda clip: clip[-1]), vision=vision))
+    assert {len(clip.vision) for clip in source} == {LIMIT}

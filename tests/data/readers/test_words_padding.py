@@ -146,6 +146,20 @@ def test_padding_words_are_cut_off_with_their_rows(tmp_path, pad, how):
     assert source.reading.notes == ()
 
 
+def test_padding_words_in_bytes_are_padding_words(tmp_path):
+    def in_bytes(clips):
+        return [
+            ((words, *rows, [word.encode() for word in said]), *more) for (words, *rows, said), *more in clips
+        ]
+
+    right, padded = _word_lists("<pad>")
+    source = readers.read(_write(tmp_path / "padded.pkl", in_bytes(padded)))
+    expected = readers.read(_write(tmp_path / "right.pkl", in_bytes(right)))
+    assert [clip.text for clip in source] == [clip.text for clip in expected]
+    assert [len(clip.audio) for clip in source] == [len(clip.audio) for clip in expected]
+    assert source.reading.conventions["padding"] == "behind, '<pad>' in 12 of 12 clips"
+
+
 def test_padding_words_whose_rows_are_in_use_are_kept_and_said(tmp_path):
     right, padded = _word_lists("<pad>", in_use=3)
     path = _write(tmp_path / "x.pkl", padded)
