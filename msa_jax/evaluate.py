@@ -110,7 +110,8 @@ def _clip_axes(
     """The axis of each array that counts the clips, told by the shapes that batches of two sizes give."""
 
     def shapes(rows: int) -> dict[str, tuple[int, ...]]:
-        sized = {k: jax.ShapeDtypeStruct((rows, *v.shape[1:]), v.dtype) for k, v in batch.items()}
+        types = {k: jax.dtypes.canonicalize_dtype(v.dtype) for k, v in batch.items()}  # int64 warns otherwise
+        sized = {k: jax.ShapeDtypeStruct((rows, *v.shape[1:]), types[k]) for k, v in batch.items()}
         found = jax.eval_shape(lambda v, b: forward(model, v, b, None), variables, sized)
         return {k: v.shape for k, v in found.items()}
 
