@@ -11,7 +11,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from msa_jax import config_files
+from msa_jax import config_files, models
 from msa_jax.config_files import base, reason
 from msa_jax.data.conventions import FIELDS
 from msa_jax.errors import UserError, nearest
@@ -260,7 +260,7 @@ def stored(file: Path, *, hint: str) -> ConfigDict:
     """
     content = read_json(file, hint=hint)
     try:
-        base.models.refuse_inside(content["model"]["name"], file.parent)
+        models.refuse_inside(content["model"]["name"], file.parent)
         config = base.config(content["model"]["name"])
     except (KeyError, TypeError):
         raise UserError(f"{file} is not a config of this library") from None

@@ -205,7 +205,7 @@ def read_results(workdir: Path, epochs: int) -> dict[str, Any] | None:
         for name in (name for name in _SCORED if name in results):
             json_kinds.check(f"{name}.", results[name], {"clips": whole(0, 1 << 62)})
             shown = {k: or_none(number) for k in SHOWN if k in results[name]}
-            json_kinds.check(f"{name}.", results[name], {**shown})
+            json_kinds.check(f"{name}.", results[name], shown)
             json_kinds.check(f"{name}.undefined.", results[name].get("undefined", {}), {})
     except (KeyError, UserError) as e:
         raise UserError(f"{workdir / _RESULTS} is damaged: {e}; {again}") from None

@@ -10,9 +10,8 @@ from msa_jax.errors import UserError
 _FITTING = 0.9  # share of the characters beyond ASCII that must stand where European text has them
 _UTF8 = 0.2  # share of the texts of three Chinese characters and more that may be UTF-8 by chance
 _SAMPLE = 2000  # texts whose characters are counted; all of them must decode
-_ODD = 0.1  # share of the characters that may be neither ASCII nor Chinese
-_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_MARKS_32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+MARKS_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 # Each by its title; of several codecs the first that decodes all texts.
 CHINESE = {"GB18030": ("gb18030",), "Big5": ("big5", "cp950", "big5hkscs")}
 # European code pages that are looked at where cp1252 does not fit, each with its letters.
@@ -88,7 +87,7 @@ def decide(texts: Iterable[bytes], *, said: str | None, where: str) -> Encoding:
         return _seven_bit(seen, plain, every, where)
     if not every:
         return Encoding()
-    if all(text.startswith(_MARKS_32) for text in every):
+    if all(text.startswith(MARKS_32) for text in every):
         raise UserError(f"{where}: the texts are in UTF-32, which is not read; save them as UTF-8")
     found = _found(every, plain)
     if len(found) == 1:
@@ -206,13 +205,13 @@ def chinese(texts: set[bytes]) -> Iterable[Encoding | None]:
 
 def _read_as(texts: Sequence[str], codec: str, title: str) -> Encoding | None:
     """Gives the encoding where the decoded texts read as Chinese, or as English with Chinese punctuation."""
-    found, marks = letters.chinese(texts), sum(map(letters.signs, texts))
-    if found.others > _ODD * (found.ideographs + found.others + marks):
+    found = letters.chinese(texts)
+    if not found.alone:
         return None
     if found.certain:
         return Encoding(codec, f"{title} ({found})")
-    if marks and not found.ideographs and not found.others and codec == CHINESE["GB18030"][0]:
-        return Encoding(codec, f"{title} (all {marks} characters beyond ASCII are its punctuation)")
+    if found.signs and not found.ideographs and not found.others and codec == CHINESE["GB18030"][0]:
+        return Encoding(codec, f"{title} (all {found.signs} characters beyond ASCII are its punctuation)")
     return None
 
 

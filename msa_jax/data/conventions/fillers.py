@@ -100,17 +100,18 @@ def decide(parts: Mapping[str, Sequence[Sequence[Any]]], said: str | None = None
     looks = {}
     for name, splits in parts.items():
         looks[name] = [look for look in map(_Look.at, _sample(splits)) if look is not None]
-    found = {name: filler for name, some in looks.items() if (filler := _find(some, said))}
-    for name in looks.keys() - found.keys():
-        like = (_like(looks[name], filler) for filler in found.values() if said in (None, *filler.ends))
-        if filler := next(filter(None, like), None):
+    own = {name: filler for name, some in looks.items() if (filler := _find(some, said))}
+    usual = [filler for filler in own.values() if said in (None, *filler.ends)]
+    found = {}
+    for name, some in looks.items():
+        if filler := own.get(name) or next(filter(None, (_like(some, other) for other in usual)), None):
             found[name] = filler
     notes = [
         f"{name}: {line}"
         for name, some in looks.items()
         if said is None and name not in found and (line := _doubt(some))
     ]
-    return Found({name: found[name] for name in parts if name in found}, notes)
+    return Found(found, notes)
 
 
 def find(parts: Sequence[Sequence[Any]]) -> Filler | None:

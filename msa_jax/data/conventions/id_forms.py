@@ -28,47 +28,11 @@ _IEMOCAP = re.compile(r"(?:.*/)?Ses\d\d[FM]_.+")  # its scripted dialogues end i
 _COPY = re.compile(r"(?:aug|augmented|copy|cam|camera|view|angle|flip|crop|speed|noise)\d+", re.IGNORECASE)
 _KINDS = 10  # words below which they are kinds of clips, and not videos
 _FEELINGS = frozenset(
-    {
-        "anger",
-        "angry",
-        "happy",
-        "happiness",
-        "joy",
-        "joyful",
-        "sad",
-        "sadness",
-        "fear",
-        "fearful",
-        "afraid",
-        "disgust",
-        "disgusted",
-        "surprise",
-        "surprised",
-        "neutral",
-        "calm",
-        "excited",
-        "excitement",
-        "frustrated",
-        "frustration",
-        "contempt",
-        "bored",
-        "boredom",
-        "anxious",
-        "positive",
-        "negative",
-        "pos",
-        "neg",
-        "neu",
-        "hap",
-        "ang",
-        "fru",
-        "exc",
-        "sur",
-        "dis",
-        "fea",
-        "oth",
-        "other",
-    }
+    (  # noqa: SIM905
+        "anger angry happy happiness joy joyful sad sadness fear fearful afraid disgust disgusted surprise "
+        "surprised neutral calm excited excitement frustrated frustration contempt bored boredom anxious "
+        "positive negative pos neg neu hap ang fru exc sur dis fea oth other"
+    ).split()
 )
 _NEARLY_ALL = 0.95  # share of the ids that must have the same form
 _SOME = 10  # ids from which on their form is evidence

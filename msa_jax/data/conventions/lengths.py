@@ -10,7 +10,8 @@ from msa_jax.data.conventions.padding import NAMES, NEARLY_ALL, SAY, SOME, Paddi
 from msa_jax.data.conventions.used import of_edges
 from msa_jax.errors import UserError, counted
 
-_AGREE = 0.75  # share of the clips that fit their lengths at one end only, which must agree on the end
+# Share of the clips that must agree on the end, or count rows of zeros, or not use all rows of their arrays.
+_AGREE = 0.75
 _ODD = 0.25  # share of the shorter clips, with zeros, in which the zeros may contradict the lengths
 _BARE = 0.5  # share of the shorter clips that may have more rows in use than their length, and no zeros
 

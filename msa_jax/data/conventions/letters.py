@@ -20,6 +20,7 @@ COMMON = frozenset(
     "運嗎歡劇錯壞媽愛謝請"
 )
 LEAST = 6  # letters of another script than the Latin one that an encoding is told by
+_OTHERS = 0.1  # share of the characters beyond ASCII of a Chinese text that may be neither it nor its signs
 _COMMON_SHARE = 0.4  # of the Chinese characters of running text
 _OTHER_SCRIPTS = re.compile("[\u3040-\u30ff\u1100-\u11ff\uac00-\ud7af]")  # kana and Hangul
 _WORDS = re.compile(r"[^\W\d_\u4e00-\u9fff]+")  # in letters that are not Chinese
@@ -44,11 +45,18 @@ class Chinese(NamedTuple):
       ideographs: Chinese characters.
       common: those of them that are common in running text.
       others: other characters that are neither ASCII nor Chinese punctuation.
+      signs: punctuation of Chinese text, beyond ASCII.
     """
 
     ideographs: int
     common: int
     others: int
+    signs: int
+
+    @property
+    def alone(self) -> bool:
+        """Whether hardly any other characters beyond ASCII are there."""
+        return self.others <= _OTHERS * (self.ideographs + self.others + self.signs)
 
     @property
     def reads(self) -> bool:
@@ -66,16 +74,18 @@ class Chinese(NamedTuple):
 
 def chinese(texts: Iterable[str]) -> Chinese:
     """Counts the characters of texts that tell whether they are Chinese."""
-    ideographs = common = others = 0
+    ideographs = common = others = signs = 0
     for c in itertools.chain.from_iterable(texts):
-        if c.isascii() or _SIGNS.match(c):
+        if c.isascii():
             continue
-        if "一" <= c <= "鿿":
+        if _SIGNS.match(c):
+            signs += 1
+        elif "一" <= c <= "鿿":
             ideographs += 1
             common += c in COMMON
         else:
             others += 1
-    return Chinese(ideographs, common, others)
+    return Chinese(ideographs, common, others, signs)
 
 
 def is_chinese(text: str) -> bool:
@@ -86,11 +96,6 @@ def is_chinese(text: str) -> bool:
     if text.isascii() or _OTHER_SCRIPTS.search(text):
         return False
     return chinese([text]).ideographs > len(_WORDS.findall(text))
-
-
-def signs(text: str) -> int:
-    """Counts the characters that are punctuation of Chinese text, beyond ASCII."""
-    return len(_SIGNS.findall(text))
 
 
 def accented(text: str, alphabet: frozenset[str] = WESTERN) -> tuple[int, int]:

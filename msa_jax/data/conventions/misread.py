@@ -6,16 +6,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from msa_jax.data.conventions import encodings, letters, misread_chinese
+from msa_jax.data.conventions.misread_chinese import LOST
 from msa_jax.errors import UserError, counted
 
 _MOST = 0.1  # share of all texts that may be Chinese that nobody can read; the others are still learnt from
 _FITTING = 0.9  # share of a text's characters beyond ASCII that stand as in a European language
-_ODD = 0.1  # share of the characters of a Chinese text that may be neither ASCII nor Chinese
 _ENOUGH = 3  # Chinese characters in GB18030 or Big5 that are named; UTF-8 is told by its form
 _SHOWN = 12  # characters of a text that are shown
 _LATIN = "latin-1", "cp1252"  # what texts are read by where nobody thinks of it
 _ROW = re.compile("[À-ÖØ-öø-ÿ]{4,}")  # no Western language has so many accented letters in a row
-_LOST = "\ufffd"
 
 
 class _Misread(NamedTuple):
@@ -36,7 +35,7 @@ class _Misread(NamedTuple):
     right: Mapping[str, str]
 
     def __str__(self) -> str:
-        wrong, meant = min(self.right.items(), key=lambda pair: (_LOST in pair[1], pair))
+        wrong, meant = min(self.right.items(), key=lambda pair: (LOST in pair[1], pair))
         read_as = self.name or _read_as(self.right)
         return f"{self.title} that was read as {read_as} ({_short(wrong)} is {_short(meant)})"
 
@@ -79,9 +78,9 @@ def notes(
     if said is None and many and certain:
         raise _refused(max(chinese, key=lambda kind: len(kind.right)), where, codec)
     noise = [*_noise(kinds, rest)]
-    if lost := [text for text in texts if _LOST in text]:
+    if lost := [text for text in texts if LOST in text]:
         noise.append(
-            (f"hold {_LOST!a}, which stands for letters that could not be read ({_short(lost[0])})", lost)
+            (f"hold {LOST!a}, which stands for letters that could not be read ({_short(lost[0])})", lost)
         )
     return tuple(
         f"{where}: {len(some)} of {count} different texts {what}; they are kept as they are: save "
@@ -102,8 +101,7 @@ def _chinese(before: Mapping[str, bytes], codecs: tuple[str, ...]) -> dict[str, 
     for text, raw in before.items():
         right = next((right for codec in codecs if (right := _in(raw, codec))), "")
         count = letters.chinese([right])
-        known = count.ideographs + count.others + letters.signs(right)
-        if count.reads and count.others <= _ODD * known:
+        if count.reads and count.alone:
             found[text] = right
     return found
 

@@ -13,11 +13,10 @@ WAYS = (
     ("UTF-8", ("utf-8",), "GBK", ("gb18030",)),
     ("GB18030", ("gb18030",), "Big5", ("big5", "cp950", "big5hkscs")),
 )
-_LOST = "\ufffd"  # what most programs write for the last byte of an odd number
+LOST = "\ufffd"  # what most programs write for the last byte of an odd number
 _MOST_LOST = 0.35  # share of the characters that may be lost so; one may be in a short text
 _RARER = 3  # times as many characters must be common as before: so are rare names and classics told apart
 _LEAST = {"UTF-8": 2, "GB18030": 4}  # Chinese characters of a text; chance makes UTF-8 of none, Big5 of a few
-_ODD = 0.1  # share of the characters that may be neither ASCII nor Chinese
 _MOST = 0.5  # share of the texts of rare characters that read as Chinese then; chance makes some
 
 
@@ -30,7 +29,7 @@ def found(texts: Collection[str]) -> list[dict[str, str]]:
     Returns:
       For each of `WAYS` what texts were, by what they are.
     """
-    some = [text for text in texts if any("一" <= c <= "鿿" for c in text)]
+    some = [text for text in texts if letters.chinese([text]).ideographs]
     utf8 = {text: right for text in some if (right := _utf8(text))}
     rest = [text for text in some if text not in utf8]
     big5 = {text: right for text in rest if _few_common(text) and (right := _undone(text, *WAYS[1]))}
@@ -45,7 +44,7 @@ def of_chinese(right: Mapping[str, str]) -> dict[str, str]:
 
 def _utf8(text: str) -> str:
     right = _undone(text, *WAYS[0])
-    if right or _LOST in text or not _few_common(text):
+    if right or LOST in text or not _few_common(text):
         return right
     right = _decoded(text, "gb18030", "utf-8")
     whole, fitting = letters.accented(right)
@@ -56,13 +55,12 @@ def _undone(text: str, title: str, codecs: tuple[str, ...], _: str, read_as: tup
     """What a text was before; "" where it is not Chinese, or hardly more so than the text is."""
     ways = itertools.product(read_as, codecs)
     right = next(filter(None, (_decoded(text, *way) for way in ways)), "")
-    lost = right.count(_LOST)
+    lost = right.count(LOST)
     if not right or lost > max(1, _MOST_LOST * (len(right) - lost)):
         return ""
-    before, after = letters.chinese([text.replace(_LOST, "")]), letters.chinese([right.replace(_LOST, "")])
-    known = after.ideographs + after.others + letters.signs(right)
+    before, after = letters.chinese([text.replace(LOST, "")]), letters.chinese([right.replace(LOST, "")])
     clear = after.reads and not before.reads and after.common >= _RARER * before.common
-    if not clear or after.ideographs < _LEAST[title] or after.others > _ODD * known:
+    if not clear or after.ideographs < _LEAST[title] or not after.alone:
         return ""
     return right
 
@@ -70,12 +68,12 @@ def _undone(text: str, title: str, codecs: tuple[str, ...], _: str, read_as: tup
 def _decoded(text: str, read_as: str, codec: str) -> str:
     """Gives "" where the text is not of this encoding; what is lost is marked."""
     try:  # Windows writes the euro sign for the byte 0x80, which GBK lacks
-        raw = b"\x80".join(part.encode(read_as) for part in text.replace(_LOST, "").split("€"))
+        raw = b"\x80".join(part.encode(read_as) for part in text.replace(LOST, "").split("€"))
     except UnicodeEncodeError:
         return ""
     return raw.decode(codec, "replace")
 
 
 def _few_common(text: str) -> bool:
-    ideographs = [c for c in text if "一" <= c <= "鿿"]
-    return bool(ideographs) and _RARER * sum(c in letters.COMMON for c in ideographs) <= len(ideographs)
+    found = letters.chinese([text])
+    return found.ideographs > 0 and _RARER * found.common <= found.ideographs

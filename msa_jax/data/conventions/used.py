@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-_SAMPLE = 64
+SAMPLE = 64  # clips or videos that are looked at
 _BLOCK = 1 << 26  # bytes of an array that are compared at once
 
 
@@ -22,8 +22,8 @@ def matrix(value: Any) -> np.ndarray | None:
 
 
 def spread(count: int) -> list[int]:
-    """Some places of `count`, from the first to the last: those of the clips that are looked at."""
-    return np.unique(np.linspace(0, count - 1, min(count, _SAMPLE)).astype(int)).tolist()
+    """Some places of `count`, from the first to the last: those that are looked at."""
+    return np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int)).tolist()
 
 
 def edges(values: object) -> np.ndarray:

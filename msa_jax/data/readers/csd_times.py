@@ -6,10 +6,10 @@ import numpy as np
 
 from msa_jax.data.conventions import time_words, times
 from msa_jax.data.conventions.times import Track, Units
+from msa_jax.data.conventions.used import SAMPLE, spread
 from msa_jax.data.readers.csd_sequence import Sequence
 from msa_jax.errors import counted
 
-_SAMPLE = 64  # videos that tell the units
 _FEW = 2  # rows of a video that may all be turned around without being refused
 
 
@@ -30,15 +30,12 @@ def units(
         return Units(asked)
     others = {role: sequence for role, sequence in sequences.items() if role != "labels"}
     shared = [video for video in labels if all(video in other.videos for other in others.values())]
-    videos = _spread(shared) if len(shared) >= _SAMPLE else [*shared, *_spread([*labels])][:_SAMPLE]
+    some = [shared[k] for k in spread(len(shared))]
+    labelled = list(labels)
+    videos = [*some, *(labelled[k] for k in spread(len(labelled)))][:SAMPLE]
     tracks = {"labels": _measured({video: labels[video] for video in videos})}
     tracks |= {role: _measured(other.intervals(dict.fromkeys(videos))) for role, other in others.items()}
     return times.decide(tracks, {role: sequence.path for role, sequence in sequences.items()}, asked)
-
-
-def _spread(videos: list[str]) -> list[str]:
-    places = np.unique(np.linspace(0, len(videos) - 1, min(len(videos), _SAMPLE)).astype(int))
-    return [videos[place] for place in places]
 
 
 def _measured(intervals: Mapping[str, np.ndarray]) -> dict[str, Track]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from msa_jax.data.conventions.encodings import MARKS_32
 from msa_jax.data.readers.clean import unreadable
 from msa_jax.data.readers.libraries import TORCH
 from msa_jax.errors import UserError
@@ -168,7 +169,7 @@ def _other(head: bytes) -> str:
 
 def _utf32(head: bytes) -> bool:
     """Whether a file begins as text in UTF-32 does, with its mark or without."""
-    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+    if head.startswith(MARKS_32):
         return True
     some = head[: min(len(head), _LINE) // 4 * 4]
     return len(some) >= _NAMES and any(_plain(some, codec) for codec in ("utf-32-le", "utf-32-be"))

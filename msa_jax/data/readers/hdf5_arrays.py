@@ -82,8 +82,8 @@ def reader(
     looked_at = {
         name: [arrays[name].some() for arrays in splits.values()] for name in MODALITIES if name in held
     }
-    named = next(iter(splits.values()))  # the width of a joint array is known
-    own = {named[name].path.name: parts for name, parts in looked_at.items() if named[name].part is None}
+    first = next(iter(splits.values()))  # the width of a joint array is known
+    own = {first[name].path.name: parts for name, parts in looked_at.items() if first[name].part is None}
     conventions = axes.decide(own, where, said=said.axes)
     filled, doubts = fillers.decide({name: looked_at[name] for name in read}, said.padding)
     notes += doubts

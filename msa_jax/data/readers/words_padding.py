@@ -14,7 +14,7 @@ from msa_jax.data.readers import clean
 from msa_jax.data.readers.words_streams import ALIGNED_PARTS, is_clip
 
 _WORDS = frozenset(("<pad>", "[pad]", "<padding>", "[padding]", "</pad>", ""))  # in lower case
-_MEND = "where it is padding, say --config.data.padding=front or behind (in Python: padding=...)"
+_MEND = f"where it is padding, {padding.SAY}"
 _MOST = 0.1  # share of the clips with such words whose rows may be in use
 
 

@@ -296,3 +296,18 @@ def test_one_held_row_of_another_stream_is_kept(tmp_path):
     vision[3, 12:] = vision[3, 12]
     source = readers.read(_pickle(tmp_path, _filled(audio, lambda clip: clip[-1]), vision=vision))
     assert {len(clip.vision) for clip in source} == {LIMIT}
+
+
+def test_a_stream_is_told_by_those_that_tell_themselves_in_whatever_order_they_come():
+    """A stream that is told by another does not tell a third one, so that their order does not matter."""
+    streams = {"audio": _clips(30), "vision": _clips(30), "text": _clips(30)}
+    filled = {"audio": 30, "vision": 3, "text": 4}
+    parts = {}
+    for name, clips in streams.items():
+        full = _windows()
+        full[: filled[name]] = _filled(clips[: filled[name]], _minus_one)
+        parts[name] = [full]
+    for order in (["audio", "vision", "text"], ["text", "vision", "audio"]):
+        found = fillers.decide({name: parts[name] for name in order}).fillers
+        assert list(found) == order
+        assert {str(filler) for filler in found.values()} == {"by rows of -1"}

@@ -29,7 +29,7 @@ def test_a_text_is_chinese_by_its_characters_and_words(text, chinese):
 
 def test_counts_of_several_texts():
     found = letters.chinese(["这部 good!", "，чай 齉"])
-    assert found == letters.Chinese(ideographs=3, common=2, others=3)
+    assert found == letters.Chinese(ideographs=3, common=2, others=3, signs=1)
     assert (found.reads, found.certain, str(found)) == (True, False, "2 of 3 Chinese characters are common")
     assert letters.chinese(["这部电影很好"]).certain
     assert not letters.chinese(["齉" * 4 + "好"]).reads
