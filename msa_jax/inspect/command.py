@@ -49,11 +49,11 @@ def main(argv: list[str], *, prog: str = "python -m msa_jax.data") -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that repeats what it does not understand without what could steer a terminal."""
+    """A parser that answers what it does not understand by one line, without what could steer a terminal."""
 
     def error(self, message: str) -> NoReturn:
-        """Prints the usage and the message, and exits with code 2."""
-        super().error(terminal.line(message))
+        """Prints the message, and exits with code 2."""
+        self.exit(2, f"{self.prog}: {terminal.line(message)}; see {self.prog} --help\n")
 
 
 def _in_own_options(message: str) -> str:

@@ -231,3 +231,19 @@ def test_as_a_module_into_a_pipe_that_closes(words_folder):
     assert done.stdout == f"{words_folder}\n"
     assert done.stderr == ""
     assert done.returncode in (0, 1)  # whether the pipe was closed before the last line is a race
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["x.pkl", "--padding", "both"], r"argument --padding: invalid choice: 'both' \(choose from .*none"),
+        ([], "the following arguments are required: PATH"),
+        (["x.pkl", "--nope"], "unrecognized arguments: --nope"),
+    ],
+)
+def test_an_option_that_is_wrong_gets_one_line(capsys, argv, says):
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2
+    assert re.fullmatch(rf".*data: {says}.*; see .*data --help", line)
