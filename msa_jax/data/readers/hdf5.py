@@ -13,12 +13,12 @@ import h5py
 import numpy as np
 
 from msa_jax.data.readers import foreign, room
+from msa_jax.data.readers.hdf5_strings import strings
 from msa_jax.errors import UserError
 from msa_jax.files import refuse_special
 
 _OUTSIDE = "whose bytes are not in the file itself; copy what is meant into one file"
 _LINKS = 8  # links that may follow one another
-_STRINGS = 1 << 26  # bytes of strings that are read at once
 
 
 @contextlib.contextmanager
@@ -123,18 +123,4 @@ def whole(dataset: h5py.Dataset, where: str) -> np.ndarray:
     if h5py.check_string_dtype(dataset.dtype) is None or dataset.dtype.kind == "S":
         room.check(where, dataset.nbytes, dataset.id.get_storage_size())
         return dataset[()]
-    return _strings(dataset, where)
-
-
-def _strings(dataset: h5py.Dataset, where: str) -> np.ndarray:
-    """Strings of any lengths, which lie elsewhere in the file: many entries may name one that is long."""
-    size = Path(dataset.file.filename).stat().st_size
-    room.check(where, dataset.size * 64, size)
-    found = np.empty(dataset.shape, object)
-    step = max(2, _STRINGS // max(1, size * int(np.prod(dataset.shape[1:], dtype=object))))
-    total = 0
-    for start in range(0, dataset.shape[0], step):
-        found[start : start + step] = part = dataset[start : start + step]
-        total += sum(map(len, part.ravel()))
-        room.check(where, total, size)
-    return found
+    return strings(dataset, where)
