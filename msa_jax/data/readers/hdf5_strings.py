@@ -77,8 +77,8 @@ def _check(dataset: h5py.Dataset, path: Path, where: str) -> None:
         for place in heaps:
             if not _is_whole(view, place, form):
                 raise UserError(
-                    f"{where}: the strings are damaged (a heap of them at byte {place}); copy or download the "
-                    "file again"
+                    f"{where}: the strings are damaged (a heap of them at byte {place}); copy or download "
+                    "the file again"
                 )
 
 
