@@ -144,7 +144,7 @@ def common() -> ConfigDict:
     c.log_every = 10  # steps between lines of metrics.jsonl
     c.checkpoint_every = 500  # steps between checkpoints, besides one at each epoch's end
 
-    c.data, c.text, c.optim = data(), text(), optim()
+    c.data, c.text, c.optim, c.parallel = data(), text(), optim(), parallel()
     return c
 
 
@@ -250,4 +250,13 @@ def optim() -> ConfigDict:
     # (pattern, factor of the learning rate) or (pattern, factor, weight decay): that of the first pattern
     # found in a parameter's path.
     c.groups = ((".*", 1.0),)
+    return c
+
+
+def parallel() -> ConfigDict:
+    """The section `parallel`: the devices of a run, which change no result and may be others on a resume."""
+    c = ConfigDict()
+    c.devices = placeholder(int)  # how many devices of each process are used; None: all
+    # Split parameters and optimiser state over the devices, which saves memory, in place of repeating them.
+    c.shard_state = False
     return c

@@ -48,7 +48,7 @@ def epoch(arguments: list[str], *, padded: bool) -> dict[str, object]:
     import jax
     import numpy as np
 
-    from msa_jax import cli
+    from msa_jax import cli, parallel
     from msa_jax.assemble import assemble
     from msa_jax.data import opening
     from msa_jax.data.plan import BatchPlan
@@ -59,7 +59,7 @@ def epoch(arguments: list[str], *, padded: bool) -> dict[str, object]:
     split, preparation = pieces.splits["train"], pieces.preparation
     buckets = ((config.text.max_length,) * 3,) if padded else preparation.buckets
     plan = BatchPlan(split.lengths, buckets, config.batch_size, seed=0)
-    state, _ = make_state(config, pieces, plan)
+    state, _ = make_state(config, pieces, plan, parallel.layout())
     step = jax.jit(train_step, donate_argnums=0)
 
     compiled, compile_seconds = {}, []
@@ -99,7 +99,7 @@ def config_step(name: str) -> dict[str, object]:
     import jax
     import numpy as np
 
-    from msa_jax import cli
+    from msa_jax import cli, parallel
     from msa_jax.assemble import count_parameters, without_data
     from msa_jax.data.plan import BatchPlan
     from msa_jax.data.synthetic import facts
@@ -112,7 +112,7 @@ def config_step(name: str) -> dict[str, object]:
     pieces = without_data(config, {"audio": 74, "vision": 47}, text_width=300, length=STEPS)
     lengths, rows = (STEPS,) * 3, config.batch_size
     plan = BatchPlan(np.full((rows, 3), STEPS), (lengths,), rows, epochs=config.epochs, seed=0)
-    state, _ = make_state(config, pieces, plan)
+    state, _ = make_state(config, pieces, plan, parallel.layout())
     batch = pieces.preparation.blank_batch(rows=rows, length=STEPS)
     batch |= {f"{m}_mask": np.ones((rows, STEPS), bool) for m in ("text", "audio", "vision")}
     tasks = facts(config.data.corpus).label_shape

@@ -114,18 +114,18 @@ def train(path: Path, scale: float, steps: int) -> dict[str, object]:
     import jax
     import numpy as np
 
-    from msa_jax import evaluate
-    from msa_jax import train as loop
+    from msa_jax import evaluate, parallel
     from msa_jax.data import opening
-    from msa_jax.parallel import prepare_process
+    from msa_jax.process import prepare_process
+    from msa_jax.step import make_state, train_step
 
-    config = config_of(path, scale)
+    config, layout = config_of(path, scale), parallel.layout()
     prepare_process(opening.cache_folder(config))
     pieces, plan = prepared(config)
     split, valid = pieces.splits["train"], pieces.splits["valid"]
     preparation, threads = pieces.preparation, config.data.threads
-    state, _ = loop.make_state(config, pieces, plan)
-    step = jax.jit(loop.train_step, donate_argnums=0)
+    state, _ = make_state(config, pieces, plan, layout)
+    step = jax.jit(train_step, donate_argnums=0)
     compiled, seconds = {}, []
     for lengths in plan.buckets:
         fits = np.flatnonzero((split.lengths <= lengths).all(1))[:1]
@@ -144,7 +144,7 @@ def train(path: Path, scale: float, steps: int) -> dict[str, object]:
             break
     started = time.perf_counter()
     in_order = preparation.in_order(valid, batch_size=config.eval_batch_size, threads=threads)
-    evaluate.score(pieces.model, {"params": state.params}, in_order, len(valid))
+    evaluate.score(pieces.model, {"params": state.params}, in_order, len(valid), layout)
     return {
         "compile_seconds": seconds,
         "clips_per_second": round(clips / busy, 1),

@@ -11,7 +11,9 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.sharding import SingleDeviceSharding
 
+from msa_jax import parallel
 from msa_jax.errors import UserError
 
 # Bytes beside the arrays, and with each: a small one, and what is known of each, is written twice.
@@ -20,9 +22,16 @@ _PATTERNS = set("[]\\")  # Orbax looks for files by patterns, and TensorStore ta
 
 
 def on_host(tree: Any) -> Any:
-    """Copies of a tree's arrays as NumPy arrays, which later steps do not change; keys as their numbers."""
+    """Copies of a tree's arrays as NumPy arrays, which later steps do not change; keys as their numbers.
+
+    Where several processes have parts of the arrays, all must ask.
+    """
     leaves, structure = jax.tree.flatten(tree)
-    copies = [np.array(x) for x in jax.device_get([_plain_array(x) for x in leaves])]
+    plain = [_plain_array(x) for x in leaves]
+    for x in plain:
+        if isinstance(x, jax.Array) and x.is_fully_addressable:
+            x.copy_to_host_async()
+    copies = [parallel.on_host(x) for x in plain]
     return structure.unflatten(copies)
 
 
@@ -40,7 +49,7 @@ def write(folder: Path, tree: Any) -> None:
     leaves = jax.tree.leaves(tree)
     _take_room(folder.parent, sum(leaf.nbytes + _EACH for leaf in leaves) + _OVERHEAD)
     with _plain_name(folder) as plain, _quiet():
-        ocp.Checkpointer(ocp.PyTreeCheckpointHandler()).save(plain, args=ocp.args.PyTreeSave(tree))
+        _orbax().save(plain, args=ocp.args.PyTreeSave(tree))
 
 
 def read(folder: Path, like: Any, mend: str) -> Any:
@@ -63,7 +72,7 @@ def read(folder: Path, like: Any, mend: str) -> Any:
     try:
         with _plain_name(folder) as plain, _quiet():
             args = ocp.args.PyTreeRestore(plain_like, restore_args=how)
-            found = ocp.Checkpointer(ocp.PyTreeCheckpointHandler()).restore(plain, args=args)
+            found = _orbax().restore(plain, args=args)
         found = jax.tree.leaves(found)
         wrong = [
             (x.shape, y.shape)
@@ -76,6 +85,16 @@ def read(folder: Path, like: Any, mend: str) -> Any:
         raise UserError(f"the checkpoint {folder} holds arrays of other shapes, {wrong[0][1]} for one of "
                         f"{wrong[0][0]}; {mend}")  # fmt: skip
     return structure.unflatten([_as_before(x, y) for x, y in zip(leaves, found, strict=True)])
+
+
+def _orbax() -> ocp.Checkpointer:
+    """Orbax in this process alone: otherwise it waits for the same call in every process of the job."""
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}"
+    )
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def reason(error: Exception) -> str:
@@ -103,10 +122,10 @@ def _plain_array(x: Any) -> Any:
 
 
 def _as_before(like: Any, found: np.ndarray) -> jax.Array:
-    place = getattr(like, "sharding", None) or jax.devices()[0]
+    place = getattr(like, "sharding", None) or SingleDeviceSharding(jax.local_devices()[0])
     if _is_key(like):
-        return jax.device_put(jax.random.wrap_key_data(found, impl=jax.random.key_impl(like)), place)
-    return jax.device_put(found, place)
+        found = jax.random.wrap_key_data(found, impl=jax.random.key_impl(like))
+    return parallel.put(found, place)
 
 
 @contextlib.contextmanager

@@ -50,6 +50,7 @@ AT_LEAST = {
     "optim.weight_decay": 0,
     "optim.warmup_steps": 0,
     "optim.plateau.patience": 0,
+    "parallel.devices": 1,
 }
 # More than any run uses: a config may come from anybody.
 AT_MOST = {
@@ -84,6 +85,7 @@ def check(config: ConfigDict, *, training: bool = True) -> None:
     """
     flat = flatten(config)
     sections = ("data", "data.cut", "text", "text.scratch", "model", "loss", "optim", "optim.plateau")
+    sections += ("parallel",)
     for section in sections:
         if section in flat:
             raise UserError(f"--config.{section}: {flat[section]!r} is not a section")

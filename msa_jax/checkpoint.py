@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from msa_jax import arrays_on_disk, seals
+from msa_jax import arrays_on_disk, parallel, seals
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, write_json
 from msa_jax.json_kinds import is_a, list_of
@@ -39,12 +39,15 @@ class Checkpoints:
           run: the identity of the run; checkpoints of another run are refused.
         """
         self.folder, self._run = workdir / FOLDER, run
+        # The first process alone writes; every process keeps count, and brings its part of the arrays.
+        self._writes = parallel.is_first()
         for left in (p for kind in ("latest", "best", "frozen") for p in _entries(self.folder / kind)):
-            if left.name.startswith(_WRITING):
+            if self._writes and left.name.startswith(_WRITING):
                 shutil.rmtree(left, ignore_errors=True)
         self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
         self._jobs: list[concurrent.futures.Future[None]] = []
-        self.latest_step = max(_steps(self.folder / "latest"), default=None)
+        latest = parallel.of_first(max(_steps(self.folder / "latest"), default=-1))
+        self.latest_step = None if latest < 0 else latest
 
     def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:
         """Keeps everything that a resumed run needs, beside the last one that is known to be good.
@@ -68,7 +71,7 @@ class Checkpoints:
 
     def save_frozen(self, params: Any) -> None:
         """Keeps the parameters that are not trained, once for the run."""
-        if params and not _steps(self.folder / "frozen"):
+        if params and not parallel.of_first(len(_steps(self.folder / "frozen"))):
             self._do(self._write, "frozen", 0, arrays_on_disk.on_host(params), None)
 
     def seen_finite(self, step: int) -> None:
@@ -81,7 +84,7 @@ class Checkpoints:
         self.flush()
         latest = self.folder / "latest"
         good = [step for step in _steps(latest) if _is_good(latest / str(step))]
-        for step in set(_steps(latest)) - set(good):
+        for step in set(_steps(latest)) - set(good) if self._writes else ():
             shutil.rmtree(latest / str(step))
         return f"last good checkpoint: {f'step {max(good)} in {latest}' if good else 'none yet'}"
 
@@ -103,8 +106,9 @@ class Checkpoints:
         progress = read_json(folder / _PROGRESS)
         check(progress, step=self.latest_step, file=folder / _PROGRESS, mend=mend)
         state = arrays_on_disk.read(folder / _ARRAYS, like, mend)
-        for later in (s for s in _steps(self.folder / "best") if s > self.latest_step):
-            shutil.rmtree(self.folder / "best" / str(later))
+        for best in _steps(self.folder / "best") if self._writes else ():
+            if best > self.latest_step:
+                shutil.rmtree(self.folder / "best" / str(best))
         return state, progress
 
     def flush(self) -> None:
@@ -127,6 +131,8 @@ class Checkpoints:
         self.flush()
 
     def _do(self, job: Callable[..., None], *args: Any) -> None:
+        if not self._writes:
+            return
         # What went wrong before is said before more is begun.
         while self._jobs and self._jobs[0].done():
             self._jobs.pop(0).result()

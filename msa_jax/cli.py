@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from ml_collections import ConfigDict
 
-from msa_jax import files, help
+from msa_jax import files, help, processes
 from msa_jax.errors import UserError, nearest
+from msa_jax.processes import Group
 from msa_jax.progress import say
 from msa_jax.specs import split_spec
 
@@ -24,6 +26,9 @@ FLAGS = {
     "mode": f"what to do ({'|'.join(MODES)})",
     "workdir": "the run's folder; default runs/<config name>-<hash of the overrides and the data>",
     "output": "predict: the file to write; eval: the folder; default: in the workdir",
+    "processes": "several processes together: how many; each with its number and a place to meet, as",
+    "process": "--process=0 --coordinator=HOST:PORT; SLURM, torchrun and Open MPI say so by themselves,",
+    "coordinator": "and --processes=1 is alone all the same",
     "help": "show this help; --help keys: every key, of --config or of all models",
 }
 
@@ -85,6 +90,9 @@ def _parse_flags(argv: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
     values = flags.FlagValues()
     for name in ("config", "workdir", "output"):
         flags.DEFINE_string(name, None, FLAGS[name], values)
+    flags.DEFINE_integer("processes", None, FLAGS["processes"], flag_values=values)
+    flags.DEFINE_integer("process", None, FLAGS["process"], flag_values=values)
+    flags.DEFINE_string("coordinator", None, FLAGS["coordinator"], values)
     flags.DEFINE_enum("mode", "train", MODES, FLAGS["mode"], values)
     flags.DEFINE_bool("help", False, FLAGS["help"], values, short_name="h")
     # absl's --help takes no value but True and False.
@@ -109,6 +117,16 @@ def help_wanted(argv: Sequence[str]) -> str | None:
     if any(argument.lower() == "keys" for argument in rest):
         return help.keys(values.config)
     return help.text(FLAGS)
+
+
+def group(argv: Sequence[str]) -> Group | None:
+    """The processes that the command line, or the environment, puts this one among; None: it is alone.
+
+    Raises:
+      UserError: as `processes.find`.
+    """
+    values, _ = _parse_flags(argv)
+    return processes.find(values.processes, values.process, values.coordinator, os.environ)
 
 
 def parse(argv: Sequence[str]) -> Command:

@@ -29,7 +29,7 @@ SIZES = ("synthetic", "tiny")  # variants that change what a run is tried on, an
 # only later evaluations read.
 RESUME_KEYS = (
     *("data.cache", "data.threads", "data.eval_split", "data.rescale"),
-    *("log_every", "checkpoint_every", "eval_batch_size"),
+    *("log_every", "checkpoint_every", "eval_batch_size", "parallel"),
 )
 # What the user says of the file that the run is trained on; for another file these are None again.
 FILE_KEYS = tuple(f"data.{name}" for name in FIELDS)
@@ -37,7 +37,7 @@ FILE_KEYS = tuple(f"data.{name}" for name in FIELDS)
 TRAINED_KEYS = (
     *("data.path", "data.cache", "data.corpus", "data.cut", "data.split_name", "data.other_counts"),
     *("data.context", *FILE_KEYS, "data.eval_split", "data.rescale", "data.modalities"),
-    *("data.threads", "eval_batch_size"),
+    *("data.threads", "eval_batch_size", "parallel"),
 )
 
 

@@ -16,6 +16,7 @@ from msa_jax import metrics, stopping
 from msa_jax.errors import UserError
 from msa_jax.layers.head import output_name
 from msa_jax.losses import TASKS
+from msa_jax.parallel import Layout, on_host
 
 SCORES = ("prediction", "logits")  # a model has one of them
 
@@ -37,32 +38,40 @@ def forward(
 
 
 def score(
-    model: nn.Module, variables: Any, batches: Iterable[Mapping[str, np.ndarray]], clips: int
+    model: nn.Module,
+    variables: Any,
+    batches: Iterable[Mapping[str, np.ndarray]],
+    clips: int,
+    layout: Layout,
 ) -> np.ndarray:
     """Scores every clip of a split.
 
     Args:
-      model, variables: the trained model.
-      batches: of the split, as `Preparation.in_order` makes them.
+      model, variables: the trained model; its variables lie on the layout's devices.
+      batches: of the split, as `Preparation.in_order` makes them; of several processes each brings its share.
       clips: N, number of clips in the split.
+      layout: the devices.
 
     Returns:
       [N] scores or [N, ..., classes] logits, float32, in the order of the split.
     """
     out: np.ndarray | None = None
     # One batch is computed while the one before is fetched.
-    waiting: list[tuple[np.ndarray, np.ndarray, Array]] = []
+    waiting: list[tuple[Array, Array]] = []
 
-    def collect(index: np.ndarray, mask: np.ndarray, predictions: Array) -> None:
+    def collect(index: Array, predictions: Array) -> None:
         nonlocal out
+        index, predictions = on_host(index), on_host(predictions)
         if out is None:
             out = np.full((clips, *predictions.shape[1:]), np.nan, np.float32)
-        out[index[mask]] = np.asarray(predictions)[mask]
+        out[index[index >= 0]] = predictions[index >= 0]
 
     for batch in batches:
-        stopping.check()
+        if layout.alone:  # one of several processes that left would be waited for
+            stopping.check()
+        batch = layout.batch(batch)
         predictions = forward(model, variables, batch)[output_name(getattr(model, "outputs", ()))]
-        waiting.append((batch["index"], batch["mask"], predictions))
+        waiting.append((batch["index"], predictions))
         if len(waiting) > 1:
             collect(*waiting.pop(0))
     for item in waiting:

@@ -22,6 +22,7 @@ from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.evaluate import Verdict
 from msa_jax.files import append, finite, refuse_special, whole_file
+from msa_jax.parallel import by_first
 from msa_jax.progress import Stopwatch, doing, say
 
 # Of the corpus's metrics, those that an epoch's line shows; metrics.jsonl has all of them.
@@ -33,8 +34,9 @@ Sums = dict[str, list[float]]  # by name: the sum of value * clips, and of clips
 
 
 class MetricLog:
-    """metrics.jsonl, one object a line, and the same numbers as TensorBoard events."""
+    """metrics.jsonl, one object a line, and the same numbers as TensorBoard events; the first process's alone."""
 
+    @by_first
     def __init__(self, workdir: Path, *, resume_step: int, judged: bool = True) -> None:
         """Opens the log, and drops lines after `resume_step`: those steps will run again.
 
@@ -63,6 +65,7 @@ class MetricLog:
         start = SessionLog(status=SessionLog.START)
         self._events.write_event(Event(wall_time=time.time(), step=resume_step + 1, session_log=start))
 
+    @by_first
     def write_step(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """Adds a line with `step`, `epoch` and the values; in TensorBoard they are `train/<name>`.
 
@@ -73,6 +76,7 @@ class MetricLog:
         """
         self._write(step, epoch, values, {f"train/{name}": value for name, value in values.items()})
 
+    @by_first
     def write_epoch(
         self, step: int, epoch: int, means: Mapping[str, float], clips_per_second: float, verdict: Verdict
     ) -> None:
@@ -106,6 +110,7 @@ class MetricLog:
                 summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
                 self._events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
 
+    @by_first
     def close(self) -> None:
         """Flushes both; a second time does nothing."""
         if not self._file.closed:

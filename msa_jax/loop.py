@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.log import MetricLog, StepLog
 from msa_jax.metrics import NOT_DEFINED
+from msa_jax.parallel import Layout, Signals
 from msa_jax.progress import bar, say
 from msa_jax.step import TrainState, make_state, split_frozen, train_step
 
 
-def train(config: ConfigDict, pieces: Pieces, workdir: Path, run: str, *, started: float) -> dict[str, Any]:
+def train(
+    config: ConfigDict, pieces: Pieces, workdir: Path, run: str, layout: Layout, *, started: float
+) -> dict[str, Any]:
     """Trains to the last epoch, or until `patience` epochs bring nothing better; resumes a checkpoint.
 
     The best epoch is that with the best value of `config.select` on the validation split, or of the task loss
@@ -32,6 +36,7 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, run: str, *, starte
       pieces: the run before its first step.
       workdir: its folder, which this process holds.
       run: its identity.
+      layout: the devices.
       started: `time.monotonic()` when this start of the run began.
 
     Returns:
@@ -44,16 +49,16 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, run: str, *, starte
     """
     split = pieces.splits["train"]
     plan = make_plan(config, pieces, config.epochs)
-    state, rate = make_state(config, pieces, plan)
+    state, rate = make_state(config, pieces, plan, layout)
     for term in state.objective.idle():
         say(f"note: the loss's term {term} has no weight in any of the {config.epochs} epochs")
     per_epoch = plan.steps_per_epoch
     checkpoints = Checkpoints(workdir, run)
     state, progress = _resumed(checkpoints, state, plan)
     done, before = int(state.step), progress["seconds"]
-    data = pieces.preparation.batches(split, plan, threads=config.data.threads, start=done)
-    # A function of this run: JAX keeps the programs of a function as long as that lives.
-    step_fn = jax.jit(functools.partial(train_step), donate_argnums=0)
+    threads, share = config.data.threads, layout.share
+    data = layout.ahead(pieces.preparation.batches(split, plan, threads=threads, share=share, start=done))
+    step_fn, signals = _compiled_step(state, layout), Signals(layout)
 
     def rate_now(step: int) -> Array:
         return rate(step) * progress["plateau"].get("rate_factor", 1.0)
@@ -66,35 +71,45 @@ def train(config: ConfigDict, pieces: Pieces, workdir: Path, run: str, *, starte
         names, sums, every = state.objective.names(), progress["sums"], config.log_every
         steps = StepLog(log, checkpoints, shown, plan, names, sums, every=every, rate=rate_now)
         if progress["to_judge"]:
-            state = validate(config, pieces, state, checkpoints, steps, progress, epoch=done // per_epoch - 1)
+            epoch = done // per_epoch - 1
+            state = validate(config, pieces, state, layout, checkpoints, steps, progress, epoch=epoch)
         for step in range(done + 1, len(plan) + 1):
             epoch, left = divmod(step - 1, per_epoch)
             if not left and config.patience and epoch - 1 - progress["best_epoch"] >= config.patience:
                 say(f"no better epoch in {config.patience}: stopped after epoch {epoch}")
                 break
-            batch = next(data)
+            batch, on_devices = next(data)
             with steps.calling(batch):
-                state, terms = step_fn(state, batch)
+                state, terms = step_fn(state, on_devices)
             shown.update()
             # The step before is looked at while this one runs: the device never waits for the host.
-            steps.add(step, terms, int(batch["mask"].sum()))
-            epoch_ends = left == per_epoch - 1
-            if not (epoch_ends or step % config.checkpoint_every == 0 or stopping.asked()):
+            steps.add(step, terms, len(plan[step - 1][0]))
+            epoch_ends, stop = left == per_epoch - 1, signals.asked()
+            if not (epoch_ends or step % config.checkpoint_every == 0 or stop):
                 continue
             # Looked at first: a broken state must never become the last good checkpoint.
             steps.flush()
             if epoch_ends:
                 # A signal may stop it: then the epoch is judged when the run goes on.
                 with contextlib.suppress(stopping.Stopped):
-                    state = validate(config, pieces, state, checkpoints, steps, progress, epoch=epoch)
+                    state = validate(config, pieces, state, layout, checkpoints, steps, progress, epoch=epoch)
+                stop = stop or (layout.alone and stopping.asked())
             progress["seconds"] = before + time.monotonic() - started
-            _save(checkpoints, state, progress)
+            _save(checkpoints, state, progress, stop=stop)
             steps.restart_clock()  # validation and checkpoints are not training time
     if progress["best_epoch"] < 0:
         raise UserError(
             f"no epoch had a finite validation value of {config.select}; try a lower optim.learning_rate"
         )
     return progress
+
+
+def _compiled_step(state: TrainState, layout: Layout) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
+    """`train_step`, compiled when it is first called; the state stays where it is."""
+    places = jax.tree.map(lambda x: x.sharding, state)
+    # A function of this run: JAX keeps the programs of a function as long as that lives.
+    step = functools.partial(train_step)
+    return jax.jit(step, donate_argnums=0, out_shardings=(places, layout.repeated))
 
 
 def make_plan(config: ConfigDict, pieces: Pieces, epochs: int) -> BatchPlan:
@@ -128,12 +143,12 @@ def _resumed(
     return restored.replace(params={**restored.params, **frozen}), progress
 
 
-def _save(checkpoints: Checkpoints, state: TrainState, progress: dict[str, Any]) -> None:
+def _save(checkpoints: Checkpoints, state: TrainState, progress: dict[str, Any], *, stop: bool) -> None:
     """Keeps the state; ends the run where a signal has asked for it."""
     step = int(state.step)
     trained, _ = split_frozen(state.params, state.frozen)
     checkpoints.save_latest(step, state.replace(params=trained), progress)
-    if stopping.asked():
+    if stop:
         checkpoints.flush()
         say(f"stopped at step {step}, which is saved in {checkpoints.folder}")
         stopping.check()
@@ -143,6 +158,7 @@ def validate(
     config: ConfigDict,
     pieces: Pieces,
     state: TrainState,
+    layout: Layout,
     checkpoints: Checkpoints,
     steps: StepLog,
     progress: dict[str, Any],
@@ -154,6 +170,7 @@ def validate(
     Args:
       config, pieces: of the run.
       state: at the end of the epoch.
+      layout: the devices.
       checkpoints, steps: where the parameters and the values go.
       progress: what the run knows of itself; changed in place. `to_judge` says whether it was stopped here.
       epoch: from 0.
@@ -166,10 +183,10 @@ def validate(
     """
     progress["to_judge"] = True
     split, step = pieces.splits["valid"], int(state.step)
-    variables = {"params": state.params, **state.collections}
+    variables = layout.gathered({"params": state.params, **state.collections})
     size, threads = config.eval_batch_size, config.data.threads
-    batches = pieces.preparation.in_order(split, batch_size=size, threads=threads)
-    predictions = evaluate.score(pieces.model, variables, batches, len(split))
+    batches = pieces.preparation.in_order(split, batch_size=size, threads=threads, share=layout.share)
+    predictions = evaluate.score(pieces.model, variables, batches, len(split), layout)
     verdict = evaluate.validation(config, pieces.metrics, predictions, split.labels)
     if config.optim.schedule == "plateau":
         progress["plateau"] = optim.watch_plateau(progress["plateau"], verdict.loss, **config.optim.plateau)

@@ -4,8 +4,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
+from typing import Any
 
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted
+from msa_jax.processes import Group
 
 _PROBE = "import jax; jax.devices()"
 
@@ -57,12 +60,27 @@ def _check_flags() -> None:
         )
 
 
-def unused_devices() -> str | None:
-    """Says which devices of this machine a run leaves idle; None where it uses them all."""
+def introduce(group: Group) -> str:
+    """Says which processes there are, and how many devices they have."""
     import jax
 
-    first, *others = jax.local_devices()
+    here = counted(jax.local_device_count(), "{device|devices}")
+    return (
+        f"process {group.process} of {group.processes} (from {group.source}), met at {group.host}:{group.port}: "
+        f"{here} in this process, {jax.device_count()} in all"
+    )
+
+
+def unused_devices(used: Sequence[Any]) -> str | None:
+    """Says which devices of this process a run leaves idle; None where it uses them all.
+
+    Args:
+      used: the devices of this process that it uses.
+    """
+    import jax
+
+    others = [device for device in jax.local_devices() if device not in used]
     if not others:
         return None
     names = ", ".join(str(device) for device in others[:8]) + (", ..." if len(others) > 8 else "")
-    return f"the run uses {first} alone and leaves {len(others)} unused: {names}"
+    return f"the run uses {counted(len(used), '{device|devices}')} and leaves {len(others)} unused: {names}"

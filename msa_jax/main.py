@@ -1,8 +1,9 @@
 """Main command: `python -m msa_jax.main --help`."""
 
+import re
 import sys
 
-from msa_jax import stopping
+from msa_jax import __version__, meeting, stopping
 from msa_jax.errors import exit_code
 
 
@@ -23,19 +24,37 @@ def _orderly(argv: list[str]) -> None:
 
 def _run(argv: list[str]) -> None:
     # Late: signals are handled by now, and the imports take seconds.
-    from msa_jax import cli, machine
+    from msa_jax import cli, machine, progress
 
     shown = cli.help_wanted(argv)
     if shown is not None:
         print(shown, flush=True)
         return
-    machine.check()
+    group = cli.group(argv)
+    with meeting.joined(group, _same_in_all(argv)):
+        if group is not None and group.process:
+            progress.mute()
+        machine.check()
+        if group is not None:
+            progress.say(machine.introduce(group))
+        _do(argv)
+
+
+def _same_in_all(argv: list[str]) -> dict[str, str]:
+    """What several processes must have in common."""
+    command = [argument for argument in argv if not re.match("--?process(=|$)", argument)]
+    return {"the version of msa_jax": __version__, "the command": " ".join(command)}
+
+
+def _do(argv: list[str]) -> None:
+    from msa_jax import cli
+
     command = cli.parse(argv)
     stopping.check()
     # Later: --help and a typo are answered at once, and these imports take the longest of a start.
     from msa_jax import scoring, train
     from msa_jax.data import opening
-    from msa_jax.parallel import prepare_process
+    from msa_jax.process import prepare_process
 
     stopping.check()
     prepare_process(opening.cache_folder(command.config))
@@ -55,4 +74,4 @@ def _run(argv: list[str]) -> None:
 if __name__ == "__main__":
     code = main(sys.argv[1:])
     stopping.deaf()
-    sys.exit(code)
+    meeting.leave(code)

@@ -1,60 +1,221 @@
-"""Process of JAX: its compilation cache, the memory that compiling took, and the process that may use it."""
+"""Parallel layout of a run: the mesh of its devices, and which rows and which part of the state each has.
 
-import ctypes
+One jitted step over a mesh is what a "pmapped" step is today: the batch is split by its rows, the state is
+repeated (or split, too), and the losses that couple clips see the whole batch. Several processes, each with
+devices of its own, are one mesh; each makes its own rows, and the first of them writes the run.
+"""
+
+import dataclasses
 import functools
-import os
-import sys
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 
+from msa_jax import stopping
+from msa_jax.data.batching import Share
 from msa_jax.errors import UserError
 
-_COMPILED = "/jax/core/compile/backend_compile_duration"
-_LONG = 1.0  # seconds; shorter compilations leave little behind
-_used: dict[str, int] = {}
+_DATA = "data"  # the axis of the mesh that rows, and shards of the state, are split over
+P, R = ParamSpec("P"), TypeVar("R")
 
 
-def prepare_process(cache: Path) -> None:
-    """Keeps compiled programs on disk, so that the next start of the same shapes need not compile.
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Where the arrays of a run lie.
+
+    Attributes:
+      mesh: of all devices of all processes, in the order of the processes.
+      shard_state: split parameters and optimiser state over the devices, too, in place of repeating them.
+    """
+
+    mesh: Mesh
+    shard_state: bool = False
+
+    @property
+    def devices(self) -> int:
+        """How many devices there are."""
+        return self.mesh.size
+
+    @property
+    def alone(self) -> bool:
+        """Whether this process has all the devices."""
+        return jax.process_count() == 1
+
+    @property
+    def share(self) -> Share:
+        """The rows of each batch that this process makes."""
+        return Share(jax.process_index(), jax.process_count(), self.devices // jax.process_count())
+
+    @property
+    def repeated(self) -> NamedSharding:
+        """Of an array that every device has whole."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    def batch(self, batch: Mapping[str, np.ndarray]) -> dict[str, Array]:
+        """A batch on the devices, split by its rows; each process brings its own."""
+        rows = NamedSharding(self.mesh, PartitionSpec(_DATA))
+        if jax.process_count() == 1:
+            return jax.device_put(dict(batch), rows)
+        return {k: jax.make_array_from_process_local_data(rows, v) for k, v in batch.items()}
+
+    def ahead(
+        self, batches: Iterator[Mapping[str, np.ndarray]]
+    ) -> Iterator[tuple[Mapping[str, np.ndarray], dict[str, Array]]]:
+        """(batch, the same on the devices), each sent while the one before is computed on."""
+        waiting = None
+        for batch in batches:
+            following = batch, self.batch(batch)
+            if waiting is not None:
+                yield waiting
+            waiting = following
+        if waiting is not None:
+            yield waiting
+
+    def state(self, tree: Any) -> Any:
+        """A tree of arrays on the devices; every process brings the same."""
+        return jax.tree.map(lambda x: put(x, self._of_state(x)), tree)
+
+    def _of_state(self, x: Array) -> NamedSharding:
+        if not self.shard_state:
+            return self.repeated
+        # The longest axis that the devices divide: of what none does, such as a bias, each has all.
+        axes = [axis for axis, size in enumerate(x.shape) if size and size % self.devices == 0]
+        if not axes:
+            return self.repeated
+        longest = max(axes, key=lambda axis: x.shape[axis])
+        return NamedSharding(self.mesh, PartitionSpec(*[None] * longest, _DATA))
+
+    def whole(self, tree: Any) -> Any:
+        """A tree of parameters as a step computes with them: whole on every device, their gradients split again.
+
+        Without this, XLA may split the products of a model over the devices, too, and move activations about.
+        """
+        if not self.shard_state:
+            return tree
+        return jax.tree.map(lambda x: _whole(x, self.repeated, self._of_state(x)), tree)
+
+    def gathered(self, tree: Any) -> Any:
+        """A tree of arrays that lie as `state` has put them, each whole on every device."""
+        return jax.jit(lambda tree: tree, out_shardings=self.repeated)(tree) if self.shard_state else tree
+
+    def everywhere(self, tree: Any) -> Any:
+        """A tree of arrays, each whole on every device; every process brings the same."""
+        return jax.tree.map(lambda x: put(x, self.repeated), tree)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _whole(x: Array, repeated: NamedSharding, split: NamedSharding) -> Array:
+    del split
+    return jax.lax.with_sharding_constraint(x, repeated)
+
+
+def _whole_forward(x: Array, repeated: NamedSharding, split: NamedSharding) -> tuple[Array, None]:
+    return _whole(x, repeated, split), None
+
+
+def _whole_backward(repeated: NamedSharding, split: NamedSharding, _: None, g: Array) -> tuple[Array]:
+    del repeated
+    return (jax.lax.with_sharding_constraint(g, split),)
+
+
+_whole.defvjp(_whole_forward, _whole_backward)
+
+
+class Signals:
+    """Signals that ask a job to end, whichever process they reach: all hear of one after the same step."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._sent: Array | None = None
+        self._largest = jax.jit(jax.numpy.max, out_shardings=layout.repeated)
+
+    def asked(self) -> bool:
+        """Whether a signal has asked the job to end; every process asks once after each step."""
+        if self._layout.alone:
+            return stopping.asked()
+        # What was sent after the step before is there by now: the devices never wait for the host.
+        before = 0 if self._sent is None else int(self._sent)
+        mine = np.full(self._layout.share.devices, stopping.number(), np.int32)
+        self._sent = self._largest(self._layout.batch({"number": mine})["number"])
+        if before:
+            stopping.note(before)
+        return before > 0
+
+
+def layout(devices: int | None = None, *, shard_state: bool = False) -> Layout:
+    """The layout over the devices of this process and those that it has met.
 
     Args:
-      cache: the folder that `data.cache` names.
-    """
-    if jax.config.jax_compilation_cache_dir is None:  # JAX_COMPILATION_CACHE_DIR says otherwise
-        jax.config.update("jax_compilation_cache_dir", str(cache / "xla"))
-    _give_memory_back()
-
-
-@functools.cache
-def _give_memory_back() -> None:
-    """Returns to the system what each compilation took: glibc keeps it, some 600 MB a large program."""
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        trim = ctypes.CDLL("libc.so.6").malloc_trim
-    except (OSError, AttributeError):  # another C library, which has no such call
-        return
-
-    def compiled(event: str, seconds: float, **facts: object) -> None:
-        del facts
-        if event == _COMPILED and seconds > _LONG:
-            trim(0)
-
-    jax.monitoring.register_event_duration_secs_listener(compiled)
-
-
-def refuse_forked() -> None:
-    """Refuses to go on in a process that was forked from one that asked the same before.
-
-    JAX has threads, of which a forked process has none: its first computation would wait for ever.
+      devices: how many of those that this process has are used; None: all.
+      shard_state: see `Layout`.
 
     Raises:
-      UserError: in such a process; says how else to start one.
+      UserError: when there are not so many, or processes have different numbers of devices.
     """
-    first, here = _used.setdefault("process", os.getpid()), os.getpid()
-    if first != here:
+    of_process: dict[int, list[Any]] = {}
+    for device in jax.devices():
+        of_process.setdefault(device.process_index, []).append(device)
+    counts = {process: len(found) for process, found in of_process.items()}
+    if len(set(counts.values())) > 1:
         raise UserError(
-            f"process {here} was forked from process {first}, which has used JAX, and JAX does not work in a "
-            'forked process; start processes by multiprocessing.get_context("spawn"), and load the run there'
+            f"the processes have different numbers of devices ({counts}); give each as many, by "
+            "--config.parallel.devices or by the variables that hide devices, such as CUDA_VISIBLE_DEVICES"
         )
+    have = counts[jax.process_index()]
+    if devices is not None and devices > have:
+        raise UserError(f"--config.parallel.devices: {devices}, but this process has {have}")
+    used = [device for process in sorted(of_process) for device in of_process[process][:devices]]
+    # Linen's Embed knows no explicit axes.
+    mesh = jax.make_mesh((len(used),), (_DATA,), devices=used, axis_types=(AxisType.Auto,))
+    return Layout(mesh, shard_state)
+
+
+def put(x: Any, sharding: jax.sharding.Sharding) -> Array:
+    """An array, or a key, that every process has whole, with a sharding over all their devices."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        data = put(np.asarray(jax.random.key_data(x)), sharding)
+        return jax.jit(functools.partial(jax.random.wrap_key_data, impl=jax.random.key_impl(x)))(data)
+    whole = np.asarray(x)
+    return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+
+def on_host(x: Array) -> np.ndarray:
+    """The whole of an array, a copy; where several processes have parts of it, all must ask."""
+    if x.is_fully_addressable or x.is_fully_replicated:
+        return np.array(x)
+    return multihost_utils.process_allgather(x, tiled=True)
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and speaks."""
+    return jax.process_index() == 0
+
+
+def of_first(number: int) -> int:
+    """The number that the first process has; all must ask."""
+    if jax.process_count() == 1:
+        return number
+    return int(multihost_utils.broadcast_one_to_all(np.int64(number)))
+
+
+def wait_for_all(place: str) -> None:
+    """Waits until all processes have come to a place, named by its word."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(place)
+
+
+def by_first(function: Callable[P, R]) -> Callable[P, R | None]:
+    """A function that the first process alone calls; in the others it does nothing, and returns None."""
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        return function(*args, **kwargs) if is_first() else None
+
+    return called

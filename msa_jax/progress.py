@@ -14,8 +14,18 @@ from msa_jax import stopping, terminal
 T = TypeVar("T")
 
 
+_speaks = {"speaks": True}
+
+
+def mute() -> None:
+    """Prints nothing from here on: of several processes one speaks."""
+    _speaks["speaks"] = False
+
+
 def say(line: str) -> None:
     """Prints one line at once, above any bar; control characters in it are escaped."""
+    if not _speaks["speaks"]:
+        return
     tqdm.write(terminal.encodable(terminal.cut(terminal.printable(line)), sys.stdout), file=sys.stdout)
     sys.stdout.flush()
 
@@ -42,7 +52,7 @@ def bar(total: int, done: int) -> tqdm:
         unit="step",
         **_size(),
         leave=False,
-        disable=not sys.stderr.isatty(),
+        disable=not (_speaks["speaks"] and sys.stderr.isatty()),
     )
 
 
@@ -104,7 +114,7 @@ def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) 
         total=total,
         **_size(),
         leave=False,
-        disable=not sys.stderr.isatty(),
+        disable=not (_speaks["speaks"] and sys.stderr.isatty()),
     )
     for item in shown:
         stopping.check()

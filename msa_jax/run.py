@@ -12,16 +12,17 @@ import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
 
-from msa_jax import assemble, bounds, evaluate, files, metrics, serving
+from msa_jax import assemble, bounds, evaluate, files, metrics, parallel, serving
 from msa_jax import config as configs
 from msa_jax.checkpoint import restore_best
 from msa_jax.corpora import CORPORA, MODALITIES
 from msa_jax.data import causes, given
+from msa_jax.data.batching import ALONE, Share
 from msa_jax.data.pipeline import Split
 from msa_jax.data.preparation import Preparation
 from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError, check_count, named
-from msa_jax.parallel import refuse_forked
+from msa_jax.process import refuse_forked
 from msa_jax.progress import say
 from msa_jax.text import Encoder
 from msa_jax.workdir import check, write_predictions
@@ -52,9 +53,9 @@ class Run:
         """The parameters."""
         return self.variables["params"]
 
-    def _batches(self, split: Split) -> Iterable[Mapping[str, np.ndarray]]:
+    def _batches(self, split: Split, share: Share = ALONE) -> Iterable[Mapping[str, np.ndarray]]:
         size, threads = self.config.eval_batch_size, self.config.data.threads
-        return self.preparation.in_order(split, batch_size=size, threads=threads)
+        return self.preparation.in_order(split, batch_size=size, threads=threads, share=share)
 
     def score(self, split: Split) -> np.ndarray:
         """[N] scores, or [N, ..., classes] logits, of a scanned split, float32, in its order.
@@ -64,9 +65,9 @@ class Run:
             that was forked from one that has a run.
         """
         self._check(split)
-        return self._finite(
-            evaluate.score(self.model, self.variables, self._batches(split), len(split)), split
-        )
+        layout = parallel.layout(self.config.parallel.devices)
+        batches, variables = self._batches(split, layout.share), layout.everywhere(self.variables)
+        return self._finite(evaluate.score(self.model, variables, batches, len(split), layout), split)
 
     def _check(self, split: Split) -> None:
         refuse_forked()

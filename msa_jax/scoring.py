@@ -18,6 +18,7 @@ from msa_jax.data.readers.clean import NoTextFeatures, NoWords
 from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError, counted, named
 from msa_jax.files import write_json
+from msa_jax.parallel import by_first
 from msa_jax.progress import say
 from msa_jax.run import Run, evaluate_splits, load
 from msa_jax.scales import Rescaling, Signs, rescaling, suspected
@@ -102,7 +103,7 @@ def evaluate_run(
     results[wanted] = evaluate_splits(run, splits, metric_set(config.data.corpus), folder, wanted, rescale)
     if output is not None and (folder / "results.json").exists():
         say(f"note: the results that were in {folder} are replaced")
-    write_json(folder / "results.json", results)
+    by_first(write_json)(folder / "results.json", results)
     show(results, folder)
     return results
 

@@ -15,6 +15,7 @@ from msa_jax.assemble import Pieces
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.losses import Objective
+from msa_jax.parallel import Layout
 
 
 @flax.struct.dataclass
@@ -31,6 +32,7 @@ class TrainState:
       tx: the optimiser.
       objective: the loss.
       frozen: top-level parts of the parameters that are not trained.
+      whole: the parameters as they are computed with, see `Layout.whole`.
     """
 
     step: Array
@@ -42,6 +44,7 @@ class TrainState:
     tx: optax.GradientTransformation = flax.struct.field(pytree_node=False)
     objective: Objective = flax.struct.field(pytree_node=False)
     frozen: tuple[str, ...] = flax.struct.field(pytree_node=False)
+    whole: Callable[[Any], Any] = flax.struct.field(pytree_node=False)
 
 
 def split_frozen(params: Mapping[str, Any], frozen: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -62,24 +65,38 @@ def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, 
     Returns:
       The state after it, and scalars: `loss`, each term unweighted, `grad_norm` before the clip.
     """
-    dropout_key, loss_key = jax.random.split(jax.random.fold_in(state.key, state.step))
-
-    rngs = {"dropout": dropout_key, "sample": jax.random.fold_in(dropout_key, 1)}
-
-    def loss_fn(trained: Any) -> tuple[Array, tuple[dict[str, Array], dict[str, Any]]]:
-        outputs, changed = _apply(state, {**state.params, **trained}, batch, rngs)
-        loss, terms = state.objective(outputs, batch, step=state.step, key=loss_key)
-        return loss, (terms, changed)
-
-    # What is frozen has no gradient: it would count in the norm that the others are clipped by.
+    (loss, (terms, changed)), grads = gradient(state, batch)
     trained = split_frozen(state.params, state.frozen)[0]
-    (loss, (terms, changed)), grads = jax.value_and_grad(loss_fn, has_aux=True)(trained)
     updates, opt_state = state.tx.update(grads, state.opt_state, trained)
     params = {**state.params, **optax.apply_updates(trained, updates)}
     terms = {"loss": loss, **terms, "grad_norm": optax.tree.norm(grads)}
     collections = {**state.collections, **changed}
     state = state.replace(step=state.step + 1, params=params, opt_state=opt_state, collections=collections)
     return state, terms
+
+
+def gradient(
+    state: TrainState, batch: dict[str, Array]
+) -> tuple[tuple[Array, tuple[dict[str, Array], dict[str, Any]]], Any]:
+    """The loss of a batch with dropout, and its gradient.
+
+    Args:
+      state, batch: as for `train_step`.
+
+    Returns:
+      ((loss, (unweighted terms, the collections after the step)), the gradient of the trained parameters).
+    """
+    dropout_key, loss_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+    rngs = {"dropout": dropout_key, "sample": jax.random.fold_in(dropout_key, 1)}
+
+    def loss_fn(trained: Any) -> tuple[Array, tuple[dict[str, Array], dict[str, Any]]]:
+        outputs, changed = _apply(state, state.whole({**state.params, **trained}), batch, rngs)
+        loss, terms = state.objective(outputs, batch, step=state.step, key=loss_key)
+        return loss, (terms, changed)
+
+    # What is frozen has no gradient: it would count in the norm that the others are clipped by.
+    trained = split_frozen(state.params, state.frozen)[0]
+    return jax.value_and_grad(loss_fn, has_aux=True)(trained)
 
 
 def _apply(
@@ -115,13 +132,16 @@ def _apply(
     return outputs, after
 
 
-def make_state(config: ConfigDict, pieces: Pieces, plan: BatchPlan) -> tuple[TrainState, optax.Schedule]:
+def make_state(
+    config: ConfigDict, pieces: Pieces, plan: BatchPlan, layout: Layout
+) -> tuple[TrainState, optax.Schedule]:
     """(state, learning-rate schedule) at the start of a run.
 
     Args:
       config: `seed`, `epochs`, `optim`, `text.frozen`.
       pieces: model, variables and loss.
       plan: the batches of the whole run.
+      layout: where the state lies.
     """
     collections = dict(pieces.variables)
     params = collections.pop("params")
@@ -140,6 +160,6 @@ def make_state(config: ConfigDict, pieces: Pieces, plan: BatchPlan) -> tuple[Tra
             pieces.model, epochs=config.epochs, steps_per_epoch=plan.steps_per_epoch
         ),
         frozen=frozen,
+        whole=layout.whole,
     )
-    # Bound to the device, as what a checkpoint restores is: the trained model is scored by the same program.
-    return jax.device_put(state, jax.devices()[0]), rate
+    return layout.state(state), rate

@@ -64,6 +64,16 @@ def asked() -> bool:
     return _state["asked"] is not None
 
 
+def number() -> int:
+    """The number of the signal that has asked; 0 where none has."""
+    return _state["asked"] or 0
+
+
+def note(number: int) -> None:
+    """Takes over a signal that another process of the job has had."""
+    _state["asked"] = number
+
+
 def check() -> None:
     """Ends the job where a signal has asked for it; for places where nothing is lost by that.
 

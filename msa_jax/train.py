@@ -1,5 +1,6 @@
 """Training: the run from its config to its results."""
 
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from msa_jax import identity, optim, stopping
+from msa_jax import identity, optim, parallel, stopping
 from msa_jax.assemble import Pieces, assemble, count_parameters
 from msa_jax.data import opening
 from msa_jax.data.datasets import Built
@@ -56,15 +57,17 @@ def train_and_evaluate(config: ConfigDict, workdir: Path | DefaultFolder) -> dic
         stopping.check()  # before the first program is compiled
         for line in pieces.summary(config):
             say(line)
-        if idle := unused_devices():
+        layout = parallel.layout(config.parallel.devices, shard_state=config.parallel.shard_state)
+        if idle := unused_devices(layout.mesh.local_devices):
             say(f"note: {idle}")
         findings = _findings(pieces, corpus)
         run = identity.of_run(config, content)
-        with alone(workdir):
+        with alone(workdir) if parallel.is_first() else contextlib.nullcontext():
             before = claim(config, workdir, run, data, content, pieces.preparation)
+            parallel.wait_for_all("claimed")
             if before is not None and before < config.epochs:
                 _refuse_longer(config, pieces, before)
-            progress = train(config, pieces, workdir, run, started=started)
+            progress = train(config, pieces, workdir, run, layout, started=started)
             return _results(config, pieces, corpus, workdir, findings, progress, time.monotonic())
 
 
@@ -124,6 +127,7 @@ def _results(
     trained: float,
 ) -> dict[str, Any]:
     """Scores the validation and the test split with the best epoch, and writes and shows the results."""
+    parallel.wait_for_all("trained")  # the first process has written it all by then
     best = load(workdir)
     source = opening.source_name(corpus)
     results: dict[str, Any] = {

@@ -23,6 +23,7 @@ from msa_jax.data.preparation import Preparation
 from msa_jax.errors import UserError
 from msa_jax.files import OLDER, read_json, whole_file, write_json
 from msa_jax.json_kinds import Kind, is_a, number, or_none, whole
+from msa_jax.parallel import by_first
 from msa_jax.progress import say
 
 SYNTHETIC = "SYNTHETIC DATA (the scores say nothing about a real corpus)"
@@ -68,6 +69,7 @@ def alone(workdir: Path) -> Iterator[None]:
         yield
 
 
+@by_first
 def claim(
     config: ConfigDict,
     workdir: Path,
@@ -178,6 +180,7 @@ def trained_on(workdir: Path) -> dict[str, Any]:
     return _environment_of(workdir)["data"]
 
 
+@by_first
 def finish(workdir: Path, results: dict[str, Any]) -> None:
     """Writes the results of a run that is done, and seals them."""
     write_json(workdir / _RESULTS, results)
@@ -212,6 +215,7 @@ def read_results(workdir: Path, epochs: int) -> dict[str, Any] | None:
     return results
 
 
+@by_first
 def write_predictions(
     path: Path, ids: Sequence[str], predictions: np.ndarray, labels: np.ndarray | None = None
 ) -> None:

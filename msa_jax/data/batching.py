@@ -19,17 +19,17 @@ class Share:
 
     Attributes:
       process: 0 to processes - 1.
-      processes: how many train together; divides the batch size.
+      processes: how many train together.
+      devices: of each process; a batch that all of them do not divide gets rows of padding at its end.
     """
 
     process: int = 0
     processes: int = 1
+    devices: int = 1
 
     def of(self, rows: np.ndarray, batch_size: int) -> tuple[np.ndarray, int]:
         """(rows of this process, its batch size); the last rows of a partial batch may leave it none."""
-        if batch_size % self.processes:
-            raise ValueError(f"{self.processes} processes cannot share a batch of {batch_size} evenly")
-        size = batch_size // self.processes
+        size = -(-batch_size // (self.processes * self.devices)) * self.devices
         return rows[self.process * size : (self.process + 1) * size], size
 
 
@@ -70,7 +70,6 @@ def batches(
       share: the rows of each batch to make; by default all.
       start: the first batch, from 0; a run that goes on starts with the one after those that it has had.
     """
-    share.of(np.zeros(0, int), plan.batch_size)  # an uneven share is refused before the first batch
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * threads)
     every = grain.MapDataset.source(_Batches(split, plan, statistics, share))
     return iter(every[start:].to_iter_dataset(options))

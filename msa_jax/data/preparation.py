@@ -127,19 +127,23 @@ class Preparation:
                 f"which {free / 2**30:.1f} are free; lower --config.batch_size or --config.eval_batch_size"
             )
 
-    def in_order(self, split: Split, *, batch_size: int, threads: int) -> Iterator[dict[str, np.ndarray]]:
+    def in_order(
+        self, split: Split, *, batch_size: int, threads: int, share: Share = ALONE
+    ) -> Iterator[dict[str, np.ndarray]]:
         """Every clip of a split once, in batches of similar length, for scoring.
 
         Args:
           split: the clips; one that is longer than any training clip gets a length of its own.
           batch_size: clips in a batch.
           threads: background threads that make batches.
+          share: the rows of each batch to make; by default all.
         """
         buckets = self.buckets
         longest = np.maximum(split.lengths.max(0, initial=1), buckets[-1])
         if (longest > buckets[-1]).any():
             buckets = (*buckets, tuple(longest.tolist()))
-        return self.batches(split, BatchPlan(split.lengths, buckets, batch_size), threads=threads)
+        plan = BatchPlan(split.lengths, buckets, batch_size)
+        return self.batches(split, plan, threads=threads, share=share)
 
     def blank_batch(self, *, rows: int = 1, length: int = 4) -> dict[str, np.ndarray]:
         """A batch of zeros with the shapes of the data, to initialise a model with.

@@ -55,7 +55,8 @@ def mpr(
     if not isinstance(max_pairs, numbers.Integral) or max_pairs < 1:
         raise ArgumentError(f"max_pairs must be a whole number of at least 1, got {max_pairs!r}")
     p, y, m = valid_rows(predictions, labels, mask)
-    first, second = np.triu_indices(len(p), 1)
+    # Pairs in this order have the same places, and draw the same lots, however many rows pad the batch.
+    second, first = np.tril_indices(len(p), -1)
     least = gamma - min(TOLERANCE, gamma / 2)  # above 0 for the smallest gamma too: equal labels stay out
     counts = m[first] & m[second] & (jnp.abs(y[first] - y[second]) >= least)
     if len(first) > max_pairs:

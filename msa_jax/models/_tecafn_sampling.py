@@ -55,7 +55,8 @@ def draw_sources(
     Returns:
       (row whose modality is used [B], whether it is another's [B]).
     """
-    gate_B, row_B = jax.random.uniform(key, (2, len(count_B)))
+    # The batch axis leads, so that a clip draws the same however many rows pad the batch.
+    gate_B, row_B = jax.random.uniform(key, (len(count_B), 2)).T
     replaced_B = (gate_B < p) & (count_B > 0)
     slot_B = (row_B * count_B).astype(jnp.int32)
     drawn_B = jnp.take_along_axis(rows_BJ, slot_B[:, None], axis=1)[:, 0]

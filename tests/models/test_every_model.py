@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import assemble, evaluate, models, specs, step
+from msa_jax import assemble, evaluate, models, parallel, specs, step
 from msa_jax import config as configs
 from msa_jax.corpora import MODALITIES
 from msa_jax.data import opening, synthetic
@@ -189,7 +189,8 @@ def test_300_steps_fit_a_batch(trained, name):
 
     before, _ = error_and_scores(one.pieces.variables)
     start = jax.tree.map(np.array, one.pieces.variables)  # a step takes the arrays that it is given
-    state, _ = step.make_state(config, dataclasses.replace(one.pieces, variables=start), plan)
+    pieces = dataclasses.replace(one.pieces, variables=start)
+    state, _ = step.make_state(config, pieces, plan, parallel.layout())
     one_step = jax.jit(step.train_step, donate_argnums=0)  # as the run had it: not compiled again
     first = None
     for _ in range(300):

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from msa_jax import assemble, optim, step
+from msa_jax import assemble, optim, parallel, step
 from msa_jax import config as configs
 from msa_jax.corpora import MODALITIES
 from msa_jax.data.plan import BatchPlan
@@ -71,7 +71,7 @@ def make_state(config, pieces):
     """The state before the first step."""
     lengths = (STEPS,) * 3
     plan = BatchPlan(np.full((100, 3), STEPS), (lengths,), config.batch_size, epochs=config.epochs, seed=0)
-    return step.make_state(config, pieces, plan)[0]
+    return step.make_state(config, pieces, plan, parallel.layout())[0]
 
 
 @dataclasses.dataclass
