@@ -34,7 +34,7 @@ Sums = dict[str, list[float]]  # by name: the sum of value * clips, and of clips
 
 
 class MetricLog:
-    """metrics.jsonl, one object a line, and the same numbers as TensorBoard events; the first process's alone."""
+    """metrics.jsonl, one object a line, and the same numbers as TensorBoard events, of the first process."""
 
     @by_first
     def __init__(self, workdir: Path, *, resume_step: int, judged: bool = True) -> None:

@@ -66,8 +66,8 @@ def introduce(group: Group) -> str:
 
     here = counted(jax.local_device_count(), "{device|devices}")
     return (
-        f"process {group.process} of {group.processes} (from {group.source}), met at {group.host}:{group.port}: "
-        f"{here} in this process, {jax.device_count()} in all"
+        f"process {group.process} of {group.processes} (from {group.source}), met at "
+        f"{group.host}:{group.port}: {here} in this process, {jax.device_count()} in all"
     )
 
 

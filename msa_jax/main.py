@@ -40,10 +40,10 @@ def _run(argv: list[str]) -> None:
         _do(argv)
 
 
-def _same_in_all(argv: list[str]) -> dict[str, str]:
+def _same_in_all(argv: list[str]) -> dict[str, list[str]]:
     """What several processes must have in common."""
     command = [argument for argument in argv if not re.match("--?process(=|$)", argument)]
-    return {"the version of msa_jax": __version__, "the command": " ".join(command)}
+    return {"the version of msa_jax": [__version__], "the command": command}
 
 
 def _do(argv: list[str]) -> None:

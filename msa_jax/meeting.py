@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msa_jax import terminal
@@ -51,13 +51,17 @@ class _Line:
             return None
         return message if isinstance(message, dict) else None
 
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
 
 class Meeting:
     """The connections of this process to the others: of the first to all, of each other to the first."""
 
     def __init__(self, group: Group, lines: dict[int, _Line], port: int) -> None:
         self.group, self.port = group, port
-        self._lines, self._ended = lines, threading.Event()
+        self._lines, self._ended, self._first = lines, threading.Event(), threading.Lock()
         self._waiting = {process: threading.Event() for process in lines}
         for process in lines:
             threading.Thread(target=self._listen, args=(process,), daemon=True).start()
@@ -67,6 +71,7 @@ class Meeting:
             if "ended" in message:
                 self._waiting[process].set()
                 return
+        self._first.acquire()  # for good: what follows is said once, though every connection may end
         if self._ended.is_set():
             return
         said = None if message is None else str(message["failed"])
@@ -89,14 +94,16 @@ class Meeting:
         for waiting in self._waiting.values():
             waiting.wait(_LAST)
         self._ended.set()
+        for line in self._lines.values():
+            line.close()
 
 
-def meet(group: Group, facts: dict[str, Any], *, patience: float = PATIENCE) -> Meeting:
+def meet(group: Group, facts: Mapping[str, list[str]], *, patience: float = PATIENCE) -> Meeting:
     """Waits for the other processes.
 
     Args:
       group: this process and where they meet.
-      facts: what must be the same in all of them, by name, such as the version.
+      facts: what must be the same in all of them, by name, such as the version: words, in order.
       patience: seconds to wait.
 
     Raises:
@@ -105,13 +112,13 @@ def meet(group: Group, facts: dict[str, Any], *, patience: float = PATIENCE) -> 
     return _as_first(group, facts, patience) if group.process == 0 else _as_other(group, facts, patience)
 
 
-def _as_first(group: Group, facts: dict[str, Any], patience: float) -> Meeting:
+def _as_first(group: Group, facts: Mapping[str, list[str]], patience: float) -> Meeting:
     where = f"{group.host}:{group.port}"
     try:
         server = socket.create_server(("", group.port))
     except OSError as e:
         raise UserError(
-            f"process 0 cannot wait for the others at port {group.port} ({e.strerror}); name a free one by "
+            f"process 0 cannot wait for the others at port {group.port} ({_reason(e)}); name a free one by "
             "--coordinator=HOST:PORT, the same in all processes"
         ) from None
     lines: dict[int, _Line] = {}
@@ -124,16 +131,17 @@ def _as_first(group: Group, facts: dict[str, Any], patience: float) -> Meeting:
             except TimeoutError:
                 missing = sorted(set(range(1, group.processes)) - set(lines))
                 why = (
-                    f"of {group.processes} processes those of the numbers {', '.join(map(str, missing))} have "
-                    f"not come to {where} within {patience:.0f} s; start them, or name fewer by --processes"
+                    f"of {group.processes} processes those of the numbers "
+                    f"{', '.join(map(str, missing))} have not come to {where} within {patience:.0f} s; start "
+                    "them, or name fewer by --processes"
                 )
-                _refuse(lines, why)
+                _refuse(lines.values(), why)
             line = _Line(connection)
             if (came := line.receive(10.0)) is None or not isinstance(came.get("process"), int):
-                continue  # not one of ours
+                line.close()  # not one of ours
+                continue
             if why := _wrong(group, facts, came, lines):
-                line.send(failed=why)
-                _refuse(lines, why)
+                _refuse([*lines.values(), line], why)
             lines[came["process"]] = line
     port = _free_port(group.port + 1)
     for line in lines.values():
@@ -141,32 +149,37 @@ def _as_first(group: Group, facts: dict[str, Any], patience: float) -> Meeting:
     return Meeting(group, lines, port)
 
 
-def _refuse(lines: dict[int, _Line], why: str) -> None:
-    for line in lines.values():
+def _refuse(lines: Iterable[_Line], why: str) -> None:
+    for line in lines:
         line.send(failed=why)
+        line.close()
     raise UserError(why)
 
 
-def _wrong(group: Group, facts: dict[str, Any], came: dict[str, Any], there: dict[int, _Line]) -> str | None:
+def _wrong(
+    group: Group, facts: Mapping[str, list[str]], came: dict[str, Any], there: dict[int, _Line]
+) -> str | None:
     process = came["process"]
     if came.get("processes") != group.processes:
         return (
-            f"process {process} was told that there are {came.get('processes')} processes, and process 0 that "
-            f"there are {group.processes}; say the same --processes to all"
+            f"process {process} was told that there are {came.get('processes')} processes, and process 0 "
+            f"that there are {group.processes}; say the same --processes to all"
         )
     if process in there or not 0 < process < group.processes:
         return f"two processes have the number {process}; give each a --process of its own"
     others = came.get("facts") or {}
-    for name, value in facts.items():
-        if others.get(name) != value:
+    for name, words in facts.items():
+        theirs = others.get(name) or []
+        if theirs != words:
+            first, second = ([w for w in a if w not in b] for a, b in ((words, theirs), (theirs, words)))
             return (
-                f"{name} differs: {value} in process 0, {others.get(name)} in process {process}; start all "
-                "processes with the same command and the same version"
+                f"{name} differs: process 0 has {' '.join(first) or 'less'}, process {process} has "
+                f"{' '.join(second) or 'less'}; start all processes with the same command and version"
             )
     return None
 
 
-def _as_other(group: Group, facts: dict[str, Any], patience: float) -> Meeting:
+def _as_other(group: Group, facts: Mapping[str, list[str]], patience: float) -> Meeting:
     until = time.monotonic() + patience
     where = f"{group.host}:{group.port}"
     while True:
@@ -176,17 +189,23 @@ def _as_other(group: Group, facts: dict[str, Any], patience: float) -> Meeting:
         except OSError as e:
             if time.monotonic() > until:
                 raise UserError(
-                    f"process {group.process} has not found process 0 at {where} within {patience:.0f} s ({e}); "
-                    "start it, or name where it is by --coordinator=HOST:PORT"
+                    f"process {group.process} has not found process 0 at {where} within {patience:.0f} s "
+                    f"({_reason(e)}); start it, or name where it is by --coordinator=HOST:PORT"
                 ) from None
             time.sleep(0.2)
     line = _Line(connection)
     line.send(process=group.process, processes=group.processes, facts=facts)
     message = line.receive(max(until - time.monotonic(), 0.0) + 15.0)
     if message is None or not isinstance(message.get("port"), int):
+        line.close()
         why = (message or {}).get("failed") or f"process 0 at {where} has ended before all had come"
         raise UserError(str(why))
     return Meeting(group, {0: line}, message["port"])
+
+
+def _reason(error: OSError) -> str:
+    """The system's words alone; Python's own also repeat the address."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _free_port(wanted: int) -> int:
@@ -201,7 +220,7 @@ _met: dict[str, Meeting] = {}
 
 
 @contextlib.contextmanager
-def joined(group: Group | None, facts: dict[str, Any]) -> Iterator[None]:
+def joined(group: Group | None, facts: Mapping[str, list[str]]) -> Iterator[None]:
     """Within it JAX has the devices of all processes of the group; None: of this one alone.
 
     Raises:
@@ -226,7 +245,8 @@ def joined(group: Group | None, facts: dict[str, Any]) -> Iterator[None]:
 
 
 def _start_jax(meeting: Meeting) -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what the next lines choose is warned of
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # it warns of what the next lines choose
     import jax
 
     group = meeting.group

@@ -91,7 +91,7 @@ class Layout:
         return NamedSharding(self.mesh, PartitionSpec(*[None] * longest, _DATA))
 
     def whole(self, tree: Any) -> Any:
-        """A tree of parameters as a step computes with them: whole on every device, their gradients split again.
+        """A tree of parameters as a step computes with them: whole on every device, their gradients split.
 
         Without this, XLA may split the products of a model over the devices, too, and move activations about.
         """

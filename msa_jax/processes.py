@@ -149,6 +149,6 @@ def _open_mpi(environ: Mapping[str, str]) -> Group | None:
 
 
 def _port(job: int) -> int:
-    """A port that the processes of a job agree on, and those of another hardly share; two in a row are free."""
+    """A port that the processes of a job agree on, and those of another hardly share, as is the next."""
     first, count = _PORTS
     return first + 2 * (job % (count // 2))
