@@ -140,6 +140,9 @@ def common() -> ConfigDict:
     # the corpus, such as mae or acc2_non0.
     c.select = "loss"
     c.batch_size = 32  # clips in a training step
+    # Parts that a step's clips are computed in, one after the other, for less memory and a third more time.
+    # The loss sees all clips, but a model that compares clips, as TeCaFN does, sees those of a part.
+    c.parts = 1
     c.eval_batch_size = 32  # clips scored at once; it changes no score
     c.log_every = 10  # steps between lines of metrics.jsonl
     c.checkpoint_every = 500  # steps between checkpoints, besides one at each epoch's end

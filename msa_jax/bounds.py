@@ -30,6 +30,7 @@ AT_LEAST = {
     "epochs": 1,
     "patience": 0,
     "batch_size": 1,
+    "parts": 1,
     "eval_batch_size": 1,
     "log_every": 1,
     "checkpoint_every": 1,
@@ -56,6 +57,7 @@ AT_LEAST = {
 AT_MOST = {
     "epochs": 1 << 40,
     "batch_size": 1 << 20,
+    "parts": 1 << 20,
     "eval_batch_size": 1 << 20,
     "data.buckets": 1000,
     "data.threads": 1000,

@@ -1,13 +1,15 @@
 """Loop over the steps of a run: the next batch, one step, and, at times, validation and a checkpoint."""
 
 import contextlib
+import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
@@ -47,7 +49,6 @@ def train(
       UserError: when the loss or its gradient is not finite; names the step and the last good checkpoint.
       Stopped: when a signal has asked for it; all is saved then.
     """
-    split = pieces.splits["train"]
     plan = make_plan(config, pieces, config.epochs)
     state, rate = make_state(config, pieces, plan, layout)
     for term in state.objective.idle():
@@ -56,8 +57,7 @@ def train(
     checkpoints = Checkpoints(workdir, run)
     state, progress = _resumed(checkpoints, state, plan)
     done, before = int(state.step), progress["seconds"]
-    threads, share = config.data.threads, layout.share
-    data = layout.ahead(pieces.preparation.batches(split, plan, threads=threads, share=share, start=done))
+    data = _batches(config, pieces, plan, layout, start=done)
     step_fn, signals = _compiled_step(state, layout), Signals(layout)
 
     def rate_now(step: int) -> Array:
@@ -102,6 +102,15 @@ def train(
             f"no epoch had a finite validation value of {config.select}; try a lower optim.learning_rate"
         )
     return progress
+
+
+def _batches(
+    config: ConfigDict, pieces: Pieces, plan: BatchPlan, layout: Layout, *, start: int
+) -> Iterator[tuple[Mapping[str, np.ndarray], dict[str, Array]]]:
+    """The batches of the run from a step on, in memory and on the devices."""
+    share, threads = dataclasses.replace(layout.share, parts=config.parts), config.data.threads
+    split = pieces.splits["train"]
+    return layout.ahead(pieces.preparation.batches(split, plan, threads=threads, share=share, start=start))
 
 
 def _compiled_step(state: TrainState, layout: Layout) -> Callable[..., tuple[TrainState, dict[str, Array]]]:

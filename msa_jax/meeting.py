@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from msa_jax import terminal
@@ -87,13 +87,21 @@ class Meeting:
         for line in self._lines.values():
             line.send(failed=why)
 
-    def end(self) -> None:
-        """Waits until all have ended in order: the first process serves the others until then."""
-        for line in self._lines.values():
-            line.send(ended=True)
-        for waiting in self._waiting.values():
-            waiting.wait(_LAST)
-        self._ended.set()
+    def end(self, leave: Callable[[], None] = lambda: None) -> None:
+        """Ends in order: the first process, whose JAX serves the others, waits until all others have left.
+
+        Args:
+          leave: what to do before the others are told, or, in the first process, after all have ended.
+        """
+        if self.group.process:
+            leave()
+            self._ended.set()
+            self._lines[0].send(ended=True)
+        else:
+            for waiting in self._waiting.values():
+                waiting.wait(_LAST)
+            self._ended.set()
+            leave()
         for line in self._lines.values():
             line.close()
 
@@ -238,10 +246,9 @@ def joined(group: Group | None, facts: Mapping[str, list[str]]) -> Iterator[None
         meeting.tell(f"process {group.process} has failed: {said}")
         raise
     except BaseException:  # a signal that all have agreed on, or that ends this one
-        meeting.end()
+        meeting.end(_stop_jax)
         raise
-    meeting.end()
-    _stop_jax()
+    meeting.end(_stop_jax)
 
 
 def _start_jax(meeting: Meeting) -> None:

@@ -33,6 +33,7 @@ class TrainState:
       objective: the loss.
       frozen: top-level parts of the parameters that are not trained.
       whole: the parameters as they are computed with, see `Layout.whole`.
+      parts: that a batch is computed in, one after the other.
     """
 
     step: Array
@@ -45,6 +46,7 @@ class TrainState:
     objective: Objective = flax.struct.field(pytree_node=False)
     frozen: tuple[str, ...] = flax.struct.field(pytree_node=False)
     whole: Callable[[Any], Any] = flax.struct.field(pytree_node=False)
+    parts: int = flax.struct.field(pytree_node=False)
 
 
 def split_frozen(params: Mapping[str, Any], frozen: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -90,13 +92,43 @@ def gradient(
     rngs = {"dropout": dropout_key, "sample": jax.random.fold_in(dropout_key, 1)}
 
     def loss_fn(trained: Any) -> tuple[Array, tuple[dict[str, Array], dict[str, Any]]]:
-        outputs, changed = _apply(state, state.whole({**state.params, **trained}), batch, rngs)
+        outputs, changed = _forward(state, state.whole({**state.params, **trained}), batch, rngs)
         loss, terms = state.objective(outputs, batch, step=state.step, key=loss_key)
         return loss, (terms, changed)
 
     # What is frozen has no gradient: it would count in the norm that the others are clipped by.
     trained = split_frozen(state.params, state.frozen)[0]
     return jax.value_and_grad(loss_fn, has_aux=True)(trained)
+
+
+def _forward(
+    state: TrainState, params: Any, batch: dict[str, Array], rngs: dict[str, Array]
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The model's outputs for the whole batch, in parts where the state says so, and its collections.
+
+    The parts' outputs are put together before the loss sees them, so that one that compares clips compares
+    all of the batch; nothing else of a part is kept, and the backward pass computes it again (as GradCache of
+    Gao et al. 2021 does).
+    """
+    if state.parts == 1:
+        return _apply(state, params, batch, rngs)
+
+    # Rows k, k + parts, ...: each device has rows of every part.
+    def split(x: Array) -> Array:
+        return x.reshape(-1, state.parts, *x.shape[1:]).swapaxes(0, 1)
+
+    def one(
+        collections: dict[str, Any], part: tuple[Array, dict[str, Array]]
+    ) -> tuple[Any, dict[str, Array]]:
+        k, rows = part
+        keys = {name: jax.random.fold_in(key, k) for name, key in rngs.items()}
+        outputs, after = _apply(state.replace(collections=collections), params, rows, keys)
+        count = len(rows["mask"])
+        return {**collections, **after}, {n: v for n, v in outputs.items() if v.ndim and len(v) == count}
+
+    parts = jnp.arange(state.parts), {name: split(x) for name, x in batch.items()}
+    changed, outputs = jax.lax.scan(jax.checkpoint(one), state.collections, parts)
+    return {n: v.swapaxes(0, 1).reshape(-1, *v.shape[2:]) for n, v in outputs.items()}, changed
 
 
 def _apply(
@@ -138,7 +170,7 @@ def make_state(
     """(state, learning-rate schedule) at the start of a run.
 
     Args:
-      config: `seed`, `epochs`, `optim`, `text.frozen`.
+      config: `seed`, `epochs`, `parts`, `optim`, `text.frozen`.
       pieces: model, variables and loss.
       plan: the batches of the whole run.
       layout: where the state lies.
@@ -161,5 +193,6 @@ def make_state(
         ),
         frozen=frozen,
         whole=layout.whole,
+        parts=config.parts,
     )
     return layout.state(state), rate

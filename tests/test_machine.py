@@ -74,5 +74,5 @@ def test_devices_that_stay_idle_are_named(monkeypatch):
     assert machine.unused_devices(jax.local_devices()[:1]) is None or jax.local_device_count() > 1
     four = [types.SimpleNamespace(__str__=None, id=k) for k in range(4)]
     monkeypatch.setattr(jax, "local_devices", lambda: [f"cuda:{d.id}" for d in four])
-    wanted = "the run uses cuda:0 alone and leaves 3 unused: cuda:1, cuda:2, cuda:3"
+    wanted = "the run uses 1 device and leaves 3 unused: cuda:1, cuda:2, cuda:3"
     assert machine.unused_devices(jax.local_devices()[:1]) == wanted

@@ -20,16 +20,20 @@ class Share:
     Attributes:
       process: 0 to processes - 1.
       processes: how many train together.
-      devices: of each process; a batch that all of them do not divide gets rows of padding at its end.
+      devices: of each process.
+      parts: that each device computes its rows in. A batch that all this does not divide gets rows of padding
+        at its end.
     """
 
     process: int = 0
     processes: int = 1
     devices: int = 1
+    parts: int = 1
 
     def of(self, rows: np.ndarray, batch_size: int) -> tuple[np.ndarray, int]:
         """(rows of this process, its batch size); the last rows of a partial batch may leave it none."""
-        size = -(-batch_size // (self.processes * self.devices)) * self.devices
+        least = self.devices * self.parts
+        size = -(-batch_size // (self.processes * least)) * least
         return rows[self.process * size : (self.process + 1) * size], size
 
 
