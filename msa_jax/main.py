@@ -3,7 +3,8 @@
 import re
 import sys
 
-from msa_jax import __version__, meeting, stopping
+import msa_jax
+from msa_jax import meeting, stopping
 from msa_jax.errors import exit_code
 
 
@@ -43,7 +44,7 @@ def _run(argv: list[str]) -> None:
 def _same_in_all(argv: list[str]) -> dict[str, list[str]]:
     """What several processes must have in common."""
     command = [argument for argument in argv if not re.match("--?process(=|$)", argument)]
-    return {"the version of msa_jax": [__version__], "the command": command}
+    return {"the version of msa_jax": [msa_jax.__version__], "the command": command}
 
 
 def _do(argv: list[str]) -> None:
