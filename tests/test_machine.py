@@ -22,7 +22,11 @@ from tests.test_faults import tiny
     [
         ("JAX_PLATFORMS", "cuda", "JAX_PLATFORMS=cuda: JAX finds no such device here; unset it"),
         ("JAX_PLATFORMS", "gpu", "JAX_PLATFORMS=gpu: JAX finds no such device here; unset it"),
-        ("JAX_PLATFORM_NAME", "cuda", "JAX_PLATFORM_NAME=cuda: JAX finds no such device here; unset it (unset"),
+        (
+            "JAX_PLATFORM_NAME",
+            "cuda",
+            "JAX_PLATFORM_NAME=cuda: JAX finds no such device here; unset it (unset",
+        ),
         ("XLA_FLAGS", "--xla_nonsense=1", "XLA does not know --xla_nonsense=1; take it out of XLA_FLAGS"),
         ("JAX_ENABLE_X64", "maybe", "JAX_ENABLE_X64=maybe: JAX does not know this value; unset it"),
     ],
