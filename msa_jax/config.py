@@ -260,7 +260,7 @@ def stored(file: Path, *, hint: str) -> ConfigDict:
     """
     content = read_json(file, hint=hint)
     try:
-        models.refuse_inside(content["model"]["name"], file.parent)
+        models.trust(content["model"]["name"], file.parent)
         config = base.config(content["model"]["name"])
     except (KeyError, TypeError):
         raise UserError(f"{file} is not a config of this library") from None

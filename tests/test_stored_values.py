@@ -162,18 +162,22 @@ def test_what_a_run_knows_of_itself(changes, line, tmp_path):
         kept.check({}, **whole)
 
 
-def test_a_model_that_the_run_brings_is_not_run(run, change, monkeypatch):
-    """As where the command is given in that folder, where Python then looks for modules."""
-    (run / "own_model.py").write_text("open('EXECUTED', 'w').close()\n")
-    monkeypatch.chdir(run)
-    monkeypatch.syspath_prepend(str(run))
+@pytest.mark.parametrize(
+    ("beside", "line"),
+    [(False, "lies in that folder and is not"), (True, "lies in the working folder and is not")],
+)
+def test_a_model_that_the_run_brings_is_not_run(run, change, monkeypatch, beside, line):
+    """As where the command is given in that folder or beside it, where Python then looks for modules."""
+    place = run.parent if beside else run
+    (place / "own_model.py").write_text("open('EXECUTED', 'w').close()\n")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(str(place))
     change("config.json", setting("model", "name", value="own_model"))
-    with pytest.raises(
-        UserError, match="names the model own_model, whose code lies in that folder and is not"
-    ):
+    with pytest.raises(UserError, match=f"names the model own_model, whose code {line}"):
         msa_jax.load(run)
-    (run / "own_model.py").unlink()
-    assert not (run / "EXECUTED").exists()
+    (place / "own_model.py").unlink()
+    assert not (place / "EXECUTED").exists()
 
 
 @pytest.mark.parametrize("name", models.names())
