@@ -2,26 +2,49 @@
 
 import signal
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.attack import __main__ as attack
-from tests.attack import damage, judge, part_signals, starts, table, worker
+from tests.attack import damage, judge, part_runs, part_signals, starts, table, worker
+
+# Of `hostile` one input in so many. The other parts train for minutes: CI does them by the short form.
+COUNTS = {"files": 60, "corpus": 8, "hostile": 20}
 
 
-@pytest.mark.parametrize("part", ["files", "corpus"])
+@pytest.mark.parametrize("part", COUNTS)
 def test_nothing_is_lost_executed_or_read_as_something_else(part, tmp_path):
     with worker.worker(starts.environment(tmp_path / part)) as at_work:
-        row = attack.run(part, tmp_path / part, 0, at_work, short=True)
+        row = attack.run(part, tmp_path / part, 0, at_work, count=COUNTS[part])
     assert row.faults == []
-    assert row.tried == attack.COUNTS[part][1]
+    assert row.tried == COUNTS[part] if part != "hostile" else row.tried >= 4
     assert row.refused + row.equal == row.tried
     if part == "corpus":
         assert row.equal == row.tried  # built again
-    else:
+    elif part == "files":
         assert row.refused
         assert row.equal
+
+
+@pytest.mark.parametrize(
+    ("file", "reads"),
+    [
+        ("checkpoints/latest/6/progress.json", False),
+        ("checkpoints/best/3/params/d/0", True),
+        ("metrics.jsonl", False),
+        ("results.json", False),
+        ("predictions_test.csv", False),
+        ("tensorboard/events.out", False),
+        ("config.json", True),
+    ],
+)
+def test_a_damaged_file_is_given_to_a_job_that_opens_it(file, reads):
+    """Where the job does not look at it, no damage can show."""
+    jobs = part_runs.opening(Path(file))
+    assert ("predict" in jobs, "evaluate" in jobs) == (reads, reads)
+    assert any(job.startswith("train more") for job in jobs)
 
 
 def test_a_fault_counts_and_is_shown():

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,9 @@ COUNTS = {
 }
 
 
-def run(part: str, folder: Path, seed: int, at_work: Worker, *, short: bool = False) -> Row:
+def run(
+    part: str, folder: Path, seed: int, at_work: Worker, *, short: bool = False, count: Any = None
+) -> Row:
     """Does one part.
 
     Args:
@@ -54,12 +57,13 @@ def run(part: str, folder: Path, seed: int, at_work: Worker, *, short: bool = Fa
       seed: of what is drawn.
       at_work: does the jobs; its environment is that of `folder`, or of one beside it.
       short: whether only some of it is tried.
+      count: how much, in place of what `COUNTS` says.
 
     Returns:
       The counts.
     """
     folder.mkdir(parents=True)
-    row, rng, count = Row(part), np.random.default_rng(seed), COUNTS[part][short]
+    row, rng, count = Row(part), np.random.default_rng(seed), count or COUNTS[part][short]
     environment = starts.environment(folder)
     if part in ("runs", "json"):
         trained = folder.parent / "trained"
