@@ -54,7 +54,6 @@ def orderly_run(config, folder):
     """As the command does it."""
     with stopping.orderly():
         train.train_and_evaluate(config, folder)
-        stopping.check()
 
 
 def same_run(one, other):
