@@ -29,6 +29,7 @@ EPOCH_SHOWN = (
     *("mae", "corr", "acc2_has0", "acc2_non0", "acc2", "f1"),
     *(f"{name}_{emotion}" for emotion in EMOTIONS for name in ("acc", "f1")),
 )
+_DAMAGED = "\ufffd"  # stands for a byte that is not ASCII, as all lines are written
 Sums = dict[str, list[float]]  # by name: the sum of value * clips, and of clips
 
 
@@ -47,7 +48,9 @@ class MetricLog:
         refuse_special(path)
         if path.exists():
             kept = []
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+                if _DAMAGED in line:
+                    continue
                 # A kill may have cut a line off.
                 with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                     values = json.loads(line)

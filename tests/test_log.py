@@ -225,3 +225,14 @@ def test_compiling_and_validation_are_not_training_time(written, tmp_path, monke
     now[0] += 50.0
     steps.end_epoch(3, VERDICT, "", at_most=False)
     assert lines(tmp_path)[0]["clips_per_second"] == pytest.approx(10 / 3)
+
+
+def test_a_damaged_line_drops_out_and_the_others_stay(tmp_path):
+    """A bit that flips in a name, in a number, or where it makes no text at all."""
+    whole = [json.dumps({"step": step, "epoch": 0, "loss": 0.5}) for step in (1, 2, 3, 4)]
+    for place in range(len(whole[1])):
+        broken = bytearray("\n".join(whole).encode())
+        broken[len(whole[0]) + 1 + place] ^= 0x80
+        (tmp_path / "metrics.jsonl").write_bytes(broken)
+        log.MetricLog(tmp_path, resume_step=3).close()
+        assert (tmp_path / "metrics.jsonl").read_text().splitlines() == [whole[0], whole[2]]
