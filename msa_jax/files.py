@@ -106,6 +106,16 @@ def _opened(path: Path, how: int) -> IO[str]:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how | _NO_LINK, 0o666), "w", encoding="utf-8")
 
 
+def to_disk(folder: Path) -> None:
+    """Has the system write out what it holds back of a folder's files."""
+    for path in (*folder.rglob("*"), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def refuse_link(path: Path) -> None:
     """UserError for a symbolic link where this program writes into a file or folder, or deletes one."""
     if path.is_symlink():

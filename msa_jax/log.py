@@ -21,7 +21,7 @@ from msa_jax.corpora import EMOTIONS, MODALITIES
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.evaluate import Verdict
-from msa_jax.files import append, finite, refuse_special, whole_file
+from msa_jax.files import append, finite, refuse_link, refuse_special, whole_file
 from msa_jax.progress import Stopwatch, doing, say
 
 # Of the corpus's metrics, those that an epoch's line shows; metrics.jsonl has all of them.
@@ -61,6 +61,7 @@ class MetricLog:
                 f.writelines(kept)
         self._file = append(path)
         # Not SummaryWriter: on a full disk its thread dies with a traceback, and closing waits for ever.
+        refuse_link(workdir / "tensorboard")
         (workdir / "tensorboard").mkdir(exist_ok=True)
         self._events = EventsWriter(str(workdir / "tensorboard" / "events"))
         start = SessionLog(status=SessionLog.START)

@@ -172,7 +172,11 @@ def test_json_has_a_depth_and_a_size(tmp_path):
         files.read_json(path)
 
 
-@pytest.mark.parametrize("name", ["\u6a21" * 85, "x" * 255, "\udcff" * 255, "\u6a21" * 80 + ".csv"])
+@pytest.mark.parametrize(
+    "name",
+    ["\u6a21" * 85, "x" * 255, "\udcff" * 255, "\u6a21" * 80 + ".csv"],
+    ids=["Chinese", "ASCII", "no encoding", "with an end"],
+)
 def test_a_name_is_as_long_as_the_system_takes_it(name, tmp_path):
     """Systems count bytes: 85 Chinese characters are 255."""
     assert 240 < len(os.fsencode(name)) <= 255

@@ -97,7 +97,7 @@ def _places(values):
             yield from _places(values[key])
 
 
-@pytest.mark.parametrize("huge", [10**400, -(10**400)])
+@pytest.mark.parametrize("huge", [10**400, -(10**400)], ids=["above", "below"])
 @pytest.mark.parametrize("name", models.names())
 def test_no_whole_number_is_too_large_to_be_refused(name, huge, tmp_path):
     """No float holds it, so that what only looks whether a number is finite raises an OverflowError."""
