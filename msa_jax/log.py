@@ -46,6 +46,7 @@ class MetricLog:
         """
         path = workdir / "metrics.jsonl"
         refuse_special(path)
+        refuse_link(workdir / "tensorboard")
         if path.exists():
             kept = []
             for line in path.read_text(encoding="ascii", errors="replace").splitlines():
@@ -61,7 +62,6 @@ class MetricLog:
                 f.writelines(kept)
         self._file = append(path)
         # Not SummaryWriter: on a full disk its thread dies with a traceback, and closing waits for ever.
-        refuse_link(workdir / "tensorboard")
         (workdir / "tensorboard").mkdir(exist_ok=True)
         self._events = EventsWriter(str(workdir / "tensorboard" / "events"))
         start = SessionLog(status=SessionLog.START)

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from msa_jax import log
 from msa_jax.data.plan import BatchPlan
+from msa_jax.errors import UserError
 from msa_jax.evaluate import Verdict
 from msa_jax.progress import Stopwatch, doing
 
@@ -236,3 +237,11 @@ def test_a_damaged_line_drops_out_and_the_others_stay(tmp_path):
         (tmp_path / "metrics.jsonl").write_bytes(broken)
         log.MetricLog(tmp_path, resume_step=3).close()
         assert (tmp_path / "metrics.jsonl").read_text().splitlines() == [whole[0], whole[2]]
+
+
+def test_events_are_not_written_through_a_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "tensorboard").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="tensorboard: is a symbolic link, which is not written through"):
+        log.MetricLog(tmp_path, resume_step=0)
+    assert not list((tmp_path / "elsewhere").iterdir())
