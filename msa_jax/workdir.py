@@ -151,9 +151,10 @@ def check(workdir: Path, only: Sequence[str] = SEALED) -> dict[str, Any]:
         if not (workdir / _CONFIG).exists():
             raise UserError(f"there is no config.json in {workdir}; {workdir} holds no trained run")
         raise UserError(f"{workdir} {OLDER}, or its training had not begun; train again in another folder")
+    facts = _check(workdir, [name for name in only if name != _CONFIG])
     if _CONFIG in only:
         _check(workdir, [_CONFIG], "repeat the command that trained the run, which writes it again")
-    return _check(workdir, [name for name in only if name != _CONFIG])
+    return facts
 
 
 def _check(

@@ -148,7 +148,7 @@ def test_circumstances(run, change, path, value, line):
         (("test",), [], r"test is \[\]"),
         (("test", "clips"), "many", "test.clips is 'many'"),
         (("test", "mae"), "low", "test.mae is 'low'"),
-        (("test", "mae"), 10**400, "test.mae is 1000"),
+        (("test", "mae"), 10**400, "test.mae is 1000.*"),
         (("test", "undefined"), 3, "test.undefined is 3"),
     ],
 )
