@@ -10,7 +10,8 @@ def main(argv: list[str]) -> int:
     """Runs the command line.
 
     Returns:
-      The exit code: 0, 2 for what the user can mend, 130 after Ctrl-C, 143 after SIGTERM.
+      The exit code: 0, 1 where nobody reads the output any more, 2 for what the user can mend, 130 after
+      Ctrl-C, 143 after SIGTERM.
     """
     return exit_code(lambda: _orderly(argv), interrupted="interrupted; the same command again resumes")
 
@@ -18,7 +19,6 @@ def main(argv: list[str]) -> int:
 def _orderly(argv: list[str]) -> None:
     with stopping.orderly(process=True):
         _run(argv)
-        stopping.check()  # a signal is never swallowed, not even by the last line of the job
 
 
 def _run(argv: list[str]) -> None:
@@ -53,6 +53,4 @@ def _run(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    stopping.deaf()
-    sys.exit(code)
+    stopping.leave(lambda: main(sys.argv[1:]))

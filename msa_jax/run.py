@@ -23,8 +23,9 @@ from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError, check_count, named
 from msa_jax.parallel import refuse_forked
 from msa_jax.progress import say
+from msa_jax.results import write_predictions
 from msa_jax.text import Encoder
-from msa_jax.workdir import check, write_predictions
+from msa_jax.workdir import check
 
 
 @dataclasses.dataclass
@@ -179,12 +180,13 @@ class Run:
             raise UserError(f"{clips}; it reads {reads}: give them some of it, or leave them out")
 
 
-def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
+def load(workdir: str | Path, config: ConfigDict | None = None, *, step: int | None = None) -> Run:
     """Loads the best checkpoint of a run.
 
     Args:
       workdir: the run's folder.
       config: its config with changes to `data` and `eval_batch_size`; None takes it as it is stored.
+      step: of the best checkpoint, where the caller knows it; None: the newest.
 
     Raises:
       UserError: when the folder holds no run, or one without a best checkpoint yet.
@@ -213,7 +215,7 @@ def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
         lambda key: assemble.init_variables(model, preparation, key, None), jax.random.key(0)
     )
     try:
-        variables = restore_best(workdir, shapes, identity)
+        variables = restore_best(workdir, shapes, identity, step)
     except FileNotFoundError:
         raise UserError(
             f"{workdir} has no best checkpoint yet; let the training pass its first epoch"

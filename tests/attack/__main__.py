@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tests.attack import (
+    links,
     part_corpus,
     part_files,
     part_hostile,
@@ -78,6 +79,7 @@ def run(
             part_runs.damaged_runs(row, folder, rng, at_work, count)
         elif part == "json":
             part_runs.changed_json(row, folder, rng, at_work, count)
+            links.linked_runs(row, folder, at_work, epochs=part_runs.EPOCHS + 1)
         elif part == "corpus":
             part_corpus.damaged_corpora(row, folder, rng, at_work, count)
         elif part == "hostile":
