@@ -69,6 +69,9 @@ AT_MOST = {
     "text.scratch.num_heads": 1 << 12,
     "text.scratch.intermediate_size": 1 << 18,
 }
+_LARGEST = (
+    1 << 62
+)  # of any whole number: arrays hold no larger ones, and floats end at 10 to the power of 308
 MAY_BE_NONE = ("optim.clip",)  # besides the keys that are None by default: in a file infinity is
 SEEDS = ("seed", "data.seed", "data.cut.seed")  # below 2 to the power of 32
 ABOVE_ZERO = ("optim.eps", "optim.plateau.factor")
@@ -102,6 +105,13 @@ def check(config: ConfigDict, *, training: bool = True) -> None:
         ) from None
 
 
+def _whole_numbers(value: Any) -> list[int]:
+    """Those of a value, or of the tuples that it is made of."""
+    if isinstance(value, tuple | list):
+        return [number for inner in value for number in _whole_numbers(inner)]
+    return [value] if type(value) is int else []
+
+
 def _check_common(flat: dict[str, Any]) -> None:
     for key, default in flatten(base.common()).items():
         if flat[key] is None and default is not None and key not in MAY_BE_NONE:
@@ -125,6 +135,9 @@ def _check_common(flat: dict[str, Any]) -> None:
     for key in SEEDS:
         if flat[key] is not None and flat[key] >= 1 << 32:
             raise UserError(f"--config.{key}: {flat[key]} must be below 2 to the power of 32")
+    for key, value in flat.items():
+        if any(abs(number) > _LARGEST for number in _whole_numbers(value)):
+            raise UserError(f"--config.{key}: {value} has a whole number beyond 2 to the power of 62")
     for key in RATES:
         if not 0 <= flat[key] < 1:
             raise UserError(f"--config.{key}: {flat[key]} does not lie in [0, 1)")

@@ -1,7 +1,8 @@
 """Checkpoints of a run: the latest states, to resume from, and the best variables.
 
 A checkpoint is a folder with the number of its step: arrays, sealed by the hashes of their files. It appears
-under that name once all of it is written, and belongs to one run. One process writes; readers change nothing.
+under that name once all of it is written, loses it before it is deleted, and belongs to one run. One process
+writes, never through a link, and deletes only what the run has sealed; readers change nothing.
 """
 
 import concurrent.futures
@@ -9,7 +10,7 @@ import contextlib
 import copy
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ import numpy as np
 
 from msa_jax import arrays_on_disk, parallel, seals
 from msa_jax.errors import UserError
-from msa_jax.files import read_json, write_json
-from msa_jax.json_kinds import is_a, list_of
+from msa_jax.files import read_json, refuse_link, to_disk, write_json
+from msa_jax.json_kinds import is_a, list_of, whole
 
 FOLDER = "checkpoints"
 _ARRAYS, _PROGRESS = "arrays", "progress.json"
 _GOOD = "good"  # an empty file in a latest checkpoint that the next step's finite loss has confirmed
-_WRITING = ".writing"
+_KINDS = ("latest", "best", "frozen")
+_PARTS = {_ARRAYS, _PROGRESS, _GOOD, seals.FILE}  # all that a checkpoint holds
+_WRITING, _REMOVING = ".writing", ".removing"
+_FACTS = {"parts": list_of(is_a(str)), "kind": is_a(str), "step": whole(0, 1 << 62)}
 _TRIES = 5  # of a reader whose checkpoint is replaced meanwhile
 
 
@@ -37,12 +41,18 @@ class Checkpoints:
         Args:
           workdir: the run's folder, which this process alone writes.
           run: the identity of the run; checkpoints of another run are refused.
+
+        Raises:
+          UserError: when one of the folders is a symbolic link.
         """
         self.folder, self._run = workdir / FOLDER, run
         # The first process alone writes; every process keeps count, and brings its part of the arrays.
         self._writes = parallel.is_first()
-        for left in (p for kind in ("latest", "best", "frozen") for p in _entries(self.folder / kind)):
-            if self._writes and left.name.startswith(_WRITING):
+        kinds = [self.folder / kind for kind in _KINDS]
+        for place in (self.folder, *kinds, *(p for kind in kinds for p in _entries(kind))):
+            refuse_link(place)
+        for left in (p for kind in kinds for p in _entries(kind)):
+            if self._writes and left.name.startswith((_WRITING, _REMOVING)):
                 shutil.rmtree(left, ignore_errors=True)
         self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
         self._jobs: list[concurrent.futures.Future[None]] = []
@@ -70,8 +80,14 @@ class Checkpoints:
         self._do(self._write, "best", step, arrays_on_disk.on_host(variables), None)
 
     def save_frozen(self, params: Any) -> None:
-        """Keeps the parameters that are not trained, once for the run."""
-        if params and not parallel.of_first(len(_steps(self.folder / "frozen"))):
+        """Keeps the parameters that are not trained, once for the run; again where they are damaged."""
+        if not params:
+            return
+        try:
+            there = _check(self.folder / "frozen" / "0", self._run, "")["parts"]
+        except UserError:
+            there = None
+        if not parallel.of_first(there == sorted(params)):
             self._do(self._write, "frozen", 0, arrays_on_disk.on_host(params), None)
 
     def seen_finite(self, step: int) -> None:
@@ -83,10 +99,14 @@ class Checkpoints:
         """Drops what is not known to be good of the latest checkpoints; says which the last good one is."""
         self.flush()
         latest = self.folder / "latest"
-        good = [step for step in _steps(latest) if _is_good(latest / str(step))]
-        for step in set(_steps(latest)) - set(good) if self._writes else ():
-            shutil.rmtree(latest / str(step))
-        return f"last good checkpoint: {f'step {max(good)} in {latest}' if good else 'none yet'}"
+        for step in (s for s in self._own("latest") if not _is_good(latest / str(s))):
+            self._remove(latest / str(step))
+        return self._last_good()
+
+    def _last_good(self) -> str:
+        latest = self.folder / "latest"
+        good = [step for step in self._own("latest") if _is_good(latest / str(step))]
+        return f"last good checkpoint: {f'step {good[-1]} in {latest}' if good else 'none yet'}"
 
     def restore_latest(self, like: Any, check: Callable[..., None]) -> tuple[Any, dict[str, Any]]:
         """(state, progress) of the latest checkpoint.
@@ -98,7 +118,8 @@ class Checkpoints:
         Best variables from after that checkpoint are dropped: the resumed run will decide anew.
 
         Raises:
-          UserError: when it cannot be read, is damaged, or belongs to another run.
+          UserError: when it, or the best one that it names, cannot be read, is damaged, or belongs to another
+            run.
         """
         folder = self.folder / "latest" / str(self.latest_step)
         mend = f"delete {folder}: the same command then goes on from an earlier checkpoint, or the start"
@@ -106,9 +127,12 @@ class Checkpoints:
         progress = read_json(folder / _PROGRESS)
         check(progress, step=self.latest_step, file=folder / _PROGRESS, mend=mend)
         state = arrays_on_disk.read(folder / _ARRAYS, like, mend)
-        for best in _steps(self.folder / "best") if self._writes else ():
-            if best > self.latest_step:
-                shutil.rmtree(self.folder / "best" / str(best))
+        if (named := progress["best_step"]) is not None:
+            best = self.folder / "best" / str(named)
+            whole_run = f"delete {self.folder / 'latest'}: the same command then trains from the start"
+            _check(best, self._run, f"bring it back from a copy of the run, or {whole_run}")
+        for later in (s for s in self._own("best") if s > self.latest_step):
+            self._remove(self.folder / "best" / str(later))
         return state, progress
 
     def flush(self) -> None:
@@ -144,8 +168,10 @@ class Checkpoints:
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree) if leaf.dtype.kind == "f"):
             raise UserError(
                 f"a number of the model or of the optimiser is not finite after step {step}, which is not "
-                "kept; try a lower optim.learning_rate"
+                f"kept; {self._last_good()}; try a lower optim.learning_rate"
             )
+        if place.exists() and not {p.name for p in _entries(place)} <= _PARTS:
+            raise UserError(f"{place} is in the way of a checkpoint, and holds other things; move it away")
         try:
             part.mkdir(parents=True)
             arrays_on_disk.write(part / _ARRAYS, tree)
@@ -153,9 +179,9 @@ class Checkpoints:
                 write_json(part / _PROGRESS, progress)
             parts = sorted(tree) if isinstance(tree, dict) else []
             seals.write(part, run=self._run, kind=kind, step=step, parts=parts)
-            _to_disk(part)
+            to_disk(part)
             if place.exists():  # of this very step, from before a fault
-                shutil.rmtree(place)
+                self._remove(place)
             os.replace(part, place)
         except Exception as e:  # a full disk is an OSError here, and a ValueError in TensorStore
             shutil.rmtree(part, ignore_errors=True)
@@ -176,23 +202,43 @@ class Checkpoints:
     def _tidy(self) -> None:
         """Keeps the last good state and the newest, with the best variables that they name."""
         latest, best = self.folder / "latest", self.folder / "best"
-        steps, bests = _steps(latest), _steps(best)
+        steps, bests = self._own("latest"), self._own("best")
         good = [step for step in steps if _is_good(latest / str(step))]
         kept = {*good[-1:], *steps[-1:]}
         named = [read_json(latest / str(step) / _PROGRESS).get("best_step") for step in kept]
         for step in set(steps) - kept:
-            shutil.rmtree(latest / str(step), ignore_errors=True)
+            self._remove(latest / str(step))
         for step in (step for step in bests[:-1] if step not in named):
-            shutil.rmtree(best / str(step), ignore_errors=True)
+            self._remove(best / str(step))
+
+    def _remove(self, place: Path) -> None:
+        """Deletes a checkpoint, which first loses its name: a reader finds all of it, or nothing."""
+        if not self._writes:
+            return
+        going = place.with_name(f"{_REMOVING}-{place.name}")
+        shutil.rmtree(going, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it goes another time
+            os.replace(place, going)
+            shutil.rmtree(going, ignore_errors=True)
+
+    def _own(self, kind: str) -> list[int]:
+        """The steps of one kind, in order, that this run has sealed: nothing else may be deleted."""
+        steps = []
+        for step in _steps(self.folder / kind):
+            with contextlib.suppress(UserError):
+                _check(self.folder / kind / str(step), self._run, "", only=())
+                steps.append(step)
+        return steps
 
 
-def restore_best(workdir: Path, like: Any, run: str) -> Any:
+def restore_best(workdir: Path, like: Any, run: str, step: int | None = None) -> Any:
     """The best parameters and other collections of a run, which may be in training meanwhile.
 
     Args:
       workdir: the run's folder; nothing is changed in it.
       like: a tree of arrays, or of their shapes, with the structure of the variables.
       run: the identity of the run.
+      step: of the best checkpoint, as the run knows it; None: the newest that is there.
 
     Raises:
       FileNotFoundError: when the run has none yet.
@@ -208,22 +254,35 @@ def restore_best(workdir: Path, like: Any, run: str) -> Any:
     for left in reversed(range(_TRIES)):
         if not (steps := _steps(folder / "best")):
             raise FileNotFoundError(f"no best checkpoint in {folder}")
-        place = folder / "best" / str(steps[-1])
+        place = folder / "best" / str(steps[-1] if step is None else step)
+        which = _which(place)
         try:
             _check(place, run, mend)
             variables = arrays_on_disk.read(place / _ARRAYS, {**like, "params": params}, mend)
             return {**variables, "params": {**variables["params"], **frozen}}
         except UserError:
-            if place.exists() or not left:  # otherwise a better one has just taken its place
+            # Otherwise a better one has taken its place meanwhile, or the same one was written again.
+            if not left or (which == _which(place) and steps == _steps(folder / "best")):
                 raise
     raise AssertionError
 
 
-def _check(folder: Path, run: str, mend: str) -> dict[str, Any]:
-    """The facts of a checkpoint that is whole and of this run."""
-    facts = seals.check(folder, mend=mend, facts={"parts": list_of(is_a(str))})
+def _which(place: Path) -> int | None:
+    """What tells a folder from a later one of the same name; None where there is none."""
+    try:
+        return place.stat().st_ino
+    except OSError:
+        return None
+
+
+def _check(folder: Path, run: str, mend: str, only: Iterable[str] | None = None) -> dict[str, Any]:
+    """The facts of a checkpoint that is whole, of this run, and what its name says; `only` as in `seals`."""
+    facts = seals.check(folder, mend=mend, only=only, facts=_FACTS)
     if facts.get("run") != run:
         raise UserError(f"{folder} is a checkpoint of another run, which was put here; {mend}")
+    written = f"{facts['kind']}/{facts['step']}"
+    if written != f"{folder.parent.name}/{folder.name}":
+        raise UserError(f"{folder} was written as {written}; give it back that name, or {mend}")
     return facts
 
 
@@ -241,13 +300,3 @@ def _entries(folder: Path) -> list[Path]:
 def _steps(folder: Path) -> list[int]:
     """The steps of the checkpoints in a folder, in order."""
     return sorted(int(p.name) for p in _entries(folder) if p.name.isdecimal())
-
-
-def _to_disk(folder: Path) -> None:
-    """Has the system write out what it holds back of a folder's files."""
-    for path in (*folder.rglob("*"), folder):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -69,7 +69,7 @@ class Command:
         from msa_jax import config as configs
         from msa_jax.data.opening import FEATURES
         from msa_jax.identity import DefaultFolder, changes
-        from msa_jax.workdir import SYNTHETIC
+        from msa_jax.results import SYNTHETIC
 
         file, *variants = split_spec(self.spec)
         spec = ":".join((file, "synthetic", *variants))

@@ -260,7 +260,7 @@ def stored(file: Path, *, hint: str) -> ConfigDict:
     """
     content = read_json(file, hint=hint)
     try:
-        models.refuse_inside(content["model"]["name"], file.parent)
+        models.trust(content["model"]["name"], file.parent)
         config = base.config(content["model"]["name"])
     except (KeyError, TypeError):
         raise UserError(f"{file} is not a config of this library") from None
@@ -275,7 +275,7 @@ def stored(file: Path, *, hint: str) -> ConfigDict:
     try:
         for key, value in flat.items():
             base.set_key(config, key, _tuples(value))
-    except TypeError:
+    except (TypeError, OverflowError):  # the latter of a whole number that no float can hold
         raise UserError(f"{file} is not a config of this library: {key} is {flat[key]!r}") from None
     # Programs and corpora are never taken from where a run's folder says: it may come from anybody.
     config.data.cache = base.common().data.cache

@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import msa_jax
+from msa_jax import stopping
 from msa_jax.errors import UserError, exit_code, nearest
 
 USAGE = """\
@@ -26,6 +28,11 @@ _HELP = ("help", "--help", "-h")
 _VERSION = ("version", "--version", "-V")
 
 
+def run_process() -> NoReturn:
+    """Runs the command line of the process, and ends it with the exit code."""
+    stopping.leave(main)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
@@ -33,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the arguments, without the program's name; None: those of the process.
 
     Returns:
-      The exit code: 0, or 2 for what the user can mend.
+      The exit code, as `msa_jax.main.main` gives it.
     """
     command, *rest = list(sys.argv[1:] if argv is None else argv) or ["help"]
     if command in _HELP and rest and rest[0] in (*_VERSION, *_HELP):  # help version, help help

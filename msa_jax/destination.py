@@ -9,15 +9,16 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from msa_jax.config import RESUME_KEYS, TRAINED_KEYS, get
-from msa_jax.corpora import MODALITIES, SPLITS
+from msa_jax.corpora import MODALITIES
 from msa_jax.errors import UserError
-from msa_jax.files import resolved
+from msa_jax.files import fitting, refuse_link, resolved
+from msa_jax.results import is_predicted
+from msa_jax.seals import FILE
+from msa_jax.workdir import CHECKPOINTS, OWN
 
 # Of what may change once a run is trained: what the name of an evaluation's folder says otherwise, or what
 # changes no score.
 _SAID = ("data.path", "data.eval_split", "data.modalities", "data.other_counts", *RESUME_KEYS)
-_OWN = (*(f"predictions_{split}.csv" for split in SPLITS), "config.json", "environment.json")
-_OWN = (*_OWN, "preparation.json", "tokenizer.json", "results.json", "metrics.jsonl")
 
 
 def evaluation_folder(
@@ -43,11 +44,14 @@ def evaluation_folder(
     for key in sorted(TRAINED_KEYS):
         if key not in _SAID:
             parts += _changed(key, get(config, key), get(trained, key))
-    folder = output or workdir / "_".join(part for part in parts if part)
-    if output is not None and (output / "config.json").exists():
+    folder = output or workdir / fitting("", "_".join(part for part in parts if part))
+    if output is None:
+        refuse_link(folder)
+    elif (output / "config.json").exists():
         raise UserError(f"--output: {output} is the folder of a run; name one of its own for the results")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output: {folder} is a file; name a folder")
+    _refuse_own(workdir, folder)
     if not folder.parent.is_dir():
         raise UserError(f"--output: {folder}: there is no folder {folder.parent}")
     _refuse_read_only(folder.parent if not folder.exists() else folder, "FOLDER")
@@ -80,20 +84,42 @@ def predictions_file(workdir: Path, output: Path | None, path: Path) -> Path:
       path: the file of the clips.
 
     Raises:
-      UserError: when it cannot be written, or is the file of the clips or one of the run's own.
+      UserError: when it cannot be written, is the file of the clips, or stands in the folder of a run and is
+        not of predictions.
     """
-    file = output or workdir / f"predictions_{path.stem}.csv"
-    if output is None and file.name in _OWN:  # test.csv: predictions_test.csv is the run's own
+    file = output or workdir / fitting("predictions_", path.stem, ".csv")
+    if output is None and file.name in OWN:  # test.csv: predictions_test.csv is the run's own
         file = workdir / f"predictions_file_{path.stem}.csv"
     if file.is_dir() or not file.parent.is_dir():
         wrong = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
         raise UserError(f"--output: {file}: {wrong}")
     if resolved(file) == resolved(path):
         raise UserError(f"--output: {file} is the file that is scored; name another")
-    if file.name in _OWN and (file.parent / "config.json").exists():
-        raise UserError(f"--output: {file} is one of the run's own files; name another")
+    if _refuse_own(workdir, file) and file.exists() and not is_predicted(file):
+        raise UserError(
+            f"--output: {file} is in the folder of a run, and was not written by predict; name another file"
+        )
     _refuse_read_only(file if file.exists() else file.parent, "FILE")
     return file
+
+
+def _refuse_own(workdir: Path, place: Path) -> bool:
+    """Whether a place is in the folder of a run, this one or another.
+
+    Raises:
+      UserError: when it is one of the run's own files, or in one of its own folders.
+    """
+    run = workdir.resolve()
+    there = place.parent.resolve() / place.name
+    runs = [folder for folder in there.parents if folder == run or _is_run(folder)]
+    if any(there.relative_to(folder).parts[0] in OWN for folder in runs):
+        raise UserError(f"--output: {place} is one of the run's own files, or among them; name another")
+    return bool(runs)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder holds a run, of this version or of another."""
+    return (folder / "config.json").exists() and any((folder / name).exists() for name in (FILE, CHECKPOINTS))
 
 
 def _refuse_read_only(place: Path, what: str) -> None:

@@ -1,6 +1,7 @@
 """Files: paths as users write them, writing whole or not at all, and JSON that says what is wrong with it."""
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -17,7 +18,8 @@ from msa_jax.errors import UserError
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 OLDER = "was written by another version of msa_jax"
 _PART = ".part"
-_KEPT = 200  # characters of a file's name in that of its part: the system takes some 255
+_LONGEST = 255  # bytes of a name, on nearly every system
+_KEPT = 200  # bytes of a file's name in that of its part
 _ABANDONED = 24 * 3600  # seconds after which nobody writes a part any more
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK
@@ -55,7 +57,24 @@ def whole_file(path: Path) -> Iterator[IO[str]]:
 
 
 def _part_start(path: Path) -> str:
-    return f".{path.name[:_KEPT]}."
+    return f".{_beginning(path.name, _KEPT)}."
+
+
+def _beginning(name: str, most: int) -> str:
+    """As many whole characters of a name as so many bytes hold: systems count bytes."""
+    return os.fsencode(name)[:most].decode("utf-8", "ignore")
+
+
+def fitting(before: str, name: str, after: str = "") -> str:
+    """The three together as the name of a file or folder; of a name that is too long for that the beginning.
+
+    A hash then stands for the rest, so that other names give another one.
+    """
+    room = _LONGEST - len(os.fsencode(before)) - len(os.fsencode(after))
+    if len(os.fsencode(name)) > room:
+        rest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+        name = f"{_beginning(name, room - len(rest) - 1)}-{rest}"
+    return f"{before}{name}{after}"
 
 
 def _sweep(path: Path) -> None:
@@ -82,10 +101,25 @@ def overwrite(path: Path) -> IO[str]:
 
 
 def _opened(path: Path, how: int) -> IO[str]:
-    if path.is_symlink():
-        raise UserError(f"{path}: is a symbolic link, which is not written through; remove it")
+    refuse_link(path)
     refuse_special(path)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how | _NO_LINK, 0o666), "w", encoding="utf-8")
+
+
+def to_disk(folder: Path) -> None:
+    """Has the system write out what it holds back of a folder's files."""
+    for path in (*folder.rglob("*"), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def refuse_link(path: Path) -> None:
+    """UserError for a symbolic link where this program writes into a file or folder, or deletes one."""
+    if path.is_symlink():
+        raise UserError(f"{path}: is a symbolic link, which is not written through; remove it")
 
 
 def refuse_special(path: Path) -> None:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from msa_jax import config as configs
 from msa_jax.errors import UserError
-from msa_jax.files import finite
+from msa_jax.files import finite, fitting
 from msa_jax.seals import digest_json
 from msa_jax.text import bert_vocab
 from msa_jax.text.pretrained import fingerprint
@@ -82,13 +82,14 @@ class DefaultFolder:
         Args:
           content: as `contents` gives it.
         """
-        return Path("runs") / f"{self.name}-{digest_json([dict(self.changed), content])[:8]}"
+        return Path("runs") / fitting("", self.name, f"-{digest_json([dict(self.changed), content])[:8]}")
 
 
 def trained_folders(name: str) -> list[Path]:
     """The default folders of a config that hold a run."""
     found = (p.parent for p in Path("runs").glob("*/config.json"))
-    return sorted(p for p in found if re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{8}}", p.name))
+    start = fitting("", name, "-" + "0" * 8)[:-8]
+    return sorted(p for p in found if re.fullmatch(rf"{re.escape(start)}[0-9a-f]{{8}}", p.name))
 
 
 def refuse_other_run(config: ConfigDict, workdir: Path) -> None:

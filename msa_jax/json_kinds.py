@@ -4,7 +4,7 @@ A run's folder may come from anybody: a number of layers of a milliard would nev
 a number would fail far from here.
 """
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,8 +25,8 @@ def is_a(*types: type) -> Kind:
 
 
 def number(v: Any) -> bool:
-    """Finite numbers, whole ones among them."""
-    return type(v) in (int, float) and math.isfinite(v)
+    """Finite numbers, and whole ones that a float can hold."""
+    return type(v) in (int, float) and abs(v) <= sys.float_info.max
 
 
 def rate(v: Any) -> bool:

@@ -67,5 +67,6 @@ def check(stored: Mapping[str, Any], *, step: int, per_epoch: int, file: Path, m
         raise UserError(f"{file} {OLDER}; {mend}") from None
     best = [stored[name] is not None for name in ("best_value", "best_by", "best_step")]
     ended = step % per_epoch == 0 and "loss" in stored["sums"]
-    if best != [stored["best_epoch"] >= 0] * len(best) or (stored["to_judge"] and not ended):
+    fits = best == [stored["best_epoch"] >= 0] * len(best) and (stored["best_step"] or 0) <= step
+    if not fits or (stored["to_judge"] and not ended):
         raise UserError(f"{file} is damaged: its values do not fit together; {mend}")

@@ -47,10 +47,17 @@ def alone(file: Path, taken: Callable[[str], None]) -> Iterator[None]:
         lock.release()
 
 
-def is_free(file: Path) -> bool:
-    """Whether no process holds the lock of a file, which is made where it is missing."""
+@contextlib.contextmanager
+def unless_taken(file: Path) -> Iterator[bool]:
+    """Holds a lock where no process holds it; gives whether it does, and does not wait.
+
+    Args:
+      file: of the lock, which is made where it is missing.
+    """
+    lock = filelock.FileLock(file, blocking=False)
+    with contextlib.suppress(filelock.Timeout, OSError):
+        lock.acquire()
     try:
-        with filelock.FileLock(file, blocking=False):
-            return True
-    except (filelock.Timeout, OSError):
-        return False
+        yield lock.is_locked
+    finally:
+        lock.release()

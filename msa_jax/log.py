@@ -21,7 +21,7 @@ from msa_jax.corpora import EMOTIONS, MODALITIES
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.evaluate import Verdict
-from msa_jax.files import append, finite, refuse_special, whole_file
+from msa_jax.files import append, finite, refuse_link, refuse_special, whole_file
 from msa_jax.parallel import by_first
 from msa_jax.progress import Stopwatch, doing, say
 
@@ -30,6 +30,7 @@ EPOCH_SHOWN = (
     *("mae", "corr", "acc2_has0", "acc2_non0", "acc2", "f1"),
     *(f"{name}_{emotion}" for emotion in EMOTIONS for name in ("acc", "f1")),
 )
+_DAMAGED = "\ufffd"  # stands for a byte that is not ASCII, as all lines are written
 Sums = dict[str, list[float]]  # by name: the sum of value * clips, and of clips
 
 
@@ -47,9 +48,12 @@ class MetricLog:
         """
         path = workdir / "metrics.jsonl"
         refuse_special(path)
+        refuse_link(workdir / "tensorboard")
         if path.exists():
             kept = []
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+                if _DAMAGED in line:
+                    continue
                 # A kill may have cut a line off.
                 with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                     values = json.loads(line)

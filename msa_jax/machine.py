@@ -11,6 +11,7 @@ from msa_jax.errors import UserError, counted
 from msa_jax.processes import Group
 
 _PROBE = "import jax; jax.devices()"
+_DEVICES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")  # variables that ask for a kind of device
 
 
 def check() -> None:
@@ -30,19 +31,26 @@ def check() -> None:
 
 
 def _explained(error: str) -> str:
-    asked = os.environ.get("JAX_PLATFORMS") or os.environ.get("JAX_PLATFORM_NAME")
+    asked = _asking(error)
     wrong = next((name for name in sorted(os.environ) if name.startswith("JAX_") and name in error), None)
     flag = re.search(r"JAX flag (jax_\w+)", error)
     if flag and flag[1].upper() in os.environ:
         wrong = flag[1].upper()
-    if wrong and wrong not in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME"):
+    if wrong and wrong not in _DEVICES:
         return f"{wrong}={os.environ[wrong]}: JAX does not know this value; unset it (unset {wrong})"
     if asked:
         return (
-            f"JAX_PLATFORMS={asked}: JAX finds no such device here; unset it (unset JAX_PLATFORMS) to use "
+            f"{asked}={os.environ[asked]}: JAX finds no such device here; unset it (unset {asked}) to use "
             'what there is, or install JAX for it (NVIDIA: pip install "msa_jax[cuda]")'
         )
     return f"JAX cannot start: {next(iter(error.splitlines()), 'no device')[:300]}"
+
+
+def _asking(error: str) -> str | None:
+    """The name of the variable that asks for a device that there is not; None where none asks for any."""
+    names = [name for name in _DEVICES if os.environ.get(name)]
+    # JAX starts what the first names, and then looks there for what the second names.
+    return (names[-1] if "Unknown backend" in error else names[0]) if names else None
 
 
 def _check_flags() -> None:

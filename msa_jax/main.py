@@ -4,7 +4,7 @@ import re
 import sys
 
 import msa_jax
-from msa_jax import meeting, stopping
+from msa_jax import stopping
 from msa_jax.errors import exit_code
 
 
@@ -12,7 +12,8 @@ def main(argv: list[str]) -> int:
     """Runs the command line.
 
     Returns:
-      The exit code: 0, 2 for what the user can mend, 130 after Ctrl-C, 143 after SIGTERM.
+      The exit code: 0, 1 where nobody reads the output any more, 2 for what the user can mend, 130 after
+      Ctrl-C, 143 after SIGTERM.
     """
     return exit_code(lambda: _orderly(argv), interrupted="interrupted; the same command again resumes")
 
@@ -20,12 +21,11 @@ def main(argv: list[str]) -> int:
 def _orderly(argv: list[str]) -> None:
     with stopping.orderly(process=True):
         _run(argv)
-        stopping.check()  # a signal is never swallowed, not even by the last line of the job
 
 
 def _run(argv: list[str]) -> None:
     # Late: signals are handled by now, and the imports take seconds.
-    from msa_jax import cli, machine, progress
+    from msa_jax import cli, machine, meeting, progress
 
     shown = cli.help_wanted(argv)
     if shown is not None:
@@ -73,6 +73,4 @@ def _do(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    stopping.deaf()
-    meeting.leave(code)
+    stopping.leave(lambda: main(sys.argv[1:]))

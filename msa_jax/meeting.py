@@ -5,6 +5,7 @@ system closes them, so that the others end at once, in one line, in place of wai
 JAX's own service is told where to listen once all are there, and has nothing left to complain of.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -61,21 +62,24 @@ class Meeting:
 
     def __init__(self, group: Group, lines: dict[int, _Line], port: int) -> None:
         self.group, self.port = group, port
-        self._lines, self._ended, self._first = lines, threading.Event(), threading.Lock()
+        self._lines, self._first = lines, threading.Lock()
+        self._ending, self._ended = threading.Event(), threading.Event()
         self._waiting = {process: threading.Event() for process in lines}
         for process in lines:
             threading.Thread(target=self._listen, args=(process,), daemon=True).start()
 
     def _listen(self, process: int) -> None:
-        while (message := self._lines[process].receive()) is not None and "failed" not in message:
-            if "ended" in message:
-                self._waiting[process].set()
+        message = self._lines[process].receive()
+        if message is not None and "ended" in message:
+            self._waiting[process].set()
+            if self._ending.wait(_LAST):
                 return
+            message = {"failed": f"process {process} has ended before the others"}  # by a signal at the start
         self._first.acquire()  # for good: what follows is said once, though every connection may end
         if self._ended.is_set():
             return
-        said = None if message is None else str(message["failed"])
-        why = said or f"process {process} has ended (it was killed, or its machine is gone)"
+        why = str((message or {}).get("failed") or "")
+        why = why or f"process {process} has ended (it was killed, or its machine is gone)"
         self.tell(why)
         line = terminal.line(f"msa_jax: {why}; process {self.group.process} ends, too; {_RESUMES}")
         with contextlib.suppress(OSError):
@@ -93,6 +97,7 @@ class Meeting:
         Args:
           leave: what to do before the others are told, or, in the first process, after all have ended.
         """
+        self._ending.set()
         if self.group.process:
             leave()
             self._ended.set()
@@ -224,9 +229,6 @@ def _free_port(wanted: int) -> int:
     raise UserError("there is no free port on the machine of process 0")
 
 
-_met: dict[str, Meeting] = {}
-
-
 @contextlib.contextmanager
 def joined(group: Group | None, facts: Mapping[str, list[str]]) -> Iterator[None]:
     """Within it JAX has the devices of all processes of the group; None: of this one alone.
@@ -237,18 +239,26 @@ def joined(group: Group | None, facts: Mapping[str, list[str]]) -> Iterator[None
     if group is None:
         yield
         return
-    meeting = _met["now"] = meet(group, facts)
+    meeting = meet(group, facts)
     try:
         _start_jax(meeting)
         yield
     except Exception as e:
         said = str(e) if isinstance(e, UserError) else f"it raised {type(e).__name__}"
         meeting.tell(f"process {group.process} has failed: {said}")
+        # The others end at once, and JAX would wait for them when this process ends.
+        atexit.register(_leave, 2 if isinstance(e, UserError) else 1)
         raise
     except BaseException:  # a signal that all have agreed on, or that ends this one
         meeting.end(_stop_jax)
         raise
     meeting.end(_stop_jax)
+
+
+def _leave(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _start_jax(meeting: Meeting) -> None:
@@ -280,12 +290,3 @@ def _stop_jax() -> None:
     import jax
 
     jax.distributed.shutdown()
-
-
-def leave(code: int) -> None:
-    """Ends the process with an exit code; at once where others have been left, for whom JAX would wait."""
-    if code and _met:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)

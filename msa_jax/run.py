@@ -24,8 +24,9 @@ from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError, check_count, named
 from msa_jax.process import refuse_forked
 from msa_jax.progress import say
+from msa_jax.results import write_predictions
 from msa_jax.text import Encoder
-from msa_jax.workdir import check, write_predictions
+from msa_jax.workdir import check
 
 
 @dataclasses.dataclass
@@ -180,12 +181,13 @@ class Run:
             raise UserError(f"{clips}; it reads {reads}: give them some of it, or leave them out")
 
 
-def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
+def load(workdir: str | Path, config: ConfigDict | None = None, *, step: int | None = None) -> Run:
     """Loads the best checkpoint of a run.
 
     Args:
       workdir: the run's folder.
       config: its config with changes to `data` and `eval_batch_size`; None takes it as it is stored.
+      step: of the best checkpoint, where the caller knows it; None: the newest.
 
     Raises:
       UserError: when the folder holds no run, or one without a best checkpoint yet.
@@ -214,7 +216,7 @@ def load(workdir: str | Path, config: ConfigDict | None = None) -> Run:
         lambda key: assemble.init_variables(model, preparation, key, None), jax.random.key(0)
     )
     try:
-        variables = restore_best(workdir, shapes, identity)
+        variables = restore_best(workdir, shapes, identity, step)
     except FileNotFoundError:
         raise UserError(
             f"{workdir} has no best checkpoint yet; let the training pass its first epoch"
@@ -248,5 +250,5 @@ def evaluate_splits(
     predictions = predictions if rescale is None else rescale(predictions)
     labels = np.concatenate([split.labels for split in splits])
     folder.mkdir(exist_ok=True)  # late: scores that are refused leave nothing behind
-    write_predictions(folder / f"predictions_{name}.csv", ids, predictions, labels)
+    parallel.by_first(write_predictions)(folder / f"predictions_{name}.csv", ids, predictions, labels)
     return {"clips": len(ids), **metrics.results(corpus, predictions, labels)}

@@ -20,15 +20,16 @@ from msa_jax.errors import UserError, counted, named
 from msa_jax.files import write_json
 from msa_jax.parallel import by_first
 from msa_jax.progress import say
+from msa_jax.results import SYNTHETIC, banner, show, write_predictions
 from msa_jax.run import Run, evaluate_splits, load
 from msa_jax.scales import Rescaling, Signs, rescaling, suspected
-from msa_jax.workdir import SYNTHETIC, banner, recorded, show, trained_on, write_predictions
+from msa_jax.workdir import recorded, trained_on
 
 
 def evaluate_run(
     config: ConfigDict,
-    workdir: Path,
-    output: Path | None = None,
+    workdir: str | Path,
+    output: str | Path | None = None,
     *,
     own_data: bool = False,
     corpus_said: bool = False,
@@ -54,10 +55,10 @@ def evaluate_run(
       UserError: when the corpus does not fit the run, its labels are on another scale and `data.rescale` is
         not set, or a score is not finite.
     """
+    workdir, output = files.expanded(workdir), None if output is None else files.expanded(output)
     trained, before = _trained(workdir), trained_on(workdir)
     rescale = _rescaling(trained, config)
     run = load(workdir, config)
-    how = run.preparation.preprocessing
     corpus = opening.open_corpus(config, recorded(run.workdir), own_data=own_data)
     source = opening.source_name(corpus)
     say(banner(source))
@@ -90,7 +91,7 @@ def evaluate_run(
         "official_splits": corpus.official,
         "conventions": corpus.conventions,
         "trained_on": before["source"],
-        "modalities": list(how.modalities),
+        "modalities": list(run.preparation.preprocessing.modalities),
         "rescaled": None if rescale is None else str(rescale),
         "cut": corpus.cut,
         "seed": config.seed,
@@ -118,7 +119,7 @@ def _tell(run: Run, split: Split, where: str = "") -> list[Finding]:
 
 def _trained(workdir: Path) -> ConfigDict:
     """The config that a run was trained with."""
-    return configs.stored(files.expanded(workdir) / "config.json", hint=f"{workdir} holds no trained run")
+    return configs.stored(workdir / "config.json", hint=f"{workdir} holds no trained run")
 
 
 def _rescaling(trained: ConfigDict, config: ConfigDict) -> Rescaling | None:
@@ -167,7 +168,9 @@ def _name_lacking(run: Run, splits: list[Split], corpus: datasets.Built) -> None
         say(f"note: {clips} ({reads}); each gets the score of an empty clip, and counts")
 
 
-def predict_file(config: ConfigDict, workdir: Path, output: Path | None, *, own_data: bool = False) -> Path:
+def predict_file(
+    config: ConfigDict, workdir: str | Path, output: str | Path | None = None, *, own_data: bool = False
+) -> Path:
     """Writes a score for each clip of a file that needs no labels.
 
     Clips that have nothing of what the run reads are refused by their names, before anything is written.
@@ -187,6 +190,7 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None, *, own_
     """
     if not config.data.path:
         raise UserError("--mode=predict needs --config.data.path=FILE, a CSV of texts or a feature file")
+    workdir, output = files.expanded(workdir), None if output is None else files.expanded(output)
     path = files.expanded(config.data.path)
     output = destination.predictions_file(workdir, output, path)
     rescale = _rescaling(_trained(workdir), config)
@@ -233,6 +237,6 @@ def predict_file(config: ConfigDict, workdir: Path, output: Path | None, *, own_
     scores = run.score(split)
     if output.exists():
         say(f"note: what was in {output} is replaced")
-    write_predictions(output, split.ids, scores if rescale is None else rescale(scores))
+    by_first(write_predictions)(output, split.ids, scores if rescale is None else rescale(scores))
     say(f"{counted(len(split), '{score is|scores are}')} in {output}")
     return output

@@ -7,8 +7,10 @@ An exception that a signal raises can come up inside a callback of a library, wh
 import contextlib
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _state: dict[str, int | None] = {"asked": None}
@@ -33,6 +35,9 @@ def orderly(*, process: bool = False) -> Iterator[None]:
     Args:
       process: whether the process is the job's own, so that a second signal ends it; otherwise that raises
         KeyboardInterrupt. In a thread, or within another `orderly`, there is nothing to do.
+
+    Raises:
+      Stopped: at the end, where a signal was noted and nothing else was raised.
     """
     if threading.current_thread() is not threading.main_thread() or _is_orderly():
         yield
@@ -48,15 +53,18 @@ def orderly(*, process: bool = False) -> Iterator[None]:
         else:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, note) for number in SIGNALS}
-    _state["asked"] = None
     note.orderly = True
+    _state["asked"] = None  # before the handlers, which may be called at once
+    before = {number: signal.signal(number, note) for number in SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        _state["asked"] = None
+        # SIGINT last: its own handler raises, and the others are back by then.
+        for number in reversed(SIGNALS):
+            signal.signal(number, before[number])
+        number, _state["asked"] = _state["asked"], None
+    if number is not None:  # whoever called the job must not go on as if nobody had asked
+        raise Stopped(number)
 
 
 def asked() -> bool:
@@ -84,8 +92,25 @@ def check() -> None:
         raise Stopped(number)
 
 
+def leave(command: Callable[[], int]) -> NoReturn:
+    """Runs a command, and ends the process with its exit code.
+
+    SIGINT is ignored once the command is done, while libraries clean up behind it.
+
+    Args:
+      command: returns the exit code.
+    """
+    try:
+        code = command()
+        deaf()
+    except KeyboardInterrupt:  # after the last word of the job
+        deaf()
+        code = 128 + signal.SIGINT
+    sys.exit(code)
+
+
 def deaf() -> None:
-    """Ignores SIGINT from here on: the job is done, and libraries clean up behind it."""
+    """Ignores SIGINT from here on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

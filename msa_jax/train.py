@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import time
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,18 @@ from msa_jax.data import opening
 from msa_jax.data.datasets import Built
 from msa_jax.data.findings import Finding, of_videos
 from msa_jax.errors import UserError
+from msa_jax.files import expanded
 from msa_jax.identity import DefaultFolder
 from msa_jax.loop import make_plan, train
 from msa_jax.machine import unused_devices
+from msa_jax.parallel import refuse_forked
 from msa_jax.progress import say
+from msa_jax.results import OTHER_SPLITS, banner, show
 from msa_jax.run import evaluate_splits, load
-from msa_jax.workdir import OTHER_SPLITS, alone, banner, claim, finish, read_results, show
+from msa_jax.workdir import alone, claim, config_is_whole, finish, read_results
 
 
-def train_and_evaluate(config: ConfigDict, workdir: Path | DefaultFolder) -> dict[str, Any]:
+def train_and_evaluate(config: ConfigDict, workdir: str | Path | DefaultFolder) -> dict[str, Any]:
     """The main job: train, keep the best epoch on the validation split, then read the test split once.
 
     A folder with the same run in it is resumed, or, when finished, only read. Within it a signal is obeyed
@@ -36,10 +40,13 @@ def train_and_evaluate(config: ConfigDict, workdir: Path | DefaultFolder) -> dic
       What results.json holds.
 
     Raises:
-      UserError: bad data or settings, or another run in the folder.
+      UserError: bad data or settings, another run in the folder, or a process that was forked from one that
+        has used JAX.
       Stopped: when a signal has asked for it; all is saved then.
     """
     started = time.monotonic()
+    refuse_forked()
+    workdir = workdir if isinstance(workdir, DefaultFolder) else expanded(workdir)
     with stopping.orderly():
         if isinstance(workdir, Path) and (results := _finished(config, workdir)):
             return results
@@ -63,10 +70,9 @@ def train_and_evaluate(config: ConfigDict, workdir: Path | DefaultFolder) -> dic
         findings = _findings(pieces, corpus)
         run = identity.of_run(config, content)
         with alone(workdir) if parallel.is_first() else contextlib.nullcontext():
-            before = claim(config, workdir, run, data, content, pieces.preparation)
+            longer = functools.partial(_refuse_longer, config, pieces)
+            claim(config, workdir, run, data, content, pieces.preparation, refuse_longer=longer)
             parallel.wait_for_all("claimed")
-            if before is not None and before < config.epochs:
-                _refuse_longer(config, pieces, before)
             progress = train(config, pieces, workdir, run, layout, started=started)
             return _results(config, pieces, corpus, workdir, findings, progress, time.monotonic())
 
@@ -77,6 +83,8 @@ def _finished(config: ConfigDict, workdir: Path) -> dict[str, Any] | None:
     Raises:
       UserError: when another run is in the folder, or its results cannot be read.
     """
+    if not config_is_whole(workdir):
+        return None  # which run it is, its identity says, once the data are open
     identity.refuse_other_run(config, workdir)
     if (results := read_results(workdir, config.epochs)) is None:
         return None
@@ -128,7 +136,7 @@ def _results(
 ) -> dict[str, Any]:
     """Scores the validation and the test split with the best epoch, and writes and shows the results."""
     parallel.wait_for_all("trained")  # the first process has written it all by then
-    best = load(workdir)
+    best = load(workdir, step=progress["best_step"])
     source = opening.source_name(corpus)
     results: dict[str, Any] = {
         "data": source,

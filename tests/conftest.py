@@ -50,7 +50,14 @@ TINY = {
 # Files whose tests train the same small models again and again.
 SHARE_PROGRAMS = (
     *("test_run", "test_scoring", "test_train", "test_models_run", "test_experiments", "test_aligned_run"),
-    *("test_faults", "test_outside_model", "test_every_model", "test_without_text", "test_printed_commands"),
+    *(
+        "test_faults",
+        "test_destination",
+        "test_outside_model",
+        "test_every_model",
+        "test_without_text",
+        "test_printed_commands",
+    ),
 )
 # Files that take the longest start first, so that no process is left alone with one at the end.
 LONGEST = ("test_every_model", "test_models_run", "test_embedded", "test_train", "test_run", "test_tecafn")
@@ -206,6 +213,6 @@ def untrained(monkeypatch):
     def at_the_start(config, pieces, workdir, run, *, started):
         with contextlib.closing(Checkpoints(workdir, run)) as checkpoints:
             checkpoints.save_best(0, pieces.variables)
-        return {"best_epoch": 0, "best_value": 0.0, "best_by": "mse", "seconds": 0.0}
+        return {"best_epoch": 0, "best_value": 0.0, "best_by": "mse", "best_step": 0, "seconds": 0.0}
 
     monkeypatch.setattr(train, "train", at_the_start)

@@ -1,24 +1,50 @@
 """Attack in short: some of each part that takes seconds, and the counting itself."""
 
+import signal
+import types
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tests.attack import __main__ as attack
-from tests.attack import damage, judge, starts, table, worker
+from tests.attack import damage, judge, part_runs, part_signals, starts, table, worker
+
+# Of `hostile` one input in so many. The other parts train for minutes: CI does them by the short form.
+COUNTS = {"files": 60, "corpus": 8, "hostile": 20}
 
 
-@pytest.mark.parametrize("part", ["files", "corpus"])
+@pytest.mark.parametrize("part", COUNTS)
 def test_nothing_is_lost_executed_or_read_as_something_else(part, tmp_path):
     with worker.worker(starts.environment(tmp_path / part)) as at_work:
-        row = attack.run(part, tmp_path / part, 0, at_work, short=True)
+        row = attack.run(part, tmp_path / part, 0, at_work, count=COUNTS[part])
     assert row.faults == []
-    assert row.tried == attack.COUNTS[part][1]
+    assert row.tried == COUNTS[part] if part != "hostile" else row.tried >= 4
     assert row.refused + row.equal == row.tried
     if part == "corpus":
         assert row.equal == row.tried  # built again
-    else:
+    elif part == "files":
         assert row.refused
         assert row.equal
+
+
+@pytest.mark.parametrize(
+    ("file", "reads"),
+    [
+        ("checkpoints/latest/6/progress.json", False),
+        ("checkpoints/best/3/params/d/0", True),
+        ("metrics.jsonl", False),
+        ("results.json", False),
+        ("predictions_test.csv", False),
+        ("tensorboard/events.out", False),
+        ("config.json", True),
+    ],
+)
+def test_a_damaged_file_is_given_to_a_job_that_opens_it(file, reads):
+    """Where the job does not look at it, no damage can show."""
+    jobs = part_runs.opening(Path(file))
+    assert ("predict" in jobs, "evaluate" in jobs) == (reads, reads)
+    assert any(job.startswith("train more") for job in jobs)
 
 
 def test_a_fault_counts_and_is_shown():
@@ -32,8 +58,43 @@ def test_a_fault_counts_and_is_shown():
     kinds = ["tracebacks", "silent differences", "memory over 4 times the file plus 1 GB", "files changed"]
     assert [kind for kind, _ in row.faults] == [*kinds, "code executed", "hangs over 60 s"]
     shown = table.text([row])
-    assert "| files | 6 | 2 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 0 | 0 |" in shown
+    assert "| files | 6 | 2 | 0 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 0 | 0 |" in shown
     assert "silent differences: a flip: 1.5 and not 1.25" in shown
+
+
+def test_a_neighbour_whose_name_begins_alike_is_another_folder(tmp_path, monkeypatch):
+    """What is written in `cache2` is not in `cache`, and code in `run2` is not out of `run`."""
+    row = table.Row("files")
+    for place in ("cache/xla/a", "cache", "cache2/a"):
+        answer = worker.Answer("line", "no", deeds=(("written", str(tmp_path / place)),))
+        judge.judge(row, answer, place, may_write=(tmp_path / "cache",))
+    assert [what for _, what in row.faults] == [f"cache2/a: {tmp_path / 'cache2' / 'a'}"]
+    watch = worker._Watch()
+    for name in ("run", "run2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "theirs.py").write_text("1")
+    watch.folder = str(tmp_path / "run")
+    for name in ("run", "run2"):
+        exec(compile("1", str(tmp_path / name / "theirs.py"), "exec"))
+    watch.folder = None
+    assert watch.deeds == {("code executed", f"exec {tmp_path / 'run' / 'theirs.py'}")}
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said", "counted"),
+    [
+        (signal.SIGKILL, -9, "", (0, 1, [])),
+        (signal.SIGINT, 130, "msa_jax: interrupted; the same command again resumes\n", (0, 1, [])),
+        (signal.SIGTERM, 143, "", (0, 1, ["lost"])),  # without a word
+        (signal.SIGINT, 0, "", (0, 0, ["signals swallowed"])),
+    ],
+)
+def test_a_signal_counts_as_what_it_is(number, code, said, counted, tmp_path):
+    ended = types.SimpleNamespace(wait=lambda: code, out="", err=said)
+    row = table.Row("signals")
+    part_signals._judge(row, ended, number, 0, tmp_path)
+    assert (row.refused, row.stopped, [kind for kind, _ in row.faults]) == counted
+    assert f"{counted[1]} ended as asked" in row.summary()
 
 
 def test_the_worker_tells_what_a_job_does(tmp_path, monkeypatch):

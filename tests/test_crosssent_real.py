@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from msa_jax import cli, metrics
-from msa_jax.workdir import write_predictions
+from msa_jax.results import write_predictions
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 

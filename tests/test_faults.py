@@ -10,11 +10,13 @@ import subprocess
 import sys
 import threading
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import checkpoint, cli, loop, stopping, train, workdir
+from msa_jax import checkpoint, cli, loop, parallel, stopping, train, workdir
 from msa_jax.config import base
 from msa_jax.errors import UserError
 from msa_jax.main import main
@@ -54,7 +56,6 @@ def orderly_run(config, folder):
     """As the command does it."""
     with stopping.orderly():
         train.train_and_evaluate(config, folder)
-        stopping.check()
 
 
 def same_run(one, other):
@@ -180,14 +181,65 @@ def test_more_epochs_go_on_to_the_run_that_had_them_from_the_start(whole, tmp_pa
 )
 def test_more_epochs_are_refused_where_the_done_ones_would_have_been_others(whole, tmp_path, changes, why):
     folder, _ = whole
-    train.train_and_evaluate(tiny(folder, epochs=1, **changes), tmp_path / "run")
+    results = train.train_and_evaluate(tiny(folder, epochs=1, **changes), tmp_path / "run")
+    (tmp_path / "run" / ".lock").unlink()
     before = content(tmp_path / "run")
-    with pytest.raises(UserError, match=rf"begun for 1 epochs, and cannot go on to 3: {why}"):
-        train.train_and_evaluate(tiny(folder, epochs=3, **changes), tmp_path / "run")
-    after = content(tmp_path / "run")
-    assert {k: v for k, v in after.items() if k.startswith("checkpoints")} == {
-        k: v for k, v in before.items() if k.startswith("checkpoints")
+    for _ in range(2):  # a refusal decides nothing
+        with pytest.raises(UserError, match=rf"begun for 1 epochs, and cannot go on to 3: {why}"):
+            train.train_and_evaluate(tiny(folder, epochs=3, **changes), tmp_path / "run")
+        (tmp_path / "run" / ".lock").unlink()
+        assert content(tmp_path / "run") == before
+    again = train.train_and_evaluate(tiny(folder, epochs=1, **changes), str(tmp_path / "run"))
+    assert again["test"] == results["test"]
+
+
+@pytest.mark.parametrize("how", ["a bit", "another value", "gone"])
+def test_settings_that_are_damaged_are_written_again(whole, tmp_path, how):
+    """The identity of the run proves them; without them no results are taken for those of another run."""
+    folder, results = whole
+    shutil.copytree(folder / "run", run := tmp_path / "run")
+    settings = (run / "config.json").read_bytes()
+    damaged = {
+        "a bit": b"\xfb" + settings[1:],
+        "another value": settings.replace(b'"epochs": 4', b'"epochs": 9'),
     }
+    assert damaged["another value"] != settings
+    (run / "config.json").write_bytes(damaged.get(how, b""))
+    if how == "gone":
+        (run / "config.json").unlink()
+    with pytest.raises(
+        UserError, match=r"config.json (is damaged|is missing).*; repeat the command that trained"
+    ):
+        workdir.check(run)
+    for changes, line in (({"seed": 9}, "with other settings"), ({"epochs": 2}, "with epochs=4, not 2")):
+        with pytest.raises(UserError, match=line):
+            train.train_and_evaluate(tiny(folder, **changes), run)
+    assert train.train_and_evaluate(tiny(folder), run)["test"] == results["test"]
+    assert (run / "config.json").read_bytes() == settings
+    same_run(run, folder / "run")
+    assert msa_jax.load(run).config.epochs == 4
+
+
+def test_a_run_whose_best_checkpoint_is_gone_does_not_take_another(whole, tmp_path):
+    folder, _ = whole
+    shutil.copytree(folder / "run", run := tmp_path / "run")
+    best = run / "checkpoints" / "best"
+    named = checkpoint._steps(best)[-1]
+    (best / str(named)).rename(tmp_path / "best")
+    for _ in range(2):
+        with pytest.raises(UserError, match=rf"no seal.json in {best / str(named)}; bring it back"):
+            train.train_and_evaluate(tiny(folder, epochs=5), run)
+    (tmp_path / "best").rename(best / str(named))
+    train.train_and_evaluate(tiny(folder, epochs=5), run)
+
+
+def test_a_forked_process_is_told_so_before_anything_is_read(whole, tmp_path, monkeypatch):
+    folder, _ = whole
+    monkeypatch.setitem(parallel._used, "process", os.getpid() + 1)
+    monkeypatch.setattr(train.opening, "open_corpus", lambda config: pytest.fail("it was read"))
+    with pytest.raises(UserError, match="was forked from process"):
+        train.train_and_evaluate(tiny(folder), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_default_folders_differ_by_what_changes_a_run_and_by_nothing_else(whole, tmp_path, monkeypatch):
@@ -266,11 +318,15 @@ def test_a_swallowed_interrupt_is_noticed(whole, tmp_path, monkeypatch):
 
 
 def test_a_second_signal_in_a_notebook_interrupts_at_once():
-    with stopping.orderly():
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stopping.asked()
-        with pytest.raises(KeyboardInterrupt):
+    def job():
+        with stopping.orderly():
             os.kill(os.getpid(), signal.SIGINT)
+            assert stopping.asked()
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(stopping.Stopped):  # the first one counts, whatever became of the second
+        job()
     assert not stopping.asked()
     threading.Thread(target=lambda: stopping.orderly().__enter__()).start()
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -341,6 +397,32 @@ def test_the_last_good_checkpoint_is_good(whole, tmp_path):
         assert (latest / str(step) / "good").exists()
 
 
+@pytest.mark.parametrize("factor", [np.inf, 1e30])
+def test_the_good_checkpoint_stays_where_a_later_state_is_broken(whole, tmp_path, monkeypatch, factor):
+    """One that is not finite is not written; one that is, and breaks the next step, is dropped."""
+    folder, _ = whole
+    sound = loop.train_step
+
+    def broken_at_5(state, batch):
+        state, terms = sound(state, batch)
+        worse = jax.tree.map(lambda x: jnp.where(state.step == 5, x * factor, x), state.params)
+        return state.replace(params=worse), terms
+
+    latest = tmp_path / "run" / "checkpoints" / "latest"
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_step", broken_at_5)
+        with pytest.raises(UserError, match=rf"not finite .*last good checkpoint: step 4 in {latest}; try a"):
+            train.train_and_evaluate(tiny(folder, checkpoint_every=1), tmp_path / "run")
+    assert checkpoint._steps(latest) == [4]
+    assert (latest / "4" / "good").exists()
+    train.train_and_evaluate(tiny(folder), tmp_path / "run")
+    # The broken step is another program, which may round in another way.
+    losses = [
+        [line["loss"] for line in lines(run) if "loss" in line] for run in (tmp_path / "run", folder / "run")
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
 def test_a_bit_that_flips_in_any_file_of_a_run_is_noticed(whole, tmp_path):
     """Other weights or another vocabulary would give other scores without a word."""
     folder, _ = whole
@@ -376,6 +458,10 @@ def test_a_frozen_encoder_is_kept_once(tmp_path):
     shutil.rmtree(kept / "frozen" / "0" / "arrays")
     with pytest.raises(UserError, match="frozen"):
         msa_jax.load(tmp_path / "run")
+    train.train_and_evaluate(
+        tiny(tmp_path, text__frozen=True, epochs=5), tmp_path / "run"
+    )  # it is made again
+    msa_jax.load(tmp_path / "run")
 
 
 def test_what_an_earlier_version_left_is_named(whole, tmp_path):

@@ -1,6 +1,7 @@
 """Paths as users write them, files that are written whole, through no link, and what is no file."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,26 @@ def test_json_has_a_depth_and_a_size(tmp_path):
         f.truncate(1 << 27)
     with pytest.raises(UserError, match="is larger than 64 MiB"):
         files.read_json(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["\u6a21" * 85, "x" * 255, "\udcff" * 255, "\u6a21" * 80 + ".csv"],
+    ids=["Chinese", "ASCII", "no encoding", "with an end"],
+)
+def test_a_name_is_as_long_as_the_system_takes_it(name, tmp_path):
+    """Systems count bytes: 85 Chinese characters are 255."""
+    assert 240 < len(os.fsencode(name)) <= 255
+    files.write_json(tmp_path / name, {"a": 1})
+    assert files.read_json(tmp_path / name) == {"a": 1}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_name_that_is_made_of_another_fits():
+    name = "\u6a21" * 80
+    made = [files.fitting("predictions_", f"{name}{end}", ".csv") for end in ("", "", "x")]
+    assert [re.fullmatch("predictions_\u6a21{76}-[0-9a-f]{8}[.]csv", one) is not None for one in made] == [
+        True
+    ] * 3
+    assert len(set(made)) == 2
+    assert files.fitting("predictions_", "\u6a21" * 79, ".csv") == "predictions_" + "\u6a21" * 79 + ".csv"

@@ -137,7 +137,10 @@ def test_the_console_script_does_what_the_modules_do(words_folder, capsys):
     assert console(["train", "--help"]) == main(["--help"]) == 0
     one, two = capsys.readouterr().out.split("usage: ")[1:]
     assert one == two
-    assert '[project.scripts]\nmsa-jax = "msa_jax.console:main"\n' in (ROOT / "pyproject.toml").read_text()
+    assert (
+        '[project.scripts]\nmsa-jax = "msa_jax.console:run_process"\n'
+        in (ROOT / "pyproject.toml").read_text()
+    )
 
 
 @pytest.mark.parametrize("argv", [[], ["help"], ["--help"], ["-h"], ["help", "help"], ["help", "--help"]])

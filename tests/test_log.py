@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from msa_jax import log
 from msa_jax.data.plan import BatchPlan
+from msa_jax.errors import UserError
 from msa_jax.evaluate import Verdict
 from msa_jax.progress import Stopwatch, doing
 
@@ -225,3 +226,22 @@ def test_compiling_and_validation_are_not_training_time(written, tmp_path, monke
     now[0] += 50.0
     steps.end_epoch(3, VERDICT, "", at_most=False)
     assert lines(tmp_path)[0]["clips_per_second"] == pytest.approx(10 / 3)
+
+
+def test_a_damaged_line_drops_out_and_the_others_stay(tmp_path):
+    """A bit that flips in a name, in a number, or where it makes no text at all."""
+    whole = [json.dumps({"step": step, "epoch": 0, "loss": 0.5}) for step in (1, 2, 3, 4)]
+    for place in range(len(whole[1])):
+        broken = bytearray("\n".join(whole).encode())
+        broken[len(whole[0]) + 1 + place] ^= 0x80
+        (tmp_path / "metrics.jsonl").write_bytes(broken)
+        log.MetricLog(tmp_path, resume_step=3).close()
+        assert (tmp_path / "metrics.jsonl").read_text().splitlines() == [whole[0], whole[2]]
+
+
+def test_events_are_not_written_through_a_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "tensorboard").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="tensorboard: is a symbolic link, which is not written through"):
+        log.MetricLog(tmp_path, resume_step=0)
+    assert not list((tmp_path / "elsewhere").iterdir())

@@ -22,6 +22,11 @@ from tests.test_faults import tiny
     [
         ("JAX_PLATFORMS", "cuda", "JAX_PLATFORMS=cuda: JAX finds no such device here; unset it"),
         ("JAX_PLATFORMS", "gpu", "JAX_PLATFORMS=gpu: JAX finds no such device here; unset it"),
+        (
+            "JAX_PLATFORM_NAME",
+            "cuda",
+            "JAX_PLATFORM_NAME=cuda: JAX finds no such device here; unset it (unset",
+        ),
         ("XLA_FLAGS", "--xla_nonsense=1", "XLA does not know --xla_nonsense=1; take it out of XLA_FLAGS"),
         ("JAX_ENABLE_X64", "maybe", "JAX_ENABLE_X64=maybe: JAX does not know this value; unset it"),
     ],
@@ -30,7 +35,7 @@ def test_a_variable_that_asks_for_what_there_is_not_is_one_line(name, value, wor
     if value in ("cuda", "gpu") and jax.default_backend() == "gpu":
         pytest.skip("there is a GPU here")
     command = [sys.executable, "-m", "msa_jax.main", "--config=lmf_mosi:tiny"]
-    env = {**os.environ, name: value}
+    env = {**os.environ, "JAX_PLATFORMS": "cpu", name: value}  # the one at fault is named
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert words in done.stderr

@@ -316,7 +316,7 @@ def test_without_data_the_embedded_corpus_is_used_and_said_loudly(tmp_path, monk
     assert stored["loss"]["mpr_weight"] == 0
 
 
-def test_a_corpus_that_was_built_is_used_when_no_path_is_given(untrained, tiny_overrides, tmp_path):
+def test_a_corpus_that_was_built_is_used_when_no_path_is_given(untrained, tiny_overrides, tmp_path, capsys):
     def without_path(argv):
         return [a for a in argv if not a.startswith("--config.data.path")]
 
@@ -326,6 +326,18 @@ def test_a_corpus_that_was_built_is_used_when_no_path_is_given(untrained, tiny_o
     assert command.config.data.corpus == "mosi"
     results = train.train_and_evaluate(command.config, tmp_path / "run")
     assert results["data"] == str(tmp_path / "words")
+    # A damaged one: no training on the corpus that is made, as if there were none.
+    (folder,) = (tmp_path / "cache").glob("mosi-*")
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size):
+        whole = file.read_bytes()
+        file.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+        capsys.readouterr()
+        assert main([CONFIG, *without_path(tiny_overrides), f"--workdir={tmp_path / 'no'}"]) == 2
+        said = capsys.readouterr().err
+        assert (said.count("\n"), said.count(file.name)) == (1, 1)
+        assert f"; delete {folder}, and name its data by --config.data.path" in said
+        assert not (tmp_path / "no" / "results.json").exists()
+        file.write_bytes(whole)
     # Two built corpora: no guessing.
     other = make_words_folder(tmp_path / "other", seed=5)
     opening.open_corpus(cli.parse([CONFIG, *tiny_overrides, f"--config.data.path={other}"]).config)

@@ -1,12 +1,13 @@
 """Stored values: what a run's JSON files hold is refused in one line where its type or its size cannot be."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import arrays_on_disk, bounds, kept, models, seals, workdir
+from msa_jax import arrays_on_disk, bounds, config, json_kinds, kept, models, seals, workdir
 from msa_jax.config import base
 from msa_jax.data.example import Example
 from msa_jax.errors import UserError
@@ -79,12 +80,42 @@ def test_a_seal(run, change, key, value, line):
         ("preparation.json", ("encoder", "num_layers"), 101, "encoder.num_layers is 101"),
         ("preparation.json", ("buckets",), [[1, 1, 1 << 20]], "buckets hold more than the 500 steps"),
         ("preparation.json", ("statistics", "mean", "audio"), [float("inf")] * 3, "holds inf"),
+        ("preparation.json", ("statistics", "mean", "audio"), [10**400] * 3, "holds 1000"),
     ],
 )
 def test_settings_and_preparation(run, change, file, path, value, line):
     change(file, setting(*path, value=value))
     with pytest.raises(UserError, match=line):
         msa_jax.load(run)
+
+
+def _places(values):
+    """(holder, key) of every value that JSON holds, inner ones too."""
+    for key in values if isinstance(values, dict) else range(len(values)):
+        yield values, key
+        if isinstance(values[key], dict | list):
+            yield from _places(values[key])
+
+
+@pytest.mark.parametrize("huge", [10**400, -(10**400)], ids=["above", "below"])
+@pytest.mark.parametrize("name", models.names())
+def test_no_whole_number_is_too_large_to_be_refused(name, huge, tmp_path):
+    """No float holds it, so that what only looks whether a number is finite raises an OverflowError."""
+    plain = json.dumps(base.config(name).to_dict())
+    for place in range(len(list(_places(json.loads(plain))))):
+        values = json.loads(plain)
+        holder, key = list(_places(values))[place]
+        holder[key] = huge
+        (tmp_path / "config.json").write_text(json.dumps(values))
+        with pytest.raises(UserError, match=r"000|not a config of this library|another version|names the"):
+            bounds.check(config.stored(tmp_path / "config.json", hint=""))
+
+
+def test_a_number_is_one_that_a_float_holds():
+    for value in (0, -1.5, 10**308, -(10**308), sys.float_info.max):
+        assert json_kinds.number(value)
+    for value in (10**309, -(10**400), float("inf"), float("nan"), True, "1", None):
+        assert not json_kinds.number(value)
 
 
 def test_a_vocabulary_without_its_token_for_the_unknown(run, change):
@@ -117,6 +148,7 @@ def test_circumstances(run, change, path, value, line):
         (("test",), [], r"test is \[\]"),
         (("test", "clips"), "many", "test.clips is 'many'"),
         (("test", "mae"), "low", "test.mae is 'low'"),
+        (("test", "mae"), 10**400, "test.mae is 1000.*"),
         (("test", "undefined"), 3, "test.undefined is 3"),
     ],
 )
@@ -148,6 +180,9 @@ STARTED = {
         ({"plateau": {"best": None, "waited": 0, "rate_factor": float("inf")}}, "plateau.rate_factor is inf"),
         ({"sums": {"loss": [1.0, 0]}}, r"sums is \{'loss': \[1.0, 0\]\}"),
         ({"seconds": -1}, "seconds is -1"),
+        ({"seconds": 10**400}, "seconds is 1000"),
+        ({"best_value": -(10**400)}, "best_value is -1000"),
+        ({"best_step": 4}, "its values do not fit together"),
     ],
 )
 def test_what_a_run_knows_of_itself(changes, line, tmp_path):
@@ -162,18 +197,22 @@ def test_what_a_run_knows_of_itself(changes, line, tmp_path):
         kept.check({}, **whole)
 
 
-def test_a_model_that_the_run_brings_is_not_run(run, change, monkeypatch):
-    """As where the command is given in that folder, where Python then looks for modules."""
-    (run / "own_model.py").write_text("open('EXECUTED', 'w').close()\n")
-    monkeypatch.chdir(run)
-    monkeypatch.syspath_prepend(str(run))
+@pytest.mark.parametrize(
+    ("beside", "line"),
+    [(False, "lies in that folder and is not"), (True, "lies in the working folder and is not")],
+)
+def test_a_model_that_the_run_brings_is_not_run(run, change, monkeypatch, beside, line):
+    """As where the command is given in that folder or beside it, where Python then looks for modules."""
+    place = run.parent if beside else run
+    (place / "own_model.py").write_text("open('EXECUTED', 'w').close()\n")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(str(place))
     change("config.json", setting("model", "name", value="own_model"))
-    with pytest.raises(
-        UserError, match="names the model own_model, whose code lies in that folder and is not"
-    ):
+    with pytest.raises(UserError, match=f"names the model own_model, whose code {line}"):
         msa_jax.load(run)
-    (run / "own_model.py").unlink()
-    assert not (run / "EXECUTED").exists()
+    (place / "own_model.py").unlink()
+    assert not (place / "EXECUTED").exists()
 
 
 @pytest.mark.parametrize("name", models.names())

@@ -115,19 +115,24 @@ def _open(config: ConfigDict, how: dict[str, Any], wanted: str | None) -> datase
     for key in FIELDS:
         if config.data[key] is not None:
             raise UserError(f"--config.data.{key} says how to read a file; name it by --config.data.path")
-    built = find_built(config)
-    if wanted and (same := [b for b in built if b.content_hash == wanted]):
-        built = same[:1]
-    if len(built) == 1:
-        if not config.data.other_counts:
-            built[0].require_official()
-        return built[0]
+    built = find_built(config, wanted)
+    if len(built) == 1 or (built and built[0].content_hash == wanted):
+        return _opened(built[0], config)
     if not built:
         raise UserError(f"--config.data.path is not set, and no {corpus} corpus has been built in {cache}")
     sources = ", ".join(sorted(f"{b.source} ({sum(b.counts.values())} clips, cut {b.cut})" for b in built))
     raise UserError(
         f"--config.data.path is not set, and several {corpus} corpora are built: {sources}; name one"
     )
+
+
+def _opened(built: datasets.Built, config: ConfigDict) -> datasets.Built:
+    """The one build that there is to choose; where it is damaged, only its data can mend it."""
+    mend = f"delete {built.folder}, and name its data by --config.data.path; they were in {built.source}"
+    built = datasets.open_built(built.folder, mend=mend)
+    if not config.data.other_counts:
+        built.require_official()
+    return built
 
 
 def reads_features(config: ConfigDict) -> bool:
@@ -153,10 +158,18 @@ def reading(config: ConfigDict, recorded: Recorded | None = None) -> dict[str, A
     return {**{name: config.data[name] for name in ("split_name", "context", *FIELDS)}, "encoder": encoder}
 
 
-def find_built(config: ConfigDict) -> list[datasets.Built]:
-    """The builds of the config's corpus, in the form that its text needs; in any where it reads no text."""
-    wanted = reads_features(config) if "text" in config.data.modalities else None
-    found = datasets.find_built(config.data.corpus, cache_folder(config), text_features=wanted)
+def find_built(config: ConfigDict, content: str | None = None) -> list[datasets.Built]:
+    """The builds of the config's corpus, in the form that its text needs; in any where it reads no text.
+
+    Args:
+      config: as said.
+      content: as for `datasets.find_built`.
+
+    Raises:
+      UserError: when one is damaged, instead of passing over it in silence.
+    """
+    form = reads_features(config) if "text" in config.data.modalities else None
+    found = datasets.find_built(config.data.corpus, cache_folder(config), text_features=form, content=content)
     # Of one file read twice, without a vocabulary and with it, the surer build.
     surest: dict[tuple[str, str], datasets.Built] = {}
     for built in sorted(found, key=lambda built: built.open_words, reverse=True):
@@ -169,7 +182,11 @@ def _generated(made: synthetic.SyntheticConfig) -> Iterator[Example]:
 
 
 def has_data(config: ConfigDict) -> bool:
-    """Whether there is a corpus to open: a path, a build of an earlier run, or one that is made."""
+    """Whether there is a corpus to open: a path, a build of an earlier run, or one that is made.
+
+    Raises:
+      UserError: when a build of an earlier run is damaged.
+    """
     named = config.data.path is not None or config.data.corpus in synthetic.PRESETS
     return named or bool(find_built(config))
 

@@ -41,7 +41,8 @@ def main(argv: list[str], *, prog: str = "python -m msa_jax.data") -> int:
       prog: the command's name, for its help.
 
     Returns:
-      The exit code: 0, or 2 for what the user can mend.
+      The exit code: 0, 1 where nobody reads the output any more, 2 for what the user can mend, 130 after
+      Ctrl-C.
     """
     terminal.prepare_streams()
     arguments = _parser(prog).parse_args(argv)

@@ -20,7 +20,6 @@ of a training step are "dropout" and "sample".
 
 import dataclasses
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Mapping
@@ -31,6 +30,7 @@ import flax.linen as nn
 
 from msa_jax import losses
 from msa_jax.errors import UserError, nearest
+from msa_jax.models import _trusted as trusted
 from msa_jax.models import fields
 
 
@@ -119,28 +119,18 @@ def names() -> list[str]:
     return sorted(n for n in found if n != "fields" and not n.startswith("_"))
 
 
-def refuse_inside(name: object, folder: Path) -> None:
-    """Refuses a model whose module lies in a folder; nothing is imported for that.
+def trust(name: object, folder: Path) -> None:
+    """Refuses a model outside of this package that a run names and the user has not; see `_trusted.check`.
 
     Args:
       name: as for `find`.
-      folder: of a run, which may come from anybody, and be the folder that Python looks for modules in.
+      folder: of the run.
 
     Raises:
-      UserError: when it does.
+      UserError: when it is not to be imported.
     """
-    if not isinstance(name, str) or name in names():
-        return
-    try:
-        spec = importlib.util.find_spec(name.partition(".")[0])
-    except (ImportError, ValueError):  # `find` says that there is none
-        return
-    places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or ())]
-    if any(Path(place).resolve().is_relative_to(folder.resolve()) for place in places if place):
-        raise UserError(
-            f"the run in {folder} names the model {name}, whose code lies in that folder and is not run; "
-            "where it is your own, move it out of there"
-        )
+    if isinstance(name, str) and name not in names():
+        trusted.check(name, folder)
 
 
 def find(name: str) -> Paper:

@@ -15,10 +15,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tests.attack import (
+    links,
     part_corpus,
     part_files,
     part_hostile,
@@ -45,7 +47,9 @@ COUNTS = {
 }
 
 
-def run(part: str, folder: Path, seed: int, at_work: Worker, *, short: bool = False) -> Row:
+def run(
+    part: str, folder: Path, seed: int, at_work: Worker, *, short: bool = False, count: Any = None
+) -> Row:
     """Does one part.
 
     Args:
@@ -54,12 +58,13 @@ def run(part: str, folder: Path, seed: int, at_work: Worker, *, short: bool = Fa
       seed: of what is drawn.
       at_work: does the jobs; its environment is that of `folder`, or of one beside it.
       short: whether only some of it is tried.
+      count: how much, in place of what `COUNTS` says.
 
     Returns:
       The counts.
     """
     folder.mkdir(parents=True)
-    row, rng, count = Row(part), np.random.default_rng(seed), COUNTS[part][short]
+    row, rng, count = Row(part), np.random.default_rng(seed), count or COUNTS[part][short]
     environment = starts.environment(folder)
     if part in ("runs", "json"):
         trained = folder.parent / "trained"
@@ -74,6 +79,7 @@ def run(part: str, folder: Path, seed: int, at_work: Worker, *, short: bool = Fa
             part_runs.damaged_runs(row, folder, rng, at_work, count)
         elif part == "json":
             part_runs.changed_json(row, folder, rng, at_work, count)
+            links.linked_runs(row, folder, at_work, epochs=part_runs.EPOCHS + 1)
         elif part == "corpus":
             part_corpus.damaged_corpora(row, folder, rng, at_work, count)
         elif part == "hostile":

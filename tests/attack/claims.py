@@ -118,6 +118,65 @@ def csd_of_shared_words(folder: Path) -> Path:
     return path
 
 
+def h5_of_a_long_stream(folder: Path) -> Path:
+    """A chunk of 96 bytes whose stream unpacks to 2 GB of zeros."""
+    return altered.h5(folder, lambda file, name: _stream(file, bombs.zlib_zeros(2 << 30), "gzip"))
+
+
+def h5_of_streams_in_streams(folder: Path) -> Path:
+    """A chunk of 96 bytes, packed twice: some kB that unpack to 8 MB, and these to 8 GB."""
+    packed = zlib.compress(bombs.zlib_zeros(8 << 30), 9)
+
+    def write(file: h5py.File, name: str) -> None:
+        created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        created.set_chunk((4, 6, 1))
+        created.set_deflate(9)
+        created.set_deflate(9)
+        space = h5py.h5s.create_simple((4, 6, 1))
+        h5py.h5d.create(file.id, b"d1", h5py.h5t.IEEE_F32LE, space, created).write_direct_chunk(
+            (0, 0, 0), packed
+        )
+
+    return altered.h5(folder, write)
+
+
+def h5_of_a_long_lzf_stream(folder: Path) -> Path:
+    """A chunk of 96 bytes whose 24 MB unpack to 2 GB, by LZF."""
+    packed = b"\x00\x00" + b"\xe0\xff\x00" * (8 << 20)
+    return altered.h5(folder, lambda file, name: _stream(file, packed, "lzf"))
+
+
+def csd_of_a_long_stream(folder: Path) -> Path:
+    """Words of which one chunk unpacks to 2 GB of zeros."""
+    path = small_files.csd_folder(folder)
+    with h5py.File(path / "CMU_MOSI_TimestampedWords.csd", "a") as file:
+        group = file["words/data/video0"]
+        shape = group["features"].shape
+        del group["features"]
+        words = group.create_dataset("features", shape, h5py.string_dtype(), chunks=shape, compression=9)
+        words.id.write_direct_chunk((0, 0), bombs.zlib_zeros(2 << 30))
+    return path
+
+
+def csd_of_long_streams(folder: Path) -> Path:
+    """A video's features in chunks of 320 kB, each of which is stored in less and unpacks to 256 MiB."""
+
+    def write(group: h5py.Group) -> None:
+        shape, packed = (40, 40_000), bombs.zlib_zeros(256 << 20)
+        features = group.create_dataset("features", shape, "f4", chunks=(2, 40_000), compression="gzip")
+        for row in range(0, 40, 2):
+            features.id.write_direct_chunk((row, 0), packed)
+
+    return altered.csd(folder, write)
+
+
+def _stream(file: h5py.File, packed: bytes, compression: str) -> None:
+    """An array of one chunk of 96 bytes, for which this is stored."""
+    shape = (4, 6, 1)
+    array = file.create_dataset("d1", shape, "f4", chunks=shape, compression=compression)
+    array.id.write_direct_chunk((0, 0, 0), packed)
+
+
 def _texts(name: str, count: int) -> tuple[str, bytes, int, int]:
     return bombs.npz_plain(f"{name}.npy", np.array([f"v{k}_{k}" for k in range(count)]))
 

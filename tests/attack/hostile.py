@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.attack import caches, claims, encoders, escapes, lengths, outside
+from tests.attack import caches, claims, encoders, escapes, lengths, outside, pickles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Hostile:
 
 _BUILD = ("--build", "--corpus=mosi")  # refused before anything is built
 _OUTSIDE = "whose bytes are not in the file itself"
+_UNPACKS = "a chunk unpacks to more than the"
 DATA = (
     Hostile(".npz of 4.3 GB of zeros", claims.npz_of_zeros, "audio: is said to be 0.27 GB"),
     Hostile(".npz of wide texts", claims.npz_of_wide_texts, "text: is said to be 4.29 GB"),
@@ -49,6 +50,11 @@ DATA = (
     Hostile(".csd never written", claims.csd_never_written, "was never written"),
     Hostile(".csd of one chunk", claims.csd_of_one_chunk, "is said to be 2.68 GB"),
     Hostile(".csd of shared words", claims.csd_of_shared_words, "is said to be"),
+    Hostile("HDF5 of a long stream", claims.h5_of_a_long_stream, _UNPACKS),
+    Hostile("HDF5 of streams in streams", claims.h5_of_streams_in_streams, _UNPACKS),
+    Hostile("HDF5 of a long LZF stream", claims.h5_of_a_long_lzf_stream, _UNPACKS),
+    Hostile(".csd of long streams", claims.csd_of_long_streams, _UNPACKS),
+    Hostile(".csd of words in a long stream", claims.csd_of_a_long_stream, _UNPACKS),
     Hostile("HDF5 in another file", outside.h5_external_storage, _OUTSIDE),
     Hostile("HDF5 by a link", outside.h5_external_link, _OUTSIDE),
     Hostile("HDF5 by a link to a link", outside.h5_link_to_link, _OUTSIDE),
@@ -67,6 +73,13 @@ DATA = (
     Hostile("JSON in depth", lengths.deep_splits, "is nested too deeply"),
     Hostile("JSON at length", lengths.large_splits, "holds over 4000000 values"),
     Hostile("a pickle in depth", lengths.deep_pickle, "nested more than 32 deep"),
+    Hostile("a doubled list for a type", pickles.doubled_type, "the data type in a list"),
+    Hostile("a doubled list for a zone", pickles.doubled_zone, "offset in a list"),
+    Hostile("a doubled list for an encoding", pickles.doubled_encoding, "the encoding in a list"),
+    Hostile("sets of the same bytes", pickles.sets_of_bytes, "the members of a container in a bytes"),
+    Hostile("a ChainMap of one dict", pickles.chain_of_one_dict, "the same contents over and over"),
+    Hostile("one long key", pickles.one_long_key, "little else than long keys"),
+    Hostile("many arguments", pickles.many_arguments, "little else than calls"),
     Hostile("CSV of many columns", lengths.csv_of_many_columns, "no column video_id, clip_id, label", _BUILD),
     Hostile("CSV of a long split", lengths.csv_of_one_long_split, "is none of train"),
     Hostile("a pickle of many keys", lengths.pickle_of_many_keys, "no known format"),

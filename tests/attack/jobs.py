@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import io
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +59,28 @@ def command(argv: list[str]) -> str:
         raise UserError(lines[0])
     assert code == 0, (code, err.getvalue())
     return out.getvalue()
+
+
+def train(argv: list[str], run: str, log: bool = True) -> str:
+    """A hash of all that a run holds at its end that says what it computed, with its log or without."""
+    from tests.attack import tiny_run
+
+    command(argv)
+    found = tiny_run.result(Path(run))
+    if not log:
+        del found["log"]
+    return hashlib.sha256(repr(found).encode()).hexdigest()
+
+
+def evaluate(argv: list[str], scores: str) -> str:
+    """A hash of the scores that an evaluation writes into a folder, which is emptied before."""
+    from tests.attack import tiny_run
+
+    shutil.rmtree(scores, ignore_errors=True)
+    command(argv)
+    tables = {path.name: path.read_text() for path in sorted(Path(scores).glob("*.csv"))}
+    results = tiny_run.timeless(json.loads((Path(scores) / "results.json").read_text()))
+    return hashlib.sha256(repr((tables, results)).encode()).hexdigest()
 
 
 def build(path: str, cache: str) -> str:

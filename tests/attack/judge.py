@@ -7,7 +7,7 @@ from tests.attack.table import Row
 from tests.attack.worker import Answer
 
 _SPARE = 1 << 30  # bytes of memory beside four times the file
-_ALWAYS = ("/dev", "/proc")
+_ALWAYS = (Path("/dev"), Path("/proc"))
 
 
 def judge(
@@ -42,9 +42,9 @@ def judge(
         row.fault(kind, f"{what}: {answer.kind}: {answer.text[-400:]}")
     if size is not None and answer.memory > 4 * size + _SPARE:
         row.fault("memory over 4 times the file plus 1 GB", f"{what}: {answer.memory} bytes of {size}")
-    allowed = (*_ALWAYS, *map(str, may_write))
+    allowed = (*_ALWAYS, *may_write)
     for deed, where in answer.deeds:
         if deed == "code executed":
             row.fault(deed, f"{what}: {where}")
-        elif not where.startswith(allowed):
+        elif not any(Path(where).is_relative_to(place) for place in allowed):
             row.fault("files changed", f"{what}: {where}")

@@ -20,7 +20,8 @@ _DEEP: list = []
 for _ in range(300):
     _DEEP = [_DEEP]
 VALUES: tuple[Any, ...] = (
-    *(None, True, False, -1, 0, 1, 7, 10**9, 10**30, 2**63, 0.5, -1e-30, 1e308, float("nan"), float("inf")),
+    *(None, True, False, -1, 0, 1, 7, 10**9, 10**30, 10**400, 2**63, 0.5, -1e-30, 1e308),
+    *(float("nan"), float("inf")),
     *("", "1", "x" * 100_000, "\x1b]0;owned\x07\x1b[2J", "\u202e\n\r\t", "\ud800", "../../../etc/passwd"),
     *("__import__('os').system('touch EXECUTED')", "own_feature.X", "/dev/zero", "${HOME}", "/"),
     *([], {}, [1, 2, 3], ["text", "text"], [[0] * 3] * 1000, {"a": {"b": None}}, {"\x1b[2J": 1}, _DEEP),
@@ -29,31 +30,72 @@ MARKER_MODULE = "own_feature.py"
 
 
 def damaged_runs(row: Row, folder: Path, rng: np.random.Generator, worker: Worker, count: int) -> None:
-    """Predicts with a finished run, so often with one of its files damaged.
+    """Uses a finished run, so often with one of its files damaged, for what opens that file.
 
     Args:
       row: counts them.
       folder: holds the finished run in `run`.
       rng: draws the damages.
-      worker: predicts.
+      worker: predicts, evaluates and trains.
       count: of damages.
     """
-    run = folder / "run"
-    sound = worker.ask("predict", watched=run, run=run)
-    assert sound.kind == "value", sound
-    files = sorted(p for p in run.rglob("*") if p.is_file())
+    sound, run = folder / "run", folder / "theirs"
+    wanted: dict[str, str] = {}
+    for name, (job, arguments) in _jobs(folder, run).items():  # also what a process does the first time only
+        _copy(sound, run)
+        answer = worker.ask(job, watched=run, **arguments)
+        assert answer.kind == "value", answer
+        wanted[name] = answer.text
+    files = sorted(p.relative_to(sound) for p in sound.rglob("*") if p.is_file())
     for number in range(count):
-        file = files[number % len(files)]
+        _copy(sound, run)
+        file = run / files[number % len(files)]
         whole = file.read_bytes()
         how = damage.OF_DISKS[rng.integers(len(damage.OF_DISKS))] if whole else damage.missing
         damage.put(file, how(whole, rng))
         before = tiny_run.content(run)
-        answer = worker.ask("predict", watched=run, run=run)
-        what = f"{file.relative_to(run)} {how.__name__}, number {number}"
-        judge(row, answer, what, wanted=sound.text, may_write=_places(folder))
-        if tiny_run.content(run) != before:
+        names = opening(file.relative_to(run))
+        name = names[rng.integers(len(names))]
+        job, arguments = _jobs(folder, run)[name]
+        answer = worker.ask(job, watched=run, **arguments)
+        what = f"{file.relative_to(run)} {how.__name__}, {name}, number {number}"
+        own = (run,) if job == "train" else ()
+        judge(row, answer, what, wanted=wanted[name], may_write=(*_places(folder), *own))
+        after = tiny_run.content(run)
+        if not own and after != before:
             row.fault("files changed", what)
-        file.write_bytes(whole)
+        if answer.kind == "line" and not before.keys() <= after.keys():
+            row.fault("lost", f"{what}: refused, and gone are {sorted(before.keys() - after.keys())}")
+
+
+def opening(file: Path) -> tuple[str, ...]:
+    """The jobs of `_jobs` that open a file of a run (or would write beside it), by its place in the run."""
+    if file.parts[0] == "metrics.jsonl":  # nothing tells what its lines were
+        return ("train more, without the log",)
+    if file.parts[0] == "tensorboard" or "latest" in file.parts:
+        return ("train more",)
+    if file.parts[0] == "results.json" or file.parts[0].startswith("predictions_"):
+        return ("train again", "train more")
+    return ("predict", "evaluate", "train again", "train more")
+
+
+def _jobs(folder: Path, run: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Jobs of the worker with their arguments, by name."""
+    scores, cache = folder / "scores", f"--config.data.cache={folder / 'cache'}"
+    again, more = (tiny_run.arguments(folder, run, epochs=epochs) for epochs in (EPOCHS, EPOCHS + 1))
+    argv = ["--mode=eval", f"--workdir={run}", f"--output={scores}", cache]
+    return {
+        "predict": ("predict", {"run": run}),
+        "evaluate": ("evaluate", {"argv": argv, "scores": scores}),
+        "train again": ("train", {"argv": again, "run": run}),
+        "train more": ("train", {"argv": more, "run": run}),
+        "train more, without the log": ("train", {"argv": more, "run": run, "log": False}),
+    }
+
+
+def _copy(sound: Path, run: Path) -> None:
+    shutil.rmtree(run, ignore_errors=True)
+    shutil.copytree(sound, run)
 
 
 def changed_json(row: Row, folder: Path, rng: np.random.Generator, worker: Worker, count: int) -> None:
@@ -63,12 +105,10 @@ def changed_json(row: Row, folder: Path, rng: np.random.Generator, worker: Worke
     names = [path.relative_to(sound) for path in files for _ in range(_OWN if path.parent == sound else 1)]
     for _ in range(2):  # what a process does the first time only must not count
         for job, arguments in _uses(folder, run):
-            shutil.rmtree(run, ignore_errors=True)
-            shutil.copytree(sound, run)
+            _copy(sound, run)
             worker.ask(job, watched=run, **arguments)
     for number in range(count):
-        shutil.rmtree(run, ignore_errors=True)
-        shutil.copytree(sound, run)
+        _copy(sound, run)
         (run / MARKER_MODULE).write_text("open('EXECUTED', 'w').close()\n")
         file = run / names[rng.integers(len(names))]
         what = f"{_change(file, rng)}, number {number}"

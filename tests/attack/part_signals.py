@@ -101,7 +101,7 @@ def _judge(row: Row, start: starts.Started, number: int, saved: int, run: Path) 
     ended = code == 0 and not told and (run / "results.json").exists()  # all was done when the signal came
     right = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[number]
     if code == right:
-        row.refused += 1
+        row.stopped += 1
     elif not ended and code is not None:
         kind = "signals swallowed" if code == 0 else "lost"
         row.fault(kind, f"{name}: exit code {code}: {out[-300:]} {err[-300:]}")

@@ -12,6 +12,7 @@ FAULTS = {
     "signals swallowed": "swallowed",
     "lost": "lost",
 }
+_COUNTS = {"tried": "tried", "refused": "one line", "stopped": "ended as asked", "equal": "read or equal"}
 _SHOWN = 600  # characters of a fault
 
 
@@ -23,6 +24,7 @@ class Row:
       part: its name.
       tried: inputs, damages, signals or processes.
       refused: those that were answered by one line.
+      stopped: processes that ended as a signal asked them to.
       equal: those that were read, or went on to what an unharmed run gives.
       faults: (a key of `FAULTS`, what happened) for each.
     """
@@ -30,6 +32,7 @@ class Row:
     part: str
     tried: int = 0
     refused: int = 0
+    stopped: int = 0
     equal: int = 0
     faults: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
@@ -40,8 +43,9 @@ class Row:
 
     def summary(self) -> str:
         """The counts in a line, and each fault in one more."""
-        counts = f"{self.part}: {self.tried} tried, {self.refused} one line, {self.equal} read or equal"
-        return "\n".join([f"{counts}, {len(self.faults)} faults", *(f"  {k}: {w}" for k, w in self.faults)])
+        counts = (f"{getattr(self, name)} {words}" for name, words in _COUNTS.items())
+        line = f"{self.part}: {', '.join(counts)}, {len(self.faults)} faults"
+        return "\n".join([line, *(f"  {k}: {w}" for k, w in self.faults)])
 
     def count(self, kind: str) -> int:
         """Faults of a kind."""
@@ -50,10 +54,10 @@ class Row:
 
 def text(rows: list[Row]) -> str:
     """The table, in Markdown, and below it each fault."""
-    head = ["part", "tried", "one line", "read or equal", *FAULTS]
+    head = ["part", *_COUNTS.values(), *FAULTS]
     lines = [head, ["---", *["--:"] * (len(head) - 1)]]
     lines += [
-        [row.part, *map(str, (row.tried, row.refused, row.equal)), *(str(row.count(kind)) for kind in FAULTS)]
+        [row.part, *(str(getattr(row, n)) for n in _COUNTS), *(str(row.count(kind)) for kind in FAULTS)]
         for row in rows
     ]
     faults = [f"{row.part}: {kind}: {what[:_SHOWN]}" for row in rows for kind, what in row.faults]

@@ -41,12 +41,13 @@ def finished(folder: Path, run: Path, **changes: object) -> None:
 
 def result(run: Path) -> dict[str, object]:
     """All that two runs that computed the same have in common, to the bit."""
-    lines = [_timeless(json.loads(line)) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = [timeless(json.loads(line)) for line in (run / "metrics.jsonl").read_text().splitlines()]
     tables = {path.name: path.read_text() for path in sorted(run.glob("predictions_*.csv"))}
-    return {"log": lines, **tables, "results": _timeless(json.loads((run / "results.json").read_text()))}
+    return {"log": lines, **tables, "results": timeless(json.loads((run / "results.json").read_text()))}
 
 
-def _timeless(values: dict) -> dict:
+def timeless(values: dict) -> dict:
+    """Without what depends on the clock."""
     return {key: value for key, value in values.items() if key not in NO_TIMES}
 
 

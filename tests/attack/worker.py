@@ -117,9 +117,9 @@ class _Watch:
             self.deeds.add(("code executed", f"{event} {arguments[:2]}"))
         elif event == "exec":
             source = str(getattr(arguments[0], "co_filename", "<"))
-            if source[0] != "<" and os.path.abspath(source).startswith(self.folder):
+            if source[0] != "<" and self._is_theirs(source):
                 self.deeds.add(("code executed", f"{event} {source}"))
-        elif event == "ctypes.dlopen" and str(arguments[0]).startswith(self.folder):
+        elif event == "ctypes.dlopen" and arguments[0] is not None and self._is_theirs(str(arguments[0])):
             self.deeds.add(("code executed", f"{event} {arguments[0]}"))
         elif event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES:
             if isinstance(arguments[0], str | bytes):
@@ -128,6 +128,9 @@ class _Watch:
             folder = arguments[_CHANGES[event]]  # an open folder that the path is relative to, or -1
             base = "." if folder == -1 else os.readlink(f"/proc/self/fd/{folder}")
             self.deeds.add(("written", os.path.abspath(os.path.join(base, os.fsdecode(arguments[0])))))
+
+    def _is_theirs(self, place: str) -> bool:
+        return Path(os.path.abspath(place)).is_relative_to(self.folder)
 
 
 def _memory(key: str) -> int:

@@ -138,7 +138,7 @@ def test_a_run_without_a_clip_is_stored_resumed_and_told_from_one_with_it(tmp_pa
         {"source": "made", "hash": "0", "cut": None},
         types.SimpleNamespace(save=lambda folder: None),
     )
-    claim(free, tmp_path, "0", data, {}, nothing)
+    claim(free, tmp_path, "0", data, {}, nothing, refuse_longer=None)
     refuse_other_run(free, tmp_path)
     with pytest.raises(UserError, match=r"optim.clip=None, not 1.0"):
         refuse_other_run(clipped, tmp_path)

@@ -254,7 +254,7 @@ def _build(
         write_json(scratch / SIDECAR, sidecar)
         seals.write(scratch)
         last()
-        if folder.exists():  # without a sidecar
+        if folder.exists():  # without a sidecar, or damaged
             shutil.rmtree(folder)
         scratch.rename(folder)
     return open_built(folder)

@@ -142,24 +142,43 @@ def _clip(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def open_built(folder: str | Path) -> Built:
-    """Opens a complete build.
+class OtherVersion(UserError):
+    """The build is sound, and of another version of the builder."""
+
+
+def open_built(folder: str | Path, *, mend: str | None = None) -> Built:
+    """Opens a complete build, and compares all of it with its seal.
 
     Args:
       folder: as `Built.folder`.
+      mend: what to do where it is damaged; None: delete it and build again.
 
     Raises:
-      UserError: when the folder is not a complete build of this version.
+      UserError: when the folder is not a complete build of this version, or damaged.
     """
     folder = expanded(folder)
-    mend = f"delete {folder} and build the corpus again"
-    facts = read_json(folder / SIDECAR, hint=mend)
-    if (version := facts.pop("version", None)) != VERSION:
-        raise UserError(f"{folder}: built by version {version} of the builder, not {VERSION}; build it again")
+    mend = mend or f"delete {folder} and build the corpus again"
+    built = _described(folder, mend)
     seals.check(folder, mend=mend)
+    return built
+
+
+def _described(folder: Path, mend: str) -> Built:
+    """What a build says of itself, of which its records are not looked at."""
+    try:
+        facts = read_json(folder / SIDECAR)
+    except UserError as e:
+        raise UserError(f"{e}; {mend}") from None
+    version = facts.pop("version", None)
+    if version == VERSION or (folder / seals.FILE).exists():  # else of a version that had no seals
+        seals.check(folder, mend=mend, only=(SIDECAR,))
+    if version != VERSION:
+        raise OtherVersion(
+            f"{folder}: built by version {version} of the builder, not {VERSION}; build it again"
+        )
     kinds = {field.name: _kind(field.type) for field in dataclasses.fields(Built) if field.name != "folder"}
     if facts.keys() != kinds.keys() or not all(isinstance(facts[k], kind) for k, kind in kinds.items()):
-        raise UserError(f"{folder / SIDECAR}: is not of a build of this version; {mend}")
+        raise OtherVersion(f"{folder / SIDECAR}: is not of a build of this version; {mend}")
     return Built(folder=folder, **facts)
 
 
@@ -170,19 +189,40 @@ def _kind(annotation: Any) -> Any:
     return typing.get_origin(annotation) or annotation
 
 
-def find_built(corpus: str, cache: str | Path, *, text_features: bool | None = False) -> list[Built]:
-    """The complete builds of a corpus by this version of the builder, the latest first.
+def find_built(
+    corpus: str, cache: str | Path, *, text_features: bool | None = False, content: str | None = None
+) -> list[Built]:
+    """The builds of a corpus by this version of the builder, the latest first.
+
+    Only what they say of themselves is looked at: `open_built` compares the rest.
 
     Args:
       corpus: such as "mosi".
       cache: where builds are kept.
       text_features: whether to look for those with or for those without features of the text; None: both.
+      content: the hash of a source; where there are builds of it, only these.
+
+    Raises:
+      UserError: when what a build says of itself is damaged, unless there are others of the wanted content.
     """
-    sidecars = [path for path in expanded(cache).glob(f"{corpus}-*/{SIDECAR}")]
-    found = []
-    for path in sorted(sidecars, key=lambda path: path.stat().st_mtime, reverse=True):
+    found, damaged = [], None
+    for folder in _folders(corpus, expanded(cache)):
+        mend = f"delete {folder}, and name its data by --config.data.path"
         try:
-            found.append(open_built(path.parent))
-        except UserError:
-            continue  # of another version
-    return [built for built in found if text_features in (None, bool(built.text_width))]
+            found.append(_described(folder, mend))
+        except OtherVersion:
+            continue
+        except UserError as e:
+            damaged = damaged or e
+    found = [built for built in found if text_features in (None, bool(built.text_width))]
+    wanted = [built for built in found if built.content_hash == content]
+    if damaged and not wanted:
+        raise damaged
+    return wanted or found
+
+
+def _folders(corpus: str, cache: Path) -> list[Path]:
+    """Those of builds, whole or not, the latest first: they are sealed before they get their names."""
+    marks = [place for name in (SIDECAR, seals.FILE) for place in cache.glob(f"{corpus}-*/{name}")]
+    written = {place.parent: place.stat().st_mtime for place in reversed(marks)}  # the sidecar's time counts
+    return sorted(written, key=written.__getitem__, reverse=True)

@@ -56,8 +56,13 @@ def workshop(folder: Path) -> Iterator[Path]:
         scratch = folder.with_name(f".{folder.name}{_SCRATCH}")
         for left in folder.parent.glob(f".*{_SCRATCH}"):
             of = left.with_name(left.name[1:].removesuffix(_SCRATCH))
-            if left == scratch or locks.is_free(_lock_file(of)):
+            if left == scratch:
                 _remove(left)
+                continue
+            # Held until it is removed: another process may be about to begin this very build.
+            with locks.unless_taken(_lock_file(of)) as mine:
+                if mine:
+                    _remove(left)
         try:
             with explained(folder):
                 scratch.mkdir()

@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from msa_jax.data.readers import foreign, room
+from msa_jax.data.readers import foreign, hdf5_chunks, room
 from msa_jax.data.readers.hdf5_strings import strings
 from msa_jax.errors import UserError
 from msa_jax.files import refuse_special
@@ -101,6 +101,8 @@ def _check(dataset: h5py.Dataset, group: h5py.Group, name: str) -> None:
         )
     if not room.is_small(needed := _at_once(dataset)):
         room.check(_where(group, name), needed, stored)
+    if dataset.dtype.kind != "O":  # `strings` looks at the chunks of these
+        hdf5_chunks.check(dataset, _where(group, name))
 
 
 def _at_once(dataset: h5py.Dataset) -> int:

@@ -56,7 +56,10 @@ class Array:
     def some(self) -> list[np.ndarray]:
         """Some clips [L, d] (see `used.spread`), with the columns of this modality."""
         with opened(self.path) as file:
-            clips, columns = file[self.dataset], slice(None) if self.part is None else COLUMNS[self.part]
+            clips, columns = (
+                child(file, self.dataset),
+                slice(None) if self.part is None else COLUMNS[self.part],
+            )
             return [clips[k][:, columns] for k in spread(self.shape[0])]
 
     def ends(self) -> np.ndarray:

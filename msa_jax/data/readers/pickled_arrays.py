@@ -14,6 +14,7 @@ import numpy as np
 _DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[SUa]\d+|O[48]?)")
 _NDARRAY = object()  # stands for the class numpy.ndarray, which is only ever named, never called
 _EMPTY = 1 << 24  # no feature file has an array without a byte but more clips times rows than this
+_SIDE = 1 << 48  # the most of one axis; the product of larger ones can take longer than reading the file
 _KEY = 1 << 16  # bytes of the longest key
 
 
@@ -34,6 +35,15 @@ class Excess(Exception):
     """The pickle holds something that no feature file does, and that could take all memory or time."""
 
 
+def shown(value: object) -> str:
+    """What a file gave, in a few words: texts themselves, of anything else its type.
+
+    A list that holds the same list twice, and so on, has more members as a text than there are atoms. Nothing
+    is compared before its type is known either: an array may hold itself.
+    """
+    return repr(value[:50]) if isinstance(value, str) else f"in a {type(value).__name__}"
+
+
 class LargeText:
     """A text too long to be a transcript: the bytes of an array, as protocols before 3 spell them."""
 
@@ -52,7 +62,7 @@ class Dtype:
         if isinstance(code, bytes):
             code = code.decode("latin1")
         if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-            raise Refused(f"the data type {str(code)[:50]!r}")
+            raise Refused(f"the data type {shown(code)}")
         code = code.lstrip("<>|=")
         self.value = np.dtype("O" if code.startswith("O") else code.replace("a", "S"))
 
@@ -61,7 +71,7 @@ class Dtype:
         if any(part is not None for part in state[2:5]):
             raise Refused("a structured data type")
         order = state[1].decode() if isinstance(state[1], bytes) else state[1]
-        if order in ("<", ">"):
+        if isinstance(order, str) and order in ("<", ">"):
             self.value = self.value.newbyteorder(order)
 
 
@@ -82,11 +92,15 @@ class Array(np.ndarray):
             _check_characters(raw, kind)
         if not len(raw) and math.prod(max(side, 1) for side in shape) > _EMPTY:
             raise ValueError(f"an empty array of shape {shape}")
-        super().__setstate__((1, tuple(shape), kind, bool(fortran), raw))
+        super().__setstate__((1, tuple(shape), kind, isinstance(fortran, int) and bool(fortran), raw))
 
 
 def _sizes(shape: tuple) -> tuple[int, ...]:
-    if type(shape) is not tuple or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
+    if (
+        type(shape) is not tuple
+        or len(shape) > 32
+        or not all(type(n) is int and 0 <= n < _SIDE for n in shape)
+    ):
         raise ValueError("an array of a shape that none can have")
     return shape
 
@@ -140,8 +154,8 @@ def _from_buffer(raw: bytes | bytearray, dtype: Dtype, shape: tuple, order: str)
 
 def _encode(text: str | LargeText, encoding: str) -> bytes:
     """`_codecs.encode`: how protocols before 3 store bytes."""
-    if encoding not in ("latin1", "latin-1"):
-        raise Refused(f"the encoding {str(encoding)[:50]!r}")
+    if not isinstance(encoding, str) or encoding not in ("latin1", "latin-1"):
+        raise Refused(f"the encoding {shown(encoding)}")
     return text.raw if isinstance(text, LargeText) else text.encode("latin1")
 
 

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from msa_jax.data.readers.pickled_arrays import Array, Excess, Refused, key, raw_bytes
+from msa_jax.data.readers.pickled_arrays import Array, Excess, Refused, key, raw_bytes, shown
 
 _MARK = object()  # stands for a function or class that is only ever named, never called
 _LONGEST = 1 << 16  # characters of a path
 _DIGITS = 1 << 10  # characters of a Decimal or a Fraction, and bits of the parts of one
 _RANGE = 1 << 24  # numbers in a range
+_OFFSET = 1 << 6  # characters of a time zone's offset, which is a `_duration`
 _DEPTH = 32  # containers within containers
 _FORMS = ("u1", "i1", "<u2", ">u2", "<i2", ">i2", "<u4", ">u4", "<i4", ">i4")
 _FORMS += ("<u8", ">u8", "<i8", ">i8", "<f4", ">f4", "<f8", ">f8")  # array.array's machine formats 0 to 17
@@ -72,7 +73,7 @@ class Empty:
 
 def as_dict(pairs: object = ()) -> dict:
     """`collections.OrderedDict` and `Counter`: a dict out of pairs, or of another dict."""
-    pairs = pairs.items() if isinstance(pairs, dict) else pairs
+    pairs = pairs.items() if isinstance(pairs, dict) else _members(pairs)
     return {key(name): value for name, value in pairs}
 
 
@@ -95,7 +96,7 @@ def _members(values: object) -> list:
 
 
 def _set(values: object = ()) -> set:
-    return {key(value) for value in values}
+    return {key(value) for value in _members(values)}
 
 
 def _frozenset(values: object = ()) -> frozenset:
@@ -110,7 +111,7 @@ def _bytes(raw: object = b"", encoding: object = None) -> bytes:
 
 def _numbers(code: object, values: object) -> list:
     """`array.array`, as protocols before 3 store it."""
-    if code in ("u", "w", b"u", b"w"):
+    if not isinstance(code, (str, bytes)) or code in ("u", "w", b"u", b"w"):
         raise Refused("an array of characters")
     return [value for value in _members(values) if isinstance(value, (int, float))]
 
@@ -175,12 +176,16 @@ def _moment(kind: type) -> Callable[..., str]:
 
 def _duration(days: object = 0, seconds: object = 0, microseconds: object = 0) -> str:
     """`datetime.timedelta`, as text."""
-    return str(datetime.timedelta(int(days), int(seconds), int(microseconds)))
+    if not all(type(n) is int for n in (days, seconds, microseconds)):
+        raise ValueError("a duration that is not whole numbers")
+    return str(datetime.timedelta(days, seconds, microseconds))
 
 
 def _zone(offset: object, name: object = None) -> str:
     """`datetime.timezone`, as text behind a time."""
     del name
+    if not isinstance(offset, str) or len(offset) > _OFFSET:
+        raise ValueError(f"a time zone's offset {shown(offset)}")
     return f" UTC+{offset}"
 
 

@@ -20,6 +20,7 @@ from typing import BinaryIO, ClassVar
 
 from msa_jax.data.readers import foreign, libraries, room
 from msa_jax.data.readers.clean import unreadable
+from msa_jax.data.readers.pickle_budget import COST, Budget
 from msa_jax.data.readers.pickled_arrays import ARRAYS, Array, Dtype, Excess, LargeText, Refused, key
 from msa_jax.data.readers.pickled_containers import CONTAINERS, STATEFUL, Empty, weight
 from msa_jax.errors import UserError
@@ -28,18 +29,6 @@ _LARGE = 1 << 16  # bytes of a text; no transcript is as long
 _PIECE = 1 << 18  # bytes that a large text is decoded by
 _ALLOWED = ARRAYS | CONTAINERS
 _WITH_STATE = (Array, Dtype, *STATEFUL)
-# Memory in bytes that an instruction can take beyond what it reads, where that is much.
-_COST = {
-    **dict.fromkeys((pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.TUPLE), 64),
-    **dict.fromkeys((pickle.EMPTY_LIST, pickle.LIST, pickle.MARK), 80),
-    **dict.fromkeys((pickle.EMPTY_DICT, pickle.DICT), 90),
-    **dict.fromkeys((pickle.MEMOIZE, pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT), 100),
-    **dict.fromkeys((pickle.EMPTY_SET, pickle.FROZENSET, pickle.REDUCE), 230),
-    pickle.NEWOBJ: 230,
-}
-# The most that all of them may take together: so much, and so much for each byte of the file.
-_MEMORY, _MEMORY_PER_BYTE = 1 << 28, 32
-_PER_MEMBER = 64  # of a container that is copied
 # Numbers in what was loaded, counted wherever they occur; a file of flags has one to a byte.
 _NUMBERS, _NUMBERS_PER_BYTE = 1 << 20, 4
 # Instructions that no pickler writes for arrays and containers.
@@ -103,7 +92,7 @@ class _Unpickler(pickle._Unpickler):
     def __init__(self, file: BinaryIO, size: int) -> None:
         super().__init__(file, encoding="bytes")
         self._file, self._size = file, size
-        self._budget = _MEMORY + _MEMORY_PER_BYTE * size
+        self._budget = Budget(size)
 
     def find_class(self, module: str, name: str) -> object:
         try:
@@ -174,33 +163,23 @@ class _Unpickler(pickle._Unpickler):
         state = self.stack.pop()
         if type(self.stack[-1]) not in _WITH_STATE:  # else attributes of the stand-ins could be set
             raise Refused("the state of something")
-        self._charge(state.values() if isinstance(state, dict) else ())
+        self._budget.take_state(self.stack[-1], state)
         self.stack[-1].__setstate__(state)
-
-    def _charge(self, parts: Iterable) -> None:
-        """Takes what may be copied off the budget: the same list can be copied again in three bytes."""
-        for part in parts:
-            if isinstance(part, (list, tuple, dict, set, frozenset)):
-                self._budget -= _PER_MEMBER * len(part)
-            elif isinstance(part, (str, bytearray)):
-                self._budget -= len(part)
 
     def _call(self) -> None:
         arguments = self.stack.pop()
         if type(arguments) is not tuple:
             raise ValueError("arguments that are not a tuple")
-        self._charge(arguments)
+        self._budget.take_call(arguments)
         made = self.stack[-1](*arguments)
         if type(made) is range:
-            self._budget -= _PER_MEMBER * len(made)
-            if self._budget < 0:
-                raise Excess("little else than ranges")
+            self._budget.take_range(len(made))
             made = list(made)
         self.stack[-1] = made
 
     def _new_object(self) -> None:
         arguments = self.stack.pop()
-        if not isinstance(self.stack[-1], Empty) or arguments != ():
+        if not isinstance(self.stack[-1], Empty) or type(arguments) is not tuple or arguments:
             raise Refused("an object of a class")
         self.stack[-1] = self.stack[-1]()
 
@@ -211,7 +190,7 @@ class _Unpickler(pickle._Unpickler):
     def _update(self, items: list) -> None:
         if type(self.stack[-1]) is not dict or len(items) % 2:
             raise ValueError("keys and values that do not belong to a dict")
-        self.stack[-1].update(zip(map(key, items[::2]), items[1::2], strict=True))
+        self.stack[-1].update(zip(self._keys(items[::2]), items[1::2], strict=True))
 
     def _dict(self) -> None:
         items = self.pop_mark()
@@ -222,11 +201,16 @@ class _Unpickler(pickle._Unpickler):
         items = self.pop_mark()
         if type(self.stack[-1]) is not set:
             raise ValueError("members that do not belong to a set")
-        self.stack[-1].update(map(key, items))
+        self.stack[-1].update(self._keys(items))
 
     def _frozenset(self) -> None:
-        members = frozenset(map(key, self.pop_mark()))
+        members = frozenset(self._keys(self.pop_mark()))
         self.append(members)
+
+    def _keys(self, values: list) -> Iterator:
+        """The keys of a dict or the members of a set."""
+        self._budget.take_keys(values)
+        return map(key, values)
 
     dispatch.update(
         {
@@ -261,9 +245,7 @@ def _refuse(name: str) -> Callable:
 
 def _counted(instruction: Callable, cost: int) -> Callable:
     def counted(self: _Unpickler) -> None:
-        self._budget -= cost
-        if self._budget < 0:
-            raise Excess("little else than empty containers")
+        self._budget.take(cost, "empty containers")
         instruction(self)
 
     return counted
@@ -272,7 +254,7 @@ def _counted(instruction: Callable, cost: int) -> Callable:
 _Unpickler.dispatch.update(
     {
         **{getattr(pickle, name)[0]: _refuse(name) for name in _REFUSED},
-        **{code[0]: _counted(_Unpickler.dispatch[code[0]], cost) for code, cost in _COST.items()},
+        **{code[0]: _counted(_Unpickler.dispatch[code[0]], cost) for code, cost in COST.items()},
     }
 )
 

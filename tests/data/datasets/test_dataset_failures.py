@@ -71,7 +71,8 @@ def test_bad_arguments(cache, corpus, path, message):
 
 def test_incomplete_builds_are_ignored(source, cache, count_builds):
     folder = _load(source, cache).folder
-    (folder / "source.json").unlink()
+    for name in ("source.json", "seal.json"):
+        (folder / name).unlink()
     assert datasets.find_built("mosi", cache) == []
     with pytest.raises(UserError, match=r"no source\.json in .*delete .* and build the corpus again"):
         datasets.open_built(folder)
@@ -84,6 +85,7 @@ def test_builds_of_another_version_are_ignored(source, cache):
     folder = _load(source, cache).folder
     facts = json.loads((folder / "source.json").read_text())
     (folder / "source.json").write_text(json.dumps({**facts, "version": "0.0.1"}))
+    seals.write(folder)
     assert datasets.find_built("mosi", cache) == []
     with pytest.raises(UserError, match=r"built by version 0\.0\.1"):
         datasets.open_built(folder)
@@ -121,6 +123,34 @@ def test_a_damaged_build_is_told_and_built_again(source, cache, count_builds, ca
         assert [clip["audio"].tobytes() for clip in built.split("train")] == records
     assert len(count_builds) == 1 + len(files)
     assert {path.name for path in wanted} == {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_a_damaged_build_says_of_itself_is_not_passed_over(
+    source, content, cache, tmp_path, monkeypatch
+):
+    """Unless the wanted content is in another; and builds that are not chosen are not hashed."""
+    one = _load(source, cache)
+    other = tmp_path / "other.pkl"
+    other.write_bytes(pickle.dumps(content, 2))
+    two = _load(other, cache)
+    hashed, digest = [], seals.digest
+    monkeypatch.setattr(seals, "digest", lambda file: hashed.append(file.name) or digest(file))
+    assert {built.folder for built in datasets.find_built("mosi", cache)} == {one.folder, two.folder}
+    assert hashed == ["source.json"] * 2
+    for name in ("source.json", "seal.json"):
+        whole = (one.folder / name).read_bytes()
+        for place in range(0, len(whole), 17):
+            broken = bytearray(whole)
+            broken[place] ^= 1
+            (one.folder / name).write_bytes(broken)
+            with pytest.raises(UserError, match=rf"{name}.*; delete {one.folder}, and name its data"):
+                datasets.find_built("mosi", cache)
+            assert datasets.find_built("mosi", cache, content=two.content_hash) == [two]
+        (one.folder / name).unlink()
+        with pytest.raises(UserError, match=rf"{name}.*; delete {one.folder}, and name its data"):
+            datasets.find_built("mosi", cache)
+        (one.folder / name).write_bytes(whole)
+    assert len(datasets.find_built("mosi", cache)) == 2
 
 
 @pytest.mark.parametrize("tick", [0, 2], ids=["a file of before", "a file of just now"])

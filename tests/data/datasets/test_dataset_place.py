@@ -107,6 +107,32 @@ def test_what_other_builds_left_is_removed_unless_they_still_run(source, cache):
     assert _names(cache) == [built.folder.name]
 
 
+def test_a_build_that_begins_meanwhile_is_not_removed(cache, monkeypatch):
+    """What a killed build left is removed under its lock: who builds it now waits, and finds it gone."""
+    dead = cache / "mosei-dead"
+    dead.with_name(f".{dead.name}.building").mkdir(parents=True)
+    remove, begun, done = place._remove, [], threading.Event()
+
+    def build():
+        with place.workshop(dead) as scratch:
+            begun.append(scratch)
+            done.wait(20)
+            (scratch / "records").touch()  # raises where the folder is gone
+
+    def removes(left):
+        thread.start()
+        thread.join(0.5)
+        assert begun == [], "the build begins while what was left of it is removed"
+        remove(left)
+
+    monkeypatch.setattr(place, "_remove", removes)
+    thread = threading.Thread(target=build)
+    with place.workshop(cache / "mosei-alive"):
+        done.set()
+        thread.join(20)
+    assert [scratch.name for scratch in begun] == [".mosei-dead.building"]
+
+
 def test_a_full_disk_leaves_old_builds_and_nothing_else(source, cache, content, monkeypatch):
     old = _load(source, cache)
     content["train"][0][0][2][0, 0] = 0.25

@@ -235,6 +235,27 @@ def _state(shape, dtype, raw):
 
 
 _LISTS, _TUPLES = (b"](", b"e"), (b"(", b"t")
+_DOUBLED = b"]q\x00" + b"".join(
+    b"0](h%ch%ceq%c" % (n, n, n + 1) for n in range(60)
+)  # 2**60 members as a text
+_MEMO = b"q\x640"  # keeps what is on the stack at place 100
+_LONG = b"T" + struct.pack("<i", 4 << 20) + b"a" * (4 << 20) + _MEMO
+_KEY = b"T" + struct.pack("<i", 60_000) + b"\xffa" * 30_000 + _MEMO
+_EMPTY = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+_ITSELF = (
+    _EMPTY
+    + _MEMO
+    + _state(b"K\x01\x85", b"O8", b"]h\x64a").partition(b"\x87R")[2][:-2].join((b"h\x64", b"b0"))
+)
+
+
+def _swapped(times):
+    """Arrays whose bytes are in another order, out of the same bytes."""
+    state = _state(b"J\x40\x42\x0f\x00\x85", b"f4", b"T" + struct.pack("<i", 4_000_000) + bytes(4_000_000))
+    state = state.partition(b"\x87R")[2][:-2].replace(b"U\x01|", b"U\x01>")
+    return b"\x80\x02" + state + _MEMO + b"](" + (_EMPTY + b"h\x64b0") * times + b"e."
+
+
 _PAIR = b"K\x01q\x000" + b"".join(b"h%ch%c\x86q%c0" % (n, n, n + 1) for n in range(99)) + b"h\x63"
 _MUCH = struct.pack("<Q", 10 << 30)
 _ARRAY = pickle.dumps(np.arange(20_000), protocol=2)[:-1]
@@ -275,6 +296,78 @@ _HOSTILE = {
     "a long text": (
         b"\x80\x03X" + struct.pack("<I", 300_000) + "好".encode() * 100_000 + b".",
         "a text of over",
+    ),
+    "a doubled list for a type": (
+        b"\x80\x02" + _DOUBLED + b"0cnumpy\ndtype\nh\x3c\x85R.",
+        "data type in a list",
+    ),
+    "a doubled list for a zone": (
+        b"\x80\x02" + _DOUBLED + b"0cdatetime\ntimezone\nh\x3c\x85R.",
+        "offset in a list",
+    ),
+    "a doubled list for an encoding": (
+        b"\x80\x02" + _DOUBLED + b"0c_codecs\nencode\nX\x01\x00\x00\x00ah\x3c\x86R.",
+        "the encoding in a list",
+    ),
+    "an array in itself for an encoding": (
+        b"\x80\x02" + _ITSELF + b"c_codecs\nencode\nX\x01\x00\x00\x00ah\x64\x86R.",
+        "the encoding in a Array",
+    ),
+    "an array in itself for a code": (
+        b"\x80\x02" + _ITSELF + b"carray\narray\nh\x64]\x86R.",
+        "an array of characters",
+    ),
+    "an array in itself for days": (
+        b"\x80\x02" + _ITSELF + b"cdatetime\ntimedelta\nh\x64\x85R.",
+        "a duration that is not whole numbers",
+    ),
+    "sets of bytes": (
+        b"\x80\x02" + _LONG + b"](" + b"cbuiltins\nset\nh\x64\x85R" * 20 + b"e.",
+        "members of a container in a bytes",
+    ),
+    "a ChainMap of one dict": (
+        b"\x80\x02}("
+        + b"".join(b"J" + struct.pack("<i", k) + b"N" for k in range(10_000))
+        + b"u"
+        + _MEMO
+        + b"ccollections\nChainMap\n)R}X\x04\x00\x00\x00maps]("
+        + b"h\x64" * 40_000
+        + b"esb.",
+        "same contents over and over",
+    ),
+    "one long key": (b"\x80\x02" + _KEY + b"](" + b"}h\x64Ns" * 60_000 + b"e.", "little else than long keys"),
+    "one long key in pairs": (
+        b"\x80\x02"
+        + _KEY
+        + b"]("
+        + b"h\x64N\x86" * 4000
+        + b"eq\x010ccollections\nOrderedDict\nq\x020]("
+        + b"h\x02h\x01\x85R" * 300
+        + b"e.",
+        "little else than",
+    ),
+    "one long member of sets": (
+        b"\x80\x04" + _KEY + b"](" + b"\x8f(h\x64\x90(h\x64\x91" * 60_000 + b"e.",
+        "little else than",
+    ),
+    "bytes in another order": (_swapped(1200), "same contents over and over"),
+    "many arguments": (
+        b"\x80\x02X\x00\x00\x00\x00"
+        + _MEMO
+        + b"("
+        + b"h\x64" * 100_000
+        + b"tq\x010cpathlib\nPosixPath\nq\x020]("
+        + b"h\x02h\x01R0" * 20_000
+        + b"e.",
+        "little else than calls",
+    ),
+    "long sides": (
+        b"\x80\x02\x8b"
+        + struct.pack("<i", 800_000)
+        + b"\x7f" * 800_000
+        + _MEMO
+        + _state(b"(" + b"h\x64" * 32 + b"t", b"f4", b"U\x00")[2:],
+        "a shape that none can have",
     ),
     "more after the end": (b"\x80\x03K\x01.K\x01.", "goes on after its end"),
 }

@@ -1,0 +1,50 @@
+"""Links in a run's folder: a folder that it writes into leads to one that holds something else."""
+
+import shutil
+from pathlib import Path
+
+from tests.attack import tiny_run
+from tests.attack.judge import judge
+from tests.attack.table import Row
+from tests.attack.worker import Worker
+
+_PLACES = ("checkpoints", "checkpoints/latest", "checkpoints/best", "tensorboard", "eval_*")
+
+
+def linked_runs(row: Row, folder: Path, worker: Worker, *, epochs: int) -> None:
+    """Trains on, or evaluates, with one of the folders of a run moved elsewhere and linked to.
+
+    Args:
+      row: counts them.
+      folder: holds the finished run in `run`.
+      worker: does the jobs.
+      epochs: more than the run has.
+    """
+    run, elsewhere = folder / "theirs", folder / "elsewhere"
+    more = tiny_run.arguments(folder, run, epochs=epochs)
+    score = [
+        "--mode=eval",
+        *(option for option in more if option.startswith(("--workdir", "--config.data."))),
+    ]
+    for place in _PLACES:
+        argv = score if place == "eval_*" else more
+        for old in (run, elsewhere):
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.copytree(folder / "run", run)
+        if place == "eval_*":
+            assert worker.ask("command", watched=run, argv=argv).kind == "value"
+        (linked,) = run.glob(place)
+        linked.rename(elsewhere)
+        linked.symlink_to(elsewhere)
+        for name in ("1", "2019"):  # numbers, as checkpoints have
+            (elsewhere / name).mkdir(exist_ok=True)
+            (elsewhere / name / "photo").write_text("precious")
+        before = tiny_run.content(elsewhere)
+        answer = worker.ask("command", watched=run, argv=argv)
+        judge(row, answer, f"{place} is a link", may_write=(folder,))
+        if answer.kind == "value":
+            row.fault("silent differences", f"{place} is a link, and was written through")
+        elif "is a symbolic link, which is not written through" not in answer.text:
+            row.fault("lost", f"{place} is a link: another line: {answer.text}")
+        if tiny_run.content(elsewhere) != before:
+            row.fault("files changed", f"{place} is a link")

@@ -1,0 +1,261 @@
+"""Checkpoints: which are deleted, which are believed, which are written again, and what a reader finds."""
+
+import contextlib
+import shutil
+
+import numpy as np
+import pytest
+
+from msa_jax import checkpoint, kept, seals
+from msa_jax.checkpoint import Checkpoints, restore_best
+from msa_jax.errors import UserError
+
+RUN = "a" * 64
+
+
+def params(value):
+    return {"w": np.full(3, value, np.float32)}
+
+
+def write(folder, *steps, run=RUN, best=True):
+    """Checkpoints of a run after some steps, each the best so far, and each known to be good."""
+    with contextlib.closing(Checkpoints(folder, run)) as opened:
+        for step in steps:
+            progress = kept.fresh()
+            if best:
+                opened.save_best(step, {"params": params(step)})
+                progress |= {"best_epoch": 0, "best_value": 0.5, "best_by": "l1", "best_step": step}
+            opened.save_latest(step, params(step), progress)
+            opened.seen_finite(step + 1)
+
+
+def steps_in(folder, kind):
+    return checkpoint._steps(folder / "checkpoints" / kind)
+
+
+def content(folder):
+    """Every file below a folder with its bytes and time."""
+    files = (p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
+
+
+def resumed(folder, run=RUN):
+    """(state, progress) as a resumed run gets them."""
+    with contextlib.closing(Checkpoints(folder, run)) as opened:
+        return opened.restore_latest(params(0), lambda *_, **__: None)
+
+
+def best(folder, step=None):
+    return restore_best(folder, {"params": params(0)}, RUN, step)["params"]["w"].tolist()
+
+
+def arrays_of(place):
+    """The largest of the files that hold a checkpoint's arrays."""
+    return max((p for p in (place / "arrays").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+def flip(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A folder with the checkpoints of steps 3 and 6."""
+    write(tmp_path / "run", 3, 6)
+    return tmp_path / "run"
+
+
+def test_the_fixture_is_a_run_that_can_be_resumed(run):
+    state, progress = resumed(run)
+    assert (state["w"].tolist(), progress["best_step"], best(run)) == ([6.0] * 3, 6, [6.0] * 3)
+    assert (steps_in(run, "latest"), steps_in(run, "best")) == ([6], [6])
+
+
+@pytest.mark.parametrize("place", [".", "latest", "best", "frozen", "best/6", "latest/6", "best/.writing-9"])
+def test_nothing_is_written_or_deleted_through_a_linked_folder(run, tmp_path, place):
+    linked, target = run / "checkpoints" / place, tmp_path / "target"
+    if linked.exists():
+        linked.rename(target)
+    for name in ("6", "2019", ".writing-1"):
+        (target / name).mkdir(parents=True, exist_ok=True)
+        (target / name / "photo").write_text("precious")
+    linked.symlink_to(target)
+    before = content(target)
+    with pytest.raises(UserError, match=r"is a symbolic link, which is not written through; remove it"):
+        Checkpoints(run, RUN)
+    assert content(target) == before
+
+
+def test_only_what_the_run_has_sealed_is_deleted(run, tmp_path):
+    """Not folders of numbers that hold something else, and no checkpoints of another run."""
+    write(tmp_path / "other", 5, run="b" * 64)
+    theirs = [run / "checkpoints" / kind / "2" for kind in ("latest", "best")]
+    for place in theirs:
+        place.mkdir()
+        (place / "photo").write_text("precious")
+    for kind in ("latest", "best"):
+        shutil.copytree(tmp_path / "other" / "checkpoints" / kind / "5", run / "checkpoints" / kind / "5")
+    before = content(run)
+    with contextlib.closing(Checkpoints(run, RUN)) as opened:
+        opened.latest_step = 6
+        opened.restore_latest(params(0), lambda *_, **__: None)
+        for step in (9, 12):
+            opened.save_best(step, {"params": params(step)})
+            opened.save_latest(step, params(step), kept.fresh() | {"best_step": step})
+            opened.seen_finite(step + 1)
+        opened.save_latest(15, params(15), kept.fresh() | {"best_step": 12})
+        assert "last good checkpoint: step 12 in" in opened.reject()
+    assert (steps_in(run, "latest"), steps_in(run, "best")) == ([2, 5, 12], [2, 5, 12])
+    after = content(run)
+    kept_files = {name for name in before if name.split("/")[2] in ("2", "5")}
+    assert len(kept_files) > 8
+    assert {name: after[name] for name in kept_files} == {name: before[name] for name in kept_files}
+
+
+def test_a_checkpoint_is_not_written_over_other_things(run):
+    place = run / "checkpoints" / "best" / "9"
+    place.mkdir()
+    (place / "photo").write_text("precious")
+    with contextlib.closing(Checkpoints(run, RUN)) as opened:
+        opened.save_best(9, {"params": params(9)})
+        with pytest.raises(UserError, match=r"best/9 is in the way of a checkpoint, .*; move it away"):
+            opened.flush()
+    assert (place / "photo").read_text() == "precious"
+    assert best(run, 6) == [6.0] * 3
+
+
+@pytest.mark.parametrize("how", ["gone", "damaged", "of another run"])
+def test_the_best_checkpoint_that_the_progress_names_must_be_there(run, tmp_path, how):
+    """An older one in its place would be taken for the best without a word."""
+    named = run / "checkpoints" / "best" / "6"
+    write(tmp_path / "older", 3)
+    shutil.copytree(tmp_path / "older" / "checkpoints" / "best" / "3", named.parent / "3")
+    if how == "damaged":
+        flip(arrays_of(named))
+    else:
+        shutil.rmtree(named)
+    if how == "of another run":
+        write(tmp_path / "other", 6, run="b" * 64)
+        shutil.copytree(tmp_path / "other" / "checkpoints" / "best" / "6", named)
+    with pytest.raises(UserError, match=rf"best/6.*; bring it back .*, or delete {run}/checkpoints/latest: "):
+        resumed(run)
+    with pytest.raises(UserError, match="best/6"):
+        best(run, 6)
+    assert best(run, 3) == [3.0] * 3
+
+
+def test_the_step_that_is_asked_for_is_taken(run, tmp_path):
+    write(tmp_path / "more", 9)
+    shutil.copytree(tmp_path / "more" / "checkpoints" / "best" / "9", run / "checkpoints" / "best" / "9")
+    assert (best(run), best(run, 6), best(run, 9)) == ([9.0] * 3, [6.0] * 3, [9.0] * 3)
+
+
+@pytest.mark.parametrize("moved", ["latest/99", "best/4", "best/6"])
+def test_a_checkpoint_is_what_its_name_says(run, moved):
+    kind = "latest" if moved != "best/4" else "best"
+    folder = run / "checkpoints"
+    if moved == "best/6":
+        shutil.rmtree(folder / moved)
+    (folder / kind / "6").rename(folder / moved)
+    before = content(run)
+    with pytest.raises(UserError, match=rf"{moved} was written as {kind}/6; give it back that name, or "):
+        resumed(run) if moved == "latest/99" else best(run)
+    assert content(run) == before
+
+
+@pytest.mark.parametrize("how", ["whole", "damaged", "without its seal", "of another run", "other parts"])
+def test_frozen_parameters_are_written_again_where_they_are_not_what_they_should_be(tmp_path, how):
+    frozen = {"encoder": params(1), "table": params(2)}
+    run, like = tmp_path / "run", {"params": {**params(0), **frozen}}
+
+    def save(run_of=RUN, parts=frozen):
+        with contextlib.closing(Checkpoints(run, run_of)) as opened:
+            opened.save_frozen(parts)
+
+    save(
+        "b" * 64 if how == "of another run" else RUN,
+        {"encoder": params(1)} if how == "other parts" else frozen,
+    )
+    write(run, 3)
+    place = run / "checkpoints" / "frozen" / "0"
+    if how == "damaged":
+        flip(arrays_of(place))
+    elif how == "without its seal":
+        (place / seals.FILE).unlink()
+    before = content(place)
+    save()
+    assert (content(place) == before) == (how == "whole")
+    found = restore_best(run, like, RUN)["params"]
+    assert {name: value["w"].tolist() for name, value in found.items() if name in frozen} == {
+        "encoder": [1.0] * 3,
+        "table": [2.0] * 3,
+    }
+
+
+def test_a_state_that_is_not_finite_is_not_kept_and_the_last_good_one_is_named(run):
+    """And stays, also where a later one was finite and was not confirmed."""
+    latest = run / "checkpoints" / "latest"
+    with contextlib.closing(Checkpoints(run, RUN)) as opened:
+        opened.save_latest(8, params(8), kept.fresh())
+        opened.flush()
+        opened.save_latest(9, params(np.inf), kept.fresh())
+        line = rf"not finite after step 9, .*; last good checkpoint: step 6 in {latest}; try a lower"
+        with pytest.raises(UserError, match=line):
+            opened.flush()
+        assert opened.reject() == f"last good checkpoint: step 6 in {latest}"
+    assert steps_in(run, "latest") == [6]
+    assert resumed(run)[0]["w"].tolist() == [6.0] * 3
+
+
+def test_a_checkpoint_loses_its_name_before_it_is_deleted(run, monkeypatch):
+    deleted = []
+    rmtree = shutil.rmtree
+
+    def noted(place, **how):
+        deleted.append(place.name)
+        rmtree(place, **how)
+
+    monkeypatch.setattr(checkpoint.shutil, "rmtree", noted)
+    write(run, 6, 9, 12)
+    with contextlib.closing(Checkpoints(run, RUN)) as opened:
+        opened.save_latest(15, params(15), kept.fresh())
+        opened.reject()
+    resumed(run)
+    assert {".removing-6", ".removing-9", ".removing-15"} <= {*deleted}
+    assert all(name.startswith((".removing-", ".writing-")) for name in deleted)
+    (run / "checkpoints" / "best" / ".removing-3").mkdir()  # a killed process leaves it
+    Checkpoints(run, RUN)
+    assert not list(run.rglob(".removing-*"))
+
+
+@pytest.mark.parametrize("later", [9, 6])
+def test_a_reader_whose_checkpoint_is_replaced_meanwhile_finds_the_next(run, monkeypatch, later):
+    """The disk is slow: of what is deleted only the seal is gone so far. The later one may be of one step."""
+    check, calls = seals.check, []
+
+    def slow(place, **how):
+        with contextlib.suppress(OSError):
+            (place / seals.FILE).unlink()
+
+    def while_it_is_replaced(folder, **how):
+        if not calls and not calls.append(folder):
+            with monkeypatch.context() as patch:
+                patch.setattr(checkpoint.shutil, "rmtree", slow)
+                write(run, later)
+            raise UserError(f"{folder} is damaged")
+        return check(folder, **how)
+
+    monkeypatch.setattr(checkpoint.seals, "check", while_it_is_replaced)
+    assert best(run) == [float(later)] * 3
+    assert len(calls) == 1
+
+
+def test_a_reader_of_what_is_damaged_is_told_so_at_once(run, monkeypatch):
+    flip(arrays_of(run / "checkpoints" / "best" / "6"))
+    check, calls = seals.check, []
+    monkeypatch.setattr(checkpoint.seals, "check", lambda *a, **k: calls.append(1) or check(*a, **k))
+    with pytest.raises(UserError, match="is damaged: it is not what was written"):
+        best(run)
+    assert len(calls) == 1
