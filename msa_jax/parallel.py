@@ -186,9 +186,9 @@ def put(x: Any, sharding: jax.sharding.Sharding) -> Array:
     return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
 
 
-def on_host(x: Array) -> np.ndarray:
+def on_host(x: Array | np.ndarray) -> np.ndarray:
     """The whole of an array, a copy; where several processes have parts of it, all must ask."""
-    if x.is_fully_addressable or x.is_fully_replicated:
+    if not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated:
         return np.array(x)
     return multihost_utils.process_allgather(x, tiled=True)
 
