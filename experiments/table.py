@@ -13,7 +13,7 @@ import numpy as np
 from msa_jax import cli
 from msa_jax import config as configs
 from msa_jax.data import opening
-from msa_jax.parallel import prepare_process
+from msa_jax.process import prepare_process
 from msa_jax.progress import say
 from msa_jax.train import train_and_evaluate
 

@@ -87,7 +87,8 @@ class Meeting:
         os._exit(2)  # the job waits in a collective, from which nothing can call it back
 
     def tell(self, why: str) -> None:
-        """Tells the others that the job has failed."""
+        """Tells the others that the job has failed; what they answer to that is not listened to."""
+        self._ended.set()
         for line in self._lines.values():
             line.send(failed=why)
 

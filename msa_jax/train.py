@@ -19,7 +19,7 @@ from msa_jax.files import expanded
 from msa_jax.identity import DefaultFolder
 from msa_jax.loop import make_plan, train
 from msa_jax.machine import unused_devices
-from msa_jax.parallel import refuse_forked
+from msa_jax.process import refuse_forked
 from msa_jax.progress import say
 from msa_jax.results import OTHER_SPLITS, banner, show
 from msa_jax.run import evaluate_splits, load
