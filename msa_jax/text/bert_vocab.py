@@ -17,7 +17,8 @@ from msa_jax.text.casing import is_cased
 from msa_jax.text.loading import load_tokenizer, read_pieces
 from msa_jax.text.piece_words import UNKNOWN, learn_words
 from msa_jax.text.pretrained import resolve
-from msa_jax.text.tokenizer import BERT_TOKENS, Tokenizer, read_backend, words_of
+from msa_jax.text.tokenizer import BERT_TOKENS, Tokenizer, words_of
+from msa_jax.text.tokenizer_file import read_backend
 from msa_jax.text.wordpiece import PREFIX
 
 _USUAL = (
