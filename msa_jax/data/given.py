@@ -171,7 +171,7 @@ def _array(where: str, rows: Any) -> np.ndarray:
     try:
         array = np.asarray(rows)
         if array.dtype == object:
-            odd = next((v for v in array.ravel().tolist() if not isinstance(v, _REAL)), 0.0)
+            odd = next((v for v in array.ravel().tolist() if not isinstance(v, _REAL)), None)
             if isinstance(odd, numbers.Complex | str | bytes):
                 array = np.asarray(odd)  # which says what it is; a conversion would take it for a real number
             else:
@@ -187,6 +187,8 @@ def _array(where: str, rows: Any) -> np.ndarray:
         raise UserError(f"{where} holds {what}, not numbers; write an array [rows, columns] of numbers")
     if array.shape[:1] == (0,) and array.ndim < 3:  # an empty list, or no rows
         return no_features()
+    if array.ndim != 2:
+        raise UserError(f"{where} must be [rows, columns], got shape {array.shape}")
     with np.errstate(over="ignore"):
         return array.astype(np.float32)
 

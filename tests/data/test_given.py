@@ -93,11 +93,23 @@ def test_what_is_not_a_text_is_refused(texts, message):
             r"clip 0: audio is not an array of numbers; write an array \[rows, columns\]",
         ),
         ([{"rows": 1}], "clip 0: audio is not an array of numbers"),
+        ([0.0], r"clip 0: audio must be \[rows, columns\], got shape \(\)"),
+        ([np.zeros(3)], r"clip 0: audio must be \[rows, columns\], got shape \(3,\)"),
+        ([np.zeros((1, 2, 3), object)], r"clip 0: audio must be \[rows, columns\], got shape \(1, 2, 3\)"),
     ],
 )
 def test_what_is_not_an_array_of_numbers_is_refused(audio, message):
     with pytest.raises(UserError, match=message):
         examples(["a"], audio=audio)
+
+
+@pytest.mark.parametrize("kind", [float, int, bool, np.float32, decimal.Decimal])
+def test_numbers_as_objects_are_numbers(kind, capsys):
+    """As pandas gives them."""
+    rows = np.array([[kind(0), kind(1), kind(1)], [kind(1), kind(0), kind(0)]], object)
+    (clip,) = examples(["a"], audio=[rows])
+    assert (clip.audio.dtype, clip.audio.tolist()) == (np.float32, [[0, 1, 1], [1, 0, 0]])
+    assert capsys.readouterr().out == ""
 
 
 def test_an_empty_list_of_rows_is_no_audio():
