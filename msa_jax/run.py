@@ -21,7 +21,7 @@ from msa_jax.data.pipeline import Split
 from msa_jax.data.preparation import Preparation
 from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError, check_count, named
-from msa_jax.parallel import refuse_forked
+from msa_jax.forks import refuse_forked
 from msa_jax.progress import say
 from msa_jax.results import write_predictions
 from msa_jax.text import Encoder
