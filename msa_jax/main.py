@@ -1,5 +1,6 @@
 """Main command: `python -m msa_jax.main --help`."""
 
+import re
 import sys
 
 from msa_jax import stopping
@@ -13,7 +14,10 @@ def main(argv: list[str]) -> int:
       The exit code: 0, 1 where nobody reads the output any more, 2 for what the user can mend, 130 after
       Ctrl-C, 143 after SIGTERM.
     """
-    return exit_code(lambda: _orderly(argv), interrupted="interrupted; the same command again resumes")
+    # Told before the flags are read, as that may be what is interrupted.
+    scores = re.search(r"--?mode[= ](eval|predict)\b", " ".join(argv))
+    again = "begins anew" if scores else "resumes"
+    return exit_code(lambda: _orderly(argv), interrupted=f"interrupted; the same command again {again}")
 
 
 def _orderly(argv: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import decimal
 import pickle
+import types
 
 import numpy as np
 import pytest
@@ -110,6 +111,20 @@ def test_numbers_as_objects_are_numbers(kind, capsys):
     (clip,) = examples(["a"], audio=[rows])
     assert (clip.audio.dtype, clip.audio.tolist()) == (np.float32, [[0, 1, 1], [1, 0, 0]])
     assert capsys.readouterr().out == ""
+
+
+def test_an_array_that_fits_no_memory_is_refused(monkeypatch):
+    """A view may have any number of rows without any memory; the copy of it has not."""
+    view = np.broadcast_to(np.float32(1), (10**12, 3))
+    with pytest.raises(
+        UserError, match=r"clip 0: audio of shape \(1000000000000, 3\) takes 24000\.0 GB of mem"
+    ):
+        examples(["a"], audio=[view])
+    wide = np.ones((10**6, 10), np.float32)
+    assert len(examples(["a"], audio=[wide])[0].audio) == 10**6
+    monkeypatch.setattr("psutil.virtual_memory", lambda: types.SimpleNamespace(available=79_000_000))
+    with pytest.raises(UserError, match=r"takes 0\.1 GB of memory, of which 0\.1 are free; give fewer rows"):
+        examples(["a"], audio=[wide])
 
 
 def test_an_empty_list_of_rows_is_no_audio():
