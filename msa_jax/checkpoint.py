@@ -5,7 +5,6 @@ under that name once all of it is written, loses it before it is deleted, and be
 writes, never through a link, and deletes only what the run has sealed; readers change nothing.
 """
 
-import concurrent.futures
 import contextlib
 import copy
 import os
@@ -21,6 +20,7 @@ from msa_jax import arrays_on_disk, seals
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, refuse_link, to_disk, write_json
 from msa_jax.json_kinds import is_a, list_of, whole
+from msa_jax.writer import Writer
 
 FOLDER = "checkpoints"
 _ARRAYS, _PROGRESS = "arrays", "progress.json"
@@ -52,12 +52,13 @@ class Checkpoints:
         for left in (p for kind in kinds for p in _entries(kind)):
             if left.name.startswith((_WRITING, _REMOVING)):
                 shutil.rmtree(left, ignore_errors=True)
-        self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
-        self._jobs: list[concurrent.futures.Future[None]] = []
+        self._writer = Writer("checkpoints")
         self.latest_step = max(_steps(self.folder / "latest"), default=None)
 
     def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:
         """Keeps everything that a resumed run needs, beside the last one that is known to be good.
+
+        Where an earlier one still waits to be written, this one takes its place.
 
         Args:
           step: optimiser steps done.
@@ -70,11 +71,11 @@ class Checkpoints:
         if self.latest_step != step:
             self.latest_step = step
             # The progress is written in the background, and the run goes on changing it.
-            self._do(self._write, "latest", step, arrays_on_disk.on_host(state), copy.deepcopy(progress))
+            self._save("latest", step, state, copy.deepcopy(progress))
 
     def save_best(self, step: int, variables: Any) -> None:
         """Keeps the parameters and other collections as the best so far."""
-        self._do(self._write, "best", step, arrays_on_disk.on_host(variables), None)
+        self._save("best", step, variables)
 
     def save_frozen(self, params: Any) -> None:
         """Keeps the parameters that are not trained, once for the run; again where they are damaged."""
@@ -85,12 +86,12 @@ class Checkpoints:
         except UserError:
             there = None
         if there != sorted(params):
-            self._do(self._write, "frozen", 0, arrays_on_disk.on_host(params), None)
+            self._save("frozen", 0, params)
 
     def seen_finite(self, step: int) -> None:
         """Notes that the loss of a step was finite: the state that it began with is good."""
         if step - 1 == self.latest_step:
-            self._do(self._confirm, step - 1)
+            self._writer.run(self._confirm, step - 1)
 
     def reject(self) -> str:
         """Drops what is not known to be good of the latest checkpoints; says which the last good one is."""
@@ -139,9 +140,7 @@ class Checkpoints:
         Raises:
           UserError: when something could not be written.
         """
-        jobs, self._jobs = self._jobs, []
-        for job in jobs:
-            job.result()
+        self._writer.flush()
 
     def close(self) -> None:
         """Waits until everything is on disk, and ends the writer.
@@ -149,14 +148,17 @@ class Checkpoints:
         Raises:
           UserError: as `flush`.
         """
-        self._writer.shutdown()
-        self.flush()
+        self._writer.close()
 
-    def _do(self, job: Callable[..., None], *args: Any) -> None:
-        # What went wrong before is said before more is begun.
-        while self._jobs and self._jobs[0].done():
-            self._jobs.pop(0).result()
-        self._jobs.append(self._writer.submit(job, *args))
+    def _save(self, kind: str, step: int, tree: Any, progress: dict[str, Any] | None = None) -> None:
+        best = None if progress is None else progress.get("best_step")
+        self._writer.save(
+            lambda copied: self._write(kind, step, copied, progress),
+            arrays_on_disk.on_host(tree),
+            kind=kind,
+            step=step,
+            needs=None if best is None else ("best", best),
+        )
 
     def _write(self, kind: str, step: int, tree: Any, progress: dict[str, Any] | None) -> None:
         folder = self.folder / kind

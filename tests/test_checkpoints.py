@@ -27,6 +27,7 @@ def write(folder, *steps, run=RUN, best=True):
                 progress |= {"best_epoch": 0, "best_value": 0.5, "best_by": "l1", "best_step": step}
             opened.save_latest(step, params(step), progress)
             opened.seen_finite(step + 1)
+            opened.flush()  # otherwise the next one may take its place
 
 
 def steps_in(folder, kind):
@@ -105,6 +106,7 @@ def test_only_what_the_run_has_sealed_is_deleted(run, tmp_path):
             opened.save_best(step, {"params": params(step)})
             opened.save_latest(step, params(step), kept.fresh() | {"best_step": step})
             opened.seen_finite(step + 1)
+            opened.flush()  # otherwise the next one may take its place
         opened.save_latest(15, params(15), kept.fresh() | {"best_step": 12})
         assert "last good checkpoint: step 12 in" in opened.reject()
     assert (steps_in(run, "latest"), steps_in(run, "best")) == ([2, 5, 12], [2, 5, 12])

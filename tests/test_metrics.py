@@ -215,7 +215,7 @@ def test_what_no_metric_is_made_of_is_refused_and_named(corpus, p, y, message):
 @pytest.mark.parametrize(("corpus", "most"), [("mosi", 3), ("mosei", 3), ("sims", 1)])
 def test_labels_of_another_scale_are_refused_and_predictions_are_not(corpus, most):
     labels = np.array([-most, 0.2, np.float32(most + 5e-7)])
-    assert metrics.evaluate(corpus, labels + [-40, 0, 40], labels)["f1_non0"] == 1
+    assert metrics.evaluate(corpus, np.add(labels, [-40, 0, 40]), labels)["f1_non0"] == 1
     for wrong in (most + 1e-4, -most - 1e-4, 100):
         line = rf"labels must lie in \[-{most}, {most}\].*labels\[1\] is {wrong:g}; bring"
         with pytest.raises(UserError, match=line):
