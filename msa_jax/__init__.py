@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from msa_jax import forks as forks  # now: it notes what processes that are forked later inherit
+
 if TYPE_CHECKING:
     from msa_jax.run import Run
 

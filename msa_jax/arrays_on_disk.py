@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -71,19 +72,14 @@ def read(folder: Path, like: Any, mend: str) -> Any:
     how = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), plain_like)
     try:
         with _plain_name(folder) as plain, _quiet():
-            args = ocp.args.PyTreeRestore(plain_like, restore_args=how)
-            found = _orbax().restore(plain, args=args)
-        found = jax.tree.leaves(found)
-        wrong = [
-            (x.shape, y.shape)
-            for x, y in zip(jax.tree.leaves(plain_like), found, strict=True)
-            if (x.shape, x.dtype) != (y.shape, y.dtype)
-        ]
+            checkpointer = _orbax()
+            if not (wrong := _other_array(checkpointer.metadata(plain), plain_like)):
+                args = ocp.args.PyTreeRestore(plain_like, restore_args=how)
+                found = jax.tree.leaves(checkpointer.restore(plain, args=args))
     except Exception as e:  # Orbax and TensorStore raise many kinds for a damaged or foreign folder
         raise UserError(f"the checkpoint {folder} cannot be read ({reason(e)}); {mend}") from e
     if wrong:
-        raise UserError(f"the checkpoint {folder} holds arrays of other shapes, {wrong[0][1]} for one of "
-                        f"{wrong[0][0]}; {mend}")  # fmt: skip
+        raise UserError(f"the checkpoint {folder} holds other arrays, {wrong}; {mend}")
     return structure.unflatten([_as_before(x, y) for x, y in zip(leaves, found, strict=True)])
 
 
@@ -95,6 +91,29 @@ def _orbax() -> ocp.Checkpointer:
     )
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
     return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+def _other_array(stored: Any, like: Any) -> str:
+    """The first array that is not as it should be; "" where all are.
+
+    What is said to be stored is compared before it is read: zeros and compressed chunks take any memory.
+    """
+    known = dict(_named(stored.item_metadata.tree))
+    for name, x in _named(like):
+        if (there := known.pop(name, None)) is None:
+            return f"and none that is called {name}"
+        if (there.shape, there.dtype) != (x.shape, x.dtype):
+            return f"{name} of shape {there.shape} and type {there.dtype} for {x.shape} and {x.dtype}"
+        chunk = there.storage.chunk_shape if there.storage else None
+        if chunk is None or math.prod(chunk) > math.prod(x.shape):
+            return f"{name} of shape {x.shape} in parts of {chunk}"
+    return next((f"{name} among them" for name in known), "")
+
+
+def _named(tree: Any) -> list[tuple[str, Any]]:
+    """The leaves of a tree with their paths."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in leaves]
 
 
 def reason(error: Exception) -> str:

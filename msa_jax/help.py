@@ -128,7 +128,7 @@ def common_comments() -> tuple[dict[str, str], dict[str, str]]:
     source = (shipped() / "base.py").read_text(encoding="utf-8")
     comments, said, sections = _Comments(source), {}, {}
     functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
-    for name in ("common", "data", "text", "optim"):
+    for name in ("common", "data", "text", "optim", "parallel"):
         if name != "common":
             sections[name] = ast.get_docstring(functions[name]).splitlines()[0].partition(": ")[2]
         for node in functions[name].body:

@@ -57,12 +57,13 @@ def check(where: str, values: Any, kinds: Mapping[str, Kind]) -> None:
       UserError: when it is not an object, or a value is not of its kind; names the key.
     """
     if not isinstance(values, Mapping):
-        raise UserError(f"{where.removesuffix('.') or 'the content'} is {_shown(values)}")
+        raise UserError(f"{where.removesuffix('.') or 'the content'} is {shown(values)}")
     for key, fits in kinds.items():
         if not fits(values[key]):
-            raise UserError(f"{where}{key} is {_shown(values[key])}")
+            raise UserError(f"{where}{key} is {shown(values[key])}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as messages show it, in at most some hundred characters."""
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:100]}..."

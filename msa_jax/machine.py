@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msa_jax.errors import UserError, counted
@@ -12,6 +12,7 @@ from msa_jax.processes import Group
 
 _PROBE = "import jax; jax.devices()"
 _DEVICES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")  # variables that ask for a kind of device
+_PATIENCE = 55  # seconds; XLA makes as many devices as a flag says, and a start takes a few
 
 
 def check() -> None:
@@ -54,18 +55,48 @@ def _asking(error: str) -> str | None:
 
 
 def _check_flags() -> None:
-    """XLA ends the process at a flag that it does not know, so another process tries them first."""
+    """XLA ends the process at flags that it cannot use, so another process tries them first."""
     if not (flags := os.environ.get("XLA_FLAGS", "").strip()):
         return
     cpu = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    tried = subprocess.run(
-        [sys.executable, "-c", _PROBE], env=cpu, capture_output=True, text=True, errors="replace", check=False
-    )
-    unknown = re.search(r"Unknown flags? in XLA_FLAGS: (.*)", tried.stderr)
-    if tried.returncode and unknown:
-        raise UserError(
-            f"XLA_FLAGS={flags}: XLA does not know {unknown[1].strip()}; take it out of XLA_FLAGS"
+    if (failed := _tried(cpu)) is None:
+        return
+    without = {name: value for name, value in cpu.items() if name != "XLA_FLAGS"}
+    if _tried(without) is None:  # otherwise it is not the flags
+        raise UserError(f"XLA_FLAGS={flags}: {_wrong_flag(failed)}")
+
+
+def _tried(environment: Mapping[str, str]) -> str | None:
+    """What JAX has to say where it does not start with these variables; None where it does."""
+    command = [sys.executable, "-c", _PROBE]
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_PATIENCE,
         )
+    except subprocess.TimeoutExpired:
+        return f"it has not started after {_PATIENCE} seconds"
+    return (done.stderr.strip() or f"it ended with code {done.returncode}") if done.returncode else None
+
+
+def _wrong_flag(said: str) -> str:
+    """What is wrong with XLA_FLAGS, and the mend, from what JAX or XLA said."""
+    if unknown := re.search(r"Unknown flags? in XLA_FLAGS: (.*)", said):
+        return f"XLA does not know {unknown[1].strip()}; take it out of XLA_FLAGS"
+    if value := re.search(r"Couldn't interpret value (.*) for flag (\w+)", said):
+        return f"XLA does not take {value[1]} for --{value[2]}; correct it, or take it out of XLA_FLAGS"
+    if "Could not open file" in said:
+        return (
+            "XLA takes what does not begin with -- for a file of flags, and cannot open it; write "
+            "--flag=value (separated by spaces), or unset it (unset XLA_FLAGS)"
+        )
+    reason = said.splitlines()[-1][:300]
+    return f"JAX does not start with these flags ({reason}); correct them, or unset them (unset XLA_FLAGS)"
 
 
 def introduce(group: Group) -> str:

@@ -15,7 +15,10 @@ def main(argv: list[str]) -> int:
       The exit code: 0, 1 where nobody reads the output any more, 2 for what the user can mend, 130 after
       Ctrl-C, 143 after SIGTERM.
     """
-    return exit_code(lambda: _orderly(argv), interrupted="interrupted; the same command again resumes")
+    # Told before the flags are read, as that may be what is interrupted.
+    scores = re.search(r"--?mode[= ](eval|predict)\b", " ".join(argv))
+    again = "begins anew" if scores else "resumes"
+    return exit_code(lambda: _orderly(argv), interrupted=f"interrupted; the same command again {again}")
 
 
 def _orderly(argv: list[str]) -> None:
@@ -55,21 +58,22 @@ def _do(argv: list[str]) -> None:
     # Later: --help and a typo are answered at once, and these imports take the longest of a start.
     from msa_jax import scoring, train
     from msa_jax.data import opening
+    from msa_jax.identity import PLACES
     from msa_jax.process import prepare_process
 
     stopping.check()
     prepare_process(opening.cache_folder(command.config))
     what = (command.config, command.workdir, command.output)
-    own_data = not command.says("data.path")  # then the place of the data is what the run names
+    own = [key for key in PLACES if not command.says(key)]  # then the run names the place
     if command.mode == "train":
         if not opening.has_data(command.config):
             command = command.on_made_data()
         train.train_and_evaluate(command.config, command.workdir)
     elif command.mode == "eval":
         said = command.says("data.corpus")
-        scoring.evaluate_run(*what, own_data=own_data, corpus_said=said)
+        scoring.evaluate_run(*what, own=own, corpus_said=said)
     else:
-        scoring.predict_file(*what, own_data=own_data)
+        scoring.predict_file(*what, own=own)
 
 
 if __name__ == "__main__":

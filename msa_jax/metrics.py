@@ -31,6 +31,7 @@ LOWER_IS_BETTER = frozenset({"mae", "jump2", "mean_abs_jump", "mean_abs_jump3"})
 # float32 arrays against float64 cuts do just that. Values are rounded to 1e-6 before they are binned.
 SIMS_CUTS = {2: (0.0,), 3: (-0.1, 0.1), 5: (-0.7, -0.1, 0.1, 0.7)}
 
+_SLACK = 1e-6  # labels went through float32 in most files
 NOT_DEFINED = "not defined"
 Measured = float | str  # a value, or why there is none
 _NO_CLIPS = "all labels are 0"  # the one way to lose all clips: some metrics leave those labels out
@@ -52,7 +53,8 @@ def evaluate(corpus: str, predictions: ArrayLike, labels: ArrayLike) -> dict[str
 
     Raises:
       ArgumentError: (a UserError and a ValueError) for an unknown corpus, no clips, shapes that do not match,
-        what is not real numbers, values that are not finite, or classes that there are not.
+        what is not real numbers, values that are not finite, labels outside the corpus's scale, or classes
+        that there are not.
     """
     return explained(corpus, predictions, labels)[0]
 
@@ -69,6 +71,7 @@ def explained(
         if not np.isfinite(values).all():
             place = np.argwhere(~np.isfinite(values))[0].tolist()
             raise ArgumentError(f"{name} must be finite, and {name}{place} is {values[tuple(place)]}")
+    _refuse_other_scale(corpus, y)
     with np.errstate(all="ignore"):  # what overflows is not defined, and said below
         measured = _EVALUATORS[corpus](p, y)
     undefined = {
@@ -130,6 +133,18 @@ def _numbers(name: str, values: Any) -> np.ndarray:
     if array.ndim == 0:
         raise ArgumentError(f"{name} is {values!r}, not an array with one entry a clip")
     return array
+
+
+def _refuse_other_scale(corpus: str, labels: np.ndarray) -> None:
+    """ArgumentError where a label lies outside the scores that the corpus has; predictions may."""
+    facts = CORPORA[corpus]
+    outside = (labels < facts.low - _SLACK) | (labels > facts.high + _SLACK)
+    if not facts.outputs and outside.any():
+        place = np.argwhere(outside)[0].tolist()
+        raise ArgumentError(
+            f"labels must lie in [{facts.low:g}, {facts.high:g}], as {facts.title}'s do, and labels{place} "
+            f"is {labels[tuple(place)]:g}; bring them onto that scale, or name their corpus"
+        )
 
 
 def _refuse_other_classes(name: str, values: np.ndarray) -> None:

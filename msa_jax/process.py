@@ -1,18 +1,14 @@
-"""Process of JAX: its compilation cache, the memory that compiling took, and the process that may use it."""
+"""Process of JAX: its compilation cache, and the memory that compiling took."""
 
 import ctypes
 import functools
-import os
 import sys
 from pathlib import Path
 
 import jax
 
-from msa_jax.errors import UserError
-
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 _LONG = 1.0  # seconds; shorter compilations leave little behind
-_used: dict[str, int] = {}
 
 
 def prepare_process(cache: Path) -> None:
@@ -42,19 +38,3 @@ def _give_memory_back() -> None:
             trim(0)
 
     jax.monitoring.register_event_duration_secs_listener(compiled)
-
-
-def refuse_forked() -> None:
-    """Refuses to go on in a process that was forked from one that asked the same before.
-
-    JAX has threads, of which a forked process has none: its first computation would wait for ever.
-
-    Raises:
-      UserError: in such a process; says how else to start one.
-    """
-    first, here = _used.setdefault("process", os.getpid()), os.getpid()
-    if first != here:
-        raise UserError(
-            f"process {here} was forked from process {first}, which has used JAX, and JAX does not work in a "
-            'forked process; start processes by multiprocessing.get_context("spawn"), and load the run there'
-        )

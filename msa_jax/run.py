@@ -14,7 +14,7 @@ from scipy import special
 
 from msa_jax import assemble, bounds, evaluate, files, metrics, parallel, serving
 from msa_jax import config as configs
-from msa_jax.checkpoint import restore_best
+from msa_jax.checkpoint_folders import restore_best
 from msa_jax.corpora import CORPORA, MODALITIES
 from msa_jax.data import causes, given
 from msa_jax.data.batching import ALONE, Share
@@ -22,7 +22,7 @@ from msa_jax.data.pipeline import Split
 from msa_jax.data.preparation import Preparation
 from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError, check_count, named
-from msa_jax.process import refuse_forked
+from msa_jax.forks import refuse_forked
 from msa_jax.progress import say
 from msa_jax.results import write_predictions
 from msa_jax.text import Encoder

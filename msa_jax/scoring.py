@@ -1,6 +1,7 @@
 """Scoring with a finished run, as the command line does it: a labelled corpus, or clips without labels."""
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def evaluate_run(
     workdir: str | Path,
     output: str | Path | None = None,
     *,
-    own_data: bool = False,
+    own: Collection[str] = (),
     corpus_said: bool = False,
 ) -> dict[str, Any]:
     """Scores a finished run on a labelled corpus, its own or another, without any tuning.
@@ -44,8 +45,8 @@ def evaluate_run(
       workdir: the run's folder.
       output: the folder for the results; None: one of their own in the workdir, `eval_<data>_<hash>` with
         the split, the modalities and whatever else is asked for that is not the run's own.
-      own_data: whether the place of the data is the one that the run names, and not the user: its content
-        must be what the run was trained on.
+      own: the keys of `identity.PLACES` whose places the run names, and not the user: what is there must be
+        what the run was trained with.
       corpus_said: whether the user names `data.corpus`, be it the run's own; then its scale is believed.
 
     Returns:
@@ -59,26 +60,26 @@ def evaluate_run(
     trained, before = _trained(workdir), trained_on(workdir)
     rescale = _rescaling(trained, config)
     run = load(workdir, config)
-    corpus = opening.open_corpus(config, recorded(run.workdir), own_data=own_data)
+    corpus = opening.open_corpus(config, recorded(run.workdir, own))
     source = opening.source_name(corpus)
     say(banner(source))
     say(f"trained on: {before['source']}")
     for line in conventions.lines(corpus.conventions):
         say(f"note: {line}")
     _check_fit(run, corpus)
-    own = before["hash"] == corpus.content_hash
-    if own and before["cut"] != corpus.cut:
+    same = before["hash"] == corpus.content_hash
+    if same and before["cut"] != corpus.cut:
         raise UserError(
             f"--config.data.cut: the run was trained on this very file, cut as {before['cut']}; another cut "
             "would test it on clips that it has seen"
         )
-    wanted = usual = "all" if corpus.cut and not own else "test"
+    wanted = usual = "all" if corpus.cut and not same else "test"
     if config.data.eval_split != "auto":
         wanted = config.data.eval_split
     names = SPLITS if wanted == "all" else (wanted,)
     splits = [run.preparation.scan(corpus.split(name)) for name in names]
     _name_lacking(run, splits, corpus)
-    if not own:
+    if not same:
         _check_scale(trained, config, splits, corpus, corpus_said)
         for key in configs.FILE_KEYS:
             configs.base.set_key(trained, key, None)
@@ -169,7 +170,7 @@ def _name_lacking(run: Run, splits: list[Split], corpus: datasets.Built) -> None
 
 
 def predict_file(
-    config: ConfigDict, workdir: str | Path, output: str | Path | None = None, *, own_data: bool = False
+    config: ConfigDict, workdir: str | Path, output: str | Path | None = None, *, own: Collection[str] = ()
 ) -> Path:
     """Writes a score for each clip of a file that needs no labels.
 
@@ -179,7 +180,7 @@ def predict_file(
       config: the run's config with the file in `data.path`.
       workdir: the run's folder.
       output: the CSV to write; None = `<workdir>/predictions_<file name>.csv`.
-      own_data: as for `evaluate_run`.
+      own: as for `evaluate_run`.
 
     Returns:
       The file written: id, prediction; the scores are on the scale of the labels that the run was trained on,
@@ -196,8 +197,8 @@ def predict_file(
     rescale = _rescaling(_trained(workdir), config)
     run = load(workdir, config)
     how = run.preparation.preprocessing
-    kept = recorded(run.workdir)
-    if own_data:
+    kept = recorded(run.workdir, own)
+    if "data.path" in own:
         kept.check_data(config.data.path)
     if trained_on(workdir).get("source") == "synthetic":
         say(f"{SYNTHETIC}: that is what this run was trained on")

@@ -16,10 +16,10 @@ from msa_jax.data.datasets import Built
 from msa_jax.data.findings import Finding, of_videos
 from msa_jax.errors import UserError
 from msa_jax.files import expanded
+from msa_jax.forks import refuse_forked
 from msa_jax.identity import DefaultFolder
 from msa_jax.loop import make_plan, train
 from msa_jax.machine import unused_devices
-from msa_jax.process import refuse_forked
 from msa_jax.progress import say
 from msa_jax.results import OTHER_SPLITS, banner, show
 from msa_jax.run import evaluate_splits, load
@@ -40,12 +40,12 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path | DefaultFolder) 
       What results.json holds.
 
     Raises:
-      UserError: bad data or settings, another run in the folder, or a process that was forked from one that
-        has used JAX.
+      UserError: bad data or settings, another run in the folder, or a process that was forked from one in
+        which JAX had started.
       Stopped: when a signal has asked for it; all is saved then.
     """
-    started = time.monotonic()
     refuse_forked()
+    started = time.monotonic()
     workdir = workdir if isinstance(workdir, DefaultFolder) else expanded(workdir)
     with stopping.orderly():
         if isinstance(workdir, Path) and (results := _finished(config, workdir)):

@@ -1,14 +1,14 @@
 """Working folder of a run: its files, each written whole or not at all."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from msa_jax import circumstances, json_kinds, locks, seals
-from msa_jax.checkpoint import FOLDER as CHECKPOINTS
+from msa_jax.checkpoint_folders import FOLDER as CHECKPOINTS
 from msa_jax.corpora import SPLITS
 from msa_jax.data.opening import Recorded
 from msa_jax.data.preparation import Preparation
@@ -30,7 +30,7 @@ OWN = (
 _FACTS: Mapping[str, Kind] = {"run": is_a(str), "epochs": whole(1, 1 << 62), "finished": is_a(bool)}
 _RECORDED: Mapping[str, Mapping[str, Kind]] = {
     "data": {"source": is_a(str), "hash": is_a(str), "cut": lambda v: v is None or isinstance(v, str | dict)},
-    "content": {"text.encoder": or_none(is_a(str))},
+    "content": {"text.encoder": or_none(is_a(str)), "data.bert_vocab": or_none(is_a(str))},
 }
 
 
@@ -182,14 +182,19 @@ def _environment_of(workdir: Path) -> dict[str, Any]:
     return stored
 
 
-def recorded(workdir: Path) -> Recorded:
-    """What the run in a folder recorded of its data and its encoder.
+def recorded(workdir: Path, own: Collection[str] = ()) -> Recorded:
+    """What the run in a folder recorded of the places that it names.
+
+    Args:
+      workdir: the folder.
+      own: the keys whose places the run names, and not the user.
 
     Raises:
       UserError: when there is no such run, or the file is damaged.
     """
     stored = _environment_of(workdir)
-    return Recorded(stored["data"]["hash"], stored["content"]["text.encoder"])
+    content = stored["content"]
+    return Recorded(stored["data"]["hash"], content["text.encoder"], content["data.bert_vocab"], own)
 
 
 def trained_on(workdir: Path) -> dict[str, Any]:

@@ -210,7 +210,7 @@ def untrained(monkeypatch):
     from msa_jax import train  # late: the flags above come first
     from msa_jax.checkpoint import Checkpoints
 
-    def at_the_start(config, pieces, workdir, run, *, started):
+    def at_the_start(config, pieces, workdir, run, layout, *, started):
         with contextlib.closing(Checkpoints(workdir, run)) as checkpoints:
             checkpoints.save_best(0, pieces.variables)
         return {"best_epoch": 0, "best_value": 0.0, "best_by": "mse", "best_step": 0, "seconds": 0.0}

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.inspect.command import main as inspect_main
 from msa_jax.main import main
 from msa_jax.text import train_tokenizer
-from tests.conftest import TINY, make_words_folder
+from tests.conftest import TINY, make_words_folder, reseal
 
 CONFIG = "--config=configs/crosssent_mosi.py"
 READ = "BERT tokens, [CLS] and [SEP] zero, 22 of 22 clips (22 end with the last one)"
@@ -231,3 +232,41 @@ def test_where_most_words_stay_unknown_the_vocabulary_is_asked_for(both, tmp_pat
     assert "10 clips have BERT tokens of unknown words" in error
     assert "--config.data.bert_vocab" in error
     assert not (tmp_path / "run").exists()
+
+
+def test_a_vocabulary_that_a_run_names_is_a_hint(both, tmp_path, capsys, monkeypatch, untrained):
+    """The run may come from anybody: only what it was trained with is used, and nothing is downloaded."""
+    asked = []
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: asked.append(name))
+    _, tokens = both
+    vocabulary, run = tmp_path / "tokenizer.json", tmp_path / "run"
+    _train(tokens, tmp_path, "run", **{"data.bert_vocab": vocabulary})
+    copy = shutil.copy(vocabulary, tmp_path / "copy.json")
+    for mode in ("eval", "predict"):
+        command = [f"--mode={mode}", f"--workdir={run}"]
+        assert main(command) == 0
+        vocabulary.write_text(vocabulary.read_text().replace('"[MASK]"', '"[OTHER]"'))
+        capsys.readouterr()
+        for path in ([], [f"--config.data.path={tokens}"]):
+            assert main([*command, *path]) == 2
+            assert (
+                "what is there is not what it was trained with; name the vocabulary by --config.data.be"
+                in (capsys.readouterr().err)
+            )
+        vocabulary.unlink()
+        assert main(command) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+        assert main([*command, f"--config.data.bert_vocab={copy}"]) == 0
+        shutil.copy(copy, vocabulary)
+    config = json.loads((run / "config.json").read_text())
+    for hostile in ("someorg/x", "$NO_SUCH_VARIABLE/x", "x" * 5000, "\0"):
+        config["data"]["bert_vocab"] = config["text"]["encoder"] = hostile
+        (run / "config.json").write_text(json.dumps(config))
+        reseal(run)
+        capsys.readouterr()
+        assert main(["--mode=eval", f"--workdir={run}"]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "which is not to be had here" in error
+        assert "name the vocabulary by --config.data.bert_vocab=FILE" in error
+    assert asked == []

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from msa_jax import checkpoint, kept, seals
+from msa_jax import checkpoint, checkpoint_folders, kept, seals
 from msa_jax.checkpoint import Checkpoints, restore_best
 from msa_jax.errors import UserError
 
@@ -27,10 +27,11 @@ def write(folder, *steps, run=RUN, best=True):
                 progress |= {"best_epoch": 0, "best_value": 0.5, "best_by": "l1", "best_step": step}
             opened.save_latest(step, params(step), progress)
             opened.seen_finite(step + 1)
+            opened.flush()  # otherwise the next one may take its place
 
 
 def steps_in(folder, kind):
-    return checkpoint._steps(folder / "checkpoints" / kind)
+    return checkpoint_folders.steps_in(folder / "checkpoints" / kind)
 
 
 def content(folder):
@@ -105,6 +106,7 @@ def test_only_what_the_run_has_sealed_is_deleted(run, tmp_path):
             opened.save_best(step, {"params": params(step)})
             opened.save_latest(step, params(step), kept.fresh() | {"best_step": step})
             opened.seen_finite(step + 1)
+            opened.flush()  # otherwise the next one may take its place
         opened.save_latest(15, params(15), kept.fresh() | {"best_step": 12})
         assert "last good checkpoint: step 12 in" in opened.reject()
     assert (steps_in(run, "latest"), steps_in(run, "best")) == ([2, 5, 12], [2, 5, 12])
@@ -247,7 +249,7 @@ def test_a_reader_whose_checkpoint_is_replaced_meanwhile_finds_the_next(run, mon
             raise UserError(f"{folder} is damaged")
         return check(folder, **how)
 
-    monkeypatch.setattr(checkpoint.seals, "check", while_it_is_replaced)
+    monkeypatch.setattr(checkpoint_folders.seals, "check", while_it_is_replaced)
     assert best(run) == [float(later)] * 3
     assert len(calls) == 1
 
@@ -255,7 +257,7 @@ def test_a_reader_whose_checkpoint_is_replaced_meanwhile_finds_the_next(run, mon
 def test_a_reader_of_what_is_damaged_is_told_so_at_once(run, monkeypatch):
     flip(arrays_of(run / "checkpoints" / "best" / "6"))
     check, calls = seals.check, []
-    monkeypatch.setattr(checkpoint.seals, "check", lambda *a, **k: calls.append(1) or check(*a, **k))
+    monkeypatch.setattr(checkpoint_folders.seals, "check", lambda *a, **k: calls.append(1) or check(*a, **k))
     with pytest.raises(UserError, match="is damaged: it is not what was written"):
         best(run)
     assert len(calls) == 1

@@ -187,3 +187,21 @@ def test_help_names_every_flag_every_shipped_config_and_its_variants():
         assert f"configs/{path.name}" in shown
         for variant in configs.variants(path):
             assert f":{variant}" in shown
+
+
+@pytest.mark.parametrize(
+    ("argv", "again"),
+    [
+        (["--config=lmf_mosi"], "resumes"),
+        (["--mode=train", "--config=lmf_mosi"], "resumes"),
+        (["--mode=eval"], "begins anew"),
+        (["--mode", "predict"], "begins anew"),
+    ],
+)
+def test_what_an_interrupt_leaves_is_said_by_what_was_interrupted(argv, again, monkeypatch, capsys):
+    def interrupted(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("msa_jax.main._run", interrupted)
+    assert main(argv) == 130
+    assert capsys.readouterr().err == f"msa_jax: interrupted; the same command again {again}\n"

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import checkpoint, cli, loop, parallel, stopping, train, workdir
+from msa_jax import checkpoint, checkpoint_folders, cli, loop, parallel, stopping, train, workdir
 from msa_jax.config import base
 from msa_jax.errors import UserError
 from msa_jax.main import main
@@ -93,7 +93,7 @@ def test_a_reader_changes_nothing_and_a_training_goes_on_beside_it(whole, tmp_pa
     def save(self, step, *rest):
         saved(self, step, *rest)
         (tmp_path / "run" / "checkpoints" / "latest" / ".writing-99").mkdir(parents=True, exist_ok=True)
-        if checkpoint._steps(tmp_path / "run" / "checkpoints" / "best"):
+        if checkpoint_folders.steps_in(tmp_path / "run" / "checkpoints" / "best"):
             msa_jax.load(tmp_path / "run")
             seen.append((tmp_path / "run" / "checkpoints" / "latest" / ".writing-99").exists())
 
@@ -224,7 +224,7 @@ def test_a_run_whose_best_checkpoint_is_gone_does_not_take_another(whole, tmp_pa
     folder, _ = whole
     shutil.copytree(folder / "run", run := tmp_path / "run")
     best = run / "checkpoints" / "best"
-    named = checkpoint._steps(best)[-1]
+    named = checkpoint_folders.steps_in(best)[-1]
     (best / str(named)).rename(tmp_path / "best")
     for _ in range(2):
         with pytest.raises(UserError, match=rf"no seal.json in {best / str(named)}; bring it back"):
@@ -293,7 +293,7 @@ def test_a_signal_at_any_moment_saves_and_the_run_goes_on_to_the_same_end(
     assert stopped.value.code == 128 + number
     told = capfd.readouterr()
     assert f"{number.name}: stopping as soon as all is saved" in told.err
-    steps = checkpoint._steps(tmp_path / "run" / "checkpoints" / "latest")
+    steps = checkpoint_folders.steps_in(tmp_path / "run" / "checkpoints" / "latest")
     if "stopped at step" in told.out:
         assert f"stopped at step {steps[-1]}, which is saved in" in told.out
     assert not list((tmp_path / "run").glob("checkpoints/*/.writing*"))
@@ -392,7 +392,7 @@ def test_the_last_good_checkpoint_is_good(whole, tmp_path):
     with pytest.raises(UserError, match=r"is not finite .*last good checkpoint: (none yet|step \d)") as told:
         train.train_and_evaluate(config, tmp_path / "run")
     latest = tmp_path / "run" / "checkpoints" / "latest"
-    for step in checkpoint._steps(latest):
+    for step in checkpoint_folders.steps_in(latest):
         assert f"last good checkpoint: step {step}" in str(told.value)
         assert (latest / str(step) / "good").exists()
 
@@ -413,7 +413,7 @@ def test_the_good_checkpoint_stays_where_a_later_state_is_broken(whole, tmp_path
         patch.setattr(loop, "train_step", broken_at_5)
         with pytest.raises(UserError, match=rf"not finite .*last good checkpoint: step 4 in {latest}; try a"):
             train.train_and_evaluate(tiny(folder, checkpoint_every=1), tmp_path / "run")
-    assert checkpoint._steps(latest) == [4]
+    assert checkpoint_folders.steps_in(latest) == [4]
     assert (latest / "4" / "good").exists()
     train.train_and_evaluate(tiny(folder), tmp_path / "run")
     # The broken step is another program, which may round in another way.
@@ -430,7 +430,7 @@ def test_a_bit_that_flips_in_any_file_of_a_run_is_noticed(whole, tmp_path):
     rng, run = np.random.default_rng(0), tmp_path / "run"
     files = [run / name for name in workdir.SEALED if (run / name).exists()]
     best = run / "checkpoints" / "best"
-    best = best / str(checkpoint._steps(best)[-1])
+    best = best / str(checkpoint_folders.steps_in(best)[-1])
     files += [p for p in best.rglob("*") if p.is_file() and p.stat().st_size]
     for file in files:
         whole_bytes = file.read_bytes()
@@ -448,7 +448,7 @@ def test_a_frozen_encoder_is_kept_once(tmp_path):
     config = tiny(tmp_path, text__frozen=True)
     train.train_and_evaluate(config, tmp_path / "run")
     kept = tmp_path / "run" / "checkpoints"
-    assert checkpoint._steps(kept / "frozen") == [0]
+    assert checkpoint_folders.steps_in(kept / "frozen") == [0]
     run = msa_jax.load(tmp_path / "run")
     assert "encoder" in run.params
     names = {p.parent.name for p in (kept / "best").rglob("_METADATA")}

@@ -28,6 +28,19 @@ from tests.test_faults import tiny
             "JAX_PLATFORM_NAME=cuda: JAX finds no such device here; unset it (unset",
         ),
         ("XLA_FLAGS", "--xla_nonsense=1", "XLA does not know --xla_nonsense=1; take it out of XLA_FLAGS"),
+        (
+            *("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=maybe"),
+            "XLA does not take maybe for --xla_cpu_multi_thread_eigen; correct it",
+        ),
+        (
+            "XLA_FLAGS",
+            "/no/such/file",
+            "XLA_FLAGS=/no/such/file: XLA takes what does not begin with -- for a f",
+        ),
+        (
+            *("XLA_FLAGS", "--xla_force_host_platform_device_count=-3"),
+            "XLA_FLAGS=--xla_force_host_platform_device_count=-3: JAX does not start with these flags (Ru",
+        ),
         ("JAX_ENABLE_X64", "maybe", "JAX_ENABLE_X64=maybe: JAX does not know this value; unset it"),
     ],
 )
@@ -39,6 +52,18 @@ def test_a_variable_that_asks_for_what_there_is_not_is_one_line(name, value, wor
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert words in done.stderr
+
+
+def test_a_flag_that_never_lets_it_start_is_one_line(monkeypatch):
+    monkeypatch.setattr(machine, "_PATIENCE", 0.01)
+    assert machine._tried(os.environ) == "it has not started after 0.01 seconds"
+    said = {"with": machine._tried(os.environ), "without": None}
+    monkeypatch.setattr(machine, "_tried", lambda env: said["with" if "XLA_FLAGS" in env else "without"])
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=99999999")
+    with pytest.raises(UserError, match=r"^XLA_FLAGS=--xla.*99: JAX does not start .* \(it has not started"):
+        machine._check_flags()
+    said["without"] = "an error of something else"
+    machine._check_flags()
 
 
 def test_an_encoder_loads_where_jax_was_told_to_have_no_cpu(monkeypatch):

@@ -134,7 +134,7 @@ ONE_LEVEL = "all labels and predictions are on one level"
         ("sims", [0.1, 0.2, 0.2], [0.2, 0.1, 0.2], {"qwk5": ONE_LEVEL, "qwk3": ONE_LEVEL}),
         ("sims", [0.1, -0.9], [0.0, 1e-9], dict.fromkeys(NON0, "all labels are 0")),
         (
-            *("mosi", [-1e308, 1e308], [1e308, -1e308]),
+            *("mosi", [-1e308, 1e308], [3, -3]),
             dict.fromkeys(("mae", "corr"), "the numbers are too large or too close together"),
         ),
     ],
@@ -210,6 +210,16 @@ def test_what_no_metric_is_made_of_is_refused_and_named(corpus, p, y, message):
     with pytest.raises(UserError, match=message) as raised:
         metrics.evaluate(corpus, p, y)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("corpus", "most"), [("mosi", 3), ("mosei", 3), ("sims", 1)])
+def test_labels_of_another_scale_are_refused_and_predictions_are_not(corpus, most):
+    labels = np.array([-most, 0.2, np.float32(most + 5e-7)])
+    assert metrics.evaluate(corpus, np.add(labels, [-40, 0, 40]), labels)["f1_non0"] == 1
+    for wrong in (most + 1e-4, -most - 1e-4, 100):
+        line = rf"labels must lie in \[-{most}, {most}\].*labels\[1\] is {wrong:g}; bring"
+        with pytest.raises(UserError, match=line):
+            metrics.evaluate(corpus, labels, [0, wrong, 0])
 
 
 def test_numbers_of_every_kind_are_numbers():

@@ -43,7 +43,7 @@ def test_the_same_command_again_says_that_it_is_finished_and_changes_nothing(tra
 def test_eval_gives_the_reason_of_a_metric_that_is_not_defined(trained, monkeypatch, capsys):
     _, workdir, _ = trained
     monkeypatch.setattr(
-        evaluate, "score", lambda model, variables, batches, clips: np.ones(clips, np.float32)
+        evaluate, "score", lambda model, variables, batches, clips, layout: np.ones(clips, np.float32)
     )
     assert main(["--mode=eval", f"--workdir={workdir}"]) == 0
     out = capsys.readouterr().out

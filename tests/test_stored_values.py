@@ -132,6 +132,7 @@ def test_a_vocabulary_without_its_token_for_the_unknown(run, change):
         (("data", "hash"), None, "data.hash is None"),
         (("content",), "x", "content is 'x'"),
         (("content", "text.encoder"), 7, "content.text.encoder is 7"),
+        (("content", "data.bert_vocab"), [], r"content.data.bert_vocab is \[\]"),
     ],
 )
 def test_circumstances(run, change, path, value, line):

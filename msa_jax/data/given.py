@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
+import psutil
 
 from msa_jax.data.conventions import padding
 from msa_jax.data.example import Example, is_silent, no_features
@@ -14,6 +15,7 @@ from msa_jax.errors import UserError, check_flags, counted, named
 from msa_jax.progress import say
 
 _REAL = (numbers.Real, decimal.Decimal)
+_LARGE = 1 << 26  # bytes from which on it is asked how many are free
 _ROWS = {"audio": "frames", "vision": "frames", "text_features": "tokens"}
 
 
@@ -171,7 +173,7 @@ def _array(where: str, rows: Any) -> np.ndarray:
     try:
         array = np.asarray(rows)
         if array.dtype == object:
-            odd = next((v for v in array.ravel().tolist() if not isinstance(v, _REAL)), 0.0)
+            odd = next((v for v in array.ravel().tolist() if not isinstance(v, _REAL)), None)
             if isinstance(odd, numbers.Complex | str | bytes):
                 array = np.asarray(odd)  # which says what it is; a conversion would take it for a real number
             else:
@@ -187,6 +189,14 @@ def _array(where: str, rows: Any) -> np.ndarray:
         raise UserError(f"{where} holds {what}, not numbers; write an array [rows, columns] of numbers")
     if array.shape[:1] == (0,) and array.ndim < 3:  # an empty list, or no rows
         return no_features()
+    if array.ndim != 2:
+        raise UserError(f"{where} must be [rows, columns], got shape {array.shape}")
+    needed = 2 * array.size * np.dtype(np.float32).itemsize  # the copy, and what is computed from it
+    if needed > _LARGE and needed > (free := psutil.virtual_memory().available):
+        raise UserError(
+            f"{where} of shape {array.shape} takes {needed / 1e9:.1f} GB of memory, of which "
+            f"{free / 1e9:.1f} are free; give fewer rows"
+        )
     with np.errstate(over="ignore"):
         return array.astype(np.float32)
 

@@ -1,7 +1,7 @@
 """Opening of the corpus that a config names: built where it is not built yet, or made on the spot."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from msa_jax.data.readers.clean import NoWords
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from msa_jax.files import expanded
+from msa_jax.text import bert_vocab
 from msa_jax.text.pretrained import fingerprint
 
 FEATURES = "features"  # as text.encoder: the text is features that the file brings
@@ -35,17 +36,22 @@ def synthetic_config(config: ConfigDict) -> synthetic.SyntheticConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """What a run recorded of its data and its encoder; its folder may come from anybody.
+    """What a run recorded of the places that its config names; its folder may come from anybody.
 
-    A place that it names is a hint, and used only where the content there is what was recorded.
+    A place that it names is a hint, and used only where the content there is what was recorded; nothing is
+    downloaded for it.
 
     Attributes:
       data: hash of the content of its data.
       encoder: that of its encoder's files; None where it is not pretrained.
+      vocabulary: that of the vocabulary that it names by `data.bert_vocab`; None where it names none.
+      own: the keys whose places the run names; the user names those of the others.
     """
 
     data: str
     encoder: str | None
+    vocabulary: str | None
+    own: Collection[str]
 
     def check_data(self, path: str) -> None:
         """UserError where the data at the place that a run names are not there, or are others."""
@@ -58,29 +64,42 @@ class Recorded:
             )
 
     def encoder_at(self, name: str) -> str | None:
-        """The encoder that a run names where it is at hand and the same; nothing is downloaded."""
-        here = name.startswith("pkg:") or expanded(name).is_dir()
+        """The encoder that a run names where it is at hand and the same; None otherwise."""
         try:
+            here = name.startswith("pkg:") or expanded(name).is_dir()
             return name if here and fingerprint(name) == self.encoder else None
-        except UserError:
+        except (UserError, OSError):  # a name that is too long, a folder that may not be entered
             return None
 
+    def check_vocabulary(self, name: str) -> None:
+        """UserError where the vocabulary that a run names is not at hand, or is another."""
+        mend = "name the vocabulary by --config.data.bert_vocab=FILE, or =None to go without"
+        try:
+            found = bert_vocab.fingerprint(name, download=False)
+        except (UserError, OSError) as e:
+            reason = e.strerror if isinstance(e, OSError) else e
+            raise UserError(
+                f"the run names the vocabulary {name!r}, which is not to be had here ({reason}); {mend}"
+            ) from None
+        if found != self.vocabulary:
+            raise UserError(
+                f"the run names the vocabulary {name!r}, and what is there is not what it was trained with; "
+                f"{mend}"
+            )
 
-def open_corpus(
-    config: ConfigDict, recorded: Recorded | None = None, *, own_data: bool = False
-) -> datasets.Built:
+
+def open_corpus(config: ConfigDict, recorded: Recorded | None = None) -> datasets.Built:
     """The corpus that a config names, built where it is not built yet.
 
     Args:
       config: its `data` section.
       recorded: of the run that the config is of, where it is a stored one.
-      own_data: whether the place of the data is the one that the run names, and not the user.
 
     Raises:
       UserError: when there is nothing to build from, several builds to choose from, bad data, no text in the
         data of a run that reads some, or other data than the run's own where these are meant.
     """
-    own = recorded if own_data else None
+    own = recorded if recorded and "data.path" in recorded.own else None
     if own and config.data.path:
         own.check_data(config.data.path)
     corpus = _open(config, reading(config, recorded), own.data if own else None)
@@ -151,7 +170,13 @@ def reading(config: ConfigDict, recorded: Recorded | None = None) -> dict[str, A
     Args:
       config: as said.
       recorded: of the run that the config is of, where it is a stored one.
+
+    Raises:
+      UserError: when the run names a vocabulary that is not at hand, or that is another now.
     """
+    vocabulary = config.data.bert_vocab
+    if vocabulary is not None and recorded is not None and "data.bert_vocab" in recorded.own:
+        recorded.check_vocabulary(vocabulary)
     encoder = config.text.encoder if config.text.encoder not in ("scratch", FEATURES) else None
     if encoder is not None and recorded is not None:
         encoder = recorded.encoder_at(encoder)

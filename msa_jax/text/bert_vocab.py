@@ -17,7 +17,8 @@ from msa_jax.text.casing import is_cased
 from msa_jax.text.loading import load_tokenizer, read_pieces
 from msa_jax.text.piece_words import UNKNOWN, learn_words
 from msa_jax.text.pretrained import resolve
-from msa_jax.text.tokenizer import BERT_TOKENS, Tokenizer, read_backend, words_of
+from msa_jax.text.tokenizer import BERT_TOKENS, Tokenizer, words_of
+from msa_jax.text.tokenizer_file import read_backend
 from msa_jax.text.wordpiece import PREFIX
 
 _USUAL = (
@@ -111,17 +112,23 @@ def fitting(texts: Sequence[str], ids: Sequence[np.ndarray], encoder: str | None
     return None
 
 
-def fingerprint(name: str) -> str:
-    """A hash of what a vocabulary holds; UserError where it cannot be loaded."""
-    return hashlib.sha256(_named(name).to_json().encode()).hexdigest()
+def fingerprint(name: str, *, download: bool = True) -> str:
+    """A hash of what a vocabulary holds; arguments as of `load_vocabulary`.
+
+    Raises:
+      UserError: when it cannot be loaded.
+    """
+    tokenizer = _named(name) if download else load_vocabulary(name, download=False)
+    return hashlib.sha256(tokenizer.to_json().encode()).hexdigest()
 
 
-def load_vocabulary(name: str) -> Tokenizer:
+def load_vocabulary(name: str, *, download: bool = True) -> Tokenizer:
     """Loads a BERT vocabulary.
 
     Args:
       name: a vocab.txt or tokenizer.json, a folder with one of them, `pkg:<package>/<folder>`, or a Hugging
         Face id.
+      download: whether that of a Hugging Face id that is not in the local cache may be downloaded.
 
     Raises:
       UserError: when nothing is there, or what is there is not a tokenizer.
@@ -138,6 +145,8 @@ def load_vocabulary(name: str) -> Tokenizer:
         return _from_folder(path if path.is_dir() else resolve(name))
     if (file := _cached(name)) is not None:
         return _from_file(file)
+    if not download:
+        raise UserError("it is no file or folder, and not in the Hugging Face cache")
     return load_tokenizer(name)
 
 

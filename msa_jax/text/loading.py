@@ -18,12 +18,14 @@ from msa_jax.text.casing import lowers_by_evidence, note_on_vocabulary, settle_c
 from msa_jax.text.pretrained import resolve
 from msa_jax.text.sentence_piece import FILE as SENTENCEPIECE
 from msa_jax.text.sentence_piece import read_sentencepiece
-from msa_jax.text.tokenizer import BERT_TOKENS, Tokenizer, read_backend
+from msa_jax.text.tokenizer import BERT_TOKENS, Tokenizer
+from msa_jax.text.tokenizer_file import check, is_panic, read_backend
 
 _ROBERTA_TOKENS = {"cls": "<s>", "sep": "</s>", "pad": "<pad>"}
 _CONFIG = "tokenizer_config.json"
 # Classes of tokenizer_config.json whose vocab.txt is plain WordPiece; that of BertJapaneseTokenizer is not.
 _WORDPIECE = (None, "BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend")
+_LARGEST_VOCABULARY = 1 << 26  # bytes; the largest have some 5 MB
 _NAMED = 5  # missing tokens that a message names
 
 
@@ -56,6 +58,8 @@ def load_tokenizer(name: str) -> Tokenizer:
     else:
         _refuse_half_a_vocabulary(folder)
         backend, lowers, note = _converted(folder), False, ""
+    if not (folder / "tokenizer.json").is_file():
+        check(backend, folder)
     if isinstance(backend.model, models.WordPiece) and not note:
         note = note_on_vocabulary(backend.get_vocab(with_added_tokens=False), lowers, folder)
     _refuse_no_words(backend, folder)
@@ -75,11 +79,13 @@ def read_pieces(path: Path) -> list[str]:
     """The pieces of a vocab.txt, one a line: a piece's id is its line's number.
 
     Raises:
-      UserError: when the file cannot be read as text.
+      UserError: when the file cannot be read as text, or is too large.
     """
     try:
         # Not splitlines: a vocabulary may hold characters that it takes for the end of a line.
         refuse_special(path)
+        if path.stat().st_size > _LARGEST_VOCABULARY:
+            raise UserError(f"{path}: is larger than {_LARGEST_VOCABULARY >> 20} MiB, as no vocabulary is")
         pieces = path.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a vocabulary, a piece a line ({error})") from None
@@ -219,6 +225,8 @@ def _converted(folder: Path, **options: Any) -> tokenizers.Tokenizer:
         options |= {"local_files_only": True, "trust_remote_code": False}
         try:
             return kind.from_pretrained(str(folder), **options).backend_tokenizer
-        except Exception as e:  # missing files come as OSError, TypeError, ValueError, ...
+        except BaseException as e:  # missing files come as OSError, TypeError, ValueError, ...
+            if not (isinstance(e, Exception) or is_panic(e)):
+                raise
             reason = next(iter(str(e).strip().splitlines()), type(e).__name__)[:200]
     raise UserError(f"there is no usable tokenizer in {folder} (a tokenizer.json is best): {reason}")

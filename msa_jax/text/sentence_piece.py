@@ -7,6 +7,8 @@ import tokenizers
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 
 from msa_jax.errors import UserError
+from msa_jax.text import charsmap
+from msa_jax.text.tokenizer_file import explained
 
 FILE = "sentencepiece.bpe.model"
 _UNIGRAM = 1  # the kind of both models, whatever the file's name says
@@ -60,9 +62,11 @@ def read_sentencepiece(path: Path, model_type: str | None, vocab_size: int | Non
             "; write model_type xlm-roberta or camembert in config.json"
         )
     vocabulary = orders[fitting[0]]
-    backend = tokenizers.Tokenizer(models.Unigram(vocabulary, unk_id=3, byte_fallback=False))
-    if proto.normalizer_spec.precompiled_charsmap:
-        backend.normalizer = normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap)
+    with explained(lambda reason: f"cannot read {path}: {reason}"):
+        backend = tokenizers.Tokenizer(models.Unigram(vocabulary, unk_id=3, byte_fallback=False))
+        if proto.normalizer_spec.precompiled_charsmap:
+            charsmap.check(proto.normalizer_spec.precompiled_charsmap)
+            backend.normalizer = normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap)
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")]
     )

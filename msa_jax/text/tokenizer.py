@@ -7,7 +7,7 @@ by itself.
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ from jaxtyping import Int32
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from msa_jax.errors import UserError
-from msa_jax.files import read_json, refuse_special, whole_file
+from msa_jax.files import read_json, whole_file
+from msa_jax.text.tokenizer_file import explained, read_backend
 from msa_jax.text.wordpiece import PREFIX, learn_vocabulary
 
 BERT_TOKENS = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]"}
@@ -135,15 +136,13 @@ class Tokenizer:
         return cls(read_backend(Path(path)), cls=start, sep=end, pad=pad)
 
 
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except Exception as e:  # the library raises plain Exception
-        raise UserError(
-            f"the tokenizer cannot take a text apart ({e}): its vocabulary is not whole; bring its files "
-            "back from where they came from"
-        ) from None
+def _explained() -> contextlib.AbstractContextManager[None]:
+    return explained(
+        lambda reason: (
+            f"the tokenizer cannot take a text apart ({reason}): its vocabulary is not whole; bring "
+            "its files back from where they came from"
+        )
+    )
 
 
 def _unknown(backend: tokenizers.Tokenizer) -> int | None:
@@ -171,15 +170,6 @@ def _skip_spaces(text: str, start: int, end: int) -> int:
     while start < end and text[start] == " ":
         start += 1
     return start
-
-
-def read_backend(path: Path) -> tokenizers.Tokenizer:
-    """Reads a tokenizer.json; UserError where it is not one."""
-    refuse_special(path)
-    try:
-        return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))  # by any legal name
-    except Exception as e:  # the library raises plain Exception
-        raise UserError(f"cannot read {path}: {e}") from None
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:

@@ -2,6 +2,7 @@
 
 import decimal
 import pickle
+import types
 
 import numpy as np
 import pytest
@@ -93,11 +94,37 @@ def test_what_is_not_a_text_is_refused(texts, message):
             r"clip 0: audio is not an array of numbers; write an array \[rows, columns\]",
         ),
         ([{"rows": 1}], "clip 0: audio is not an array of numbers"),
+        ([0.0], r"clip 0: audio must be \[rows, columns\], got shape \(\)"),
+        ([np.zeros(3)], r"clip 0: audio must be \[rows, columns\], got shape \(3,\)"),
+        ([np.zeros((1, 2, 3), object)], r"clip 0: audio must be \[rows, columns\], got shape \(1, 2, 3\)"),
     ],
 )
 def test_what_is_not_an_array_of_numbers_is_refused(audio, message):
     with pytest.raises(UserError, match=message):
         examples(["a"], audio=audio)
+
+
+@pytest.mark.parametrize("kind", [float, int, bool, np.float32, decimal.Decimal])
+def test_numbers_as_objects_are_numbers(kind, capsys):
+    """As pandas gives them."""
+    rows = np.array([[kind(0), kind(1), kind(1)], [kind(1), kind(0), kind(0)]], object)
+    (clip,) = examples(["a"], audio=[rows])
+    assert (clip.audio.dtype, clip.audio.tolist()) == (np.float32, [[0, 1, 1], [1, 0, 0]])
+    assert capsys.readouterr().out == ""
+
+
+def test_an_array_that_fits_no_memory_is_refused(monkeypatch):
+    """A view may have any number of rows without any memory; the copy of it has not."""
+    view = np.broadcast_to(np.float32(1), (10**12, 3))
+    with pytest.raises(
+        UserError, match=r"clip 0: audio of shape \(1000000000000, 3\) takes 24000\.0 GB of mem"
+    ):
+        examples(["a"], audio=[view])
+    wide = np.ones((10**6, 10), np.float32)
+    assert len(examples(["a"], audio=[wide])[0].audio) == 10**6
+    monkeypatch.setattr("psutil.virtual_memory", lambda: types.SimpleNamespace(available=79_000_000))
+    with pytest.raises(UserError, match=r"takes 0\.1 GB of memory, of which 0\.1 are free; give fewer rows"):
+        examples(["a"], audio=[wide])
 
 
 def test_an_empty_list_of_rows_is_no_audio():

@@ -1,0 +1,94 @@
+"""Folders of checkpoints: what they are called and hold, whether they are whole, and the best one, read.
+
+A checkpoint is a folder with the number of its step: arrays, sealed by the hashes of their files. Nothing
+here changes one.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from msa_jax import arrays_on_disk, seals
+from msa_jax.errors import UserError
+from msa_jax.json_kinds import is_a, list_of, whole
+
+FOLDER = "checkpoints"
+KINDS = ("latest", "best", "frozen")
+ARRAYS, PROGRESS = "arrays", "progress.json"
+GOOD = "good"  # an empty file in a latest checkpoint that the next step's finite loss has confirmed
+PARTS = {ARRAYS, PROGRESS, GOOD, seals.FILE}  # all that a checkpoint holds
+_FACTS = {"parts": list_of(is_a(str)), "kind": is_a(str), "step": whole(0, 1 << 62)}
+_TRIES = 5  # of a reader whose checkpoint is replaced meanwhile
+
+
+def restore_best(workdir: Path, like: Any, run: str, step: int | None = None) -> Any:
+    """The best parameters and other collections of a run, which may be in training meanwhile.
+
+    Args:
+      workdir: the run's folder; nothing is changed in it.
+      like: a tree of arrays, or of their shapes, with the structure of the variables.
+      run: the identity of the run.
+      step: of the best checkpoint, as the run knows it; None: the newest that is there.
+
+    Raises:
+      FileNotFoundError: when the run has none yet.
+      UserError: when it cannot be read, is damaged, or belongs to another run.
+    """
+    folder = workdir / FOLDER
+    mend = "bring it back from a copy of the run, or train again in another folder"
+    params, frozen = dict(like["params"]), {}
+    if (still := folder / "frozen" / "0").exists():
+        parts = verify(still, run, mend)["parts"]
+        frozen = {name: params.pop(name) for name in parts if name in params}
+        frozen = arrays_on_disk.read(still / ARRAYS, frozen, mend)
+    for left in reversed(range(_TRIES)):
+        if not (steps := steps_in(folder / "best")):
+            raise FileNotFoundError(f"no best checkpoint in {folder}")
+        place = folder / "best" / str(steps[-1] if step is None else step)
+        which = _which(place)
+        try:
+            verify(place, run, mend)
+            variables = arrays_on_disk.read(place / ARRAYS, {**like, "params": params}, mend)
+            return {**variables, "params": {**variables["params"], **frozen}}
+        except UserError:
+            # Otherwise a better one has taken its place meanwhile, or the same one was written again.
+            if not left or (which == _which(place) and steps == steps_in(folder / "best")):
+                raise
+    raise AssertionError
+
+
+def _which(place: Path) -> int | None:
+    """What tells a folder from a later one of the same name; None where there is none."""
+    try:
+        return place.stat().st_ino
+    except OSError:
+        return None
+
+
+def verify(folder: Path, run: str, mend: str, only: Iterable[str] | None = None) -> dict[str, Any]:
+    """The facts of a checkpoint that is whole, of this run, and what its name says; `only` as in `seals`."""
+    facts = seals.check(folder, mend=mend, only=only, facts=_FACTS)
+    if facts.get("run") != run:
+        raise UserError(f"{folder} is a checkpoint of another run, which was put here; {mend}")
+    written = f"{facts['kind']}/{facts['step']}"
+    if written != f"{folder.parent.name}/{folder.name}":
+        raise UserError(f"{folder} was written as {written}; give it back that name, or {mend}")
+    return facts
+
+
+def is_good(folder: Path) -> bool:
+    """Whether the next step's finite loss has confirmed a latest checkpoint."""
+    return (folder / GOOD).exists()
+
+
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, in any order; nothing where there is none."""
+    try:
+        return list(folder.iterdir())
+    except OSError:  # not there yet
+        return []
+
+
+def steps_in(folder: Path) -> list[int]:
+    """The steps of the checkpoints in a folder, in order."""
+    return sorted(int(p.name) for p in entries(folder) if p.name.isdecimal())
