@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import checkpoint, checkpoint_folders, cli, loop, parallel, stopping, train, workdir
+from msa_jax import checkpoint, checkpoint_folders, cli, forks, loop, stopping, train, workdir
 from msa_jax.config import base
 from msa_jax.errors import UserError
 from msa_jax.main import main
@@ -235,7 +235,7 @@ def test_a_run_whose_best_checkpoint_is_gone_does_not_take_another(whole, tmp_pa
 
 def test_a_forked_process_is_told_so_before_anything_is_read(whole, tmp_path, monkeypatch):
     folder, _ = whole
-    monkeypatch.setitem(parallel._used, "process", os.getpid() + 1)
+    monkeypatch.setitem(forks._used, "process", os.getpid() + 1)
     monkeypatch.setattr(train.opening, "open_corpus", lambda config: pytest.fail("it was read"))
     with pytest.raises(UserError, match="was forked from process"):
         train.train_and_evaluate(tiny(folder), tmp_path / "run")
