@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from msa_jax import checkpoint, checkpoint_folders, kept, seals
-from msa_jax.checkpoint import Checkpoints, restore_best
+from msa_jax.checkpoint import Checkpoints
+from msa_jax.checkpoint_folders import restore_best
 from msa_jax.errors import UserError
 
 RUN = "a" * 64
