@@ -129,6 +129,8 @@ def _check_common(flat: dict[str, Any]) -> None:
     for key, least in AT_LEAST.items():
         if flat[key] is not None and not flat[key] >= least:
             raise UserError(f"--config.{key}: {flat[key]} is less than {least}")
+    if flat["parts"] > flat["batch_size"]:
+        raise UserError(f"--config.parts: {flat['parts']} parts of a batch of {flat['batch_size']} clips")
     for key, most in AT_MOST.items():
         if flat[key] > most:
             raise UserError(f"--config.{key}: {flat[key]} is more than {most}")

@@ -157,8 +157,10 @@ class Checkpoints:
         self._writer.close()
 
     def _save(self, kind: str, step: int, tree: Any, progress: dict[str, Any] | None = None) -> None:
-        copy_of_all = arrays_on_disk.on_host(tree)  # of which every process has its part
-        if not self._writes:
+        if not self._writes and not parallel.is_split(tree):
+            return
+        copy_of_all = arrays_on_disk.on_host(tree)
+        if not self._writes:  # it has brought its part
             return
         best = None if progress is None else progress.get("best_step")
         self._writer.save(

@@ -95,19 +95,26 @@ def exit_code(job: Callable[[], None], *, interrupted: str, worded: Callable[[st
     terminal.prepare_streams()
     try:
         job()
-    except UserError as e:
-        _complain(worded(str(e)))
-        return 2
     except BrokenPipeError:  # of `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as e:  # a folder that cannot be written, a full disk
-        _complain(f"{_name(e.filename)}: {e.strerror or e}")
-        return 2
+    except (UserError, OSError) as e:
+        code, words = exit_of(e)
+        _complain(worded(words))
+        return code
     except KeyboardInterrupt as e:
         _complain(interrupted)
         return getattr(e, "code", 130)
     return 0
+
+
+def exit_of(error: BaseException) -> tuple[int, str]:
+    """(exit code, words) for what has ended a command, other than a signal."""
+    if isinstance(error, UserError):
+        return 2, str(error)
+    if isinstance(error, OSError):  # a folder that cannot be written, a full disk
+        return 2, f"{_name(error.filename)}: {error.strerror or error}"
+    return 1, f"it raised {type(error).__name__}"
 
 
 def _complain(message: str) -> None:

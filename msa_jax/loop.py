@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from msa_jax import evaluate, kept, optim, stopping
+from msa_jax import evaluate, kept, optim, parallel, stopping
 from msa_jax.assemble import Pieces
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.plan import BatchPlan
@@ -159,6 +159,7 @@ def _save(checkpoints: Checkpoints, state: TrainState, progress: dict[str, Any],
     checkpoints.save_latest(step, state.replace(params=trained), progress)
     if stop:
         checkpoints.flush()
+        parallel.wait_for_all("saved")
         say(f"stopped at step {step}, which is saved in {checkpoints.folder}")
         stopping.check()
 
@@ -197,6 +198,8 @@ def validate(
     batches = pieces.preparation.in_order(split, batch_size=size, threads=threads, share=layout.share)
     predictions = evaluate.score(pieces.model, variables, batches, len(split), layout)
     verdict = evaluate.validation(config, pieces.metrics, predictions, split.labels)
+    # NumPy's last bit may be another on another machine, and all must decide the same.
+    verdict = evaluate.Verdict(**parallel.facts_of_first(dataclasses.asdict(verdict)))
     if config.optim.schedule == "plateau":
         progress["plateau"] = optim.watch_plateau(progress["plateau"], verdict.loss, **config.optim.plateau)
         factor = progress["plateau"]["rate_factor"]
@@ -205,7 +208,7 @@ def validate(
     if best:
         progress |= {"best_value": verdict.value, "best_by": verdict.by, "best_epoch": epoch}
         progress["best_step"] = step
-        trained, _ = split_frozen(state.params, state.frozen)
+        trained, _ = split_frozen(variables["params"], state.frozen)
         checkpoints.save_best(step, {**variables, "params": trained})
     progress["to_judge"] = False
     standing = _standing(verdict, best, progress, config.select)

@@ -22,7 +22,7 @@ def check() -> None:
       UserError: when a variable of the environment asks for a device or a flag that there is not; names it.
     """
     if "jax" not in sys.modules:
-        _check_flags()
+        check_flags()
     try:
         import jax
 
@@ -54,8 +54,12 @@ def _asking(error: str) -> str | None:
     return (names[-1] if "Unknown backend" in error else names[0]) if names else None
 
 
-def _check_flags() -> None:
-    """XLA ends the process at flags that it cannot use, so another process tries them first."""
+def check_flags() -> None:
+    """Has another process try XLA_FLAGS, before JAX is imported: XLA ends a process at flags it cannot use.
+
+    Raises:
+      UserError: when it cannot use them.
+    """
     if not (flags := os.environ.get("XLA_FLAGS", "").strip()):
         return
     cpu = {**os.environ, "JAX_PLATFORMS": "cpu"}

@@ -28,14 +28,16 @@ def _orderly(argv: list[str]) -> None:
 
 def _run(argv: list[str]) -> None:
     # Late: signals are handled by now, and the imports take seconds.
-    from msa_jax import cli, machine, meeting, progress
+    from msa_jax import cli, machine, progress, watch
 
     shown = cli.help_wanted(argv)
     if shown is not None:
         print(shown, flush=True)
         return
     group = cli.group(argv)
-    with meeting.joined(group, _same_in_all(argv)):
+    if group is not None:
+        machine.check_flags()
+    with watch.joined(group, _same_in_all(argv)):
         if group is not None and group.process:
             progress.mute()
         machine.check()
@@ -46,7 +48,9 @@ def _run(argv: list[str]) -> None:
 
 def _same_in_all(argv: list[str]) -> dict[str, list[str]]:
     """What several processes must have in common."""
-    command = [argument for argument in argv if not re.match("--?process(=|$)", argument)]
+    own = [k for k, argument in enumerate(argv) if re.fullmatch("--?process(=.*)?", argument)]
+    own += [k + 1 for k in own if "=" not in argv[k]]
+    command = [argument for k, argument in enumerate(argv) if k not in own]
     return {"the version of msa_jax": [msa_jax.__version__], "the command": command}
 
 

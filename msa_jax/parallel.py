@@ -7,6 +7,8 @@ devices of its own, are one mesh; each makes its own rows, and the first of them
 
 import dataclasses
 import functools
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
@@ -77,8 +79,8 @@ class Layout:
             yield waiting
 
     def state(self, tree: Any) -> Any:
-        """A tree of arrays on the devices; every process brings the same."""
-        return jax.tree.map(lambda x: put(x, self._of_state(x)), tree)
+        """A tree of arrays on the devices; of several processes that of the first one counts."""
+        return jax.tree.map(lambda x: put(_of_first(x), self._of_state(x)), tree)
 
     def _of_state(self, x: Array) -> NamedSharding:
         if not self.shard_state:
@@ -101,11 +103,15 @@ class Layout:
 
     def gathered(self, tree: Any) -> Any:
         """A tree of arrays that lie as `state` has put them, each whole on every device."""
-        return jax.jit(lambda tree: tree, out_shardings=self.repeated)(tree) if self.shard_state else tree
+        return jax.jit(_same, out_shardings=self.repeated)(tree) if self.shard_state else tree
 
     def everywhere(self, tree: Any) -> Any:
         """A tree of arrays, each whole on every device; every process brings the same."""
         return jax.tree.map(lambda x: put(x, self.repeated), tree)
+
+
+def _same(tree: Any) -> Any:
+    return tree
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
@@ -163,15 +169,15 @@ def layout(devices: int | None = None, *, shard_state: bool = False) -> Layout:
     counts = {process: len(found) for process, found in of_process.items()}
     if len(set(counts.values())) > 1:
         raise UserError(
-            f"the processes have different numbers of devices ({counts}); give each as many, by "
-            "--config.parallel.devices or by the variables that hide devices, such as CUDA_VISIBLE_DEVICES"
+            f"the processes have different numbers of devices ({counts}); hide some by the variables that do "
+            "so, such as CUDA_VISIBLE_DEVICES"
         )
     have = counts[jax.process_index()]
     if devices is not None and devices > have:
         raise UserError(f"--config.parallel.devices: {devices}, but this process has {have}")
     used = [device for process in sorted(of_process) for device in of_process[process][:devices]]
     # Linen's Embed knows no explicit axes.
-    mesh = jax.make_mesh((len(used),), (_DATA,), devices=used, axis_types=(AxisType.Auto,))
+    mesh = Mesh(np.array(used), (_DATA,), axis_types=(AxisType.Auto,))
     return Layout(mesh, shard_state)
 
 
@@ -203,6 +209,39 @@ def of_first(number: int) -> int:
     if jax.process_count() == 1:
         return number
     return int(multihost_utils.broadcast_one_to_all(np.int64(number)))
+
+
+def _of_first(x: Any) -> Any:
+    """An array as the first process has it: others may have another last bit. A key, of a seed, has none."""
+    if jax.process_count() == 1 or jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return x
+    return multihost_utils.broadcast_one_to_all(np.asarray(x))
+
+
+def facts_of_first(facts: Any) -> Any:
+    """What the first process has, of the kinds that JSON knows; all must ask."""
+    if jax.process_count() == 1:
+        return facts
+    mine = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    text = np.zeros(of_first(len(mine)), np.uint8)
+    if is_first():
+        text[:] = mine
+    return json.loads(bytes(multihost_utils.broadcast_one_to_all(text)))
+
+
+def differing(facts: str) -> list[int]:
+    """The processes whose facts are not those of the first one; all must ask."""
+    if jax.process_count() == 1:
+        return []
+    digest = np.frombuffer(hashlib.sha256(facts.encode()).digest(), np.uint8)
+    of_all = multihost_utils.process_allgather(digest)
+    return [process for process, other in enumerate(of_all) if not np.array_equal(other, of_all[0])]
+
+
+def is_split(tree: Any) -> bool:
+    """Whether the devices of several processes have parts of an array that none of them has whole."""
+    arrays = (x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array))
+    return not all(x.is_fully_addressable or x.is_fully_replicated for x in arrays)
 
 
 def wait_for_all(place: str) -> None:

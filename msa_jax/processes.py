@@ -6,6 +6,7 @@ is like it, Open MPI's mpirun. Nothing here imports JAX.
 
 import dataclasses
 import re
+import zlib
 from collections.abc import Mapping
 
 from msa_jax.errors import UserError
@@ -23,6 +24,7 @@ class Group:
       host, port: where the first one waits for the others; it takes the port after it, too.
       local: which one this is on its machine; None where it is alone there, or that is not known.
       source: who said so.
+      job: what tells its processes from those of another job that meets at the same place.
     """
 
     process: int
@@ -31,6 +33,7 @@ class Group:
     port: int
     local: int | None
     source: str
+    job: str = ""
 
 
 def find(
@@ -86,13 +89,15 @@ def _group(
     source: str,
     *,
     neighbours: bool,
+    job: str,
 ) -> Group | None:
     process, processes = _whole(environ, rank), _whole(environ, size)
     if process is None or processes is None or processes < 2:
         return None
     if process >= processes:
         raise UserError(f"{rank}={process} is not below {size}={processes}; unset both, or mend the launcher")
-    return Group(process, processes, *address, _whole(environ, local) if neighbours else None, source)
+    here = _whole(environ, local) if neighbours else None
+    return Group(process, processes, *address, here, source, job)
 
 
 def _torchrun(environ: Mapping[str, str]) -> Group | None:
@@ -104,7 +109,8 @@ def _torchrun(environ: Mapping[str, str]) -> Group | None:
     place = (address[0], address[1] + taken)
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     neighbours = (_whole(environ, "LOCAL_WORLD_SIZE") or 1) > 1
-    return _group(environ, *names, place, "RANK and WORLD_SIZE", neighbours=neighbours)
+    job = environ.get("TORCHELASTIC_RUN_ID", "")
+    return _group(environ, *names, place, "RANK and WORLD_SIZE", neighbours=neighbours, job=job)
 
 
 def _slurm(environ: Mapping[str, str]) -> Group | None:
@@ -112,11 +118,13 @@ def _slurm(environ: Mapping[str, str]) -> Group | None:
     if not {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_JOB_ID"} <= environ.keys():
         return None
     nodes = environ.get("SLURM_STEP_NODELIST") or environ.get("SLURM_JOB_NODELIST", "")
-    address = (first_node(nodes), _port(_whole(environ, "SLURM_JOB_ID") or 0))
+    job = f"{environ['SLURM_JOB_ID']}.{environ.get('SLURM_STEP_ID', '')}"
+    address = (first_node(nodes), _port(job))
     names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
     # As in 2(x3),1: two on each of three machines, and one on the next.
     here = re.findall(r"(\d+)(?:\(x\d+\))?", environ.get("SLURM_STEP_TASKS_PER_NODE", ""))
-    return _group(environ, *names, address, "SLURM", neighbours=any(int(count) > 1 for count in here))
+    neighbours = any(int(count) > 1 for count in here)
+    return _group(environ, *names, address, "SLURM", neighbours=neighbours, job=job)
 
 
 def first_node(nodes: str) -> str:
@@ -141,14 +149,13 @@ def _open_mpi(environ: Mapping[str, str]) -> Group | None:
             "Open MPI does not say where its processes can meet; say --processes, --process and "
             "--coordinator=HOST:PORT, or start them by srun"
         )
-    job = re.search(r"\d+", environ.get("OMPI_MCA_ess_base_jobid") or environ.get("PMIX_NAMESPACE") or "0")
+    job = environ.get("OMPI_MCA_ess_base_jobid") or environ.get("PMIX_NAMESPACE") or ""
     names = ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK")
-    address = (host, _port(int(job[0]) if job else 0))
     neighbours = (_whole(environ, "OMPI_COMM_WORLD_LOCAL_SIZE") or 1) > 1
-    return _group(environ, *names, address, "Open MPI", neighbours=neighbours)
+    return _group(environ, *names, (host, _port(job)), "Open MPI", neighbours=neighbours, job=job)
 
 
-def _port(job: int) -> int:
+def _port(job: str) -> int:
     """A port that the processes of a job agree on, and those of another hardly share, as is the next."""
     first, count = _PORTS
-    return first + 2 * (job % (count // 2))
+    return first + 2 * (zlib.crc32(job.encode()) % (count // 2))

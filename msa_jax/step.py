@@ -123,12 +123,32 @@ def _forward(
         k, rows = part
         keys = {name: jax.random.fold_in(key, k) for name, key in rngs.items()}
         outputs, after = _apply(state.replace(collections=collections), params, rows, keys)
-        count = len(rows["mask"])
-        return {**collections, **after}, {n: v for n, v in outputs.items() if v.ndim and len(v) == count}
+        return {**collections, **after}, {name: outputs[name] for name in of_clips}
 
     parts = jnp.arange(state.parts), {name: split(x) for name, x in batch.items()}
+    of_clips = _of_clips(state, params, {name: x[0] for name, x in parts[1].items()}, rngs)
     changed, outputs = jax.lax.scan(jax.checkpoint(one), state.collections, parts)
     return {n: v.swapaxes(0, 1).reshape(-1, *v.shape[2:]) for n, v in outputs.items()}, changed
+
+
+def _of_clips(state: TrainState, params: Any, batch: dict[str, Array], rngs: dict[str, Array]) -> list[str]:
+    """The outputs whose first axis, and no other, counts the clips, told by the shapes for two sizes.
+
+    Raises:
+      UserError: when the one that the task judges is not among them.
+    """
+
+    def shapes(clips: int) -> dict[str, tuple[int, ...]]:
+        sized = {k: jax.ShapeDtypeStruct((clips, *x.shape[1:]), x.dtype) for k, x in batch.items()}
+        found = jax.eval_shape(lambda rows: _apply(state, params, rows, rngs)[0], sized)
+        return {name: x.shape for name, x in found.items()}
+
+    clips = len(batch["mask"])
+    one, other = shapes(clips), shapes(clips + 1)
+    found = [n for n, s in one.items() if s[:1] == (clips,) and other[n] == (clips + 1, *s[1:])]
+    if state.objective.output not in found:
+        raise UserError(f"--config.parts: the model's output {state.objective.output!r} is not one of clips")
+    return found
 
 
 def _apply(

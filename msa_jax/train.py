@@ -9,12 +9,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from msa_jax import identity, optim, parallel, stopping
+from msa_jax import identity, optim, parallel, seals, stopping
 from msa_jax.assemble import Pieces, assemble, count_parameters
 from msa_jax.data import opening
 from msa_jax.data.datasets import Built
 from msa_jax.data.findings import Finding, of_videos
-from msa_jax.errors import UserError
+from msa_jax.errors import UserError, counted
 from msa_jax.files import expanded
 from msa_jax.forks import refuse_forked
 from msa_jax.identity import DefaultFolder
@@ -24,6 +24,8 @@ from msa_jax.progress import say
 from msa_jax.results import OTHER_SPLITS, banner, show
 from msa_jax.run import evaluate_splits, load
 from msa_jax.workdir import alone, claim, config_is_whole, finish, read_results
+
+_SEEN = 30.0  # seconds until a file that one machine has written is seen on the others
 
 
 def train_and_evaluate(config: ConfigDict, workdir: str | Path | DefaultFolder) -> dict[str, Any]:
@@ -73,8 +75,30 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path | DefaultFolder) 
             longer = functools.partial(_refuse_longer, config, pieces)
             claim(config, workdir, run, data, content, pieces.preparation, refuse_longer=longer)
             parallel.wait_for_all("claimed")
+            _refuse_different(config, pieces, workdir, run)
             progress = train(config, pieces, workdir, run, layout, started=started)
-            return _results(config, pieces, corpus, workdir, findings, progress, time.monotonic())
+            results = _results(config, pieces, corpus, workdir, findings, progress, time.monotonic())
+            parallel.wait_for_all("written")
+            return results
+
+
+def _refuse_different(config: ConfigDict, pieces: Pieces, workdir: Path, run: str) -> None:
+    """UserError where several processes do not train the same run on the same clips in the same folder."""
+    until = time.monotonic() + _SEEN
+    while not parallel.is_first() and not (workdir / seals.FILE).exists() and time.monotonic() < until:
+        time.sleep(0.5)  # a network's file system shows a new file late
+    seal = workdir / seals.FILE
+    plan = make_plan(config, pieces, config.epochs)
+    for what, mine in (
+        ("settings or data", run),
+        ("clips", str((len(plan), plan.buckets, len(pieces.splits["valid"])))),
+        (f"folder at {workdir}", seal.read_text(encoding="utf-8") if seal.exists() else ""),
+    ):
+        if odd := parallel.differing(mine):
+            raise UserError(
+                f"{counted(len(odd), '{process has|processes have}')} another {what} than process 0 "
+                f"({', '.join(map(str, odd))}); all must see the same files at the same paths"
+            )
 
 
 def _finished(config: ConfigDict, workdir: Path) -> dict[str, Any] | None:
@@ -83,11 +107,14 @@ def _finished(config: ConfigDict, workdir: Path) -> dict[str, Any] | None:
     Raises:
       UserError: when another run is in the folder, or its results cannot be read.
     """
-    if not config_is_whole(workdir):
-        return None  # which run it is, its identity says, once the data are open
-    identity.refuse_other_run(config, workdir)
-    if (results := read_results(workdir, config.epochs)) is None:
+    results = None
+    if config_is_whole(workdir):  # otherwise which run it is its identity says, once the data are open
+        identity.refuse_other_run(config, workdir)
+        results = read_results(workdir, config.epochs)
+    if not parallel.of_first(results is not None):
         return None
+    if results is None:  # a network's file system has not shown them here
+        raise UserError(f"{workdir} is finished, as process 0 sees it; start again")
     say(banner(results["data"]))
     say(f"{workdir} is finished; its results:")
     show(results, workdir)

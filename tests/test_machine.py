@@ -61,9 +61,9 @@ def test_a_flag_that_never_lets_it_start_is_one_line(monkeypatch):
     monkeypatch.setattr(machine, "_tried", lambda env: said["with" if "XLA_FLAGS" in env else "without"])
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=99999999")
     with pytest.raises(UserError, match=r"^XLA_FLAGS=--xla.*99: JAX does not start .* \(it has not started"):
-        machine._check_flags()
+        machine.check_flags()
     said["without"] = "an error of something else"
-    machine._check_flags()
+    machine.check_flags()
 
 
 def test_an_encoder_loads_where_jax_was_told_to_have_no_cpu(monkeypatch):

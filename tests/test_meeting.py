@@ -18,20 +18,26 @@ FACTS = {"the version": ["1"], "the command": ["--config=a"]}
 # Joins, says so, and waits to be ended, or ends as it is told.
 WAITS = """
 import sys, time
-from msa_jax import meeting
+from msa_jax import meeting, watch
 from msa_jax.errors import UserError
 from msa_jax.processes import Group
 process, processes, port, how = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 group = Group(process, processes, "127.0.0.1", port, None, "a test")
-met = meeting.meet(group, {})
-print("met", flush=True)
-if how == "fails":
-    met.tell(f"process {process} has failed: the disk is full")
-elif how == "ends":
-    met.end()
-    print("ended", flush=True)
-else:
-    time.sleep(60)
+watch._start_jax = lambda group, port: print("met", flush=True)
+watch._stop_jax = lambda: None
+watch._GRACE = {"first": 2.0, "other": 1.0}
+with watch.joined(group, {}):
+    if how == "fails":
+        raise UserError("the disk is full")
+    if how == "gloo":
+        time.sleep(1)
+        raise ValueError("Gloo all-reduce failed: Connection reset by peer")
+    if how == "stops":
+        from msa_jax import stopping
+        raise stopping.Stopped(15)
+    if how != "ends":
+        time.sleep(3 if how == "slow" else 60)
+print("ended", flush=True)
 """
 
 
@@ -63,6 +69,12 @@ def together(*calls):
     return results
 
 
+def close(met):
+    for lines, _ in met:
+        for line in lines.values():
+            line.close()
+
+
 def test_all_meet_whoever_comes_first_and_end_together(port):
     def joins(process, wait):
         def call():
@@ -72,10 +84,9 @@ def test_all_meet_whoever_comes_first_and_end_together(port):
         return call
 
     met = together(joins(0, 0.3), joins(1, 0.0), joins(2, 0.6))
-    assert {one.port for one in met} == {met[0].port}
-    started = time.monotonic()
-    together(*(one.end for one in met))
-    assert time.monotonic() - started < 10
+    assert {port for _, port in met} == {met[0][1]}
+    assert [sorted(lines) for lines, _ in met] == [[1, 2], [0], [0]]
+    close(met)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +106,7 @@ def test_what_does_not_fit_is_said_to_all(port, others, said):
     calls += [lambda o=o: meeting.meet(group(o[0], o[1], port), o[2], patience=10) for o in others]
     lines = together(*calls)
     assert said in lines[0]
-    assert any(said in line for line in lines[1:])
+    assert all(said in line for line in lines[1:])
 
 
 def test_a_port_that_is_taken_and_a_first_process_that_never_comes(port):
@@ -119,8 +130,8 @@ def test_a_stranger_at_the_port_is_passed_over(port):
         return meeting.meet(group(1, 2, port), FACTS)
 
     first, second, _ = together(lambda: meeting.meet(group(0, 2, port), FACTS), other, stranger)
-    assert first.port == second.port
-    together(first.end, second.end)
+    assert first[1] == second[1]
+    close([first, second])
 
 
 def started(port, *how):
@@ -157,12 +168,40 @@ def test_why_one_has_failed_is_said_by_all(port):
     ended = [process.communicate(timeout=20)[1] for process in processes]
     for place in (0, 1):
         assert processes[place].returncode == 2
-        assert f"process 2 has failed: the disk is full; process {place} ends, too" in ended[place]
-        assert ended[place].count("\n") == 1
+        wanted = f"msa_jax: process 2 has failed: the disk is full; process {place} ends, too\n"
+        assert ended[place] == wanted
+
+
+def test_a_process_that_is_stopped_alone_stops_the_others(port):
+    processes = started(port, "waits", "waits", "stops")
+    ended = [process.communicate(timeout=20)[1] for process in processes]
+    assert [process.returncode for process in processes] == [143] * 3
+    assert ended[0].startswith("msa_jax: process 2 was stopped by a signal; process 0 ends, too; the same")
+
+
+def test_the_error_of_a_collective_gives_way_to_the_news_of_who_died(port):
+    processes = started(port, "gloo", "gloo", "waits")
+    for process in processes:
+        assert process.stdout.readline() == "met\n"
+    os.kill(processes[2].pid, signal.SIGKILL)
+    for place in (0, 1):
+        _, err = processes[place].communicate(timeout=20)
+        assert processes[place].returncode == 2
+        assert "process 2 has ended (it was killed" in err
+        assert "Traceback" not in err
+    processes[2].communicate()
+
+
+def test_a_failure_that_all_have_leaves_each_the_time_to_end(port):
+    processes = started(port, "slow", "fails")
+    _, err = processes[0].communicate(timeout=20)
+    assert processes[0].returncode == 2  # after two seconds of grace, as it takes three
+    assert "process 1 has failed" in err
+    processes[1].communicate(timeout=20)
 
 
 def test_processes_that_end_in_order_say_nothing(port):
-    processes = started(port, "ends", "ends")
+    processes = started(port, "slow", "ends", "ends")
     for process in processes:
         out, err = process.communicate(timeout=20)
         assert (process.returncode, out, err) == (0, "met\nended\n", "")

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -43,11 +44,17 @@ def test_a_collection_of_the_model_goes_from_part_to_part():
     def apply(variables, batch, *, train, rngs, mutable):
         del train, rngs, mutable
         table = variables["seen"].at[batch["index"]].add(1.0)
-        return {"prediction": batch["x"] * variables["params"]["w"]}, {"seen": table}
+        x = batch["x"] * variables["params"]["w"]
+        return {"prediction": x, "pairs": x[:, None] * x, "mean": x.mean(), "two": jnp.zeros(2)}, {
+            "seen": table
+        }
 
     def objective(outputs, batch, *, step, key):
         del step, key
+        assert outputs.keys() == {"prediction"}  # no other output is one of single clips
         return (outputs["prediction"] * batch["weight"]).sum(), {}
+
+    objective.output = "prediction"
 
     state = step.TrainState(
         step=np.int32(0),

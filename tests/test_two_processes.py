@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from msa_jax import workdir
 from tests.conftest import TINY, make_words_folder
 
 ROOT = Path(__file__).parents[1]
@@ -28,11 +29,11 @@ def job(tmp_path_factory):
     return ["--config=crosssent_mosi", *(f"--config.{k}={v}" for k, v in values.items())], folder
 
 
-def start(arguments, workdir, processes):
+def start(arguments, folder, processes):
     """The processes of a training."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    command = [sys.executable, "-m", "msa_jax.main", *arguments, f"--workdir={workdir}"]
+    command = [sys.executable, "-m", "msa_jax.main", *arguments, f"--workdir={folder}"]
     env = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"}
     meet = [f"--processes={processes}", f"--coordinator=127.0.0.1:{port}"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT, "env": env}
@@ -50,13 +51,13 @@ def finished(processes):
     return [(process.returncode, *texts) for process, texts in zip(processes, out, strict=True)]
 
 
-def losses(workdir):
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+def losses(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return {line["step"]: line["loss"] for line in lines if "loss" in line}
 
 
-def scores(workdir):
-    with (workdir / "predictions_test.csv").open() as f:
+def scores(folder):
+    with (folder / "predictions_test.csv").open() as f:
         return np.array([float(row["prediction"]) for row in csv.DictReader(f)])
 
 
@@ -130,10 +131,29 @@ def test_a_process_that_dies_ends_the_other_and_the_same_command_resumes(job, al
 
 
 def test_what_one_process_cannot_do_all_say(job):
+    """The first process alone takes the run's lock."""
     arguments, folder = job
-    (folder / "file").write_text("not a folder")
-    ended = finished(start(arguments, folder / "file", 2))
+    with workdir.alone(folder / "held"):
+        ended = finished(start(arguments, folder / "held", 2))
     for code, _, err in ended:
         assert code == 2
-        assert "is a file; name a folder" in err
+        assert "is being trained by" in err
         assert "Traceback" not in err
+
+
+def test_a_state_that_is_split_and_parts_give_the_same_and_eval_and_predict_do(job, alone):
+    arguments, folder = job
+    run = folder / "split"
+    first, second = finished(start([*arguments, "--config.parallel.shard_state=True"], run, 2))
+    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    np.testing.assert_allclose([*losses(run).values()], [*losses(alone).values()], rtol=1e-4)
+    data = arguments[[a.startswith("--config.data.path") for a in arguments].index(True)]
+    job = ["--mode=eval", data, "--config.data.other_counts=True"]
+    for code, out, err in finished(start(job, run, 2)):
+        assert code == 0, out + err
+    (evaluated,) = run.glob("eval_*")
+    np.testing.assert_allclose(scores(evaluated), scores(run), atol=1e-5)
+    output = folder / "predicted.csv"
+    for code, out, err in finished(start(["--mode=predict", data, f"--output={output}"], run, 2)):
+        assert code == 0, out + err
+    assert len(output.read_text().splitlines()) > 6
