@@ -4,12 +4,14 @@ A checkpoint is a folder with the number of its step: arrays, sealed by the hash
 here changes one.
 """
 
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from msa_jax import arrays_on_disk, seals
 from msa_jax.errors import UserError
+from msa_jax.files import links_in
 from msa_jax.json_kinds import is_a, list_of, whole
 
 FOLDER = "checkpoints"
@@ -66,7 +68,13 @@ def _which(place: Path) -> int | None:
 
 
 def verify(folder: Path, run: str, mend: str, only: Iterable[str] | None = None) -> dict[str, Any]:
-    """The facts of a checkpoint that is whole, of this run, and what its name says; `only` as in `seals`."""
+    """The facts of a checkpoint that is whole, of this run, and what its name says; `only` as in `seals`.
+
+    Raises:
+      UserError: when it is not so, or there is a symbolic link in it.
+    """
+    if link := next(links_in(folder), None):
+        raise UserError(f"{link} is a symbolic link, and a checkpoint holds none; {mend}")
     facts = seals.check(folder, mend=mend, only=only, facts=_FACTS)
     if facts.get("run") != run:
         raise UserError(f"{folder} is a checkpoint of another run, which was put here; {mend}")
@@ -76,9 +84,21 @@ def verify(folder: Path, run: str, mend: str, only: Iterable[str] | None = None)
     return facts
 
 
+def is_sealed(folder: Path) -> bool:
+    """Whether a checkpoint has a seal that is whole, of whichever run."""
+    try:
+        seals.check(folder, mend="", only=(), facts=_FACTS)
+    except UserError:
+        return False
+    return True
+
+
 def is_good(folder: Path) -> bool:
     """Whether the next step's finite loss has confirmed a latest checkpoint."""
-    return (folder / GOOD).exists()
+    try:
+        return stat.S_ISREG((folder / GOOD).lstat().st_mode)
+    except OSError:  # not there
+        return False
 
 
 def entries(folder: Path) -> list[Path]:
