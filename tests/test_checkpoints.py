@@ -8,10 +8,11 @@ import threading
 import numpy as np
 import pytest
 
-from msa_jax import arrays_on_disk, checkpoint, checkpoint_folders, kept, seals
+from msa_jax import arrays_on_disk, checkpoint, checkpoint_folders, kept, seals, workdir
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.checkpoint_folders import restore_best
 from msa_jax.errors import UserError
+from msa_jax.files import write_json
 
 RUN = "a" * 64
 
@@ -267,15 +268,16 @@ def test_the_best_checkpoint_that_the_progress_names_must_be_there(run, tmp_path
     mend = rf"bring it back .*, or delete {run}/checkpoints/latest{aside}: the same .* from the start$"
     with pytest.raises(UserError, match=rf"best/6.*; {mend}"):
         resumed(run)
-    with pytest.raises(UserError, match="best/6"):
-        best(run, 6)
+    for step in (6, None):
+        with pytest.raises(UserError, match=r"best/6"):
+            best(run, step)
     assert best(run, 3) == [3.0] * 3
 
 
-def test_the_step_that_is_asked_for_is_taken(run, tmp_path):
+def test_of_several_that_which_is_asked_for_or_named_is_taken(run, tmp_path):
     write(tmp_path / "more", 9)
     shutil.copytree(tmp_path / "more" / "checkpoints" / "best" / "9", run / "checkpoints" / "best" / "9")
-    assert (best(run), best(run, 6), best(run, 9)) == ([9.0] * 3, [6.0] * 3, [9.0] * 3)
+    assert (best(run), best(run, 6), best(run, 9)) == ([6.0] * 3, [6.0] * 3, [9.0] * 3)
 
 
 @pytest.mark.parametrize("moved", ["latest/99", "best/4", "best/6"])
@@ -287,7 +289,7 @@ def test_a_checkpoint_is_what_its_name_says(run, moved):
     (folder / kind / "6").rename(folder / moved)
     before = content(run)
     with pytest.raises(UserError, match=rf"{moved} was written as {kind}/6; give it back that name, or "):
-        resumed(run) if moved == "latest/99" else best(run)
+        resumed(run) if moved == "latest/99" else best(run, int(moved[-1]))
     assert content(run) == before
 
 
@@ -353,8 +355,8 @@ def test_a_checkpoint_loses_its_name_before_it_is_deleted(run, monkeypatch):
     assert not list(run.rglob(".removing-*"))
 
 
-@pytest.mark.parametrize("later", [9, 6])
-def test_a_reader_whose_checkpoint_is_replaced_meanwhile_finds_the_next(run, monkeypatch, later):
+@pytest.mark.parametrize(("later", "kind"), [(9, "best"), (6, "best"), (9, "latest")])
+def test_a_reader_whose_checkpoint_is_replaced_meanwhile_finds_the_next(run, monkeypatch, later, kind):
     """The disk is slow: of what is deleted only the seal is gone so far. The later one may be of one step."""
     check, calls = seals.check, []
 
@@ -363,7 +365,7 @@ def test_a_reader_whose_checkpoint_is_replaced_meanwhile_finds_the_next(run, mon
             (place / seals.FILE).unlink()
 
     def while_it_is_replaced(folder, **how):
-        if not calls and not calls.append(folder):
+        if folder.parent.name == kind and not calls and not calls.append(folder):
             with monkeypatch.context() as patch:
                 patch.setattr(checkpoint.shutil, "rmtree", slow)
                 write(run, later)
@@ -378,7 +380,46 @@ def test_a_reader_whose_checkpoint_is_replaced_meanwhile_finds_the_next(run, mon
 def test_a_reader_of_what_is_damaged_is_told_so_at_once(run, monkeypatch):
     flip(arrays_of(run / "checkpoints" / "best" / "6"))
     check, calls = seals.check, []
-    monkeypatch.setattr(checkpoint_folders.seals, "check", lambda *a, **k: calls.append(1) or check(*a, **k))
+
+    def counted(folder, **how):
+        calls.append(folder.parent.name)
+        return check(folder, **how)
+
+    monkeypatch.setattr(checkpoint_folders.seals, "check", counted)
     with pytest.raises(UserError, match="is damaged: it is not what was written"):
         best(run)
-    assert len(calls) == 1
+    assert calls == ["latest", "best"]
+
+
+def test_a_reader_takes_the_first_best_variables_before_a_state_names_them(run):
+    """And says that there are none where the newest state has none."""
+    with contextlib.closing(Checkpoints(run, RUN)) as opened:
+        opened.save_latest(8, params(8), kept.fresh())
+    with pytest.raises(FileNotFoundError):
+        best(run)
+    with contextlib.closing(Checkpoints(run, RUN)) as opened:
+        opened.save_best(9, {"params": params(9)})
+    assert best(run) == [9.0] * 3
+
+
+def test_the_seal_of_a_finished_run_says_which_checkpoint_is_the_best(tmp_path):
+    seals.write(tmp_path, [], run=RUN, epochs=2, finished=False, best_step=3)
+    assert workdir.best_step(tmp_path) is None
+    workdir.finish(tmp_path, {"data": "x"}, 6)
+    assert workdir.best_step(tmp_path) == 6
+    facts = workdir.check(tmp_path, only=())
+    assert (facts["run"], facts["epochs"], facts["finished"]) == (RUN, 2, True)
+    for value in ("6", -1, 10**400, True, "\0"):
+        seals.write(tmp_path, [], **{**facts, "best_step": value})
+        with pytest.raises(UserError, match=r"seal.json is damaged: facts.best_step is .*; bring it back"):
+            workdir.best_step(tmp_path)
+
+
+@pytest.mark.parametrize("value", ["6", -1, 10**400, True, [6], "\0"])
+def test_a_reader_checks_what_a_state_names(run, value):
+    state = run / "checkpoints" / "latest" / "6"
+    facts = checkpoint_folders.verify(state, RUN, "")
+    write_json(state / "progress.json", {**kept.fresh(), "best_step": value})
+    seals.write(state, **facts)
+    with pytest.raises(UserError, match=r"latest/6/progress.json is damaged: best_step is "):
+        best(run)
