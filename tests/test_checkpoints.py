@@ -415,7 +415,7 @@ def test_the_seal_of_a_finished_run_says_which_checkpoint_is_the_best(tmp_path):
             workdir.best_step(tmp_path)
 
 
-@pytest.mark.parametrize("value", ["6", -1, 10**400, True, [6], "\0"])
+@pytest.mark.parametrize("value", ["6", -1, 2**63, True, [6], "\0"])
 def test_a_reader_checks_what_a_state_names(run, value):
     state = run / "checkpoints" / "latest" / "6"
     facts = checkpoint_folders.verify(state, RUN, "")
