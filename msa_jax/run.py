@@ -63,7 +63,7 @@ class Run:
 
         Raises:
           UserError: when one is not finite; names the clips and the columns that explain it. In a process
-            that was forked from one that has a run.
+            that was forked from one that has used JAX.
         """
         self._check(split)
         layout = parallel.layout(self.config.parallel.devices)
