@@ -26,11 +26,12 @@ from msa_jax.checkpoint_folders import (
     PROGRESS,
     entries,
     is_good,
+    is_sealed,
     steps_in,
     verify,
 )
 from msa_jax.errors import UserError
-from msa_jax.files import read_json, refuse_link, to_disk, write_json
+from msa_jax.files import links_in, mark, read_json, refuse_link, to_disk, write_json
 from msa_jax.writer import Writer
 
 _WRITING, _REMOVING = ".writing", ".removing"
@@ -47,13 +48,13 @@ class Checkpoints:
           run: the identity of the run; checkpoints of another run are refused.
 
         Raises:
-          UserError: when one of the folders is a symbolic link.
+          UserError: when the folder, or anything below it, is a symbolic link.
         """
         self.folder, self._run = workdir / FOLDER, run
         # The first process alone writes; every process keeps count, and brings its part of the arrays.
         self._writes = parallel.is_first()
         kinds = [self.folder / kind for kind in KINDS]
-        for place in (self.folder, *kinds, *(p for kind in kinds for p in entries(kind))):
+        for place in (self.folder, *links_in(self.folder)):
             refuse_link(place)
         for left in (p for kind in kinds for p in entries(kind)):
             if self._writes and left.name.startswith((_WRITING, _REMOVING)):
@@ -61,6 +62,7 @@ class Checkpoints:
         self._writer = Writer("checkpoints")
         latest = parallel.of_first(max(steps_in(self.folder / "latest"), default=-1))
         self.latest_step = None if latest < 0 else latest
+        self._best: int | None = None  # the step of the best variables that were written last
 
     def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:
         """Keeps everything that a resumed run needs, beside the last one that is known to be good.
@@ -134,11 +136,22 @@ class Checkpoints:
         state = arrays_on_disk.read(folder / ARRAYS, like, mend)
         if (named := progress["best_step"]) is not None:
             best = self.folder / "best" / str(named)
-            whole_run = f"delete {self.folder / 'latest'}: the same command then trains from the start"
-            verify(best, self._run, f"bring it back from a copy of the run, or {whole_run}")
+            verify(best, self._run, f"bring it back from a copy of the run, or {self._without(folder, best)}")
         for later in (s for s in self._own("best") if s > self.latest_step):
             self._remove(self.folder / "best" / str(later))
         return state, progress
+
+    def _without(self, state: Path, best: Path) -> str:
+        """What to do where the best variables of a state are lost: deletes no more than must be."""
+        others = os.path.lexists(best) and int(best.name) not in self._own("best")
+        aside = f" and move {best} away" if others else ""  # else it would be in the way later
+        for step in reversed([s for s in self._own("latest") if s < int(state.name)]):
+            with contextlib.suppress(UserError):
+                verify(earlier := state.with_name(str(step)), self._run, "")
+                if (named := read_json(earlier / PROGRESS).get("best_step")) is not None:
+                    verify(best.with_name(str(named)), self._run, "")
+                return f"delete {state}{aside}: the same command then goes on from step {step}"
+        return f"delete {state.parent}{aside}: the same command then trains from the start"
 
     def flush(self) -> None:
         """Waits until everything is on disk.
@@ -179,8 +192,7 @@ class Checkpoints:
                 f"a number of the model or of the optimiser is not finite after step {step}, which is not "
                 f"kept; {self._last_good()}; try a lower optim.learning_rate"
             )
-        if place.exists() and not {p.name for p in entries(place)} <= PARTS:
-            raise UserError(f"{place} is in the way of a checkpoint, and holds other things; move it away")
+        self._refuse_others(place)
         try:
             part.mkdir(parents=True)
             arrays_on_disk.write(part / ARRAYS, tree)
@@ -189,7 +201,7 @@ class Checkpoints:
             parts = sorted(tree) if isinstance(tree, dict) else []
             seals.write(part, run=self._run, kind=kind, step=step, parts=parts)
             to_disk(part)
-            if place.exists():  # of this very step, from before a fault
+            if place.exists():  # of this very run and step, from before a fault
                 self._remove(place)
             os.replace(part, place)
         except Exception as e:  # a full disk is an OSError here, and a ValueError in TensorStore
@@ -199,17 +211,36 @@ class Checkpoints:
                 f"({arrays_on_disk.reason(e)}); the one before is whole: make room, and the same command "
                 "goes on from there"
             ) from e
-        if kind == "latest":
+        if kind == "best":
+            self._best = step
+        if kind != "frozen":
             self._tidy()
+
+    def _refuse_others(self, place: Path) -> None:
+        """UserError where what stands in the place of a checkpoint is not this run's to delete."""
+        if not os.path.lexists(place):
+            return
+        whole = place.is_dir() and {p.name for p in entries(place)} <= PARTS
+        why = "" if whole else "holds other things"
+        try:
+            verify(place, self._run, "", only=())
+        except UserError:
+            # A frozen encoder is made anew where its seal is lost, but not where that is of another run.
+            if place.parent.name != "frozen" or is_sealed(place):
+                why = why or "is not one that this run has sealed"
+        if why:
+            raise UserError(f"{place} is in the way of a checkpoint, and {why}; move it away")
 
     def _confirm(self, step: int) -> None:
-        folder = self.folder / "latest" / str(step)
         with contextlib.suppress(OSError):  # a full disk: the next one is confirmed
-            (folder / GOOD).touch()
-            self._tidy()
+            mark(self.folder / "latest" / str(step) / GOOD)
+        self._tidy()
 
     def _tidy(self) -> None:
-        """Keeps the last good state and the newest, with the best variables that they name."""
+        """Keeps the last good state and the newest, with the best variables that they name, and newer ones.
+
+        Those that were written last belong to a state that is still to be written.
+        """
         latest, best = self.folder / "latest", self.folder / "best"
         steps, bests = self._own("latest"), self._own("best")
         good = [step for step in steps if is_good(latest / str(step))]
@@ -217,7 +248,7 @@ class Checkpoints:
         named = [read_json(latest / str(step) / PROGRESS).get("best_step") for step in kept]
         for step in set(steps) - kept:
             self._remove(latest / str(step))
-        for step in (step for step in bests[:-1] if step not in named):
+        for step in (step for step in bests[:-1] if step not in (*named, self._best)):
             self._remove(best / str(step))
 
     def _remove(self, place: Path) -> None:

@@ -106,6 +106,15 @@ def _opened(path: Path, how: int) -> IO[str]:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how | _NO_LINK, 0o666), "w", encoding="utf-8")
 
 
+def mark(path: Path) -> None:
+    """Makes an empty file under a name that is free, and follows no link.
+
+    Raises:
+      OSError: when the name is taken, also by a link that leads nowhere, or the disk has no room.
+    """
+    os.close(os.open(path, _NEW, 0o666))
+
+
 def to_disk(folder: Path) -> None:
     """Has the system write out what it holds back of a folder's files."""
     for path in (*folder.rglob("*"), folder):
@@ -120,6 +129,12 @@ def refuse_link(path: Path) -> None:
     """UserError for a symbolic link where this program writes into a file or folder, or deletes one."""
     if path.is_symlink():
         raise UserError(f"{path}: is a symbolic link, which is not written through; remove it")
+
+
+def links_in(folder: Path) -> Iterator[Path]:
+    """The symbolic links in a folder and the folders below it, which are not followed."""
+    for place, folders, files in os.walk(folder):
+        yield from (path for name in (*folders, *files) if (path := Path(place, name)).is_symlink())
 
 
 def refuse_special(path: Path) -> None:

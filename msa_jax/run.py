@@ -26,7 +26,7 @@ from msa_jax.forks import refuse_forked
 from msa_jax.progress import say
 from msa_jax.results import write_predictions
 from msa_jax.text import Encoder
-from msa_jax.workdir import check
+from msa_jax.workdir import best_step, check
 
 
 @dataclasses.dataclass
@@ -63,7 +63,7 @@ class Run:
 
         Raises:
           UserError: when one is not finite; names the clips and the columns that explain it. In a process
-            that was forked from one that has a run.
+            that was forked from one that has used JAX.
         """
         self._check(split)
         layout = parallel.layout(self.config.parallel.devices)
@@ -187,10 +187,10 @@ def load(workdir: str | Path, config: ConfigDict | None = None, *, step: int | N
     Args:
       workdir: the run's folder.
       config: its config with changes to `data` and `eval_batch_size`; None takes it as it is stored.
-      step: of the best checkpoint, where the caller knows it; None: the newest.
+      step: of the best checkpoint, where the caller knows it; None: the one that the run names.
 
     Raises:
-      UserError: when the folder holds no run, or one without a best checkpoint yet.
+      UserError: when the folder holds no run, or one whose best checkpoint is not there or not yet.
     """
     refuse_forked()
     workdir = files.expanded(workdir)
@@ -216,6 +216,7 @@ def load(workdir: str | Path, config: ConfigDict | None = None, *, step: int | N
         lambda key: assemble.init_variables(model, preparation, key, None), jax.random.key(0)
     )
     try:
+        step = best_step(workdir) if step is None else step
         variables = restore_best(workdir, shapes, identity, step)
     except FileNotFoundError:
         raise UserError(

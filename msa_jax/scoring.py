@@ -19,6 +19,7 @@ from msa_jax.data.readers.clean import NoTextFeatures, NoWords
 from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError, counted, named
 from msa_jax.files import write_json
+from msa_jax.identity import PLACES
 from msa_jax.parallel import by_first
 from msa_jax.progress import say
 from msa_jax.results import SYNTHETIC, banner, show, write_predictions
@@ -32,7 +33,7 @@ def evaluate_run(
     workdir: str | Path,
     output: str | Path | None = None,
     *,
-    own: Collection[str] = (),
+    own: Collection[str] | None = None,
     corpus_said: bool = False,
 ) -> dict[str, Any]:
     """Scores a finished run on a labelled corpus, its own or another, without any tuning.
@@ -46,7 +47,8 @@ def evaluate_run(
       output: the folder for the results; None: one of their own in the workdir, `eval_<data>_<hash>` with
         the split, the modalities and whatever else is asked for that is not the run's own.
       own: the keys of `identity.PLACES` whose places the run names, and not the user: what is there must be
-        what the run was trained with.
+        what the run was trained with. None: those at which the config says what the run's own does; where
+        you name the same places yourself, and mean what lies there now, give `()`.
       corpus_said: whether the user names `data.corpus`, be it the run's own; then its scale is believed.
 
     Returns:
@@ -60,7 +62,7 @@ def evaluate_run(
     trained, before = _trained(workdir), trained_on(workdir)
     rescale = _rescaling(trained, config)
     run = load(workdir, config)
-    corpus = opening.open_corpus(config, recorded(run.workdir, own))
+    corpus = opening.open_corpus(config, recorded(run.workdir, _own(own, config, trained)))
     source = opening.source_name(corpus)
     say(banner(source))
     say(f"trained on: {before['source']}")
@@ -123,6 +125,14 @@ def _trained(workdir: Path) -> ConfigDict:
     return configs.stored(workdir / "config.json", hint=f"{workdir} holds no trained run")
 
 
+def _own(own: Collection[str] | None, config: ConfigDict, trained: ConfigDict) -> Collection[str]:
+    """The keys whose places the run names; of a config that was read from its folder these are all."""
+    if own is not None:
+        return own
+    now, was = configs.flatten(config), configs.flatten(trained)
+    return [key for key in PLACES if now[key] == was[key]]
+
+
 def _rescaling(trained: ConfigDict, config: ConfigDict) -> Rescaling | None:
     """The map onto the scale of the config's corpus, which it says; None where the run has that scale."""
     was, now = (metric_set(c.data.corpus) for c in (trained, config))
@@ -170,7 +180,11 @@ def _name_lacking(run: Run, splits: list[Split], corpus: datasets.Built) -> None
 
 
 def predict_file(
-    config: ConfigDict, workdir: str | Path, output: str | Path | None = None, *, own: Collection[str] = ()
+    config: ConfigDict,
+    workdir: str | Path,
+    output: str | Path | None = None,
+    *,
+    own: Collection[str] | None = None,
 ) -> Path:
     """Writes a score for each clip of a file that needs no labels.
 
@@ -194,7 +208,8 @@ def predict_file(
     workdir, output = files.expanded(workdir), None if output is None else files.expanded(output)
     path = files.expanded(config.data.path)
     output = destination.predictions_file(workdir, output, path)
-    rescale = _rescaling(_trained(workdir), config)
+    trained = _trained(workdir)
+    rescale, own = _rescaling(trained, config), _own(own, config, trained)
     run = load(workdir, config)
     how = run.preparation.preprocessing
     kept = recorded(run.workdir, own)

@@ -186,7 +186,7 @@ def _results(
         "parameters": count_parameters(pieces.variables["params"]),
         "wall_seconds": progress["seconds"] + time.monotonic() - trained,
     }
-    finish(workdir, results)
+    finish(workdir, results, progress["best_step"])
     show(results, workdir)
     return results
 

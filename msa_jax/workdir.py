@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from msa_jax import circumstances, json_kinds, locks, seals
 from msa_jax.checkpoint_folders import FOLDER as CHECKPOINTS
+from msa_jax.checkpoint_folders import MOST_STEPS
 from msa_jax.corpora import SPLITS
 from msa_jax.data.opening import Recorded
 from msa_jax.data.preparation import Preparation
@@ -21,6 +22,7 @@ from msa_jax.results import SCORED, SHOWN
 _CONFIG, _RESULTS = "config.json", "results.json"
 _ENVIRONMENT = "environment.json"
 SEALED = (_CONFIG, _ENVIRONMENT, "preparation.json", "tokenizer.json")
+_MEND = "bring it back from a copy of the run, or train again in another folder"
 # Names in a run's folder that nothing else may take: of files, and of folders with all that is in them.
 OWN = (
     *SEALED,
@@ -162,7 +164,7 @@ def check(workdir: Path, only: Sequence[str] = SEALED) -> dict[str, Any]:
 def _check(
     workdir: Path,
     only: Sequence[str],
-    mend: str = "bring it back from a copy of the run, or train again in another folder",
+    mend: str = _MEND,
 ) -> dict[str, Any]:
     return seals.check(workdir, mend=mend, only=only, facts=_FACTS)
 
@@ -207,11 +209,26 @@ def trained_on(workdir: Path) -> dict[str, Any]:
 
 
 @by_first
-def finish(workdir: Path, results: dict[str, Any]) -> None:
-    """Writes the results of a run that is done, and seals them."""
+def finish(workdir: Path, results: dict[str, Any], best_step: int) -> None:
+    """Writes the results of a run that is done, and seals them with the step of its best checkpoint."""
     write_json(workdir / _RESULTS, results)
     facts = check(workdir, only=())
-    _seal(workdir, **{**facts, "finished": True})
+    _seal(workdir, **{**facts, "finished": True, "best_step": best_step})
+
+
+def best_step(workdir: Path) -> int | None:
+    """The step of the best checkpoint of a run that is done; None where it is not.
+
+    Raises:
+      UserError: as `check`.
+    """
+    facts = check(workdir, only=())
+    step = facts.get("best_step") if facts["finished"] else None
+    if not or_none(whole(0, MOST_STEPS))(step):
+        raise UserError(
+            f"{workdir / seals.FILE} is damaged: facts.best_step is {json_kinds.shown(step)}; {_MEND}"
+        )
+    return step
 
 
 def read_results(workdir: Path, epochs: int) -> dict[str, Any] | None:

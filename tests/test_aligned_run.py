@@ -10,9 +10,12 @@ import shutil
 import numpy as np
 import pytest
 
+from msa_jax import config as configs
+from msa_jax import scoring
 from msa_jax.data import readers, synthetic
 from msa_jax.data.pipeline import Clips, Split
 from msa_jax.data.preprocessing import Preprocessing, Statistics
+from msa_jax.errors import UserError
 from msa_jax.inspect.command import main as inspect_main
 from msa_jax.main import main
 from msa_jax.text import train_tokenizer
@@ -269,4 +272,10 @@ def test_a_vocabulary_that_a_run_names_is_a_hint(both, tmp_path, capsys, monkeyp
         assert error.count("\n") == 1
         assert "which is not to be had here" in error
         assert "name the vocabulary by --config.data.bert_vocab=FILE" in error
+        for use in (
+            scoring.evaluate_run,
+            scoring.predict_file,
+        ):  # from Python, with the config as it lies there
+            with pytest.raises(UserError, match="which is not to be had here"):
+                use(configs.stored(run / "config.json", hint=""), run)
     assert asked == []

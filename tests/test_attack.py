@@ -33,6 +33,8 @@ def test_nothing_is_lost_executed_or_read_as_something_else(part, tmp_path):
     [
         ("checkpoints/latest/6/progress.json", False),
         ("checkpoints/best/3/params/d/0", True),
+        ("checkpoints/best", True),
+        ("checkpoints/latest", False),
         ("metrics.jsonl", False),
         ("results.json", False),
         ("predictions_test.csv", False),

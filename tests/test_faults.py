@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import checkpoint, checkpoint_folders, cli, forks, loop, stopping, train, workdir
+from msa_jax import checkpoint, checkpoint_folders, cli, forks, loop, seals, stopping, train, workdir
 from msa_jax.config import base
 from msa_jax.errors import UserError
 from msa_jax.main import main
@@ -226,9 +226,17 @@ def test_a_run_whose_best_checkpoint_is_gone_does_not_take_another(whole, tmp_pa
     best = run / "checkpoints" / "best"
     named = checkpoint_folders.steps_in(best)[-1]
     (best / str(named)).rename(tmp_path / "best")
+    older = best / "1"
+    shutil.copytree(tmp_path / "best", older)
+    seals.write(older, **{**seals.check(older, mend=""), "step": 1})
+    line = rf"no seal.json in {best / str(named)}; bring it back"
+    with pytest.raises(UserError, match=line):
+        msa_jax.load(run)
     for _ in range(2):
-        with pytest.raises(UserError, match=rf"no seal.json in {best / str(named)}; bring it back"):
+        with pytest.raises(UserError, match=line):
             train.train_and_evaluate(tiny(folder, epochs=5), run)
+        with pytest.raises(UserError, match=line):  # which is not finished any more
+            msa_jax.load(run)
     (tmp_path / "best").rename(best / str(named))
     train.train_and_evaluate(tiny(folder, epochs=5), run)
 

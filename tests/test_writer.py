@@ -2,7 +2,9 @@
 
 import concurrent.futures
 import contextlib
+import queue
 import threading
+import time
 import weakref
 
 import numpy as np
@@ -61,6 +63,73 @@ def test_what_only_a_replaced_save_needed_goes_with_it(slow):
         kept += [_save(slow, "best", step), _save(slow, "latest", step + 1, ("best", step))]
     assert sum(ref() is not None for ref in kept) == 2
     assert _end(slow) == [("best", 38), ("latest", 39)]
+
+
+def test_a_state_whose_best_variables_are_being_written_is_not_replaced():
+    """Each epoch is better, and ends while the next thing is written: what is on the disk still rises."""
+    writer, began, go, written = Writer("rising"), queue.Queue(), queue.Queue(), []
+
+    def write(what):
+        began.put(what)
+        go.get(timeout=60)
+        written.append(what)
+
+    epochs, most = 12, 0
+    with contextlib.closing(writer):
+        for epoch in range(epochs):
+            writer.save(write, ("best", epoch), kind="best", step=epoch)
+            writer.save(write, ("latest", epoch), kind="latest", step=epoch, needs=("best", epoch))
+            most = max(most, len(writer._waiting()))
+            began.get(timeout=60)
+            go.put(None)
+            while len(written) <= epoch:
+                time.sleep(0.001)
+        while_training = list(written)
+        for _ in range(5):
+            go.put(None)
+    latest = [step for kind, step in written if kind == "latest"]
+    assert latest == sorted({*latest})
+    assert [step for kind, step in while_training if kind == "latest"] == [0, 1, 3, 5, 7, 9]
+    assert latest[-1] == epochs - 1
+    assert most <= 4
+    done = set()
+    for kind, step in written:
+        assert kind == "best" or ("best", step) in done
+        done.add((kind, step))
+
+
+def test_what_is_next_in_turn_stays_where_others_wait_before_the_newer(slow):
+    _save(slow, "best", 0)
+    _save(slow, "latest", 0)
+    for step in range(1, 9):
+        _save(slow, "best", step)
+        _save(slow, "latest", step, ("best", step))
+    assert _end(slow) == [("best", 0), ("latest", 0), ("best", 8), ("latest", 8)]
+
+
+def test_a_save_whose_need_failed_is_not_saved_and_fails_for_the_same_reason():
+    """Also where it begins after the failure was told; and once what it needs is there, it is saved."""
+    writer, written = Writer("failing"), []
+
+    def fail(_):
+        raise OSError("full")
+
+    with contextlib.closing(writer):
+        free = threading.Event()
+        writer.run(free.wait, 60)
+        writer.save(fail, 6, kind="best", step=6)
+        writer.save(written.append, 6, kind="latest", step=6, needs=("best", 6))
+        free.set()
+        with pytest.raises(OSError, match="full"):
+            writer.flush()
+        writer.save(written.append, 7, kind="latest", step=7, needs=("best", 6))
+        with pytest.raises(OSError, match="full"):
+            writer.flush()
+        assert written == []
+        writer.save(written.append, 6, kind="best", step=6)
+        writer.save(written.append, 8, kind="latest", step=8, needs=("best", 6))
+        writer.flush()
+    assert written == [6, 8]
 
 
 def test_one_kind_does_not_replace_another_and_small_jobs_are_all_done(slow):

@@ -146,7 +146,7 @@ def find(name: str) -> Paper:
     path = f"msa_jax.models.{name}" if shipped else name
     try:
         module = importlib.import_module(path)
-    except Exception as e:  # a user's file may do anything
+    except (Exception, SystemExit) as e:  # a user's file may do anything, and a program ends by itself
         missing = getattr(e, "name", None) if isinstance(e, ModuleNotFoundError) else None
         if not (missing and f"{path}.".startswith(f"{missing}.")):
             reason = f"{type(e).__name__}: {e}".splitlines()[0]

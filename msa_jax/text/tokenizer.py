@@ -7,7 +7,7 @@ by itself.
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, whole_file
+from msa_jax.text.tokenizer_bounds import check_text
 from msa_jax.text.tokenizer_file import explained, read_backend
 from msa_jax.text.wordpiece import PREFIX, learn_vocabulary
 
@@ -25,6 +26,7 @@ BERT_TOKENS = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]"}
 _CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002ceaf\U0002f800-\U0002fa1f"
 _CHINESE_CHARACTER = re.compile(f"[{_CHINESE}]")
 _WORD = re.compile(f"[{_CHINESE}]|[^\\s{_CHINESE}]+")
+_AT_ONCE = 1 << 18  # letters of words that are taken apart together
 _TRAINED_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -84,8 +86,10 @@ class Tokenizer:
             word that it begins in, -1 for the two special tokens.
 
         Raises:
-          UserError: when the text has what the vocabulary lacks, the token for that among it.
+          UserError: when the text has what the vocabulary lacks, the token for that among it, or becomes far
+            longer in the tokenizer.
         """
+        check_text(self._backend, text)
         with _explained():
             encoding = self._backend.encode(text, add_special_tokens=False)
         ids, offsets = encoding.ids[:max_content], encoding.offsets[:max_content]
@@ -98,9 +102,13 @@ class Tokenizer:
 
     def pieces(self, words: Sequence[str]) -> list[list[int]]:
         """The ids of each word by itself, without special tokens; raises as `encode`."""
-        with _explained():
-            found = self._backend.encode_batch(words, add_special_tokens=False)
-        return [encoding.ids for encoding in found]
+        found: list[list[int]] = []
+        for some in _together(words):
+            check_text(self._backend, " ".join(some))
+            with _explained():
+                encoded = self._backend.encode_batch(some, add_special_tokens=False)
+            found += [encoding.ids for encoding in encoded]
+        return found
 
     def save(self, path: Path) -> None:
         """Writes one `tokenizer.json`, which `Tokenizer.load` and the `tokenizers` library both read.
@@ -134,6 +142,19 @@ class Tokenizer:
                 f"{path} is not a tokenizer that msa_jax saved; read it with load_tokenizer"
             ) from None
         return cls(read_backend(Path(path)), cls=start, sep=end, pad=pad)
+
+
+def _together(words: Sequence[str]) -> Iterator[list[str]]:
+    """The words in parts that do not take much memory."""
+    some: list[str] = []
+    total = 0
+    for word in words:
+        if some and total + len(word) > _AT_ONCE:
+            yield some
+            some, total = [], 0
+        some.append(word)
+        total += len(word)
+    yield some
 
 
 def _explained() -> contextlib.AbstractContextManager[None]:

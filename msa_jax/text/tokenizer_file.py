@@ -5,11 +5,8 @@ gigabytes of a word, and a damaged table ends in a panic. BERT, RoBERTa, XLM-RoB
 of what the format can say, and that is what is read.
 """
 
-import base64
 import contextlib
-import functools
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,13 +16,12 @@ import tokenizers
 from msa_jax.errors import UserError
 from msa_jax.files import read_json
 from msa_jax.json_kinds import Kind, is_a, number, or_none, shown, whole
-from msa_jax.text import charsmap
+from msa_jax.text import tokenizer_bounds
 
 _LONGEST_TOKEN = 1024  # characters
 _LARGEST_ID = 1 << 24
 _LONGEST_WORD = 200  # letters that WordPiece takes apart: the time rises with their cube; BERT has 100
 _MOST_PARTS = 32  # of a normalizer, with those inside it; likewise of the others
-_MOST_GROWTH = 48  # bytes that a normalizer may make of one
 # Of those that transformers writes into files; others may take for ever with some texts.
 _EXPRESSIONS = (" {2,}", r"\s+", r"\A▁")
 
@@ -200,23 +196,28 @@ def _refuse(values: Mapping[str, Any], path: Path) -> None:
     try:
         if not isinstance(values.get("model"), dict):
             raise ValueError(f"{shown(values.get('model'))} as its model")
-        for part in _PARTS:
-            given = values.get(part)
-            flat = [] if given is None else list(_flat(part, given))
-            if len(flat) > _MOST_PARTS:
-                raise ValueError(f"a {part} of over {_MOST_PARTS} parts")
-            if part == "normalizer" and math.prod(map(_growth, flat)) > _MOST_GROWTH:
-                raise ValueError(f"a normalizer that makes over {_MOST_GROWTH} bytes of one")
+        flat = {part: _parts(part, values.get(part)) for part in _PARTS}
+        growth = tokenizer_bounds.of_normalizers(flat["normalizer"])
+        tokenizer_bounds.check_splitters(flat["pre_tokenizer"])
+        tokenizer_bounds.check_model(values["model"])
         added = values.get("added_tokens", [])
         if not isinstance(added, list):
             raise ValueError(f"{shown(added)} as its added_tokens")
         for token in added:
             _check("added_tokens", token, _ADDED)
+        tokenizer_bounds.check_added(added, growth)
     except ValueError as e:
         raise UserError(
             f"cannot read {path}: no tokenizer of the families that are read (BERT, RoBERTa, XLM-RoBERTa, "
             f"CamemBERT) has {e}; bring the file back from where it came from"
         ) from None
+
+
+def _parts(part: str, given: Any) -> list[Mapping[str, Any]]:
+    flat = [] if given is None else list(_flat(part, given))
+    if len(flat) > _MOST_PARTS:
+        raise ValueError(f"a {part} of over {_MOST_PARTS} parts")
+    return flat
 
 
 def _flat(part: str, given: Any) -> Iterator[Mapping[str, Any]]:
@@ -247,22 +248,3 @@ def _check(where: str, values: Any, kinds: Mapping[str, Kind]) -> None:
             raise ValueError(f"the key {shown(key)} in its {where}")
         if not kinds[key](value):
             raise ValueError(f"{shown(value)} as {key} of its {where}")
-
-
-def _growth(normalizer: Mapping[str, Any]) -> float:
-    """How many bytes a normalizer makes of one, at most; ValueError for a character map that is not whole."""
-    if normalizer["type"] == "Precompiled":
-        return _of_map(normalizer.get("precompiled_charsmap", ""))
-    if normalizer["type"] == "Replace":
-        least = len(normalizer.get("pattern", {}).get("String", " ").encode())
-        return max(1.0, len(normalizer.get("content", "").encode()) / least)
-    return 2.0 if normalizer["type"] == "ByteLevel" else 1.0
-
-
-@functools.lru_cache(4)
-def _of_map(written: str) -> float:
-    try:
-        content = base64.b64decode(written, validate=True)
-    except ValueError:
-        raise ValueError("a character map that is not in base64") from None
-    return charsmap.check(content)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tests.attack import (
+    dotted,
     links,
     part_corpus,
     part_files,
@@ -80,6 +81,7 @@ def run(
         elif part == "json":
             part_runs.changed_json(row, folder, rng, at_work, count)
             links.linked_runs(row, folder, at_work, epochs=part_runs.EPOCHS + 1)
+            dotted.dotted_runs(row, folder, at_work)
         elif part == "corpus":
             part_corpus.damaged_corpora(row, folder, rng, at_work, count)
         elif part == "hostile":

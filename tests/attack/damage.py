@@ -1,5 +1,6 @@
 """Damage to files: what a bad disk, a broken download or a careless hand makes of their bytes."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def swapped(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def missing(data: bytes, rng: np.random.Generator) -> None:
-    """The file is gone."""
+    """The file, or folder, is gone."""
     del data, rng
 
 
@@ -56,9 +57,9 @@ OF_DISKS: tuple[Damage, ...] = (flipped, flipped, truncated, missing)
 
 
 def put(file: Path, content: bytes | None) -> None:
-    """Gives a file this content; None removes it."""
+    """Gives a file this content; None removes it, or a folder with all that is in it."""
     if content is None:
-        file.unlink()
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
     else:
         file.write_bytes(content)
 

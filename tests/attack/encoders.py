@@ -46,3 +46,30 @@ def encoder_with_code(folder: Path) -> Path:
     said = {"tokenizer_class": "Own", "auto_map": tokenizer, "trust_remote_code": True}
     (folder / "tokenizer_config.json").write_text(json.dumps(said))
     return folder
+
+
+def encoder_of_growing_texts(folder: Path) -> Path:
+    """A tokenizer of some hundred bytes that makes 48 letters of one."""
+    growing = [{"type": "Replace", "pattern": {"String": "a"}, "content": "a" * count} for count in (16, 3)]
+    return _with_tokenizer(folder, normalizer={"type": "Sequence", "normalizers": growing})
+
+
+def encoder_of_doubled_bytes(folder: Path) -> Path:
+    """A tokenizer that spells bytes by bytes, again and again."""
+    spelt = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    return _with_tokenizer(folder, pre_tokenizer={"type": "Sequence", "pretokenizers": [spelt] * 30})
+
+
+def encoder_of_impossible_merges(folder: Path) -> Path:
+    """A tokenizer on which the library panics."""
+    model = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}
+    return _with_tokenizer(folder, model={**model, "continuing_subword_prefix": "##abc"})
+
+
+def _with_tokenizer(folder: Path, **values: object) -> Path:
+    """A folder whose tokenizer.json has other values."""
+    pieces = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4}
+    model = {"type": "WordPiece", "vocab": pieces, "unk_token": "[UNK]", "max_input_chars_per_word": 100}
+    sound = {"added_tokens": [], "model": {**model, "continuing_subword_prefix": "##"}}
+    (_encoder(folder) / "tokenizer.json").write_text(json.dumps({"version": "1.0", **sound, **values}))
+    return folder

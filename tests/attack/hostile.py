@@ -97,6 +97,9 @@ ENCODERS = (
     Hostile("a config in depth", encoders.encoder_in_depth, "is nested too deeply"),
     Hostile("weights elsewhere", encoders.encoder_outside, "is not the name of a file beside it"),
     Hostile("code of its own", encoders.encoder_with_code, "no usable tokenizer"),
+    Hostile("a growing tokenizer", encoders.encoder_of_growing_texts, "makes over 4 bytes of one"),
+    Hostile("bytes spelt by bytes", encoders.encoder_of_doubled_bytes, "makes over 4 bytes of one"),
+    Hostile("impossible merges", encoders.encoder_of_impossible_merges, "the merge 'a b' beside the prefix"),
 )
 
 _ANOTHER = "does not hold a corpus as this version builds it"

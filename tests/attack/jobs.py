@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,20 @@ def command(argv: list[str]) -> str:
         raise UserError(lines[0])
     assert code == 0, (code, err.getvalue())
     return out.getvalue()
+
+
+def command_from(place: str, argv: list[str]) -> str:
+    """As `command`, of somebody who works in a folder that is on PYTHONPATH."""
+    path, before, asked = sys.path[:], os.getcwd(), os.environ["PYTHONPATH"]
+    os.chdir(place)
+    sys.path.insert(0, place)
+    os.environ["PYTHONPATH"] = "."
+    try:
+        return command(argv)
+    finally:
+        os.chdir(before)
+        sys.path[:] = path
+        os.environ["PYTHONPATH"] = asked
 
 
 def train(argv: list[str], run: str, log: bool = True) -> str:

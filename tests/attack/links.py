@@ -8,11 +8,12 @@ from tests.attack.judge import judge
 from tests.attack.table import Row
 from tests.attack.worker import Worker
 
+_INSIDE = ("checkpoints/latest/*/good", "checkpoints/latest/*/progress.json", "checkpoints/best/*/arrays")
 _PLACES = ("checkpoints", "checkpoints/latest", "checkpoints/best", "tensorboard", "eval_*")
 
 
 def linked_runs(row: Row, folder: Path, worker: Worker, *, epochs: int) -> None:
-    """Trains on, or evaluates, with one of the folders of a run moved elsewhere and linked to.
+    """Trains on, or evaluates, with a folder of a run, or a part of a checkpoint, moved and linked to.
 
     Args:
       row: counts them.
@@ -45,6 +46,36 @@ def linked_runs(row: Row, folder: Path, worker: Worker, *, epochs: int) -> None:
         if answer.kind == "value":
             row.fault("silent differences", f"{place} is a link, and was written through")
         elif "is a symbolic link, which is not written through" not in answer.text:
+            row.fault("lost", f"{place} is a link: another line: {answer.text}")
+        if tiny_run.content(elsewhere) != before:
+            row.fault("files changed", f"{place} is a link")
+    for place in _INSIDE:
+        _linked_part(row, folder, worker, place, (more, score))
+
+
+def _linked_part(
+    row: Row, folder: Path, worker: Worker, place: str, commands: tuple[list[str], list[str]]
+) -> None:
+    """With a part of its newest checkpoint linked to; "good" leads to a name that is still free."""
+    run, elsewhere = folder / "theirs", folder / "elsewhere"
+    for argv in commands if "/best/" in place else commands[:1]:  # to score opens nothing else
+        for old in (run, elsewhere):
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.copytree(folder / "run", run)
+        elsewhere.mkdir()
+        kind, _, name = place.rpartition("/*/")
+        linked = max((run / kind).iterdir(), key=lambda found: int(found.name)) / name
+        if name == "good":
+            linked.unlink(missing_ok=True)
+        else:
+            linked.rename(elsewhere / name)
+        linked.symlink_to(elsewhere / name)
+        before = tiny_run.content(elsewhere)
+        answer = worker.ask("command", watched=run, argv=argv)
+        judge(row, answer, f"{place} is a link", may_write=(folder,))
+        if answer.kind == "value":
+            row.fault("silent differences", f"{place} is a link, and was read or written through")
+        elif "is a symbolic link" not in answer.text:
             row.fault("lost", f"{place} is a link: another line: {answer.text}")
         if tiny_run.content(elsewhere) != before:
             row.fault("files changed", f"{place} is a link")

@@ -30,7 +30,7 @@ MARKER_MODULE = "own_feature.py"
 
 
 def damaged_runs(row: Row, folder: Path, rng: np.random.Generator, worker: Worker, count: int) -> None:
-    """Uses a finished run, so often with one of its files damaged, for what opens that file.
+    """Uses a finished run, so often with a file of it damaged, or a folder gone, for what opens that.
 
     Args:
       row: counts them.
@@ -46,11 +46,11 @@ def damaged_runs(row: Row, folder: Path, rng: np.random.Generator, worker: Worke
         answer = worker.ask(job, watched=run, **arguments)
         assert answer.kind == "value", answer
         wanted[name] = answer.text
-    files = sorted(p.relative_to(sound) for p in sound.rglob("*") if p.is_file())
+    files = sorted(p.relative_to(sound) for p in sound.rglob("*"))
     for number in range(count):
         _copy(sound, run)
         file = run / files[number % len(files)]
-        whole = file.read_bytes()
+        whole = b"" if file.is_dir() else file.read_bytes()
         how = damage.OF_DISKS[rng.integers(len(damage.OF_DISKS))] if whole else damage.missing
         damage.put(file, how(whole, rng))
         before = tiny_run.content(run)
@@ -69,7 +69,7 @@ def damaged_runs(row: Row, folder: Path, rng: np.random.Generator, worker: Worke
 
 
 def opening(file: Path) -> tuple[str, ...]:
-    """The jobs of `_jobs` that open a file of a run (or would write beside it), by its place in the run."""
+    """The jobs of `_jobs` that open a file or folder of a run (or would write beside it), by its place."""
     if file.parts[0] == "metrics.jsonl":  # nothing tells what its lines were
         return ("train more, without the log",)
     if file.parts[0] == "tensorboard" or "latest" in file.parts:

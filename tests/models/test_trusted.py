@@ -2,8 +2,11 @@
 
 import importlib.machinery
 import importlib.util
+import os
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +92,89 @@ def test_what_hides_an_installed_one_is_not_imported(beside, tmp_path, monkeypat
     importlib.invalidate_caches()
     with pytest.raises(UserError, match=_REFUSED):
         models.trust("beside_model.part", run)
+
+
+INSIDE = {
+    "a folder": ("runs.x.evil", "code lies in that folder", ()),
+    "a package": ("runs.x.evil", "code lies in that folder", ("runs/__init__.py",)),
+    "packages": ("proj.runs.x.evil", "code lies in that folder", ("proj/__init__.py",)),
+    "a folder beside": ("runs.y.evil", "lies in the package runs, which has no __init__.py", ()),
+    "a run that is a package": (
+        "runs.x",
+        "code lies in that folder",
+        ("runs/__init__.py", "runs/x/__init__.py"),
+    ),
+    "its own parts": ("runs.x.sub.evil", "code lies in that folder", ("runs/__init__.py",)),
+}
+
+
+@pytest.mark.parametrize("case", INSIDE)
+def test_what_lies_in_the_run_is_not_imported_by_a_dotted_name(case, tmp_path, monkeypatch):
+    """Also where the user has put the folder that holds the runs on PYTHONPATH."""
+    name, line, packages = INSIDE[case]
+    top = tmp_path / name.partition(".runs")[0] if name.startswith("proj") else tmp_path
+    for place in ("x", "y", "x/sub"):
+        (top / "runs" / place).mkdir(parents=True)
+        (top / "runs" / place / "evil.py").write_text("raise SystemExit('executed')\n")
+    for file in packages:
+        (tmp_path / file).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", ".")
+    with pytest.raises(UserError, match=line):
+        models.trust(name, top / "runs" / "x")
+    assert not [module for module in sys.modules if "evil" in module or module.startswith("runs")]
+
+
+def test_a_link_out_of_a_chosen_package_into_the_run_is_followed(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "evil.py").write_text("raise SystemExit('executed')\n")
+    (tmp_path / "site" / "linked_models").mkdir(parents=True)
+    (tmp_path / "site" / "linked_models" / "__init__.py").touch()
+    (tmp_path / "site" / "linked_models" / "mine.py").touch()
+    (tmp_path / "site" / "linked_models" / "evil.py").symlink_to(tmp_path / "run" / "evil.py")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "site")])
+    models.trust("linked_models.mine", tmp_path / "run")
+    with pytest.raises(UserError, match="whose code lies in that folder and is not run"):
+        models.trust("linked_models.evil", tmp_path / "run")
+
+
+def test_a_script_has_chosen_what_lies_beside_it(tmp_path):
+    """A real process: `cd project; python script.py` with a model of the user's own, and `python -c`."""
+    (tmp_path / "runs" / "x").mkdir(parents=True)
+    (tmp_path / "mymodel.py").touch()
+    code = (
+        "import sys; from pathlib import Path; from msa_jax.models import _trusted\n"
+        "_trusted.check('mymodel', Path('runs/x')); print('mymodel' in sys.modules)\n"
+    )
+    root = str(Path(models.__file__).parents[2])
+    code = f"import sys; sys.path.append({root!r})\n{code}"
+    (tmp_path / "script.py").write_text(code)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    for command, said in ((["script.py"], "False"), (["-c", code], "the working folder and is not run")):
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert said in done.stdout + done.stderr
+
+
+def test_a_program_is_no_model(beside, tmp_path, monkeypatch):
+    run, _ = beside
+    (tmp_path / "site" / "installed_package").mkdir(parents=True)
+    for file in ("__init__", "__main__", "leaves"):
+        content = "" if file == "__init__" else "raise SystemExit('it has\\nended')\n"
+        (tmp_path / "site" / "installed_package" / f"{file}.py").write_text(content)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "site")])
+    with pytest.raises(UserError, match=r"installed_package\.__main__, which is a program and not a model"):
+        models.trust("installed_package.__main__", run)
+    models.trust("installed_package.leaves", run)
+    with pytest.raises(UserError, match=r"leaves cannot be imported: SystemExit: it has$"):
+        models.find("installed_package.leaves")
 
 
 @pytest.mark.parametrize("name", ["antigravity", "idlelib.idle"])

@@ -5,6 +5,7 @@ gigabytes of zeros can be the stream of a chunk of 96 bytes.
 """
 
 import contextlib
+import math
 import os
 import zlib
 
@@ -16,11 +17,12 @@ from msa_jax.errors import UserError
 _LZF = 32000  # the number of h5py's own filter
 _MOST = {h5py.h5z.FILTER_DEFLATE: 1032, _LZF: 88}  # bytes that these can make of one
 _OF_PARAMETERS = (h5py.h5z.FILTER_NBIT, h5py.h5z.FILTER_SCALEOFFSET)  # the file says what these make
-_SLACK = 1 << 28  # bytes that need no look at the chunks
+_SLACK = 1 << 28  # bytes that the arrays of a file may unpack to without a look at their chunks
 _EXTRA = 64  # bytes beyond its entries that a chunk may have between two filters, such as checksums
-_KNOWN = 1 << 16  # arrays that are remembered
+_KNOWN = 1 << 16  # arrays that are remembered, and files
 
-_sound: set[tuple] = set()  # arrays that were looked at: each read of some rows opens its file again
+_sound: set[tuple] = set()  # arrays that were judged: each read of some rows opens its file again
+_trusted: dict[tuple, int] = {}  # bytes that those of a file that were not looked at can unpack to
 
 
 class TooLarge(Exception):
@@ -39,15 +41,15 @@ def check(dataset: h5py.Dataset, where: str) -> None:
     """
     if dataset.chunks is None or not (filters := filters_of(dataset)):
         return
-    key = _key(dataset)
-    if key in _sound:
+    file = _as_it_is(dataset.file.filename)
+    if (key := (file, dataset.name)) in _sound:
         return
     holds = int(np.prod(dataset.chunks, dtype=object)) * dataset.id.get_type().get_size()
     try:
         for code, values in filters:
             if code in _OF_PARAMETERS and len(values) > 4 and values[2] * values[4] > holds + _EXTRA:
                 raise TooLarge
-        for info in stored(dataset) if _can_be_large(filters, dataset.id.get_storage_size()) else ():
+        for info in () if _is_trusted(file, filters, dataset.id.get_storage_size()) else stored(dataset):
             _check_chunk(dataset, info, filters, holds)
     except TooLarge:
         raise excess(where, holds) from None
@@ -64,9 +66,10 @@ def excess(where: str, holds: int) -> UserError:
     )
 
 
-def _key(dataset: h5py.Dataset) -> tuple:
-    found = os.stat(dataset.file.filename)
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, dataset.name
+def _as_it_is(path: str) -> tuple[int, ...]:
+    """A file as it is now; another one where it has changed."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def filters_of(dataset: h5py.Dataset) -> list[tuple[int, tuple[int, ...]]]:
@@ -82,11 +85,20 @@ def stored(dataset: h5py.Dataset) -> list[h5py.h5d.StoreInfo]:
     return found
 
 
-def _can_be_large(filters: list[tuple[int, tuple[int, ...]]], packed: int) -> bool:
-    """Whether so many packed bytes can unpack to what has to be looked at."""
-    for code, _ in filters:
-        packed *= _MOST.get(code, 1)
-    return packed > _SLACK or any(code == h5py.h5z.FILTER_SZIP for code, _ in filters)
+def _is_trusted(file: tuple, filters: list[tuple[int, tuple[int, ...]]], packed: int) -> bool:
+    """Whether so many packed bytes of a file need no look: with the others that got none, they stay small."""
+    total = _trusted.get(file, 0) + _most(filters, packed)
+    if total > _SLACK or any(code == h5py.h5z.FILTER_SZIP for code, _ in filters):
+        return False
+    if len(_trusted) >= _KNOWN:
+        _trusted.clear()
+    _trusted[file] = total
+    return True
+
+
+def _most(filters: list[tuple[int, tuple[int, ...]]], packed: int) -> int:
+    """What so many packed bytes can unpack to."""
+    return packed * math.prod(_MOST.get(code, 1) for code, _ in filters)
 
 
 def _check_chunk(
@@ -98,10 +110,9 @@ def _check_chunk(
     """Raises TooLarge where a chunk is one."""
     if info.size > holds + holds // 8 + _EXTRA and filters:  # no filter makes that much more of it
         raise TooLarge
-    if not any(code == h5py.h5z.FILTER_DEFLATE for code, _ in filters) and not _can_be_large(
-        filters, info.size
-    ):
-        return  # LZF is slowly unpacked here
+    looked = any(code in (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SZIP) for code, _ in filters)
+    if not looked and _most(filters, info.size) <= _SLACK:
+        return  # LZF is slowly unpacked here, and makes little
     _, raw = dataset.id.read_direct_chunk(info.chunk_offset)
     unpacked(raw, [code for code, _ in filters], info.filter_mask, holds)
 

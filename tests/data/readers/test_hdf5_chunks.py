@@ -45,8 +45,8 @@ def test_sound_numbers_are_read(tmp_path, options, chunks, monkeypatch):
     np.testing.assert_allclose(_read(tmp_path / "x.h5"), _numbers(), atol=atol)
 
 
-def _forged(path, packed, *, holds=400_000, filters=("deflate",)):
-    """An array of one chunk of so many bytes, for which something else is stored."""
+def _forged(path, packed, *, holds=400_000, filters=("deflate",), names=("d",)):
+    """Arrays of one chunk of so many bytes each, for which something else is stored."""
     created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     created.set_chunk((holds // 4,))
     for name in filters:
@@ -56,8 +56,9 @@ def _forged(path, packed, *, holds=400_000, filters=("deflate",)):
             created.set_deflate(4)
     with h5py.File(path, "w") as file:
         space = h5py.h5s.create_simple((holds // 4,))
-        array = h5py.h5d.create(file.id, b"d", h5py.h5t.IEEE_F32LE, space, created)
-        array.write_direct_chunk((0,), packed)
+        for name in names:
+            array = h5py.h5d.create(file.id, name.encode(), h5py.h5t.IEEE_F32LE, space, created)
+            array.write_direct_chunk((0,), packed)
     return path
 
 
@@ -77,6 +78,25 @@ def test_a_chunk_that_unpacks_to_more_is_refused(tmp_path, packed, filters, monk
     path = _forged(tmp_path / "x.h5", packed, filters=filters)
     with pytest.raises(UserError, match=f"{_REFUSED} 400000 bytes that it holds; extract or download"):
         _read(path)
+
+
+def test_many_small_arrays_of_a_file_are_not_left_to_the_library(tmp_path, monkeypatch):
+    """What each may unpack to without a look counts together, also where the file is opened again."""
+    monkeypatch.setattr(hdf5_chunks, "_SLACK", 1 << 24)
+    names = [f"d{k}" for k in range(40)]
+    path = _forged(tmp_path / "x.h5", zlib_zeros(9 << 20), holds=96, names=names)
+    for name in ("d0", "d0", "d0"):  # one that was judged counts once
+        with opened(path) as file:
+            child(file, name)
+    for name in names[1:]:
+        with opened(path) as file, pytest.raises(UserError, match=f"/{name}: a chunk unpacks to more than"):
+            child(file, name)
+    with h5py.File(tmp_path / "honest.h5", "w") as file:
+        for name in names:
+            file.create_dataset(name, data=_numbers((50, 300)), compression="gzip")
+    with opened(tmp_path / "honest.h5") as file:
+        for name in names:
+            np.testing.assert_array_equal(child(file, name)[()], _numbers((50, 300)))
 
 
 def test_what_a_filter_says_that_it_makes_is_bounded(tmp_path, monkeypatch):
