@@ -34,11 +34,18 @@ class Watch:
         self._speaking = threading.Lock()
         self._left = threading.Event()  # this process has left the job, and ends by itself
         self._over = {process: threading.Event() for process in lines}  # another has left it in order
+        self._gone = {process: threading.Event() for process in lines}  # it has ended, in whatever way
         for process in lines:
             threading.Thread(target=self._listen, args=(process,), daemon=True).start()
 
     def _listen(self, process: int) -> None:
         message = self._lines[process].receive()
+        self._hear(process, message)
+        while message is not None:
+            message = self._lines[process].receive()
+        self._gone[process].set()
+
+    def _hear(self, process: int, message: dict[str, Any] | None) -> None:
         died = {"died": f"process {process} has ended (it was killed, or its machine is gone)"}
         message = died if message is None else message
         if message.get("left") == 0:
@@ -82,11 +89,13 @@ class Watch:
             time.sleep(_CAUSE if _OF_COLLECTIVES & set(re.findall(r"\w+", str(error).lower())) else 0)
         self._left.set()
         if isinstance(error, KeyboardInterrupt):
-            self._tell({"stopped": getattr(error, "code", 130) - 128})
+            code = getattr(error, "code", 130)
+            self._tell({"stopped": code - 128})
+            atexit.register(self._without_jax, code)
         elif error is not None:
             code, why = errors.exit_of(error)
             self._tell({"failed": f"process {self._group.process} has failed: {why}"})
-            _without_jax(code)
+            atexit.register(self._without_jax, code)
 
     def done(self) -> None:
         """Ends the connections in order: the first process, whose JAX serves the others, goes last."""
@@ -100,6 +109,18 @@ class Watch:
             _stop_jax()
         for line in self._lines.values():
             line.close()
+
+    def _without_jax(self, code: int) -> None:
+        """Ends the process before JAX's own last step, which would wait for the others.
+
+        The first one stays until they have ended: without its JAX, theirs would abort them in many lines.
+        """
+        sys.stdout.flush()
+        sys.stderr.flush()
+        until = time.monotonic() + (0.2 if self._group.process else _GRACE["other"] + 5.0)
+        for gone in self._gone.values():
+            gone.wait(max(until - time.monotonic(), 0.0))
+        os._exit(code)
 
 
 @contextlib.contextmanager
@@ -123,23 +144,9 @@ def joined(group: Group | None, facts: Facts) -> Iterator[None]:
         yield
     except BaseException as e:
         watch.leave(e)
-        if isinstance(e, KeyboardInterrupt):
-            _without_jax(getattr(e, "code", 130))
         raise
     watch.leave(None)
     watch.done()
-
-
-def _without_jax(code: int) -> None:
-    """Has the process end with a code before JAX's own last step, which would wait for the others."""
-
-    def end() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        time.sleep(0.2)  # what was sent to the others is on its way
-        os._exit(code)
-
-    atexit.register(end)
 
 
 def _start_jax(group: Group, port: int) -> None:
