@@ -9,6 +9,7 @@ are chosen by the validation loss; nothing here was chosen on a test split.
 """
 
 import argparse
+import csv
 from pathlib import Path
 from typing import Any
 

@@ -416,9 +416,17 @@ def test_the_good_checkpoint_stays_where_a_later_state_is_broken(whole, tmp_path
         worse = jax.tree.map(lambda x: jnp.where(state.step == 5, x * factor, x), state.params)
         return state.replace(params=worse), terms
 
+    seen = checkpoint.Checkpoints.seen_finite
+
+    def at_once(self, step):
+        """As where the disk is quicker than a step: none is replaced while it waits."""
+        seen(self, step)
+        self.flush()
+
     latest = tmp_path / "run" / "checkpoints" / "latest"
     with monkeypatch.context() as patch:
         patch.setattr(loop, "train_step", broken_at_5)
+        patch.setattr(checkpoint.Checkpoints, "seen_finite", at_once)
         with pytest.raises(UserError, match=rf"not finite .*last good checkpoint: step 4 in {latest}; try a"):
             train.train_and_evaluate(tiny(folder, checkpoint_every=1), tmp_path / "run")
     assert checkpoint_folders.steps_in(latest) == [4]

@@ -231,10 +231,13 @@ def test_processes_that_train_together_see_the_same_shapes_and_share_the_rows(to
     assert any(not share["mask"].any() for part in parts for share in part)  # one has padding alone
 
 
-def test_an_uneven_share_is_refused_at_once(split):
+def test_a_batch_that_the_processes_do_not_divide_is_padded(split):
     plan = BatchPlan(split.lengths, choose_buckets(split.lengths, 1), 4)
-    with pytest.raises(ValueError, match="3 processes cannot share a batch of 4"):
-        batches(split, plan, split.measured, threads=0, share=Share(0, 3))
+    whole = [next(iter(batches(split, plan, split.measured, threads=0)))]
+    parts = [next(iter(batches(split, plan, split.measured, threads=0, share=Share(k, 3)))) for k in range(3)]
+    assert [len(part["mask"]) for part in parts] == [2, 2, 2]
+    rows = np.concatenate([part["index"][part["mask"]] for part in parts])
+    np.testing.assert_array_equal(rows, whole[0]["index"][whole[0]["mask"]])
 
 
 def test_memory_does_not_grow_with_the_features(tokenizer):

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from msa_jax.config import flatten, load
+from msa_jax.config import base, flatten, load
 from msa_jax.corpora import MODALITIES
 from msa_jax.data import synthetic
 from msa_jax.data.synthetic import oracle
@@ -246,8 +246,8 @@ def test_a_run_can_be_led_by_each_modality_in_turn(dominance, monkeypatch):
     model, batch = make_model(), make_batch()
     params = init(model, batch)
     batch |= {"index": np.arange(B), "mask": np.ones(B, bool)}
-    run = Run(Path(), None, model, {"params": params}, Mock())
-    monkeypatch.setattr(Run, "_batches", lambda self, split: [batch])
+    run = Run(Path(), base.common(), model, {"params": params}, Mock())
+    monkeypatch.setattr(Run, "_batches", lambda self, split, share=None: [batch])
     monkeypatch.setattr(Run, "_check", lambda self, split: None)  # no clips: the batch is the split
     monkeypatch.setattr(dominance, "load", lambda folder: run)
     run.preparation.scan.return_value = [None] * B
