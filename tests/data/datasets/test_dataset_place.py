@@ -229,8 +229,13 @@ def test_a_cache_without_permission(tmp_path):
 
 def test_a_signal_is_obeyed_while_another_process_builds(tmp_path, capsys):
     folder = tmp_path / "corpus"
-    with place.alone(folder), pytest.raises(stopping.Stopped), stopping.orderly():
+
+    @stopping.orderly()
+    def builds():
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
-        with pytest.raises(stopping.Stopped), place.alone(folder):
+        with place.alone(folder):
             raise AssertionError("the lock was given twice")
+
+    with place.alone(folder), pytest.raises(stopping.Stopped):
+        builds()
     assert "waiting for it to end" in capsys.readouterr().out
