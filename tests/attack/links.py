@@ -40,15 +40,7 @@ def linked_runs(row: Row, folder: Path, worker: Worker, *, epochs: int) -> None:
         for name in ("1", "2019"):  # numbers, as checkpoints have
             (elsewhere / name).mkdir(exist_ok=True)
             (elsewhere / name / "photo").write_text("precious")
-        before = tiny_run.content(elsewhere)
-        answer = worker.ask("command", watched=run, argv=argv)
-        judge(row, answer, f"{place} is a link", may_write=(folder,))
-        if answer.kind == "value":
-            row.fault("silent differences", f"{place} is a link, and was written through")
-        elif "is a symbolic link, which is not written through" not in answer.text:
-            row.fault("lost", f"{place} is a link: another line: {answer.text}")
-        if tiny_run.content(elsewhere) != before:
-            row.fault("files changed", f"{place} is a link")
+        _ask(row, folder, worker, argv, place, wanted="is a symbolic link, which is not written through")
     for place in _INSIDE:
         _linked_part(row, folder, worker, place, (more, score))
 
@@ -70,12 +62,18 @@ def _linked_part(
         else:
             linked.rename(elsewhere / name)
         linked.symlink_to(elsewhere / name)
-        before = tiny_run.content(elsewhere)
-        answer = worker.ask("command", watched=run, argv=argv)
-        judge(row, answer, f"{place} is a link", may_write=(folder,))
-        if answer.kind == "value":
-            row.fault("silent differences", f"{place} is a link, and was read or written through")
-        elif "is a symbolic link" not in answer.text:
-            row.fault("lost", f"{place} is a link: another line: {answer.text}")
-        if tiny_run.content(elsewhere) != before:
-            row.fault("files changed", f"{place} is a link")
+        _ask(row, folder, worker, argv, place, wanted="is a symbolic link")
+
+
+def _ask(row: Row, folder: Path, worker: Worker, argv: list[str], place: str, *, wanted: str) -> None:
+    """Runs the command, which must refuse the link by the wanted words and leave its target as it was."""
+    run, elsewhere = folder / "theirs", folder / "elsewhere"
+    before = tiny_run.content(elsewhere)
+    answer = worker.ask("command", watched=run, argv=argv)
+    judge(row, answer, f"{place} is a link", may_write=(folder,))
+    if answer.kind == "value":
+        row.fault("silent differences", f"{place} is a link, and was read or written through")
+    elif wanted not in answer.text:
+        row.fault("lost", f"{place} is a link: another line: {answer.text}")
+    if tiny_run.content(elsewhere) != before:
+        row.fault("files changed", f"{place} is a link")
