@@ -1,7 +1,9 @@
 """The structure of the package: who knows a model's name, and how long a file and a function may be."""
 
 import ast
+import builtins
 import re
+import symtable
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,32 @@ def test_files_and_functions_are_short():
     assert long_files == {}
     assert long_functions == {}
     assert dict(functions(PACKAGE / "loop.py"))["train"] < 50
+
+
+def undefined(path):
+    """The global names that a file reads and nowhere defines."""
+    top = symtable.symtable(path.read_text(), str(path), "exec")
+    defined = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported()}
+    defined |= {*dir(builtins), "__file__", "__path__"}
+    scopes, missing = [top], set()
+    while scopes:
+        scope = scopes.pop()
+        scopes += scope.get_children()
+        for symbol in scope.get_symbols():
+            if symbol.is_declared_global() and symbol.is_assigned():
+                defined.add(symbol.get_name())
+            is_global = symbol.is_global() or scope is top
+            if is_global and symbol.is_referenced() and not symbol.is_assigned():
+                missing.add(symbol.get_name())
+    return missing - defined
+
+
+def test_no_file_reads_a_name_that_it_does_not_define(tmp_path):
+    """The linter cannot hold this: it takes the shapes in annotations for names."""
+    (tmp_path / "wrong.py").write_text(
+        "import os\n\n\ndef f(x):\n    return [sys.argv, os.name, x, len(x)]\n"
+    )
+    assert undefined(tmp_path / "wrong.py") == {"sys"}
+    files = python_files("msa_jax", "configs", "experiments", "tests")
+    assert len(files) > 300
+    assert {str(p.relative_to(ROOT)): found for p in files if (found := undefined(p))} == {}
