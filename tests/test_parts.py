@@ -60,7 +60,7 @@ def test_a_collection_of_the_model_goes_from_part_to_part():
         step=np.int32(0),
         params={"w": np.float32(2.0)},
         opt_state=(),
-        collections={"seen": np.zeros(4, np.float32)},
+        collections={"seen": jnp.zeros(4)},
         key=jax.random.key(0),
         apply_fn=apply,
         tx=None,
