@@ -45,7 +45,7 @@ def test_a_collection_of_the_model_goes_from_part_to_part():
         del train, rngs, mutable
         table = variables["seen"].at[batch["index"]].add(1.0)
         x = batch["x"] * variables["params"]["w"]
-        return {"prediction": x, "pairs": x[:, None] * x, "mean": x.mean(), "two": jnp.zeros(2)}, {
+        return {"prediction": x, "pairs": x[:, None] * x[None], "mean": x.mean(), "two": jnp.zeros(2)}, {
             "seen": table
         }
 
