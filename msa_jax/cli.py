@@ -26,9 +26,9 @@ FLAGS = {
     "mode": f"what to do ({'|'.join(MODES)})",
     "workdir": "the run's folder; default runs/<config name>-<hash of the overrides and the data>",
     "output": "predict: the file to write; eval: the folder; default: in the workdir",
-    "processes": "several processes together: how many; each with its number and a place to meet, as",
-    "process": "--process=0 --coordinator=HOST:PORT; SLURM, torchrun and Open MPI say so by themselves,",
-    "coordinator": "and --processes=1 is alone all the same",
+    "processes": "how many processes train together (SLURM, torchrun and Open MPI say so themselves; 1: alone)",
+    "process": "the number of this process, 0 to processes - 1; the first one writes and speaks",
+    "coordinator": "HOST:PORT, the machine of process 0 and a free port there, where the processes meet",
     "help": "show this help; --help keys: every key, of --config or of all models",
 }
 

@@ -227,8 +227,12 @@ def _connected(group: Group, until: float, patience: float) -> Line:
         try:
             return Line(socket.create_connection((group.host, group.port), timeout=5.0))
         except OSError as e:
-            # A name that does not exist is not waited for.
-            if time.monotonic() > until or isinstance(e, socket.gaierror):
+            if isinstance(e, socket.gaierror):  # a name that does not exist is not waited for
+                raise UserError(
+                    f"process {group.process} knows no machine {group.host!r} ({_reason(e)}); correct the name "
+                    "of the machine of process 0 in --coordinator=HOST:PORT"
+                ) from None
+            if time.monotonic() > until:
                 raise UserError(
                     f"process {group.process} has not found process 0 at {group.host}:{group.port} within "
                     f"{patience:.0f} s ({_reason(e)}); start it, or name where it is by "

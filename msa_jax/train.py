@@ -52,6 +52,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path | DefaultFolder) 
     with stopping.orderly():
         if isinstance(workdir, Path) and (results := _finished(config, workdir)):
             return results
+        # Before the corpus is built, which may take minutes.
+        layout = parallel.layout(config.parallel.devices, shard_state=config.parallel.shard_state)
         corpus = opening.open_corpus(config)
         data = {"source": opening.source_name(corpus), "hash": corpus.content_hash, "cut": corpus.cut}
         content = identity.contents(config, data)
@@ -66,7 +68,6 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path | DefaultFolder) 
         stopping.check()  # before the first program is compiled
         for line in pieces.summary(config):
             say(line)
-        layout = parallel.layout(config.parallel.devices, shard_state=config.parallel.shard_state)
         if idle := unused_devices(layout.mesh.local_devices):
             say(f"note: {idle}")
         findings = _findings(pieces, corpus)

@@ -1,6 +1,8 @@
-"""Devices: what a model's step gives on one and on eight virtual ones, one JSON line for each layout.
+"""Devices: what a model's step gives on one and on several virtual ones, one JSON line for each layout.
 
-    JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=8 python -m tests.devices MODEL
+    JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=8 python -m tests.devices MODEL [DEVICES ...]
+
+Without DEVICES it tries one and eight; with the last number the state is sharded, too.
 
 Of each line `loss`, `gradient` and `scores` are the largest differences from one device: relative to the
 loss, and to the largest entry of the gradient and of the scores. `restored` says whether a checkpoint of the
@@ -21,7 +23,7 @@ from msa_jax.data.plan import BatchPlan
 from tests.models.tracing import STEPS, config_of, prepared
 
 CLIPS = 12  # which eight do not divide
-LAYOUTS = ((1, False), (8, False), (8, True))
+DEVICES = (1, 8)
 
 
 def padded(batch, rows):
@@ -69,10 +71,10 @@ def moves(state, onto):
     return same and all(a.sharding.is_equivalent_to(b.sharding, a.ndim) for a, b in places)
 
 
-def main(name):
-    """Prints a line for each of `LAYOUTS`."""
+def main(name, counts=DEVICES):
+    """Prints a line for each number of devices, the first of which all others are compared with."""
     one = before = None
-    for devices, sharded in LAYOUTS:
+    for devices, sharded in (*((count, False) for count in counts), (counts[-1], True)):
         found = measure(name, devices, sharded)
         one, before = one or found, before or found
         largest = max(float(np.abs(g).max()) for g in one["gradient"])
@@ -93,4 +95,4 @@ def main(name):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], tuple(map(int, sys.argv[2:])) or DEVICES)

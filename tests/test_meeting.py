@@ -119,6 +119,14 @@ def test_a_port_that_is_taken_and_a_first_process_that_never_comes(port):
         meeting.meet(group(1, 2, port), FACTS, patience=1)
 
 
+def test_a_machine_that_is_not_known_is_said_at_once(port):
+    began = time.monotonic()
+    lost = Group(1, 2, "no-such-machine.invalid", port, None, "a test")
+    with pytest.raises(UserError, match="process 1 knows no machine 'no-such-machine.invalid'"):
+        meeting.meet(lost, FACTS)
+    assert time.monotonic() - began < 30
+
+
 def test_a_stranger_at_the_port_is_passed_over(port):
     def stranger():
         time.sleep(0.2)

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from msa_jax import assemble, step
+from msa_jax import assemble, bounds, step
 from msa_jax import config as configs
+from msa_jax.errors import UserError
 from tests.models.tracing import config_of, make_state, prepared
 
 CLIPS = 12
@@ -75,3 +76,10 @@ def test_a_collection_of_the_model_goes_from_part_to_part():
     assert changed["seen"].tolist() == [1, 2, 0, 1]
     assert float(loss) == 2 * (10 + 200 + 3000)  # each output beside the weight of its own clip
     assert float(found["w"]) == 10 + 200 + 3000
+
+
+def test_more_parts_than_clips_are_refused():
+    config, _ = configs.load("crosssent_mosi")
+    config.batch_size, config.parts = 4, 5
+    with pytest.raises(UserError, match=r"--config.parts: 5 is more than batch_size 4"):
+        bounds.check(config)
