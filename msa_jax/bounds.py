@@ -131,8 +131,8 @@ def _check_common(flat: dict[str, Any]) -> None:
             raise UserError(f"--config.{key}: {flat[key]} is less than {least}")
     if flat["parts"] > flat["batch_size"]:
         raise UserError(
-            f"--config.parts: {flat['parts']} is more than batch_size {flat['batch_size']}; each part of a batch "
-            "has at least one clip"
+            f"--config.parts: {flat['parts']} is more than batch_size {flat['batch_size']}; each part of a "
+            "batch has at least one clip"
         )
     for key, most in AT_MOST.items():
         if flat[key] > most:

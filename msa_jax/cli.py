@@ -26,7 +26,7 @@ FLAGS = {
     "mode": f"what to do ({'|'.join(MODES)})",
     "workdir": "the run's folder; default runs/<config name>-<hash of the overrides and the data>",
     "output": "predict: the file to write; eval: the folder; default: in the workdir",
-    "processes": "how many processes train together (SLURM, torchrun and Open MPI say so themselves; 1: alone)",
+    "processes": "how many processes work together (1: alone); SLURM, torchrun and Open MPI tell it, too",
     "process": "the number of this process, 0 to processes - 1; the first one writes and speaks",
     "coordinator": "HOST:PORT, the machine of process 0 and a free port there, where the processes meet",
     "help": "show this help; --help keys: every key, of --config or of all models",

@@ -229,8 +229,8 @@ def _connected(group: Group, until: float, patience: float) -> Line:
         except OSError as e:
             if isinstance(e, socket.gaierror):  # a name that does not exist is not waited for
                 raise UserError(
-                    f"process {group.process} knows no machine {group.host!r} ({_reason(e)}); correct the name "
-                    "of the machine of process 0 in --coordinator=HOST:PORT"
+                    f"process {group.process} knows no machine {group.host!r} ({_reason(e)}); correct the "
+                    "name of the machine of process 0 in --coordinator=HOST:PORT"
                 ) from None
             if time.monotonic() > until:
                 raise UserError(

@@ -122,7 +122,7 @@ def test_a_port_that_is_taken_and_a_first_process_that_never_comes(port):
 def test_a_machine_that_is_not_known_is_said_at_once(port):
     began = time.monotonic()
     lost = Group(1, 2, "no-such-machine.invalid", port, None, "a test")
-    with pytest.raises(UserError, match="process 1 knows no machine 'no-such-machine.invalid'"):
+    with pytest.raises(UserError, match=r"process 1 knows no machine 'no-such-machine.invalid'"):
         meeting.meet(lost, FACTS)
     assert time.monotonic() - began < 30
 
