@@ -21,6 +21,8 @@ from msa_jax.results import SCORED, SHOWN
 
 _CONFIG, _RESULTS = "config.json", "results.json"
 _ENVIRONMENT = "environment.json"
+# What a training that is done adds; the same command makes it again.
+_MADE_AGAIN = (_RESULTS, "predictions_valid.csv", "predictions_test.csv")
 SEALED = (_CONFIG, _ENVIRONMENT, "preparation.json", "tokenizer.json")
 _MEND = "bring it back from a copy of the run, or train again in another folder"
 # Names in a run's folder that nothing else may take: of files, and of folders with all that is in them.
@@ -129,7 +131,7 @@ def config_is_whole(workdir: Path) -> bool:
 
 
 def _seal(workdir: Path, *, finished: bool, **facts: Any) -> None:
-    names = [*SEALED, *([_RESULTS] if finished else [])]
+    names = [*SEALED, *(_MADE_AGAIN if finished else ())]
     there = [name for name in names if (workdir / name).exists()]
     seals.write(workdir, there, finished=finished, **facts)
 
@@ -232,19 +234,20 @@ def best_step(workdir: Path) -> int | None:
 
 
 def read_results(workdir: Path, epochs: int) -> dict[str, Any] | None:
-    """The results of a run that is done; None where it is not, or has fewer epochs.
+    """The results of a run that is done; None where it is not, has fewer epochs, or lacks a file of them.
 
     Raises:
-      UserError: when they are damaged.
+      UserError: when they, or its predictions, are damaged.
     """
     if not (workdir / seals.FILE).exists():
         return None
     facts = check(workdir, only=())
-    there = facts.get("finished") and facts.get("epochs") == epochs and (workdir / _RESULTS).exists()
-    if not there:
+    there = all((workdir / name).exists() for name in _MADE_AGAIN)
+    if not (facts.get("finished") and facts.get("epochs") == epochs and there):
         return None
+    for name in _MADE_AGAIN:
+        seals.check(workdir, mend="delete it, and the same command writes it again", only=(name,))
     again = f"delete {workdir / _RESULTS}, and the same command writes it again"
-    seals.check(workdir, mend=again, only=(_RESULTS,))
     results = read_json(workdir / _RESULTS)
     try:
         json_kinds.check("", results, {"data": is_a(str)})

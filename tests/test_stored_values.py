@@ -161,6 +161,18 @@ def test_results(run, change, path, value, line):
         workdir.read_results(run, epochs)
 
 
+@pytest.mark.parametrize("name", ["predictions_valid.csv", "predictions_test.csv"])
+def test_predictions_that_are_not_what_was_written(run, name):
+    epochs, file = seals.check(run, mend="")["epochs"], run / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-3])
+    with pytest.raises(UserError, match=rf"{name} is damaged: .*; delete it, and the same command writes"):
+        workdir.read_results(run, epochs)
+    file.unlink()
+    assert workdir.read_results(run, epochs) is None
+    file.write_bytes(whole)
+
+
 STARTED = {
     **kept.fresh(),
     **{"best_epoch": 0, "best_value": 0.5, "best_by": "l1", "best_step": 3},

@@ -42,8 +42,10 @@ def finished(folder: Path, run: Path, **changes: object) -> None:
 def result(run: Path) -> dict[str, object]:
     """All that two runs that computed the same have in common, to the bit."""
     lines = [timeless(json.loads(line)) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    tables = {path.name: path.read_text() for path in sorted(run.glob("predictions_*.csv"))}
-    return {"log": lines, **tables, "results": timeless(json.loads((run / "results.json").read_text()))}
+    tables = {path.name: path.read_text("utf-8", "replace") for path in sorted(run.glob("predictions_*.csv"))}
+    results = timeless(json.loads((run / "results.json").read_text()))
+    results.pop("data")  # a place
+    return {"log": lines, **tables, "results": results}
 
 
 def timeless(values: dict) -> dict:
