@@ -1,11 +1,13 @@
 """Arrays on disk: trees of arrays as Orbax keeps them; no other module knows Orbax."""
 
 import contextlib
+import dataclasses
 import logging
 import math
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +170,29 @@ def _quiet() -> Iterator[None]:
     def of_others(record: logging.LogRecord) -> bool:
         return "orbax" not in record.pathname
 
-    logger = logging.getLogger("absl")
+    logger, hook = logging.getLogger("absl"), sys.unraisablehook
     logger.addFilter(of_others)
+    if not isinstance(hook, _NotOfClosedLoops):
+        sys.unraisablehook = _NotOfClosedLoops(hook)
     try:
         yield
+        sys.unraisablehook = hook  # not where something went wrong: what was begun beside it ends later
     finally:
         logger.removeFilter(of_others)
+
+
+@dataclasses.dataclass(frozen=True)
+class _NotOfClosedLoops:
+    """A hook of Python's, without the tracebacks of arrays that arrive when Orbax's event loop is closed.
+
+    It closes it when one of the arrays that it opens side by side cannot be opened.
+
+    Attributes:
+      hook: gets everything else.
+    """
+
+    hook: Callable[[Any], None]
+
+    def __call__(self, what: Any) -> None:
+        if not (isinstance(what.exc_value, RuntimeError) and str(what.exc_value) == "Event loop is closed"):
+            self.hook(what)

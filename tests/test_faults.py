@@ -20,7 +20,7 @@ from msa_jax import checkpoint, checkpoint_folders, cli, forks, loop, seals, sto
 from msa_jax.config import base
 from msa_jax.errors import UserError
 from msa_jax.main import main
-from tests.conftest import make_words_folder
+from tests.conftest import make_words_folder, reseal
 
 
 def tiny(folder, **changes):
@@ -459,6 +459,28 @@ def test_a_bit_that_flips_in_any_file_of_a_run_is_noticed(whole, tmp_path):
                 msa_jax.load(run)
         file.write_bytes(whole_bytes)
     msa_jax.load(run)
+
+
+def test_an_array_that_cannot_be_opened_leaves_no_tracebacks_of_the_others(whole, tmp_path):
+    """Orbax opens them side by side, and some arrive when its event loop is closed already."""
+    folder, _ = whole
+    shutil.copytree(folder / "run", tmp_path / "run")
+    best = tmp_path / "run" / "checkpoints" / "best"
+    best = best / str(checkpoint_folders.steps_in(best)[-1])
+    file = next(best.rglob("_METADATA"))
+    named = json.loads(file.read_text())
+    list(named["tree_metadata"].values())[5]["key_metadata"][0]["key"] = "0"
+    file.write_text(json.dumps(named))
+    reseal(best)
+    program = (
+        "import sys, time, msa_jax\nfrom msa_jax.errors import UserError\nfor k in range(20):\n"
+        "    try:\n        msa_jax.load(sys.argv[1])\n    except UserError as e:\n"
+        "        print('cannot be read' in str(e))\ntime.sleep(0.5)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "True\n" * 20
+    assert done.stderr == ""
 
 
 def test_a_frozen_encoder_is_kept_once(tmp_path):
