@@ -134,6 +134,9 @@ def common() -> ConfigDict:
     """Everything but the sections `model` and `loss`."""
     c = ConfigDict()
     c.seed = 6758  # of initialisation, shuffling, dropout and every other draw
+    # Several seeds at once, as in 0,1,2,3,4, in place of `seed`: each is a run of its own, in seed_<seed> of
+    # the folder; one program trains all, in the same order of batches. results.json has mean and deviation.
+    c.seeds = ()
     c.epochs = 30  # passes over the training split, at most
     c.patience = 0  # stop after so many epochs without a better one; 0 = never
     # What the best epoch is chosen by, on the validation split: "loss" (the task loss alone) or any metric of

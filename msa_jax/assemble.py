@@ -1,7 +1,7 @@
 """Assembly of a run: its config becomes preparation, model, variables and loss, as typed pieces."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -32,6 +32,7 @@ class Pieces:
       preparation: what turns clips into arrays.
       model: the module.
       variables: `params` and the model's other collections, at the start.
+      initial: makes such variables from a key.
       loss: the config's `loss` section.
       metrics: name of the corpus whose metrics apply.
       splits: "train" and "valid", scanned; empty without data.
@@ -41,10 +42,15 @@ class Pieces:
     preparation: Preparation
     model: nn.Module
     variables: dict[str, Any]
+    initial: Callable[[jax.Array], dict[str, Any]]
     loss: losses.Loss
     metrics: str
     splits: Mapping[str, Split] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def of_seed(self, seed: int) -> "Pieces":
+        """The same run with the variables of another seed."""
+        return dataclasses.replace(self, variables=self.initial(jax.random.key(seed)))
 
     def summary(self, config: ConfigDict) -> Iterator[str]:
         """Says what is trained, on how many clips and on which device, and what the model has to say."""
@@ -119,12 +125,14 @@ def _pieces(
     notes: tuple[str, ...] = (),
 ) -> Pieces:
     model = make_model(config, encoder, preparation)
-    variables = init_variables(model, preparation, jax.random.key(config.seed), pretrained)
+    initial = initialiser(model, preparation, pretrained)
+    variables = initial(jax.random.key(config.seed))
     _check_groups(config, preparation, variables["params"])
     return Pieces(
         preparation=preparation,
         model=model,
         variables=variables,
+        initial=initial,
         loss=fields.build(models.find(config.model.name).loss, config.loss.to_dict()),
         metrics=metric_set(config.data.corpus),
         splits=splits,
@@ -223,7 +231,15 @@ def init_variables(
       key: of the initialisation.
       pretrained: the encoder's parameters, or None.
     """
+    return initialiser(model, preparation, pretrained)(key)
 
+
+def initialiser(
+    model: nn.Module, preparation: Preparation, pretrained: Any | None
+) -> Callable[[jax.Array], dict[str, Any]]:
+    """What makes the variables of `init_variables` from a key, by one program for all keys."""
+
+    @jax.jit
     def fresh(key: jax.Array) -> dict[str, Any]:
         variables = dict(model.init(key, preparation.blank_batch(), train=False))
         if pretrained is not None:
@@ -231,10 +247,14 @@ def init_variables(
             variables["params"] = {k: v for k, v in variables["params"].items() if k != "encoder"}
         return variables
 
-    variables = jax.jit(fresh)(key)
-    if pretrained is not None:
-        variables["params"] = {**variables["params"], "encoder": jax.tree.map(jnp.array, pretrained)}
-    return variables
+    def make(key: jax.Array) -> dict[str, Any]:
+        variables = fresh(key)
+        if pretrained is not None:
+            encoder = jax.tree.map(jnp.array, pretrained)
+            variables["params"] = {**variables["params"], "encoder": encoder}
+        return variables
+
+    return make
 
 
 def count_parameters(params: Any) -> int:

@@ -73,6 +73,7 @@ _LARGEST = (
     1 << 62
 )  # of any whole number: arrays hold no larger ones, and floats end at 10 to the power of 308
 MAY_BE_NONE = ("optim.clip",)  # besides the keys that are None by default: in a file infinity is
+_MOST_SEEDS = 1000
 SEEDS = ("seed", "data.seed", "data.cut.seed")  # below 2 to the power of 32
 ABOVE_ZERO = ("optim.eps", "optim.plateau.factor")
 RATES = ("data.cut.valid_fraction", "text.scratch.dropout", "optim.warmup", "optim.plateau.factor")
@@ -140,6 +141,7 @@ def _check_common(flat: dict[str, Any]) -> None:
     for key in SEEDS:
         if flat[key] is not None and flat[key] >= 1 << 32:
             raise UserError(f"--config.{key}: {flat[key]} must be below 2 to the power of 32")
+    _check_seeds(flat["seeds"])
     for key, value in flat.items():
         if any(abs(number) > _LARGEST for number in _whole_numbers(value)):
             raise UserError(f"--config.{key}: {value} has a whole number beyond 2 to the power of 62")
@@ -170,6 +172,15 @@ def _check_common(flat: dict[str, Any]) -> None:
     if flat["text.max_content"] + 2 > flat["text.max_length"]:
         raise UserError(
             "--config.text.max_content: two special tokens must fit into text.max_length beside it"
+        )
+
+
+def _check_seeds(seeds: tuple[Any, ...]) -> None:
+    whole = all(type(seed) is int and 0 <= seed < 1 << 32 for seed in seeds)
+    if not whole or len(set(seeds)) < len(seeds) or len(seeds) > _MOST_SEEDS:
+        raise UserError(
+            f"--config.seeds: {seeds!r} must be whole numbers from 0 on and below 2 to the power of 32, each "
+            f"once and at most {_MOST_SEEDS}, as in --config.seeds=0,1,2"
         )
 
 

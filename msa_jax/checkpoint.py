@@ -40,12 +40,16 @@ _WRITING, _REMOVING = ".writing", ".removing"
 class Checkpoints:
     """Checkpoints of one run for the process that trains it, written in the background, in order."""
 
-    def __init__(self, workdir: Path, run: str) -> None:
+    def __init__(
+        self, workdir: Path, run: str, *, writer: Writer | None = None, at: int | None = None
+    ) -> None:
         """Opens `checkpoints/` in the run's folder, and removes what a killed process left half-written.
 
         Args:
           workdir: the run's folder, which this process alone writes.
           run: the identity of the run; checkpoints of another run are refused.
+          writer: writes them, in the order of those of other runs that it writes; None: one of its own.
+          at: the step of the latest one to go on from, where it is not the last.
 
         Raises:
           UserError: when the folder, or anything below it, is a symbolic link.
@@ -59,8 +63,8 @@ class Checkpoints:
         for left in (p for kind in kinds for p in entries(kind)):
             if self._writes and left.name.startswith((_WRITING, _REMOVING)):
                 shutil.rmtree(left, ignore_errors=True)
-        self._writer = Writer("checkpoints")
-        latest = parallel.of_first(max(steps_in(self.folder / "latest"), default=-1))
+        self._writer = writer or Writer("checkpoints")
+        latest = parallel.of_first(max(steps_in(self.folder / "latest"), default=-1) if at is None else at)
         self.latest_step = None if latest < 0 else latest
         self._best: int | None = None  # the step of the best variables that were written last
 
@@ -122,7 +126,7 @@ class Checkpoints:
           like: a tree of arrays with the structure and the sharding of what is restored.
           check: refuses a progress that no run has, given it and by name `step`, `file` and `mend`.
 
-        Best variables from after that checkpoint are dropped: the resumed run will decide anew.
+        What is from after that checkpoint is dropped: the resumed run will decide anew.
 
         Raises:
           UserError: when it, or the best one that it names, cannot be read, is damaged, or belongs to another
@@ -137,8 +141,9 @@ class Checkpoints:
         if (named := progress["best_step"]) is not None:
             best = self.folder / "best" / str(named)
             verify(best, self._run, f"bring it back from a copy of the run, or {self._without(folder, best)}")
-        for later in (s for s in self._own("best") if s > self.latest_step):
-            self._remove(self.folder / "best" / str(later))
+        for kind in ("latest", "best"):
+            for later in (s for s in self._own(kind) if s > self.latest_step):
+                self._remove(self.folder / kind / str(later))
         return state, progress
 
     def _without(self, state: Path, best: Path) -> str:
@@ -179,9 +184,9 @@ class Checkpoints:
         self._writer.save(
             lambda copied: self._write(kind, step, copied, progress),
             copy_of_all,
-            kind=kind,
+            kind=str(self.folder / kind),
             step=step,
-            needs=None if best is None else ("best", best),
+            needs=None if best is None else (str(self.folder / "best"), best),
         )
 
     def _write(self, kind: str, step: int, tree: Any, progress: dict[str, Any] | None) -> None:

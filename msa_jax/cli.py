@@ -165,7 +165,9 @@ def parse(argv: Sequence[str]) -> Command:
     if training:
         plain = configs.load(values.config)[0]
         config = configs.override(config, rest)
-        workdir = named or identity.DefaultFolder(name, identity.changes(config, plain))
+        # Beside the folder of one run, as it holds a run for each seed.
+        of_folder = f"{name}-seeds" if config.seeds else name
+        workdir = named or identity.DefaultFolder(of_folder, identity.changes(config, plain))
     else:
         workdir = named or _trained_folder(name)
         config = _config_of_run(workdir, values.config, config, rest, overrides)
@@ -201,8 +203,9 @@ def _config_of_run(
       UserError: when something is asked for that the run was not trained with.
     """
     from msa_jax import config as configs
+    from msa_jax import seeds
 
-    hint = "--workdir must name the folder of a trained run"
+    hint = seeds.in_place_of(workdir) or "--workdir must name the folder of a trained run"
     trained = configs.stored(workdir / "config.json", hint=hint)
     if given is None:
         _refuse_fixed(overrides)

@@ -16,7 +16,8 @@ from msa_jax import metrics, stopping
 from msa_jax.errors import UserError
 from msa_jax.layers.head import output_name
 from msa_jax.losses import TASKS
-from msa_jax.parallel import Layout, on_host
+from msa_jax.parallel import SEEDS, Layout, on_host
+from msa_jax.together import Together
 
 SCORES = ("prediction", "logits")  # a model has one of them
 
@@ -37,12 +38,24 @@ def forward(
     return {k: v for k, v in outputs.items() if names is None or k in names}
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def forward_lanes(
+    model: nn.Module, together: Together, variables: Any, batch: Mapping[str, Array]
+) -> dict[str, Array]:
+    """The scores of one batch by each of several lanes, with an axis of the lanes in front; see `forward`."""
+    each = jax.vmap(
+        functools.partial(forward, model), in_axes=(together.axes_of(variables), None), spmd_axis_name=SEEDS
+    )
+    return each(variables, batch)
+
+
 def score(
     model: nn.Module,
     variables: Any,
     batches: Iterable[Mapping[str, np.ndarray]],
     clips: int,
     layout: Layout,
+    together: Together | None = None,
 ) -> np.ndarray:
     """Scores every clip of a split.
 
@@ -51,10 +64,13 @@ def score(
       batches: of the split, as `Preparation.in_order` makes them; of several processes each brings its share.
       clips: N, number of clips in the split.
       layout: the devices.
+      together: the lanes that the variables are of; None: of one.
 
     Returns:
-      [N] scores or [N, ..., classes] logits, float32, in the order of the split.
+      [N] scores or [N, ..., classes] logits, float32, in the order of the split; of several lanes with an
+      axis of the lanes in front.
     """
+    several = together is not None and together.count > 1
     out: np.ndarray | None = None
     # One batch is computed while the one before is fetched.
     waiting: list[tuple[Array, Array]] = []
@@ -62,6 +78,7 @@ def score(
     def collect(index: Array, predictions: Array) -> None:
         nonlocal out
         index, predictions = on_host(index), on_host(predictions)
+        predictions = np.moveaxis(predictions, 0, 1) if several else predictions
         if out is None:
             out = np.full((clips, *predictions.shape[1:]), np.nan, np.float32)
         out[index[index >= 0]] = predictions[index >= 0]
@@ -70,13 +87,17 @@ def score(
         if layout.alone:  # one of several processes that left would be waited for
             stopping.check()
         batch = layout.batch(batch)
-        predictions = forward(model, variables, batch)[output_name(getattr(model, "outputs", ()))]
+        made = (
+            forward_lanes(model, together, variables, batch) if several else forward(model, variables, batch)
+        )
+        predictions = made[output_name(getattr(model, "outputs", ()))]
         waiting.append((batch["index"], predictions))
         if len(waiting) > 1:
             collect(*waiting.pop(0))
     for item in waiting:
         collect(*item)
-    return np.zeros(0, np.float32) if out is None else out
+    out = np.zeros(0, np.float32) if out is None else out
+    return np.moveaxis(out, 1, 0) if several else out
 
 
 def outputs(

@@ -18,7 +18,7 @@ from msa_jax.text.pretrained import fingerprint
 
 # Their content counts, not the place where it lies.
 PLACES = ("data.path", "data.bert_vocab", "text.encoder")
-FREE = ("epochs", *configs.RESUME_KEYS, *PLACES)
+FREE = ("epochs", "seeds", *configs.RESUME_KEYS, *PLACES)
 _NO_PLACES = (None, "scratch", "features")  # of text.encoder
 
 
@@ -87,9 +87,13 @@ class DefaultFolder:
 
 def trained_folders(name: str) -> list[Path]:
     """The default folders of a config that hold a run."""
-    found = (p.parent for p in Path("runs").glob("*/config.json"))
-    start = fitting("", name, "-" + "0" * 8)[:-8]
-    return sorted(p for p in found if re.fullmatch(rf"{re.escape(start)}[0-9a-f]{{8}}", p.name))
+    found = []
+    for own, file in ((name, "config.json"), (f"{name}-seeds", "seed_*/config.json")):
+        start = fitting("", own, "-" + "0" * 8)[:-8]
+        of_name = re.compile(rf"{re.escape(start)}[0-9a-f]{{8}}")
+        places = (p.parent for p in Path("runs").glob(f"*/{file}"))
+        found += [p for p in places if of_name.fullmatch(p.relative_to("runs").parts[0])]
+    return sorted(found)
 
 
 def refuse_other_run(config: ConfigDict, workdir: Path) -> None:

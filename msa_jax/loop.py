@@ -4,12 +4,12 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
@@ -18,65 +18,51 @@ from msa_jax.assemble import Pieces
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
-from msa_jax.log import MetricLog, StepLog
+from msa_jax.lanes import Lane, last_common_step, of_seed, opened, out_of_patience
 from msa_jax.metrics import NOT_DEFINED
 from msa_jax.parallel import Layout, Signals
 from msa_jax.progress import bar, say
 from msa_jax.step import TrainState, make_state, split_frozen, train_step
+from msa_jax.step_log import Judged, StepLog
+from msa_jax.together import Together
+from msa_jax.writer import Writer
 
 
 def train(
-    config: ConfigDict, pieces: Pieces, workdir: Path, run: str, layout: Layout, *, started: float
-) -> dict[str, Any]:
-    """Trains to the last epoch, or until `patience` epochs bring nothing better; resumes a checkpoint.
+    config: ConfigDict, pieces: Pieces, lanes: Sequence[Lane], layout: Layout, *, started: float
+) -> None:
+    """Trains to the last epoch, or until `patience` epochs bring nothing better; resumes checkpoints.
 
     The best epoch is that with the best value of `config.select` on the validation split, or of the task loss
-    while that is not defined in any epoch.
+    while that is not defined in any epoch. Of several lanes each has its own; the training returns once half
+    of them have ended, so that the others can go on alone.
 
     Args:
-      config: the run's settings.
+      config: what the lanes have in common.
       pieces: the run before its first step.
-      workdir: its folder, which this process holds.
-      run: its identity.
+      lanes: the runs, which have done the same number of steps; what each knows of itself is in its progress.
+        Those that are done have ended.
       layout: the devices.
       started: `time.monotonic()` when this start of the run began.
-
-    Returns:
-      What the run knows of itself: `best_epoch` (from 0), `best_value` and what it is a value of (`best_by`),
-      `seconds` over all its starts.
 
     Raises:
       UserError: when the loss or its gradient is not finite; names the step and the last good checkpoint.
       Stopped: when a signal has asked for it; all is saved then.
     """
     plan = make_plan(config, pieces, config.epochs)
-    state, rate = make_state(config, pieces, plan, layout)
-    for term in state.objective.idle():
-        say(f"note: the loss's term {term} has no weight in any of the {config.epochs} epochs")
-    per_epoch = plan.steps_per_epoch
-    checkpoints = Checkpoints(workdir, run)
-    state, progress = _resumed(checkpoints, state, plan)
-    done, before = int(state.step), progress["seconds"]
+    together = Together(len(lanes), in_common(config), layout.for_seeds(len(lanes)))
+    layout, per_epoch = together.layout, plan.steps_per_epoch
+    state, rate = _begun(config, pieces, plan, lanes, together)
+    done, before = int(state.step), max(lane.progress["seconds"] for lane in lanes)
     data = _batches(config, pieces, plan, layout, start=done)
-    step_fn, signals = _compiled_step(state, layout), Signals(layout)
-
-    def rate_now(step: int) -> Array:
-        return rate(step) * progress["plateau"].get("rate_factor", 1.0)
-
-    with (
-        contextlib.closing(checkpoints),
-        contextlib.closing(MetricLog(workdir, resume_step=done, judged=not progress["to_judge"])) as log,
-        bar(len(plan), done) as shown,
-    ):
-        names, sums, every = state.objective.names(), progress["sums"], config.log_every
-        steps = StepLog(log, checkpoints, shown, plan, names, sums, every=every, rate=rate_now)
-        if progress["to_judge"]:
-            epoch = done // per_epoch - 1
-            state = validate(config, pieces, state, layout, checkpoints, steps, progress, epoch=epoch)
+    step_fn, signals = compiled_step(state, together), Signals(layout)
+    with opened(lanes, done), bar(len(plan), done) as shown:
+        steps = StepLog(lanes, shown, plan, state.objective.names(), every=config.log_every, rate=rate)
+        if lanes[0].progress["to_judge"]:
+            state = validate(config, pieces, state, together, lanes, steps, epoch=done // per_epoch - 1)
         for step in range(done + 1, len(plan) + 1):
             epoch, left = divmod(step - 1, per_epoch)
-            if not left and config.patience and epoch - 1 - progress["best_epoch"] >= config.patience:
-                say(f"no better epoch in {config.patience}: stopped after epoch {epoch}")
+            if not left and out_of_patience(lanes, config.patience, epoch):
                 break
             batch, on_devices = next(data)
             with steps.calling(batch):
@@ -92,16 +78,45 @@ def train(
             if epoch_ends:
                 # A signal may stop it: then the epoch is judged when the run goes on.
                 with contextlib.suppress(stopping.Stopped):
-                    state = validate(config, pieces, state, layout, checkpoints, steps, progress, epoch=epoch)
+                    state = validate(config, pieces, state, together, lanes, steps, epoch=epoch)
                 stop = stop or (layout.alone and stopping.asked())
-            progress["seconds"] = before + time.monotonic() - started
-            _save(checkpoints, state, progress, stop=stop)
+            _save(state, together, lanes, seconds=before + time.monotonic() - started, stop=stop)
             steps.restart_clock()  # validation and checkpoints are not training time
-    if progress["best_epoch"] < 0:
+        else:
+            for lane in lanes:
+                lane.ended = True
+    for lane in (lane for lane in lanes if lane.ended and lane.progress["best_epoch"] < 0):
         raise UserError(
-            f"no epoch had a finite validation value of {config.select}; try a lower optim.learning_rate"
+            f"no epoch{of_seed(lane, lanes)} had a finite validation value of {config.select}; try a lower "
+            "optim.learning_rate"
         )
-    return progress
+
+
+def in_common(config: ConfigDict) -> tuple[str, ...]:
+    """The parts of the parameters that all seeds have in common."""
+    return ("encoder",) if config.text.frozen and config.text.encoder != "scratch" else ()
+
+
+def _begun(
+    config: ConfigDict, pieces: Pieces, plan: BatchPlan, lanes: Sequence[Lane], together: Together
+) -> tuple[TrainState, optax.Schedule]:
+    """(state, learning-rate schedule) of the lanes, at their start or as the latest checkpoints have it.
+
+    Opens the checkpoints of the lanes, which one thread writes.
+    """
+    writer, at, states = Writer("checkpoints"), last_common_step(lanes), []
+    for lane in lanes:
+        lane.checkpoints = Checkpoints(lane.workdir, lane.run, writer=writer, at=at)
+        of_lane = pieces if lane is lanes[0] else pieces.of_seed(lane.config.seed)
+        state, rate = make_state(lane.config, of_lane, plan, together.layout)
+        state, lane.progress = _resumed(lane.checkpoints, state, plan)
+        states.append(state)
+    first = states[0]
+    for term in first.objective.idle():
+        say(f"note: the loss's term {term} has no weight in any of the {config.epochs} epochs")
+    if done := int(first.step):
+        say(f"resuming at step {done} of {len(plan)}")
+    return together.state(states), rate
 
 
 def _batches(
@@ -113,12 +128,14 @@ def _batches(
     return layout.ahead(pieces.preparation.batches(split, plan, threads=threads, share=share, start=start))
 
 
-def _compiled_step(state: TrainState, layout: Layout) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
+def compiled_step(
+    state: TrainState, together: Together
+) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
     """`train_step`, compiled when it is first called; the state stays where it is."""
     places = jax.tree.map(lambda x: x.sharding, state)
     # A function of this run: JAX keeps the programs of a function as long as that lives.
-    step = functools.partial(train_step)
-    return jax.jit(step, donate_argnums=0, out_shardings=(places, layout.repeated))
+    step = together.step(functools.partial(train_step), state)
+    return jax.jit(step, donate_argnums=0, out_shardings=(places, together.layout.repeated))
 
 
 def make_plan(config: ConfigDict, pieces: Pieces, epochs: int) -> BatchPlan:
@@ -148,19 +165,29 @@ def _resumed(
     restored, progress = checkpoints.restore_latest(
         state.replace(params=trained), functools.partial(kept.check, per_epoch=plan.steps_per_epoch)
     )
-    say(f"resuming at step {int(restored.step)} of {len(plan)}")
     return restored.replace(params={**restored.params, **frozen}), progress
 
 
-def _save(checkpoints: Checkpoints, state: TrainState, progress: dict[str, Any], *, stop: bool) -> None:
-    """Keeps the state; ends the run where a signal has asked for it."""
+def _save(
+    state: TrainState, together: Together, lanes: Sequence[Lane], *, seconds: float, stop: bool
+) -> None:
+    """Keeps the state of each lane; ends the training where a signal has asked for it."""
     step = int(state.step)
     trained, _ = split_frozen(state.params, state.frozen)
-    checkpoints.save_latest(step, state.replace(params=trained), progress)
+    states = together.states_of(state.replace(params=trained))
+    if len(lanes) > 1:
+        # So that the lanes are never more than one checkpoint apart, and can go on from the same step.
+        lanes[0].checkpoints.flush()
+    for lane, of_lane in zip(lanes, states, strict=True):
+        if not lane.ended:
+            lane.progress["seconds"] = seconds
+            lane.checkpoints.save_latest(step, of_lane, lane.progress)
     if stop:
-        checkpoints.flush()
+        for lane in lanes:
+            lane.checkpoints.flush()
         parallel.wait_for_all("saved")
-        say(f"stopped at step {step}, which is saved in {checkpoints.folder}")
+        where = ", ".join(str(lane.checkpoints.folder) for lane in lanes[:3]) + ", ..." * (len(lanes) > 3)
+        say(f"stopped at step {step}, which is saved in {where}")
         stopping.check()
 
 
@@ -168,21 +195,20 @@ def validate(
     config: ConfigDict,
     pieces: Pieces,
     state: TrainState,
-    layout: Layout,
-    checkpoints: Checkpoints,
+    together: Together,
+    lanes: Sequence[Lane],
     steps: StepLog,
-    progress: dict[str, Any],
     *,
     epoch: int,
 ) -> TrainState:
-    """Judges an epoch on the validation split, and keeps its parameters where it is the best so far.
+    """Judges an epoch on the validation split, and keeps the parameters of the lanes whose best so far it is.
 
     Args:
       config, pieces: of the run.
       state: at the end of the epoch.
-      layout: the devices.
-      checkpoints, steps: where the parameters and the values go.
-      progress: what the run knows of itself; changed in place. `to_judge` says whether it was stopped here.
+      together: how the lanes are one.
+      lanes: their progress is changed in place; its `to_judge` says whether it was stopped here.
+      steps: where the values go.
       epoch: from 0.
 
     Returns:
@@ -191,29 +217,54 @@ def validate(
     Raises:
       Stopped: when a signal asks for it, before anything but `to_judge` is changed.
     """
-    progress["to_judge"] = True
-    split, step = pieces.splits["valid"], int(state.step)
+    for lane in lanes:
+        lane.progress["to_judge"] = True
+    split, layout = pieces.splits["valid"], together.layout
     variables = layout.gathered({"params": state.params, **state.collections})
     size, threads = config.eval_batch_size, config.data.threads
     batches = pieces.preparation.in_order(split, batch_size=size, threads=threads, share=layout.share)
-    predictions = evaluate.score(pieces.model, variables, batches, len(split), layout)
-    verdict = evaluate.validation(config, pieces.metrics, predictions, split.labels)
+    predictions = evaluate.score(pieces.model, variables, batches, len(split), layout, together)
+    of_lanes, labels = [predictions] if len(lanes) == 1 else predictions, split.labels
+    judged = [
+        _judged(config, pieces.metrics, lane, mine, labels, epoch, int(state.step))
+        for lane, mine in zip(lanes, of_lanes, strict=True)
+        if not lane.ended
+    ]
+    if any(one.best for one in judged):
+        trained = {**variables, "params": split_frozen(variables["params"], state.frozen)[0]}
+        kept_of = dict(zip(map(id, lanes), together.variables_of(trained), strict=True))
+        for one in (one for one in judged if one.best):
+            one.lane.checkpoints.save_best(int(state.step), kept_of[id(one.lane)])
+    if config.optim.schedule == "plateau":
+        factors = [lane.progress["plateau"].get("rate_factor", 1.0) for lane in lanes]
+        factor = factors[0] if len(lanes) == 1 else np.array(factors)
+        state = state.replace(opt_state=optim.lower_rate(state.opt_state, factor))
+    steps.end_epoch(int(state.step), judged, at_most=bool(config.patience))
+    return state
+
+
+def _judged(
+    config: ConfigDict,
+    corpus: str,
+    lane: Lane,
+    predictions: np.ndarray,
+    labels: np.ndarray,
+    epoch: int,
+    step: int,
+) -> Judged:
+    """The verdict on a lane's epoch, which is noted in its progress."""
+    progress = lane.progress
+    verdict = evaluate.validation(config, corpus, predictions, labels)
     # NumPy's last bit may be another on another machine, and all must decide the same.
     verdict = evaluate.Verdict(**parallel.facts_of_first(dataclasses.asdict(verdict)))
     if config.optim.schedule == "plateau":
         progress["plateau"] = optim.watch_plateau(progress["plateau"], verdict.loss, **config.optim.plateau)
-        factor = progress["plateau"]["rate_factor"]
-        state = state.replace(opt_state=optim.lower_rate(state.opt_state, factor))
     best = verdict.beats(progress["best_by"], progress["best_value"])
     if best:
         progress |= {"best_value": verdict.value, "best_by": verdict.by, "best_epoch": epoch}
         progress["best_step"] = step
-        trained, _ = split_frozen(variables["params"], state.frozen)
-        checkpoints.save_best(step, {**variables, "params": trained})
     progress["to_judge"] = False
-    standing = _standing(verdict, best, progress, config.select)
-    steps.end_epoch(step, verdict, standing, at_most=bool(config.patience))
-    return state
+    return Judged(lane, verdict, best, _standing(verdict, best, progress, config.select))
 
 
 def _standing(verdict: evaluate.Verdict, best: bool, progress: dict[str, Any], select: str) -> str:

@@ -9,7 +9,8 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -22,7 +23,8 @@ from msa_jax import stopping
 from msa_jax.data.batching import Share
 from msa_jax.errors import UserError
 
-_DATA = "data"  # the axis of the mesh that rows, and shards of the state, are split over
+# Axes of the mesh: that which several seeds are split over, and that of the rows, and of shards of the state.
+SEEDS, _DATA = "seeds", "data"
 P, R = ParamSpec("P"), TypeVar("R")
 
 
@@ -40,8 +42,14 @@ class Layout:
 
     @property
     def devices(self) -> int:
-        """How many devices there are."""
-        return self.mesh.size
+        """How many devices the rows of a batch are split over."""
+        return self.mesh.shape[_DATA]
+
+    def for_seeds(self, count: int) -> "Layout":
+        """The same devices for several seeds that are trained together, split over as many as divide both."""
+        # Each process makes its own rows of a batch, and all of them have a part of every seed.
+        groups = math.gcd(count, self.mesh.size) if self.alone else 1
+        return dataclasses.replace(self, mesh=_mesh(self.mesh.devices.ravel(), groups))
 
     @property
     def alone(self) -> bool:
@@ -80,9 +88,18 @@ class Layout:
 
     def state(self, tree: Any) -> Any:
         """A tree of arrays on the devices; of several processes that of the first one counts."""
-        return jax.tree.map(lambda x: put(_of_first(x), self._of_state(x)), tree)
+        return jax.tree.map(lambda x: put(_of_first(x), self.of_state(x)), tree)
 
-    def _of_state(self, x: Array) -> NamedSharding:
+    def stacked(self, arrays: Sequence[Array]) -> Array:
+        """The arrays of several seeds, which `state` has put, as one with an axis of the seeds in front."""
+        return jax.jit(_stack, out_shardings=self.of_stacked(arrays[0]))(*arrays)
+
+    def of_stacked(self, x: Array) -> NamedSharding:
+        """Where such an array lies of arrays of this shape."""
+        return NamedSharding(self.mesh, PartitionSpec(SEEDS, *self.of_state(x).spec))
+
+    def of_state(self, x: Array) -> NamedSharding:
+        """Where an array of the state of one run lies."""
         if not self.shard_state:
             return self.repeated
         # The longest axis that the devices divide: of what none does, such as a bias, each has all.
@@ -99,11 +116,17 @@ class Layout:
         """
         if not self.shard_state:
             return tree
-        return jax.tree.map(lambda x: _whole(x, self.repeated, self._of_state(x)), tree)
+        return jax.tree.map(lambda x: _whole(x, self.repeated, self.of_state(x)), tree)
 
     def gathered(self, tree: Any) -> Any:
-        """A tree of arrays that lie as `state` has put them, each whole on every device."""
-        return jax.jit(_same, out_shardings=self.repeated)(tree) if self.shard_state else tree
+        """A tree of arrays that `state` or `stacked` has put, each without a split over the rows' devices."""
+        if not self.shard_state:
+            return tree
+        return jax.jit(_same, out_shardings=jax.tree.map(self._of_seeds, tree))(tree)
+
+    def _of_seeds(self, x: Array) -> NamedSharding:
+        axes = (axis if axis == SEEDS else None for axis in x.sharding.spec)
+        return NamedSharding(self.mesh, PartitionSpec(*axes))
 
     def everywhere(self, tree: Any) -> Any:
         """A tree of arrays, each whole on every device; every process brings the same."""
@@ -112,6 +135,15 @@ class Layout:
 
 def _same(tree: Any) -> Any:
     return tree
+
+
+def _stack(*arrays: Array) -> Array:
+    return jax.numpy.stack(arrays)
+
+
+def _mesh(devices: np.ndarray, groups: int = 1) -> Mesh:
+    # Linen's Embed knows no explicit axes.
+    return Mesh(devices.reshape(groups, -1), (SEEDS, _DATA), axis_types=(AxisType.Auto,) * 2)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
@@ -176,9 +208,7 @@ def layout(devices: int | None = None, *, shard_state: bool = False) -> Layout:
     if devices is not None and devices > have:
         raise UserError(f"--config.parallel.devices: {devices}, but this process has {have}")
     used = [device for process in sorted(of_process) for device in of_process[process][:devices]]
-    # Linen's Embed knows no explicit axes.
-    mesh = Mesh(np.array(used), (_DATA,), axis_types=(AxisType.Auto,))
-    return Layout(mesh, shard_state)
+    return Layout(_mesh(np.array(used)), shard_state)
 
 
 def put(x: Any, sharding: jax.sharding.Sharding) -> Array:

@@ -1,7 +1,7 @@
 """Results of a run as a user gets them: the CSV of the predictions, and the lines that are printed."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,11 @@ def show(results: dict[str, Any], workdir: Path) -> None:
         for metric, why in results[name].get("undefined", {}).items():
             if metric in SHOWN:
                 say(f"note: {metric} of {name} is {metrics.NOT_DEFINED}: {why}")
+    show_place(results, workdir)
+
+
+def show_place(results: Mapping[str, Any], workdir: Path) -> None:
+    """Prints where everything is, and whether the scores compare with others."""
     say(f"everything is in {workdir}")
     if results["data"] == "synthetic":
         say(SYNTHETIC)

@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
 
-from msa_jax import assemble, bounds, evaluate, files, metrics, parallel, serving
+from msa_jax import assemble, bounds, evaluate, files, metrics, parallel, seeds, serving
 from msa_jax import config as configs
 from msa_jax.checkpoint_folders import restore_best
 from msa_jax.corpora import CORPORA, MODALITIES
@@ -194,6 +194,8 @@ def load(workdir: str | Path, config: ConfigDict | None = None, *, step: int | N
     """
     refuse_forked()
     workdir = files.expanded(workdir)
+    if several := seeds.in_place_of(workdir):
+        raise UserError(f"{workdir} holds no run: {several}")
     identity = check(workdir)["run"]
     trained = configs.stored(workdir / "config.json", hint=f"{workdir} holds no trained run")
     config = trained if config is None else config

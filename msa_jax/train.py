@@ -4,22 +4,28 @@ import contextlib
 import dataclasses
 import functools
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from msa_jax import identity, optim, parallel, seals, stopping
+from msa_jax import identity, optim, parallel, seals, seeds, stopping
 from msa_jax.assemble import Pieces, assemble, count_parameters
 from msa_jax.data import opening
 from msa_jax.data.datasets import Built
 from msa_jax.data.findings import Finding, of_videos
+from msa_jax.data.pipeline import Split
+from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError, counted
 from msa_jax.files import expanded
 from msa_jax.forks import refuse_forked
 from msa_jax.identity import DefaultFolder
+from msa_jax.lane_memory import fitting
+from msa_jax.lanes import Lane, groups
 from msa_jax.loop import make_plan, train
 from msa_jax.machine import unused_devices
+from msa_jax.parallel import Layout
 from msa_jax.progress import say
 from msa_jax.results import OTHER_SPLITS, banner, show
 from msa_jax.run import evaluate_splits, load
@@ -64,23 +70,71 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path | DefaultFolder) 
         _introduce(corpus, data["source"])
         say(f"the run's folder is {workdir}")
         stopping.check()
-        pieces = assemble(config, corpus)
+        own = seeds.members(config, workdir)
+        pieces = assemble(own[0][0], corpus)
         stopping.check()  # before the first program is compiled
         for line in pieces.summary(config):
             say(line)
         if idle := unused_devices(layout.mesh.local_devices):
             say(f"note: {idle}")
         findings = _findings(pieces, corpus)
-        run = identity.of_run(config, content)
-        with alone(workdir) if parallel.is_first() else contextlib.nullcontext():
-            longer = functools.partial(_refuse_longer, config, pieces)
-            claim(config, workdir, run, data, content, pieces.preparation, refuse_longer=longer)
-            parallel.wait_for_all("claimed")
-            _refuse_different(config, pieces, workdir, run)
-            progress = train(config, pieces, workdir, run, layout, started=started)
-            results = _results(config, pieces, corpus, workdir, findings, progress, time.monotonic())
+        lanes = [Lane(one, folder, identity.of_run(one, content)) for one, folder in own]
+        with _held(lanes):
+            _claim(pieces, lanes, data, content)
+            results = {lane.config.seed: _results_there(lane.config, lane.workdir) for lane in lanes}
+            left = [lane for lane in lanes if results[lane.config.seed] is None]
+            _train(pieces, left, layout, started=started)
+            splits = {"valid": pieces.splits["valid"]}
+            for lane in left:
+                results[lane.config.seed] = _results(lane, corpus, splits, findings)
             parallel.wait_for_all("written")
-            return results
+            return _ended(config, workdir, results)
+
+
+@contextlib.contextmanager
+def _held(lanes: Sequence[Lane]) -> Iterator[None]:
+    """Keeps the folders of the runs for the first process."""
+    with contextlib.ExitStack() as stack:
+        for lane in lanes if parallel.is_first() else ():
+            stack.enter_context(alone(lane.workdir))
+        yield
+
+
+def _claim(pieces: Pieces, lanes: Sequence[Lane], data: dict[str, Any], content: dict[str, Any]) -> None:
+    """Writes what the runs are, or checks that they are still the same, in all processes."""
+    for lane in lanes:
+        longer = functools.partial(_refuse_longer, lane.config, pieces)
+        claim(lane.config, lane.workdir, lane.run, data, content, pieces.preparation, refuse_longer=longer)
+    parallel.wait_for_all("claimed")
+    for lane in lanes:
+        _refuse_different(lane.config, pieces, lane.workdir, lane.run)
+
+
+def _train(pieces: Pieces, lanes: Sequence[Lane], layout: Layout, *, started: float) -> None:
+    """Trains the runs, together as far as they are at the same step."""
+    first, at_once = lanes[0] if lanes else None, len(lanes)
+    if len(lanes) > 1:
+        say(f"compiling the step of {len(lanes)} seeds, to see that the memory holds them")
+        at_once, why = fitting(first.config, pieces, layout, len(lanes))
+        say(f"{at_once} of the {len(lanes)} seeds are trained at once" + (f": {why}" if why else ""))
+        stopping.check()
+    while left := [lane for lane in lanes if not lane.ended]:
+        group = groups(left)[0][:at_once]
+        of_group = pieces if group[0] is first else pieces.of_seed(group[0].config.seed)
+        train(group[0].config, of_group, group, layout, started=started)
+        started = time.monotonic()
+
+
+def _ended(config: ConfigDict, workdir: Path, results: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    """Shows the results of a run, or what those of several seeds tell together, which it writes."""
+    if not config.seeds:
+        (found,) = results.values()
+        show(found, workdir)
+        return found
+    found = seeds.summary(results)
+    seeds.write(workdir, found)
+    seeds.show(found, workdir)
+    return found
 
 
 def _refuse_different(config: ConfigDict, pieces: Pieces, workdir: Path, run: str) -> None:
@@ -103,11 +157,22 @@ def _refuse_different(config: ConfigDict, pieces: Pieces, workdir: Path, run: st
 
 
 def _finished(config: ConfigDict, workdir: Path) -> dict[str, Any] | None:
-    """The results of a run that is done, which are shown; None where there is something left to do.
+    """The results of a training that is done, which are shown; None where there is something left to do.
 
     Raises:
       UserError: when another run is in the folder, or its results cannot be read.
     """
+    seeds.refuse_mixed(config, workdir)
+    results = {one.seed: _results_there(one, folder) for one, folder in seeds.members(config, workdir)}
+    if None in results.values():
+        return None
+    say(banner(next(iter(results.values()))["data"]))
+    say(f"{workdir} is finished; its results:")
+    return _ended(config, workdir, results)
+
+
+def _results_there(config: ConfigDict, workdir: Path) -> dict[str, Any] | None:
+    """The results of a run that is done; None where it is not."""
     results = None
     if config_is_whole(workdir):  # otherwise which run it is its identity says, once the data are open
         identity.refuse_other_run(config, workdir)
@@ -116,9 +181,6 @@ def _finished(config: ConfigDict, workdir: Path) -> dict[str, Any] | None:
         return None
     if results is None:  # a network's file system has not shown them here
         raise UserError(f"{workdir} is finished, as process 0 sees it; start again")
-    say(banner(results["data"]))
-    say(f"{workdir} is finished; its results:")
-    show(results, workdir)
     return results
 
 
@@ -154,41 +216,43 @@ def _findings(pieces: Pieces, corpus: Built) -> dict[str, list[Finding]]:
 
 
 def _results(
-    config: ConfigDict,
-    pieces: Pieces,
-    corpus: Built,
-    workdir: Path,
-    findings: dict[str, list[Finding]],
-    progress: dict[str, Any],
-    trained: float,
+    lane: Lane, corpus: Built, splits: dict[str, Split], findings: dict[str, list[Finding]]
 ) -> dict[str, Any]:
-    """Scores the validation and the test split with the best epoch, and writes and shows the results."""
+    """Scores the validation and the test split with the best epoch, and writes the results.
+
+    Args:
+      lane: the run.
+      corpus: what it was trained on.
+      splits: scanned ones by name; gets those that are scanned here.
+      findings: of the clips of each split; gets those of other splits, which are said.
+    """
+    began = time.monotonic()
     parallel.wait_for_all("trained")  # the first process has written it all by then
-    best = load(workdir, step=progress["best_step"])
-    source = opening.source_name(corpus)
+    best = load(lane.workdir, step=lane.progress["best_step"])
     results: dict[str, Any] = {
-        "data": source,
+        "data": opening.source_name(corpus),
         "data_hash": corpus.content_hash,
         "official_splits": corpus.official,
         "conventions": corpus.conventions,
     }
     for name in ("valid", "test"):
-        split = pieces.splits["valid"] if name == "valid" else best.preparation.scan(corpus.split(name))
+        if name not in splits:
+            splits[name] = best.preparation.scan(corpus.split(name))
         if name not in findings:
-            findings[name] = best.preparation.findings(split)
+            findings[name] = best.preparation.findings(splits[name])
             for finding in findings[name]:
                 say(f"note: {name}: {finding}")
-        results[name] = evaluate_splits(best, [split], pieces.metrics, workdir, name)
+        corpus_name = metric_set(lane.config.data.corpus)
+        results[name] = evaluate_splits(best, [splits[name]], corpus_name, lane.workdir, name)
     results |= {
         "findings": {name: [dataclasses.asdict(f) for f in listed] for name, listed in findings.items()},
-        "best_epoch": progress["best_epoch"],
-        "selected_by": progress["best_by"],
-        "seed": config.seed,
-        "parameters": count_parameters(pieces.variables["params"]),
-        "wall_seconds": progress["seconds"] + time.monotonic() - trained,
+        "best_epoch": lane.progress["best_epoch"],
+        "selected_by": lane.progress["best_by"],
+        "seed": lane.config.seed,
+        "parameters": count_parameters(best.params),
+        "wall_seconds": lane.progress["seconds"] + time.monotonic() - began,
     }
-    finish(workdir, results, progress["best_step"])
-    show(results, workdir)
+    finish(lane.workdir, results, lane.progress["best_step"])
     return results
 
 

@@ -17,11 +17,12 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 from tqdm import tqdm
 
-from msa_jax import log
+from msa_jax import lanes, log
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.evaluate import Verdict
 from msa_jax.progress import Stopwatch, doing
+from msa_jax.step_log import Judged, StepLog
 
 BUCKETS = ((2, 2, 2), (2, 3, 3), (4, 4, 4))
 PLAN = BatchPlan(np.full((10, 3), 2), BUCKETS, 4, epochs=2, seed=0)  # 4, 4 and 2 clips
@@ -68,9 +69,12 @@ def written(tmp_path):
 def step_log(written, shown=None, *, sums=None, every=10):
     shown = shown or tqdm(total=6, disable=True)
     sums = {} if sums is None else sums
-    return log.StepLog(
-        written, NoCheckpoints(), shown, PLAN, ("mse", "mpr"), sums, every=every, rate=lambda step: 0.5
-    )
+    lane = lanes.Lane(None, None, "", {"sums": sums, "plateau": {}}, NoCheckpoints(), written)
+    return StepLog([lane], shown, PLAN, ("mse", "mpr"), every=every, rate=lambda step: 0.5)
+
+
+def judged(steps, standing=""):
+    return [Judged(lane, VERDICT, True, standing) for lane in steps._lanes]
 
 
 def terms(loss, **more):
@@ -81,7 +85,7 @@ def epoch(steps, first, standing="best so far", at_most=False):
     for k, (loss, clips) in enumerate(zip(LOSSES, CLIPS, strict=True)):
         steps.add(first + k, terms(loss), clips)
     steps.flush()
-    steps.end_epoch(first + 2, VERDICT, standing, at_most=at_most)
+    steps.end_epoch(first + 2, judged(steps, standing), at_most=at_most)
     steps.restart_clock()
 
 
@@ -133,7 +137,7 @@ def test_a_run_resumed_inside_an_epoch_has_the_mean_of_the_unbroken_one(written,
                 steps.flush()
                 steps = step_log(written, sums=json.loads(json.dumps(sums)))  # as a checkpoint keeps them
         steps.flush()
-        steps.end_epoch(3, VERDICT, "", at_most=False)
+        steps.end_epoch(3, judged(steps), at_most=False)
         sums = {}
     whole, resumed = lines(tmp_path)
     assert whole["loss_epoch"] == resumed["loss_epoch"]
@@ -146,7 +150,7 @@ def test_a_number_that_some_steps_do_not_have_is_averaged_over_the_others(writte
     for step, (value, clips) in enumerate(zip((0.5, math.nan, 0.2), CLIPS, strict=True), 1):
         steps.add(step, terms(1.0, share=value), clips)
     steps.flush()
-    steps.end_epoch(3, VERDICT, "", at_most=False)
+    steps.end_epoch(3, judged(steps), at_most=False)
     assert lines(tmp_path)[0]["share_epoch"] == pytest.approx((4 * 0.5 + 2 * 0.2) / 6)
 
 
@@ -224,7 +228,7 @@ def test_compiling_and_validation_are_not_training_time(written, tmp_path, monke
         steps.add(step, terms(1.0), clips)
     steps.flush()
     now[0] += 50.0
-    steps.end_epoch(3, VERDICT, "", at_most=False)
+    steps.end_epoch(3, judged(steps), at_most=False)
     assert lines(tmp_path)[0]["clips_per_second"] == pytest.approx(10 / 3)
 
 

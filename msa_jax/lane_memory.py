@@ -1,0 +1,73 @@
+"""Memory of lanes: how many runs can be trained together on the devices that there are."""
+
+from typing import Any
+
+import jax
+import psutil
+from ml_collections import ConfigDict
+
+from msa_jax import parallel
+from msa_jax.assemble import Pieces
+from msa_jax.loop import compiled_step, in_common, make_plan
+from msa_jax.parallel import Layout
+from msa_jax.step import make_state
+from msa_jax.together import Together
+
+_SHARE = 0.9  # of the free memory; the rest is for validation and for what the system has to do
+
+
+def fitting(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> tuple[int, str | None]:
+    """How many of so many lanes fit the free memory together, by XLA's own account of their step.
+
+    Args:
+      config, pieces: of one of them.
+      layout: the devices.
+      count: of the lanes.
+
+    Returns:
+      (how many, why not all, in words; None where all do).
+    """
+    why, free = None, parallel.of_first(_free(layout))
+    sizes = dict.fromkeys(-(-count // groups) for groups in range(1, count))  # of few and even groups
+    for together in sizes:
+        needed = parallel.of_first(_needed(config, pieces, layout, together))
+        if needed <= _SHARE * free:
+            return together, why
+        why = why or f"{count} would take {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free"
+    return 1, why
+
+
+def _free(layout: Layout) -> int:
+    """Bytes that are free for each device of this process."""
+    here = layout.mesh.local_devices
+    found = [stats for device in here if (stats := device.memory_stats())]
+    if len(found) == len(here):
+        return min(stats["bytes_limit"] - stats["bytes_in_use"] for stats in found)
+    return psutil.virtual_memory().available // len(here)
+
+
+def _needed(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> int:
+    """Bytes that a step of so many lanes takes on each device, and a copy of their states."""
+    plan = make_plan(config, pieces, config.epochs)
+    together = Together(count, in_common(config), layout.for_seeds(count))
+    layout = together.layout
+    one = jax.eval_shape(lambda: make_state(config, pieces, plan, layout)[0])
+    state = together.shapes(one)
+    longest = max(range(plan.steps_per_epoch), key=lambda k: sum(plan[k][1]))
+    batches = pieces.preparation.batches(
+        pieces.splits["train"], plan, threads=0, share=layout.share, start=longest
+    )
+    compiled = compiled_step(state, together).lower(state, layout.batch(next(iter(batches)))).compile()
+    return _bytes(compiled.memory_analysis()) + _bytes_of_state(state, layout)
+
+
+def _bytes(of_program: Any) -> int:
+    names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
+    return sum(getattr(of_program, name) for name in names) - of_program.alias_size_in_bytes
+
+
+def _bytes_of_state(state: Any, layout: Layout) -> int:
+    """Of the copies on the host that wait to be written, where the host's memory is the device's."""
+    if layout.mesh.local_devices[0].platform != "cpu":
+        return 0
+    return sum(x.size * 4 for x in jax.tree.leaves(state)) // len(layout.mesh.local_devices)
