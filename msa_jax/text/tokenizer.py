@@ -69,6 +69,15 @@ class Tokenizer:
         self.vocab_size = self._backend.get_vocab_size()
         self.note = note
 
+    @property
+    def special_ids(self) -> list[int]:
+        """The ids of its special tokens, that for masked ones included."""
+        added = self._backend.get_added_tokens_decoder()
+        special = {number for number, token in added.items() if token.special}
+        masks = (self._backend.token_to_id(token) for token in ("[MASK]", "<mask>"))
+        named = {self.cls_id, self.sep_id, self.pad_id, self.unk_id, *masks} - {None}
+        return sorted(special | named)
+
     def encode(
         self, text: str, max_content: int | None = None, *, chinese: bool = False
     ) -> tuple[Int32[np.ndarray, " n"], Int32[np.ndarray, " n"]]:

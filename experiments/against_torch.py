@@ -1,0 +1,89 @@
+"""Comparison with PyTorch: MiniLM fine-tuned for an epoch by Hugging Face transformers and by us, in pairs.
+
+    python experiments/benchmark.py --against torch [--torch PYTHON] [--pairs 3] [--mosi PATH]
+
+The texts, the batch size, the float type, the learning rate, the clip of the gradient and dropout are the
+same; both optimise by Adam and take the mean over the tokens into one linear layer. PyTorch has padding to
+50 tokens, as CrossSent's program has, and padding to the longest text of each batch. The runs take turns in
+processes of their own; what each compiles or warms up is not counted. PYTHON needs torch and transformers.
+"""
+
+import argparse
+import csv
+import json
+import time
+from typing import Any
+
+BATCH, LENGTH, RATE, CLIP = 16, 50, 1e-5, 1.0
+
+
+def texts_and_labels(path: str) -> tuple[list[str], list[float]]:
+    """Those of the training split of a CSV with the columns text, label and mode."""
+    with open(path, encoding="utf-8", newline="") as f:
+        rows = [row for row in csv.DictReader(f) if row["mode"] == "train"]
+    return [row["text"] for row in rows], [float(row["label"]) for row in rows]
+
+
+def epoch(path: str, model_folder: str, *, batch_size: int, padded: bool) -> dict[str, Any]:
+    """Trains an epoch by PyTorch, and says what it took.
+
+    Args:
+      path: of the CSV.
+      model_folder: of MiniLM.
+      batch_size: clips in a step.
+      padded: to `LENGTH` tokens; else to the longest of each batch.
+    """
+    import torch
+    import transformers
+    from torch import nn
+
+    torch.manual_seed(0)
+    texts, labels = texts_and_labels(path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model_folder)
+    encoder = transformers.AutoModel.from_pretrained(model_folder, add_pooling_layer=False)
+    head = nn.Linear(encoder.config.hidden_size, 1)
+    parameters = [*encoder.parameters(), *head.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=RATE)
+    encoder.train()
+
+    def step(rows: list[int]) -> float:
+        how = {"padding": "max_length"} if padded else {"padding": True}
+        batch = tokenizer(
+            [texts[k] for k in rows], truncation=True, max_length=LENGTH, return_tensors="pt", **how
+        )
+        states = encoder(**batch).last_hidden_state
+        mask = batch["attention_mask"][..., None].float()
+        scores = head((states * mask).sum(1) / mask.sum(1))[:, 0]
+        loss = nn.functional.mse_loss(scores, torch.tensor([labels[k] for k in rows]))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, CLIP)
+        optimizer.step()
+        return loss.item()
+
+    order = torch.randperm(len(texts)).tolist()
+    batches = [order[k : k + batch_size] for k in range(0, len(order), batch_size)]
+    for rows in batches[:3]:
+        step(rows)
+    started = time.perf_counter()
+    losses = [step(rows) for rows in batches]
+    seconds = time.perf_counter() - started
+    return {
+        "epoch_seconds": round(seconds, 2),
+        "clips_per_second": round(len(texts) / seconds, 1),
+        "loss": round(sum(losses) / len(losses), 3),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("csv", metavar="CSV")
+    parser.add_argument("model", metavar="FOLDER")
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--padded", action="store_true")
+    arguments = parser.parse_args()
+    found = epoch(arguments.csv, arguments.model, batch_size=arguments.batch, padded=arguments.padded)
+    print(json.dumps(found))
