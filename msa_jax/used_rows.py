@@ -20,7 +20,7 @@ from msa_jax.text import Tokenizer
 from msa_jax.text.encoder import USED
 
 _TABLE = ("encoder", "embeddings", "word")
-_WORTH = 2  # how much larger than the used rows the table must be
+_WORTH = 1000  # rows that must not be used; a small table is quicker whole
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def find(
     used = np.unique(np.concatenate([*tokens, tokenizer.special_ids, [0]]).astype(np.int32))
     size = table.shape[0]
     used = used[(used >= 0) & (used < size)]
-    if len(used) * _WORTH > size:
+    if size - len(used) < _WORTH:
         return None
     place = np.full(size, len(used), np.int32)
     place[used] = np.arange(len(used))
