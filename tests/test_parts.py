@@ -70,7 +70,8 @@ def test_a_collection_of_the_model_goes_from_part_to_part():
         whole=lambda tree: tree,
         parts=2,
     )
-    batch = {"mask": np.ones(4, bool), "index": np.array([0, 1, 1, 3], np.int32), "x": np.arange(4.0, dtype=np.float32)}
+    batch = {"mask": np.ones(4, bool), "index": np.array([0, 1, 1, 3], np.int32)}
+    batch["x"] = np.arange(4.0, dtype=np.float32)
     batch["weight"] = np.array([1, 10, 100, 1000], np.float32)
     (loss, (_, changed)), found = step.gradient(state, batch)
     assert changed["seen"].tolist() == [1, 2, 0, 1]
