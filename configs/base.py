@@ -227,6 +227,8 @@ def text() -> ConfigDict:
     c.max_length = 50  # T, special tokens included
     c.max_content = 48  # subwords of the text itself
     c.dtype = "float32"  # compute type of the encoder's products: float32 or bfloat16
+    # Compute the inside of the encoder's layers again in the backward pass: less memory on a GPU, more time.
+    c.remat = False
     c.scratch = ConfigDict()  # the encoder "scratch", its vocabulary learned from the training texts
     c.scratch.vocab_size = 400  # pieces of words, at most
     c.scratch.hidden_size = 64  # width of its states

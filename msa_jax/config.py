@@ -29,7 +29,7 @@ SIZES = ("synthetic", "tiny")  # variants that change what a run is tried on, an
 # only later evaluations read.
 RESUME_KEYS = (
     *("data.cache", "data.threads", "data.eval_split", "data.rescale"),
-    *("log_every", "checkpoint_every", "eval_batch_size", "parallel"),
+    *("log_every", "checkpoint_every", "eval_batch_size", "parallel", "text.remat"),
 )
 # What the user says of the file that the run is trained on; for another file these are None again.
 FILE_KEYS = tuple(f"data.{name}" for name in FIELDS)

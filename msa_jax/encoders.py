@@ -71,7 +71,7 @@ def make_encoder(
     dtype = jnp.dtype(config.text.dtype)
     if config.text.encoder not in ("scratch", FEATURES):
         encoder, variables = load_encoder(config.text.encoder, dtype=dtype)
-        return encoder, variables["params"]
+        return encoder.clone(remat=config.text.remat), variables["params"]
     return scratch(config, tokenizer, width=how.text_width), None
 
 
@@ -94,4 +94,4 @@ def scratch(config: ConfigDict, tokenizer: Tokenizer | None, *, width: int) -> E
         attention_dropout=s.dropout,
         pad_id=0 if tokenizer is None else tokenizer.pad_id,
     )
-    return Encoder(sizes, dtype=jnp.dtype(config.text.dtype))
+    return Encoder(sizes, dtype=jnp.dtype(config.text.dtype), remat=config.text.remat)

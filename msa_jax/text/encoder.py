@@ -68,21 +68,27 @@ USED = "used_rows"
 
 
 class EncoderLayer(nn.Module):
-    """One post-norm transformer layer: self-attention and a two-layer perceptron, each with a residual."""
+    """One post-norm transformer layer: self-attention and a two-layer perceptron, each with a residual.
+
+    Attributes:
+      config: sizes and dropout rates.
+      dtype: compute type, see `Encoder`.
+      train: whether dropout is active (needs the "dropout" rng).
+    """
 
     config: EncoderConfig
     dtype: Any = jnp.float32
+    train: bool = False
 
     @nn.compact
     def __call__(
-        self, x_BTD: Float[Array, "B T D"], bias_B11S: Float[Array, "B 1 1 S"] | None, *, train: bool
+        self, x_BTD: Float[Array, "B T D"], bias_B11S: Float[Array, "B 1 1 S"] | None
     ) -> tuple[Float[Array, "B T D"], Float[Array, "B H T S"]]:
         """Applies the layer.
 
         Args:
           x_BTD: the previous layer's output.
           bias_B11S: float32, added to the attention scores: 0 on valid keys, hugely negative on padding.
-          train: whether dropout is active (needs the "dropout" rng).
 
         Returns:
           The layer's output and its attention probabilities, both in float32.
@@ -96,7 +102,7 @@ class EncoderLayer(nn.Module):
             self,
             B,
             [(c.num_heads, T, T), (T, D), (T, D)],
-            active=train and bool(c.hidden_dropout or c.attention_dropout),
+            active=self.train and bool(c.hidden_dropout or c.attention_dropout),
         )
 
         qkv_BT3HK = dense(3 * D, name="qkv")(x_BTD).reshape(B, T, 3, c.num_heads, K)
@@ -167,10 +173,13 @@ class Encoder(nn.Module):
       dtype: compute dtype of the products and of what lies between them in a layer. Parameters, layer
         norms, softmax and the hidden states that layers hand on stay in float32: with the three digits
         of bfloat16 a state would not show what a hook adds to it.
+      remat: whether the backward pass computes a layer's inner values again, in place of keeping them: less
+        memory, a third more time, the same numbers.
     """
 
     config: EncoderConfig
     dtype: Any = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -223,8 +232,9 @@ class Encoder(nn.Module):
 
         x_BTD = Embeddings(c, name="embeddings")(ids, mask_BT, token_type_ids, train=train)
         hidden, attentions = [x_BTD], []
+        layer = nn.remat(EncoderLayer) if self.remat else EncoderLayer
         for k in range(c.num_layers):
-            x_BTD, probs_BHTS = EncoderLayer(c, self.dtype, name=f"layer_{k}")(x_BTD, bias_B11S, train=train)
+            x_BTD, probs_BHTS = layer(c, self.dtype, train, name=f"layer_{k}")(x_BTD, bias_B11S)
             if k in hooks:
                 hooked_BTD = hooks[k](x_BTD)
                 if hooked_BTD.shape != x_BTD.shape:
