@@ -3,7 +3,7 @@
     python experiments/start.py RUN [--times 5]
 
 `imports` are those of `eval` and `predict`; `seals` compares the files of the run and of its best checkpoint
-with their hashes, over `megabytes`; `load` is `msa_jax.load`, the seals with it. One JSON line.
+(`megabytes`) with their hashes; `load` is `msa_jax.load`, the seals with it. One JSON line.
 """
 
 import argparse

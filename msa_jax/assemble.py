@@ -33,6 +33,9 @@ class Pieces:
       model: the module.
       variables: `params` and the model's other collections, at the start.
       initial: makes such variables from a key.
+      seed: that they were made from.
+      shared: top-level parts of the parameters that are the same whatever the seed: a pretrained encoder that
+        is not trained.
       loss: the config's `loss` section.
       metrics: name of the corpus whose metrics apply.
       splits: "train" and "valid", scanned; empty without data.
@@ -43,14 +46,18 @@ class Pieces:
     model: nn.Module
     variables: dict[str, Any]
     initial: Callable[[jax.Array], dict[str, Any]]
+    seed: int
+    shared: tuple[str, ...]
     loss: losses.Loss
     metrics: str
     splits: Mapping[str, Split] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def of_seed(self, seed: int) -> "Pieces":
-        """The same run with the variables of another seed."""
-        return dataclasses.replace(self, variables=self.initial(jax.random.key(seed)))
+        """The same run with the variables of a seed."""
+        if seed == self.seed:
+            return self
+        return dataclasses.replace(self, variables=self.initial(jax.random.key(seed)), seed=seed)
 
     def summary(self, config: ConfigDict) -> Iterator[str]:
         """Says what is trained, on how many clips and on which device, and what the model has to say."""
@@ -133,6 +140,8 @@ def _pieces(
         model=model,
         variables=variables,
         initial=initial,
+        seed=config.seed,
+        shared=("encoder",) if config.text.frozen and pretrained is not None else (),
         loss=fields.build(models.find(config.model.name).loss, config.loss.to_dict()),
         metrics=metric_set(config.data.corpus),
         splits=splits,

@@ -165,6 +165,8 @@ def parse(argv: Sequence[str]) -> Command:
     if training:
         plain = configs.load(values.config)[0]
         config = configs.override(config, rest)
+        if config.seeds and _says(overrides, "seed"):
+            raise UserError("--config.seed: --config.seeds is given, too; leave one of them out")
         # Beside the folder of one run, as it holds a run for each seed.
         of_folder = f"{name}-seeds" if config.seeds else name
         workdir = named or identity.DefaultFolder(of_folder, identity.changes(config, plain))

@@ -1,5 +1,6 @@
 """Memory of lanes: how many runs can be trained together on the devices that there are."""
 
+import math
 from typing import Any
 
 import jax
@@ -8,9 +9,9 @@ from ml_collections import ConfigDict
 
 from msa_jax import parallel
 from msa_jax.assemble import Pieces
-from msa_jax.loop import compiled_step, in_common, make_plan
+from msa_jax.loop import compiled_step, make_plan
 from msa_jax.parallel import Layout
-from msa_jax.step import make_state
+from msa_jax.step import unplaced_state
 from msa_jax.together import Together
 
 _SHARE = 0.9  # of the free memory; the rest is for validation and for what the system has to do
@@ -27,10 +28,10 @@ def fitting(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> t
     Returns:
       (how many, why not all, in words; None where all do).
     """
-    why, free = None, parallel.of_first(_free(layout))
+    why, free = None, parallel.facts_of_first(_free(layout))
     sizes = dict.fromkeys(-(-count // groups) for groups in range(1, count))  # of few and even groups
     for together in sizes:
-        needed = parallel.of_first(_needed(config, pieces, layout, together))
+        needed = parallel.facts_of_first(_needed(config, pieces, layout, together))
         if needed <= _SHARE * free:
             return together, why
         why = why or f"{count} would take {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free"
@@ -47,11 +48,11 @@ def _free(layout: Layout) -> int:
 
 
 def _needed(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> int:
-    """Bytes that a step of so many lanes takes on each device, and a copy of their states."""
+    """Bytes that so many lanes take on each device, in a step or when their states are joined before it."""
     plan = make_plan(config, pieces, config.epochs)
-    together = Together(count, in_common(config), layout.for_seeds(count))
+    together = Together(count, pieces.shared, layout.for_seeds(count))
     layout = together.layout
-    one = jax.eval_shape(lambda: make_state(config, pieces, plan, layout)[0])
+    one = jax.eval_shape(lambda: unplaced_state(config, pieces, plan, layout)[0])
     state = together.shapes(one)
     longest = max(range(plan.steps_per_epoch), key=lambda k: sum(plan[k][1]))
     batches = pieces.preparation.batches(
@@ -62,7 +63,11 @@ def _needed(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> i
         .lower(state, layout.batch(next(iter(batches))))
         .compile()
     )
-    return _bytes(compiled.memory_analysis()) + _bytes_of_state(state, layout)
+    in_a_step = _bytes(compiled.memory_analysis())
+    states, devices = count * _size(one), layout.mesh.local_devices
+    if devices[0].platform == "cpu":  # copies wait there to be written, the latest states and the best
+        in_a_step += 2 * states // len(devices)
+    return max(in_a_step, states + states * layout.devices // layout.mesh.size)
 
 
 def _bytes(of_program: Any) -> int:
@@ -70,8 +75,5 @@ def _bytes(of_program: Any) -> int:
     return sum(getattr(of_program, name) for name in names) - of_program.alias_size_in_bytes
 
 
-def _bytes_of_state(state: Any, layout: Layout) -> int:
-    """Of the copies on the host that wait to be written, where the host's memory is the device's."""
-    if layout.mesh.local_devices[0].platform != "cpu":
-        return 0
-    return sum(x.size * 4 for x in jax.tree.leaves(state)) // len(layout.mesh.local_devices)
+def _size(state: Any) -> int:
+    return sum(math.prod(x.shape) * 4 for x in jax.tree.leaves(state))  # all are float32 or int32

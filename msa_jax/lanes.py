@@ -3,16 +3,18 @@
 Each is a run of its own: its folder holds what that of a run that is trained alone does.
 """
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from msa_jax import parallel
 from msa_jax.checkpoint import Checkpoints
-from msa_jax.checkpoint_folders import FOLDER, steps_in
+from msa_jax.checkpoint_folders import FOLDER, PROGRESS, steps_in
+from msa_jax.errors import UserError
+from msa_jax.files import read_json
 from msa_jax.log import MetricLog
 from msa_jax.progress import say
 
@@ -40,40 +42,47 @@ class Lane:
 
 
 def last_common_step(lanes: Sequence[Lane]) -> int | None:
-    """The last step that all lanes have a state of; None where there is none."""
+    """The last step that all lanes have a state of, as the first process sees it; None: there is none."""
     there = [set(steps_in(lane.workdir / FOLDER / "latest")) for lane in lanes]
-    return max(set.intersection(*there), default=None)
+    return parallel.facts_of_first(max(set.intersection(*there), default=None))
 
 
-def groups(lanes: Sequence[Lane]) -> list[list[Lane]]:
-    """Lanes in groups, each of which can go on from a step that all have a state of, or the start."""
-    if last_common_step(lanes) is not None:
-        return [list(lanes)]
+def groups(lanes: Sequence[Lane], patience: int, per_epoch: int, last: int) -> list[list[Lane]]:
+    """Lanes in groups, each of which can go on from a step that all have a state of, or the start.
+
+    Those that have nothing left to train are by themselves: the others need not go back to where they are.
+
+    Args:
+      lanes: those that have not ended.
+      patience: epochs to wait for a better one; 0: without end.
+      per_epoch, last: steps in an epoch, and in all.
+    """
+    over = parallel.facts_of_first([_is_over(lane, patience, per_epoch, last) for lane in lanes])
+    left = [lane for lane, ended in zip(lanes, over, strict=True) if not ended]
     found: dict[int | None, list[Lane]] = {}
-    for lane in lanes:
+    for lane in left:
         found.setdefault(last_common_step([lane]), []).append(lane)
-    return list(found.values())
+    if left and last_common_step(left) is not None:
+        found = {None: left}
+    alone = [[lane] for lane, ended in zip(lanes, over, strict=True) if ended]
+    return [*alone, *found.values()]
+
+
+def _is_over(lane: Lane, patience: int, per_epoch: int, last: int) -> bool:
+    latest = lane.workdir / FOLDER / "latest"
+    step = max(steps_in(latest), default=0)
+    try:
+        best = read_json(latest / str(step) / PROGRESS)["best_epoch"] if step else -1
+    except (UserError, KeyError):  # said when it is opened
+        return False
+    epochs, inside = divmod(step, per_epoch)
+    waited = isinstance(best, int) and patience and not inside and epochs - 1 - best >= patience
+    return step == last or bool(step and waited)
 
 
 def of_seed(lane: Lane, lanes: Sequence[Lane]) -> str:
     """Words that tell a lane from the others; "" where there are none."""
     return f" of seed {lane.config.seed}" if len(lanes) > 1 else ""
-
-
-@contextlib.contextmanager
-def opened(lanes: Sequence[Lane], done: int) -> Iterator[None]:
-    """Keeps the logs of lanes open, and their checkpoints, which are.
-
-    Args:
-      lanes: those that are trained together.
-      done: steps that they have done.
-    """
-    with contextlib.ExitStack() as stack:
-        for lane in lanes:
-            stack.enter_context(contextlib.closing(lane.checkpoints))
-            lane.log = MetricLog(lane.workdir, resume_step=done, judged=not lane.progress["to_judge"])
-            stack.enter_context(contextlib.closing(lane.log))
-        yield
 
 
 def out_of_patience(lanes: Sequence[Lane], patience: int, epoch: int) -> bool:

@@ -18,7 +18,8 @@ from msa_jax.assemble import Pieces
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
-from msa_jax.lanes import Lane, last_common_step, of_seed, opened, out_of_patience
+from msa_jax.lanes import Lane, last_common_step, of_seed, out_of_patience
+from msa_jax.log import MetricLog
 from msa_jax.metrics import NOT_DEFINED
 from msa_jax.parallel import Layout, Signals
 from msa_jax.progress import bar, say
@@ -40,8 +41,8 @@ def train(
     Args:
       config: what the lanes have in common.
       pieces: the run before its first step.
-      lanes: the runs, which have done the same number of steps; what each knows of itself is in its progress.
-        Those that are done have ended.
+      lanes: the runs, which have a state of the same step; on return what each knows of itself is in its
+        `progress`, and `ended` is set where it is done.
       layout: the devices.
       started: `time.monotonic()` when this start of the run began.
 
@@ -50,15 +51,16 @@ def train(
       Stopped: when a signal has asked for it; all is saved then.
     """
     plan = make_plan(config, pieces, config.epochs)
-    together = Together(len(lanes), in_common(config), layout.for_seeds(len(lanes)))
+    together = Together(len(lanes), pieces.shared, layout.for_seeds(len(lanes)))
     layout, per_epoch = together.layout, plan.steps_per_epoch
-    state, rate = _begun(config, pieces, plan, lanes, together)
-    done, before = int(state.step), max(lane.progress["seconds"] for lane in lanes)
-    data = _batches(config, pieces, plan, layout, start=done)
-    step_fn, signals = compiled_step(config, pieces, state, together), Signals(layout)
-    with opened(lanes, done), bar(len(plan), done) as shown:
+    with contextlib.ExitStack() as stack:
+        state, rate = _begun(config, pieces, plan, lanes, together, stack)
+        done, before = int(state.step), max(lane.progress["seconds"] for lane in lanes)
+        data = _batches(config, pieces, plan, layout, start=done)
+        step_fn, signals = compiled_step(config, pieces, state, together), Signals(layout)
+        shown = stack.enter_context(bar(len(plan), done))
         steps = StepLog(lanes, shown, plan, state.objective.names(), every=config.log_every, rate=rate)
-        if lanes[0].progress["to_judge"]:
+        if any(lane.progress["to_judge"] for lane in lanes):
             state = validate(config, pieces, state, together, lanes, steps, epoch=done // per_epoch - 1)
         for step in range(done + 1, len(plan) + 1):
             epoch, left = divmod(step - 1, per_epoch)
@@ -76,6 +78,8 @@ def train(
             # Looked at first: a broken state must never become the last good checkpoint.
             steps.flush()
             if epoch_ends:
+                for lane in lanes:
+                    lane.progress["to_judge"] = True
                 # A signal may stop it: then the epoch is judged when the run goes on.
                 with contextlib.suppress(stopping.Stopped):
                     state = validate(config, pieces, state, together, lanes, steps, epoch=epoch)
@@ -92,24 +96,27 @@ def train(
         )
 
 
-def in_common(config: ConfigDict) -> tuple[str, ...]:
-    """The parts of the parameters that all seeds have in common."""
-    return ("encoder",) if config.text.frozen and config.text.encoder != "scratch" else ()
-
-
 def _begun(
-    config: ConfigDict, pieces: Pieces, plan: BatchPlan, lanes: Sequence[Lane], together: Together
+    config: ConfigDict,
+    pieces: Pieces,
+    plan: BatchPlan,
+    lanes: Sequence[Lane],
+    together: Together,
+    stack: contextlib.ExitStack,
 ) -> tuple[TrainState, optax.Schedule]:
     """(state, learning-rate schedule) of the lanes, at their start or as the latest checkpoints have it.
 
-    Opens the checkpoints of the lanes, which one thread writes.
+    Opens the checkpoints of the lanes, which one thread writes, and their logs; the stack closes them.
     """
     writer, at, states = Writer("checkpoints"), last_common_step(lanes), []
+    stack.callback(writer.close)
     for lane in lanes:
         lane.checkpoints = Checkpoints(lane.workdir, lane.run, writer=writer, at=at)
-        of_lane = pieces if lane is lanes[0] else pieces.of_seed(lane.config.seed)
-        state, rate = make_state(lane.config, of_lane, plan, together.layout)
+        state, rate = make_state(lane.config, pieces.of_seed(lane.config.seed), plan, together.layout)
         state, lane.progress = _resumed(lane.checkpoints, state, plan)
+        done, judged = int(state.step), not lane.progress["to_judge"]
+        lane.log = MetricLog(lane.workdir, resume_step=done, judged=judged)
+        stack.callback(lane.log.close)
         states.append(state)
     first = states[0]
     for term in first.objective.idle():
@@ -195,7 +202,8 @@ def _save(
         for lane in lanes:
             lane.checkpoints.flush()
         parallel.wait_for_all("saved")
-        where = ", ".join(str(lane.checkpoints.folder) for lane in lanes[:3]) + ", ..." * (len(lanes) > 3)
+        folders = [str(lane.checkpoints.folder) for lane in lanes if not lane.ended]
+        where = ", ".join(folders[:3]) + ", ..." * (len(folders) > 3)
         say(f"stopped at step {step}, which is saved in {where}")
         stopping.check()
 
@@ -216,7 +224,8 @@ def validate(
       config, pieces: of the run.
       state: at the end of the epoch.
       together: how the lanes are one.
-      lanes: their progress is changed in place; its `to_judge` says whether it was stopped here.
+      lanes: those are judged whose `to_judge` in their progress says so, which is changed in place: it stays
+        where it was stopped here.
       steps: where the values go.
       epoch: from 0.
 
@@ -226,8 +235,6 @@ def validate(
     Raises:
       Stopped: when a signal asks for it, before anything but `to_judge` is changed.
     """
-    for lane in lanes:
-        lane.progress["to_judge"] = True
     split, layout = pieces.splits["valid"], together.layout
     variables = layout.gathered({"params": state.params, **state.collections})
     size, threads = config.eval_batch_size, config.data.threads
@@ -237,7 +244,7 @@ def validate(
     judged = [
         _judged(config, pieces.metrics, lane, mine, labels, epoch, int(state.step))
         for lane, mine in zip(lanes, of_lanes, strict=True)
-        if not lane.ended
+        if lane.progress["to_judge"] and not lane.ended
     ]
     if any(one.best for one in judged):
         trained = {**variables, "params": split_frozen(variables["params"], state.frozen)[0]}

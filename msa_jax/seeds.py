@@ -11,14 +11,16 @@ from ml_collections import ConfigDict
 from scipy import stats
 
 from msa_jax.errors import UserError
-from msa_jax.files import write_json
+from msa_jax.files import read_json, write_json
 from msa_jax.metrics import NOT_DEFINED
 from msa_jax.parallel import by_first
 from msa_jax.progress import say
 from msa_jax.results import SCORED, SHOWN, show_place
 
 _FOLDER = "seed_{}"
-_SAME = ("data", "data_hash", "official_splits", "conventions", "findings", "selected_by", "parameters")
+_RESULTS = "results.json"
+_SAME = ("data", "data_hash", "official_splits", "conventions", "findings", "parameters")
+_OF_EACH = ("best_epoch", "selected_by", "wall_seconds")
 
 
 def members(config: ConfigDict, workdir: Path) -> list[tuple[ConfigDict, Path]]:
@@ -49,6 +51,14 @@ def in_place_of(workdir: Path) -> str | None:
     return f"it has those of several seeds ({names}); name one of these folders"
 
 
+def _order(folder: Path) -> int | None:
+    """The seed that orders the batches of the run in a folder; None where there is none."""
+    try:
+        return read_json(folder / "config.json")["data"]["seed"]
+    except (UserError, KeyError, TypeError):
+        return None
+
+
 def _there(workdir: Path) -> list[Path]:
     """The folders of seeds in a folder that hold a run."""
     return sorted(p for p in workdir.glob(_FOLDER.format("*")) if (p / "config.json").exists())
@@ -59,6 +69,13 @@ def refuse_mixed(config: ConfigDict, workdir: Path) -> None:
     if config.seeds and (workdir / "config.json").exists():
         raise UserError(
             f"--workdir: {workdir} holds one run, and --config.seeds asks for several; name another folder"
+        )
+    before = [data for _, folder in members(config, workdir) if (data := _order(folder)) is not None]
+    if config.seeds and config.data.seed is None and any(order != config.seeds[0] for order in before):
+        raise UserError(
+            f"--config.seeds: {workdir} has runs whose batches have the order of seed {before[0]}, and the "
+            f"first seed is {config.seeds[0]}; name seed {before[0]} first, or say "
+            f"--config.data.seed={before[0]}"
         )
     if not config.seeds and (several := in_place_of(workdir)):
         raise UserError(f"--workdir: {workdir} holds no run: {several}, or say --config.seeds")
@@ -71,14 +88,15 @@ def summary(results: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
       results: by seed, what its results.json holds.
 
     Returns:
-      What all have in common, and for each split and metric `mean`, `std` (of a sample), `ci95` (the 95 %
-      interval of the mean by Student's t; None of one seed) and `values` in the order of `seeds`; of a metric
-      that is not defined for some seed they are None.
+      `seeds`; what all have in common; `best_epoch`, `selected_by` and `wall_seconds` in the order of the
+      seeds (the seconds of those that are trained together are those of all); and for each split `clips` and
+      for each metric `mean`, `std` (of a sample), `ci95` (the 95 % interval of the mean by Student's t) and
+      `values`. The first three are None where a metric is not defined for some seed, and the deviation and
+      the interval are of one seed.
     """
     every = list(results.values())
     out: dict[str, Any] = {"seeds": list(results), **{key: every[0][key] for key in _SAME if key in every[0]}}
-    out["best_epochs"] = [one["best_epoch"] for one in every]
-    out["wall_seconds"] = max(one["wall_seconds"] for one in every)
+    out |= {key: [one[key] for one in every] for key in _OF_EACH}
     for name in (name for name in SCORED if name in every[0]):
         values = {key: [one[name].get(key) for one in every] for key in every[0][name]}
         out[name] = {"clips": every[0][name]["clips"]}
@@ -105,7 +123,12 @@ def statistics(values: Sequence[float | None]) -> dict[str, Any]:
 @by_first
 def write(workdir: Path, found: Mapping[str, Any]) -> None:
     """Writes what `summary` gives."""
-    write_json(workdir / "results.json", dict(found))
+    write_json(workdir / _RESULTS, dict(found))
+
+
+def forget(workdir: Path) -> None:
+    """Removes the results of before, which more training makes untrue."""
+    (workdir / _RESULTS).unlink(missing_ok=True)
 
 
 def show(found: Mapping[str, Any], workdir: Path) -> None:
@@ -114,7 +137,7 @@ def show(found: Mapping[str, Any], workdir: Path) -> None:
         metrics = [f"{key} {_in_words(found[name][key])}" for key in SHOWN if key in found[name]]
         say(f"{name:5s} ({found[name]['clips']} clips): {'  '.join(metrics)}")
     several = ", ".join(map(str, found["seeds"]))
-    say(f"mean ± standard deviation of seeds {several}; 95 % intervals are in {workdir / 'results.json'}")
+    say(f"mean ± standard deviation of seeds {several}; 95 % intervals are in {workdir / _RESULTS}")
     show_place(found, workdir)
 
 

@@ -202,13 +202,21 @@ def _apply(
 def make_state(
     config: ConfigDict, pieces: Pieces, plan: BatchPlan, layout: Layout
 ) -> tuple[TrainState, optax.Schedule]:
+    """`unplaced_state` with its arrays where they lie while it is trained; arguments as there."""
+    state, rate = unplaced_state(config, pieces, plan, layout)
+    return layout.state(state), rate
+
+
+def unplaced_state(
+    config: ConfigDict, pieces: Pieces, plan: BatchPlan, layout: Layout
+) -> tuple[TrainState, optax.Schedule]:
     """(state, learning-rate schedule) at the start of a run.
 
     Args:
       config: `seed`, `epochs`, `parts`, `optim`, `text.frozen`.
       pieces: model, variables and loss.
       plan: the batches of the whole run.
-      layout: where the state lies.
+      layout: where the state is going to lie.
     """
     collections = dict(pieces.variables)
     params = collections.pop("params")
@@ -230,4 +238,4 @@ def make_state(
         whole=layout.whole,
         parts=config.parts,
     )
-    return layout.state(state), rate
+    return state, rate

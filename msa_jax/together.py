@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 
 from msa_jax import arrays_on_disk
 from msa_jax.parallel import SEEDS, Layout
@@ -44,13 +45,15 @@ class Together:
             return first
         axes = jax.tree.leaves(self._spread(first, self._axes(first)), is_leaf=lambda x: x is None)
         of_lanes = zip(*(jax.tree.leaves(state) for state in states), strict=True)
+        # A copy of what is shared: the step takes its arrays over, and others may hold them.
         arrays = [
-            x[0] if axis is None else self.layout.stacked(x) for axis, x in zip(axes, of_lanes, strict=True)
+            jnp.copy(of_each[0]) if axis is None else self.layout.stacked(of_each)
+            for axis, of_each in zip(axes, of_lanes, strict=True)
         ]
         return jax.tree.structure(first).unflatten(arrays)
 
     def shapes(self, state: State) -> State:
-        """What `state` would give for lanes that each have arrays of these shapes, in shapes."""
+        """The shapes and places of what `state` returns for lanes with states of these shapes."""
         spread = self._spread(state, self._axes(state))
 
         def of_all(axis: int | None, x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:

@@ -79,7 +79,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path | DefaultFolder) 
             say(f"note: {idle}")
         findings = _findings(pieces, corpus)
         lanes = [Lane(one, folder, identity.of_run(one, content)) for one, folder in own]
-        with _held(lanes):
+        with _held(config, workdir, lanes):
             _claim(pieces, lanes, data, content)
             results = {lane.config.seed: _results_there(lane.config, lane.workdir) for lane in lanes}
             left = [lane for lane in lanes if results[lane.config.seed] is None]
@@ -92,11 +92,15 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path | DefaultFolder) 
 
 
 @contextlib.contextmanager
-def _held(lanes: Sequence[Lane]) -> Iterator[None]:
-    """Keeps the folders of the runs for the first process."""
+def _held(config: ConfigDict, workdir: Path, lanes: Sequence[Lane]) -> Iterator[None]:
+    """Keeps the folders of the runs, and that above those of several seeds, for the first process."""
     with contextlib.ExitStack() as stack:
-        for lane in lanes if parallel.is_first() else ():
-            stack.enter_context(alone(lane.workdir))
+        if parallel.is_first():
+            if config.seeds:
+                stack.enter_context(alone(workdir))
+                seeds.forget(workdir)
+            for lane in lanes:
+                stack.enter_context(alone(lane.workdir))
         yield
 
 
@@ -112,16 +116,19 @@ def _claim(pieces: Pieces, lanes: Sequence[Lane], data: dict[str, Any], content:
 
 def _train(pieces: Pieces, lanes: Sequence[Lane], layout: Layout, *, started: float) -> None:
     """Trains the runs, together as far as they are at the same step."""
-    first, at_once = lanes[0] if lanes else None, len(lanes)
+    if not lanes:
+        return
+    config, at_once = lanes[0].config, len(lanes)
     if len(lanes) > 1:
         say(f"compiling the step of {len(lanes)} seeds, to see that the memory holds them")
-        at_once, why = fitting(first.config, pieces, layout, len(lanes))
+        at_once, why = fitting(config, pieces, layout, len(lanes))
         say(f"{at_once} of the {len(lanes)} seeds are trained at once" + (f": {why}" if why else ""))
         stopping.check()
+    plan = make_plan(config, pieces, config.epochs)
     while left := [lane for lane in lanes if not lane.ended]:
-        group = groups(left)[0][:at_once]
-        of_group = pieces if group[0] is first else pieces.of_seed(group[0].config.seed)
-        train(group[0].config, of_group, group, layout, started=started)
+        group = groups(left, config.patience, plan.steps_per_epoch, len(plan))[0][:at_once]
+        train(group[0].config, pieces.of_seed(group[0].config.seed), group, layout, started=started)
+        parallel.wait_for_all("trained")  # the first process has written it all by then
         started = time.monotonic()
 
 
@@ -227,7 +234,6 @@ def _results(
       findings: of the clips of each split; gets those of other splits, which are said.
     """
     began = time.monotonic()
-    parallel.wait_for_all("trained")  # the first process has written it all by then
     best = load(lane.workdir, step=lane.progress["best_step"])
     results: dict[str, Any] = {
         "data": opening.source_name(corpus),

@@ -15,12 +15,12 @@ import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from msa_jax import optim
+from msa_jax import models, optim
 from msa_jax.text import Tokenizer
 from msa_jax.text.encoder import USED
 
 _TABLE = ("encoder", "embeddings", "word")
-_WORTH = 1000  # rows that must not be used; a small table is quicker whole
+_WORTH = 1000  # at least so many rows must be unused: a smaller table is quicker whole
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,16 +67,20 @@ class UsedRows:
 def find(
     config: ConfigDict, params: Any, tokenizer: Tokenizer | None, tokens: Sequence[np.ndarray]
 ) -> UsedRows | None:
-    """The used rows of a training; None where it has no such table, or would not be the same with them.
+    """The used rows of a training; None where there is no such table, or rows that no text uses change, too.
+
+    A model from elsewhere may use the table in other ways, as for its output, and always has the whole one.
 
     Args:
       config: `optim`, `text.frozen` and `parallel.shard_state`.
       params: of the model.
-      tokenizer: whose special tokens are used, too; also by a model that masks some.
+      tokenizer: its special tokens count as used.
       tokens: ids of the training texts.
     """
     table = _table(params)
     if table is None or tokenizer is None or config.text.frozen or config.parallel.shard_state:
+        return None
+    if config.model.name not in models.names():
         return None
     decays = optim.group_values(params, config.optim.groups, weight_decay=config.optim.weight_decay)[1]
     if _table(decays):  # weight decay moves every row
@@ -100,4 +104,4 @@ def _table(params: Any) -> Any:
 
 def _is_table(path: Any) -> bool:
     names = tuple(key.key for key in path if isinstance(key, jax.tree_util.DictKey))
-    return names[-len(_TABLE) :] == _TABLE
+    return names == _TABLE

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,22 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import bounds, cli, evaluate, lane_memory, loop, models, parallel, seeds, step, stopping, train
+from msa_jax import (
+    bounds,
+    cli,
+    evaluate,
+    lane_memory,
+    lanes,
+    loop,
+    models,
+    parallel,
+    seeds,
+    step,
+    stopping,
+    train,
+)
 from msa_jax.errors import UserError
+from msa_jax.files import write_json
 from msa_jax.together import Together
 from tests.models.tracing import config_of, make_state, prepared
 from tests.test_faults import lines, tiny
@@ -110,7 +125,7 @@ def test_the_results_of_all_have_mean_deviation_and_interval(three):
     own = [json.loads((folder / "run" / f"seed_{k}" / "results.json").read_text()) for k in (4, 7, 9)]
     mae = [one["test"]["mae"] for one in own]
     assert found["seeds"] == [4, 7, 9]
-    assert found["best_epochs"] == [one["best_epoch"] for one in own]
+    assert found["best_epoch"] == [one["best_epoch"] for one in own]
     assert found["test"]["mae"]["values"] == mae
     assert found["test"]["mae"]["mean"] == pytest.approx(sum(mae) / 3)
     assert len({*mae}) == 3
@@ -131,6 +146,9 @@ def test_more_seeds_are_added_and_more_epochs_go_on(three, tmp_path, capsys):
     config = tiny(folder, seeds=(4, 7, 9, 11))
     kept = (tmp_path / "run" / "seed_7" / "metrics.jsonl").read_bytes()
     found = train.train_and_evaluate(config, tmp_path / "run")
+    train.train_and_evaluate(tiny(folder, seed=11, data__seed=4), tmp_path / "alone")
+    first, wanted = (lines(run)[0]["loss"] for run in (tmp_path / "run" / "seed_11", tmp_path / "alone"))
+    assert first == pytest.approx(wanted, rel=1e-5)  # it does not begin as the first of all
     assert found["test"]["mae"]["values"][:3] == before["test"]["mae"]["values"]
     assert (tmp_path / "run" / "seed_7" / "metrics.jsonl").read_bytes() == kept
     assert "seeds are trained at once" not in capsys.readouterr().out  # one is left, which is alone
@@ -189,7 +207,53 @@ def test_a_seed_that_waits_too_long_ends_and_the_others_go_on(three, tmp_path, m
     assert "no better epoch of seed 4 in 2: stopped after epoch 3" in capsys.readouterr().out
     ends = [lines(tmp_path / "run" / f"seed_{seed}")[-1]["epoch"] for seed in (4, 7, 9)]
     assert ends == [2, 4, 4]
-    assert found["best_epochs"] == [0, 4, 4]
+    assert found["best_epoch"] == [0, 4, 4]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_when_half_have_ended_the_others_go_on_alone(three, tmp_path, monkeypatch, capsys, frozen):
+    """The first goes on, whose arrays the program of both has taken over."""
+    folder, _ = three
+    if frozen:
+        assembled = train.assemble
+        monkeypatch.setattr(
+            train, "assemble", lambda *args: dataclasses.replace(assembled(*args), shared=("encoder",))
+        )
+    judged, count = loop.evaluate.validation, [0]
+
+    def validation(*args):
+        count[0] += 1
+        second = count[0] <= 6 and count[0] % 2 == 0
+        value = (0.5 if count[0] == 2 else 1.0) if second else 0.9 - 0.01 * count[0]
+        return dataclasses.replace(judged(*args), value=value)
+
+    monkeypatch.setattr(loop.evaluate, "validation", validation)
+    config = tiny(folder, seeds=(4, 7), patience=2, epochs=5, text__frozen=frozen)
+    found = train.train_and_evaluate(config, tmp_path / "run")
+    out = capsys.readouterr().out
+    assert "no better epoch of seed 7 in 2: stopped after epoch 3" in out
+    assert "resuming at step 9 of 15" in out
+    assert re.search(r"epoch 5/5  loss", out)  # without a mean
+    assert found["best_epoch"] == [4, 0]
+    assert [lines(tmp_path / "run" / f"seed_{seed}")[-1]["epoch"] for seed in (4, 7)] == [4, 2]
+
+
+def test_lanes_that_are_over_do_not_hold_the_others_back(three, tmp_path):
+    """One that waits for no better epoch has its last state at an earlier step."""
+    folder, _ = three
+    found = []
+    for seed, steps, best in ((4, (6, 9), 0), (7, (9, 12), 3), (9, (9, 12), 3)):
+        lane = lanes.Lane(tiny(folder), tmp_path / str(seed), "run")
+        for step_ in steps:
+            place = lane.workdir / "checkpoints" / "latest" / str(step_)
+            place.mkdir(parents=True)
+            write_json(place / "progress.json", {"best_epoch": best})
+        found.append(lane)
+    first, second, third = found
+    assert lanes.groups(found, 2, 3, 30) == [[first], [second, third]]
+    assert lanes.groups(found, 0, 3, 30) == [found]  # without patience from step 9
+    assert lanes.groups(found, 0, 3, 12) == [[second], [third], [first]]
+    assert lanes.groups([first, lanes.Lane(tiny(folder), tmp_path / "new", "run")], 0, 3, 30)[0] == [first]
 
 
 def test_where_memory_does_not_hold_all_they_go_in_groups(three, tmp_path, monkeypatch, capsys):
@@ -251,7 +315,9 @@ def test_folders_of_one_run_and_of_seeds_are_not_mixed(three, tmp_path):
         msa_jax.load(folder / "run")
     with pytest.raises(UserError, match=several):
         cli.parse(["--mode=eval", f"--workdir={folder / 'run'}"])
-    with pytest.raises(UserError, match=r"seed_7 holds a run with data.seed=4, not 7"):
+    with pytest.raises(
+        UserError, match=r"have the order of seed 4, and the first seed is 7; name seed 4 first"
+    ):
         train.train_and_evaluate(tiny(folder, seeds=(7, 4)), folder / "run")
 
 
@@ -265,6 +331,8 @@ def test_seeds_that_cannot_be_are_refused(wrong):
 
 def test_seeds_have_a_default_folder_of_their_own(monkeypatch, tmp_path):
     parse = lambda *more: cli.parse(["--config=lmf_mosi:tiny", *more]).workdir  # noqa: E731
+    with pytest.raises(UserError, match=r"--config.seed: --config.seeds is given, too"):
+        parse("--config.seeds=1,2", "--config.seed=3")
     one, two, again = parse(), parse("--config.seeds=1,2"), parse("--config.seeds=3")
     assert (one.name, two.name) == ("lmf_mosi-tiny", "lmf_mosi-tiny-seeds")
     assert two == again

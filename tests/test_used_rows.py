@@ -98,6 +98,23 @@ def test_where_other_rows_change_too_all_are_computed(values):
     assert made(**values)[2] is None
 
 
+def test_another_table_of_the_same_name_is_left_alone():
+    _, _, rows = made()
+    tree = {"encoder": {"embeddings": {"word": jax.numpy.ones(TABLE)}}}
+    found = rows.of({**tree, "teacher": tree})
+    assert found["encoder"]["embeddings"]["word"].shape == (len(rows.ids), TABLE[1])
+    assert found["teacher"]["encoder"]["embeddings"]["word"].shape == TABLE
+
+
+def test_a_model_from_elsewhere_has_the_whole_table():
+    """It may use it in other ways, as for its output."""
+    config = config_of("crosssent", "tiny")
+    params = prepared(config)[0].variables["params"]
+    with config.unlocked():
+        config.model.name = "my.model"
+    assert used_rows.find(config, params, train_tokenizer(["a"], 20), [IDS]) is None
+
+
 @pytest.mark.parametrize("name", models.names())
 def test_the_table_of_every_model_with_words_is_found(name, monkeypatch):
     config = config_of(name, "tiny", optim__weight_decay=0.0)
