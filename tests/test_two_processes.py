@@ -86,6 +86,20 @@ def test_two_processes_give_the_numbers_of_one(job, alone):
     np.testing.assert_allclose(scores(folder / "both"), scores(alone), atol=2e-4)
 
 
+def test_two_processes_train_several_seeds(job, alone):
+    """Each makes its own rows of a batch, for both seeds."""
+    arguments, folder = job
+    seed = next(a for a in arguments if a.startswith("--config.seed="))
+    several = [a for a in arguments if a != seed] + [f"--config.seeds={seed.split('=')[1]},8"]
+    first, second = finished(start(several, folder / "seeds", 2))
+    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    assert "2 of the 2 seeds are trained at once" in first[1]
+    one, two = losses(alone), losses(folder / "seeds" / "seed_3")
+    assert one.keys() == two.keys()
+    np.testing.assert_allclose([two[k] for k in (1, 2, 3)], [one[k] for k in (1, 2, 3)], rtol=1e-5)
+    assert losses(folder / "seeds" / "seed_8")[1] != one[1]
+
+
 def until(process, pattern):
     """Reads a process's lines up to one that matches."""
     for line in process.stdout:
