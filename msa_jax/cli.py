@@ -145,6 +145,7 @@ def parse(argv: Sequence[str]) -> Command:
     from msa_jax import (
         bounds,  # late: these import JAX, and --help is to be answered at once
         identity,
+        seeds,
     )
     from msa_jax import config as configs
 
@@ -168,8 +169,10 @@ def parse(argv: Sequence[str]) -> Command:
         if config.seeds and _says(overrides, "seed"):
             raise UserError("--config.seed: --config.seeds is given, too; leave one of them out")
         # Beside the folder of one run, as it holds a run for each seed.
-        of_folder = f"{name}-seeds" if config.seeds else name
-        workdir = named or identity.DefaultFolder(of_folder, identity.changes(config, plain))
+        of_folder, changed = name, identity.changes(config, plain)
+        if config.seeds:
+            of_folder, changed = f"{name}-seeds", {**changed, "data.seed": seeds.order(config)}
+        workdir = named or identity.DefaultFolder(of_folder, changed)
     else:
         workdir = named or _trained_folder(name)
         config = _config_of_run(workdir, values.config, config, rest, overrides)

@@ -80,6 +80,11 @@ def _is_over(lane: Lane, patience: int, per_epoch: int, last: int) -> bool:
     return step == last or bool(step and waited)
 
 
+def numbers(lanes: Sequence[Lane]) -> str:
+    """The seeds of lanes, for a line."""
+    return ", ".join(str(lane.config.seed) for lane in lanes)
+
+
 def of_seed(lane: Lane, lanes: Sequence[Lane]) -> str:
     """Words that tell a lane from the others; "" where there are none."""
     return f" of seed {lane.config.seed}" if len(lanes) > 1 else ""

@@ -18,7 +18,7 @@ from msa_jax.assemble import Pieces
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
-from msa_jax.lanes import Lane, last_common_step, of_seed, out_of_patience
+from msa_jax.lanes import Lane, last_common_step, numbers, of_seed, out_of_patience
 from msa_jax.log import MetricLog
 from msa_jax.metrics import NOT_DEFINED
 from msa_jax.parallel import Layout, Signals
@@ -122,7 +122,8 @@ def _begun(
     for term in first.objective.idle():
         say(f"note: the loss's term {term} has no weight in any of the {config.epochs} epochs")
     if done := int(first.step):
-        say(f"resuming at step {done} of {len(plan)}")
+        several = f" (seeds {numbers(lanes)})" if len(lanes) > 1 else ""
+        say(f"resuming at step {done} of {len(plan)}{several}")
     return together.state(states), rate
 
 

@@ -38,9 +38,14 @@ def members(config: ConfigDict, workdir: Path) -> list[tuple[ConfigDict, Path]]:
     for seed in config.seeds:
         own = copy.deepcopy(config)
         own.seeds, own.seed = (), seed
-        own.data.seed = config.seeds[0] if config.data.seed is None else config.data.seed
+        own.data.seed = order(config)
         out.append((own, workdir / _FOLDER.format(seed)))
     return out
+
+
+def order(config: ConfigDict) -> int:
+    """The seed of the order of batches of all: `data.seed`, or the first one."""
+    return config.seeds[0] if config.data.seed is None else config.data.seed
 
 
 def in_place_of(workdir: Path) -> str | None:
@@ -70,12 +75,12 @@ def refuse_mixed(config: ConfigDict, workdir: Path) -> None:
         raise UserError(
             f"--workdir: {workdir} holds one run, and --config.seeds asks for several; name another folder"
         )
-    before = [data for _, folder in members(config, workdir) if (data := _order(folder)) is not None]
-    if config.seeds and config.data.seed is None and any(order != config.seeds[0] for order in before):
+    before = {_order(folder) for folder in _there(workdir)}
+    if config.seeds and (others := before - {None, order(config)}):
+        other = min(others)
         raise UserError(
-            f"--config.seeds: {workdir} has runs whose batches have the order of seed {before[0]}, and the "
-            f"first seed is {config.seeds[0]}; name seed {before[0]} first, or say "
-            f"--config.data.seed={before[0]}"
+            f"--config.seeds: {workdir} has runs whose batches have the order of seed {other}, not of seed "
+            f"{order(config)}; say --config.data.seed={other}, or name another folder"
         )
     if not config.seeds and (several := in_place_of(workdir)):
         raise UserError(f"--workdir: {workdir} holds no run: {several}, or say --config.seeds")
@@ -122,7 +127,14 @@ def statistics(values: Sequence[float | None]) -> dict[str, Any]:
 
 @by_first
 def write(workdir: Path, found: Mapping[str, Any]) -> None:
-    """Writes what `summary` gives."""
+    """Writes what `summary` gives, unless the results of more seeds are there."""
+    try:
+        before = {*read_json(workdir / _RESULTS)["seeds"]}
+    except (UserError, KeyError, TypeError):
+        before = set()
+    if before > {*found["seeds"]}:
+        say(f"note: {workdir / _RESULTS} keeps the results of seeds {', '.join(map(str, sorted(before)))}")
+        return
     write_json(workdir / _RESULTS, dict(found))
 
 
@@ -137,7 +149,10 @@ def show(found: Mapping[str, Any], workdir: Path) -> None:
         metrics = [f"{key} {_in_words(found[name][key])}" for key in SHOWN if key in found[name]]
         say(f"{name:5s} ({found[name]['clips']} clips): {'  '.join(metrics)}")
     several = ", ".join(map(str, found["seeds"]))
-    say(f"mean ± standard deviation of seeds {several}; 95 % intervals are in {workdir / _RESULTS}")
+    if len(found["seeds"]) == 1:
+        say(f"of seed {several}; a mean and its deviation need several")
+    else:
+        say(f"mean ± standard deviation of seeds {several}; 95 % intervals are in {workdir / _RESULTS}")
     show_place(found, workdir)
 
 

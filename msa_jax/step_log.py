@@ -18,7 +18,7 @@ from msa_jax.corpora import EMOTIONS, MODALITIES
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.evaluate import Verdict
-from msa_jax.lanes import Lane, of_seed
+from msa_jax.lanes import Lane, numbers
 from msa_jax.progress import Stopwatch, doing, say
 
 # Of the corpus's metrics, those that an epoch's line shows; metrics.jsonl has all of them.
@@ -204,13 +204,15 @@ class StepLog:
         ]
         if not broken:
             return
-        rejected = [(lane, lane.checkpoints.reject()) for lane, _ in going]
+        good = {id(lane): lane.checkpoints.reject() for lane, _ in going}
         lane, values = broken[0]
-        good = next(words for other, words in rejected if other is lane)
+        of_seed, leave_out = "", ""
+        if len(self._lanes) > 1:
+            of_seed = f" of seed {numbers([one for one, _ in broken])}"
+            leave_out = ", or leave it out of --config.seeds"
         raise UserError(
-            f"the loss{of_seed(lane, self._lanes)} or its gradient is not finite at step {step} "
-            f"(loss {values['loss']}, gradient norm {values['grad_norm']}); {good}; try a lower "
-            "optim.learning_rate"
+            f"the loss{of_seed} or its gradient is not finite at step {step} (loss {values['loss']}, "
+            f"gradient norm {values['grad_norm']}); {good[id(lane)]}; try a lower optim.learning_rate{leave_out}"
         )
 
 

@@ -22,7 +22,7 @@ from msa_jax.files import expanded
 from msa_jax.forks import refuse_forked
 from msa_jax.identity import DefaultFolder
 from msa_jax.lane_memory import fitting
-from msa_jax.lanes import Lane, groups
+from msa_jax.lanes import Lane, groups, numbers
 from msa_jax.loop import make_plan, train
 from msa_jax.machine import unused_devices
 from msa_jax.parallel import Layout
@@ -118,15 +118,18 @@ def _train(pieces: Pieces, lanes: Sequence[Lane], layout: Layout, *, started: fl
     """Trains the runs, together as far as they are at the same step."""
     if not lanes:
         return
-    config, at_once = lanes[0].config, len(lanes)
-    if len(lanes) > 1:
-        say(f"compiling the step of {len(lanes)} seeds, to see that the memory holds them")
-        at_once, why = fitting(config, pieces, layout, len(lanes))
-        say(f"{at_once} of the {len(lanes)} seeds are trained at once" + (f": {why}" if why else ""))
-        stopping.check()
+    config, at_once = lanes[0].config, 1
     plan = make_plan(config, pieces, config.epochs)
     while left := [lane for lane in lanes if not lane.ended]:
-        group = groups(left, config.patience, plan.steps_per_epoch, len(plan))[0][:at_once]
+        if len(left) < len(lanes):
+            say(f"seeds that are left: {numbers(left)}")
+        group = groups(left, config.patience, plan.steps_per_epoch, len(plan))[0]
+        if len(group) > at_once:
+            say(f"compiling the step of {len(group)} seeds, to see that the memory holds them")
+            at_once, why = fitting(config, pieces, layout, len(group))
+            say(f"{at_once} of the {len(group)} seeds are trained at once" + (f": {why}" if why else ""))
+            stopping.check()
+        group = group[:at_once]
         train(group[0].config, pieces.of_seed(group[0].config.seed), group, layout, started=started)
         parallel.wait_for_all("trained")  # the first process has written it all by then
         started = time.monotonic()

@@ -154,6 +154,12 @@ def test_more_seeds_are_added_and_more_epochs_go_on(three, tmp_path, capsys):
     assert "seeds are trained at once" not in capsys.readouterr().out  # one is left, which is alone
     train.train_and_evaluate(config, tmp_path / "run")
     assert "is finished; its results:" in capsys.readouterr().out
+    fewer = train.train_and_evaluate(tiny(folder, seeds=(4,)), tmp_path / "run")
+    assert fewer["test"]["mae"]["ci95"] is None
+    out = capsys.readouterr().out
+    assert "results.json keeps the results of seeds 4, 7, 9, 11" in out
+    assert "of seed 4; a mean and its deviation need several" in out
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["seeds"] == [4, 7, 9, 11]
     config.epochs = 5
     train.train_and_evaluate(config, tmp_path / "run")
     out = capsys.readouterr().out
@@ -232,6 +238,7 @@ def test_when_half_have_ended_the_others_go_on_alone(three, tmp_path, monkeypatc
     found = train.train_and_evaluate(config, tmp_path / "run")
     out = capsys.readouterr().out
     assert "no better epoch of seed 7 in 2: stopped after epoch 3" in out
+    assert "seeds that are left: 4" in out
     assert "resuming at step 9 of 15" in out
     assert re.search(r"epoch 5/5  loss", out)  # without a mean
     assert found["best_epoch"] == [4, 0]
@@ -300,7 +307,9 @@ def test_a_loss_that_is_not_finite_names_its_seed(three, tmp_path, monkeypatch):
         return state, {**terms, "loss": jax.numpy.where(odd, jax.numpy.nan, terms["loss"])}
 
     monkeypatch.setattr(loop, "train_step", broken)
-    with pytest.raises(UserError, match=r"the loss of seed 7 or its gradient is not finite at step 3"):
+    with pytest.raises(
+        UserError, match=r"loss of seed 7 or its gradient is not finite at step 3.*leave it out"
+    ):
         train.train_and_evaluate(tiny(folder, seeds=(4, 7, 9)), tmp_path / "run")
 
 
@@ -333,9 +342,10 @@ def test_seeds_have_a_default_folder_of_their_own(monkeypatch, tmp_path):
     parse = lambda *more: cli.parse(["--config=lmf_mosi:tiny", *more]).workdir  # noqa: E731
     with pytest.raises(UserError, match=r"--config.seed: --config.seeds is given, too"):
         parse("--config.seeds=1,2", "--config.seed=3")
-    one, two, again = parse(), parse("--config.seeds=1,2"), parse("--config.seeds=3")
+    one, two, more = parse(), parse("--config.seeds=1,2"), parse("--config.seeds=1,2,3")
     assert (one.name, two.name) == ("lmf_mosi-tiny", "lmf_mosi-tiny-seeds")
-    assert two == again
+    assert two == more == parse("--config.seeds=3", "--config.data.seed=1")
+    assert two != parse("--config.seeds=3")  # another order of batches
 
 
 def test_seeds_are_spread_over_devices(three, tmp_path):
