@@ -212,7 +212,8 @@ class StepLog:
             leave_out = ", or leave it out of --config.seeds"
         raise UserError(
             f"the loss{of_seed} or its gradient is not finite at step {step} (loss {values['loss']}, "
-            f"gradient norm {values['grad_norm']}); {good[id(lane)]}; try a lower optim.learning_rate{leave_out}"
+            f"gradient norm {values['grad_norm']}); {good[id(lane)]}; try a lower "
+            f"optim.learning_rate{leave_out}"
         )
 
 

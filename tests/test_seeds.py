@@ -324,9 +324,7 @@ def test_folders_of_one_run_and_of_seeds_are_not_mixed(three, tmp_path):
         msa_jax.load(folder / "run")
     with pytest.raises(UserError, match=several):
         cli.parse(["--mode=eval", f"--workdir={folder / 'run'}"])
-    with pytest.raises(
-        UserError, match=r"have the order of seed 4, and the first seed is 7; name seed 4 first"
-    ):
+    with pytest.raises(UserError, match=r"have the order of seed 4, not of seed 7; say --config.data.seed=4"):
         train.train_and_evaluate(tiny(folder, seeds=(7, 4)), folder / "run")
 
 
