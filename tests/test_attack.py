@@ -1,6 +1,7 @@
 """Attack in short: some of each part that takes seconds, and the counting itself."""
 
 import signal
+import time
 import types
 from pathlib import Path
 
@@ -94,9 +95,19 @@ def test_a_neighbour_whose_name_begins_alike_is_another_folder(tmp_path, monkeyp
 def test_a_signal_counts_as_what_it_is(number, code, said, counted, tmp_path):
     ended = types.SimpleNamespace(wait=lambda: code, out="", err=said)
     row = table.Row("signals")
-    part_signals._judge(row, ended, number, 0, tmp_path)
+    part_signals._judge(row, ended, number, 0, tmp_path, time.time())
     assert (row.refused, row.stopped, [kind for kind, _ in row.faults]) == counted
     assert f"{counted[1]} ended as asked" in row.summary()
+
+
+@pytest.mark.parametrize(("later", "faults"), [(-5, []), (5, ["signals swallowed"])])
+def test_a_signal_that_training_ran_on_after_is_swallowed(later, faults, tmp_path):
+    """Results that were there before excuse an exit code of 0, and none that came seconds later."""
+    ended, row = types.SimpleNamespace(wait=lambda: 0, out="", err=""), table.Row("signals")
+    (tmp_path / "results.json").write_text("{}")
+    sent = (tmp_path / "results.json").stat().st_mtime - later
+    part_signals._judge(row, ended, signal.SIGINT, 0, tmp_path, sent)
+    assert [kind for kind, _ in row.faults] == faults
 
 
 def test_the_worker_tells_what_a_job_does(tmp_path, monkeypatch):

@@ -491,7 +491,7 @@ def test_a_frozen_encoder_is_kept_once(tmp_path):
     run = msa_jax.load(tmp_path / "run")
     assert "encoder" in run.params
     names = {p.parent.name for p in (kept / "best").rglob("_METADATA")}
-    for file in (kept / "best").rglob("_METADATA"):
+    for file in (*(kept / "best").rglob("_METADATA"), *(kept / "latest").rglob("_METADATA")):
         assert "encoder" not in file.read_text()
     assert names
     shutil.rmtree(kept / "frozen" / "0" / "arrays")

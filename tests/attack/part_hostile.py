@@ -23,7 +23,8 @@ def hostile_inputs(row: Row, folder: Path, worker: Worker, *, each: int = 1) -> 
     _data(row, folder / "data", hostile.DATA[::each])
     for case in hostile.ENCODERS[::each]:
         place = _empty(folder / "encoders" / str(row.tried))
-        _right(row, case, place, worker.ask("open_encoder", watched=place, folder=case.write(place)), folder)
+        answer = worker.ask("open_encoder", watched=place, folder=case.write(place))
+        _right(row, case, place, answer, folder, size=_size(place))
     cache = folder / "good"
     assert worker.ask("build", watched=cache, path=folder / "words", cache=cache).kind == "value"
     (build,) = cache.glob("mosi-*")
@@ -31,7 +32,8 @@ def hostile_inputs(row: Row, folder: Path, worker: Worker, *, each: int = 1) -> 
         place = Path(shutil.copytree(build, folder / "caches" / str(row.tried) / build.name))
         case.write(place)
         seals.write(place)  # as somebody does who knows how
-        _right(row, case, place, worker.ask("open_build", watched=place, folder=place), folder)
+        answer = worker.ask("open_build", watched=place, folder=place)
+        _right(row, case, place, answer, folder, size=_size(place))
 
 
 def _data(row: Row, folder: Path, cases: Sequence[hostile.Hostile]) -> None:
@@ -44,13 +46,10 @@ def _data(row: Row, folder: Path, cases: Sequence[hostile.Hostile]) -> None:
         if "Traceback" in said or not said.replace("\n", "").isprintable() or found.stderr.count("\n") > 1:
             kind = "trace"
         place = folder / str(number)
-        size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
-        _right(row, case, place, Answer(kind, found.stderr, found.memory), folder, size=size)
+        _right(row, case, place, Answer(kind, found.stderr, found.memory), folder, size=_size(place))
 
 
-def _right(
-    row: Row, case: hostile.Hostile, place: Path, answer: Answer, folder: Path, *, size: int | None = None
-) -> None:
+def _right(row: Row, case: hostile.Hostile, place: Path, answer: Answer, folder: Path, *, size: int) -> None:
     judge(row, answer, case.name, size=size, may_write=(starts.home(folder),))
     if case.line is None and answer.kind == "line":
         row.fault("lost", f"{case.name}: refused: {answer.text}")
@@ -60,6 +59,10 @@ def _right(
         row.fault("lost", f"{case.name}: another line: {answer.text}")
     if any(place.rglob(MARKER)):
         row.fault("code executed", case.name)
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _empty(folder: Path) -> Path:

@@ -35,9 +35,13 @@ def together(
     started = [starter.start(argv, folder / "shared.said") for _ in range(count)]
     while not (run / "config.json").exists() and any(one.code() is None for one in started):
         starts.pause()
-    while sum(one.code() is None for one in started) > 1:
+    reads = 0
+    while any(one.code() is None for one in started):
         answer = worker.ask("predict", watched=run, run=run)
+        reads += answer.kind == "value"  # before the first epoch has ended it is one line
         judge(row, answer, "a read beside the training", may_write=(starts.compiled(folder),))
+    if not reads:
+        row.fault("lost", "no read beside the training gave scores")
     ends = [(one.wait(300), one) for one in started]
     row.tried += count
     for code, one in ends:

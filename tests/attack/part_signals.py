@@ -14,6 +14,7 @@ from tests.attack.table import Row
 
 EPOCHS, SHORT = 12, 4  # of the whole run; a chain of 12 takes some eight starts
 _START, _TRAINING = 6.0, 2.5  # seconds within which a signal comes, after the start or the first epoch
+_DONE = 0.5  # seconds
 _FROM_NOTHING = 0.2  # share of the processes that are not forked
 
 
@@ -84,13 +85,18 @@ def _chain(
             continue
         left.pop()
         row.tried += 1
+        sent = time.time()
         start.send(number)
-        saved = _judge(row, start, number, saved, run)
+        saved = _judge(row, start, number, saved, run, sent)
     return True
 
 
-def _judge(row: Row, start: starts.Started, number: int, saved: int, run: Path) -> int:
-    """Holds the end of a process against what its signal asks for; returns the step that it said it saved."""
+def _judge(row: Row, start: starts.Started, number: int, saved: int, run: Path, sent: float) -> int:
+    """Holds the end of a process against what its signal asks for; returns the step that it said it saved.
+
+    A process whose results were written when the signal was sent, or within `_DONE` after it, had nothing
+    left to stop; one that trains on and then ends by 0 has swallowed it.
+    """
     code, name = start.wait(), signal.Signals(number).name
     out, err = start.out, start.err
     if "Traceback" in err or (number == signal.SIGKILL and err):
@@ -98,7 +104,8 @@ def _judge(row: Row, start: starts.Started, number: int, saved: int, run: Path) 
     if code is None:
         row.fault("hangs over 60 s", f"{name}: {out[-200:]} {err[-200:]}")
     told = "stopping as soon as all is saved" in err
-    ended = code == 0 and not told and (run / "results.json").exists()  # all was done when the signal came
+    results = run / "results.json"
+    ended = code == 0 and not told and results.exists() and results.stat().st_mtime < sent + _DONE
     right = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[number]
     if code == right:
         row.stopped += 1
