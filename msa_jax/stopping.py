@@ -95,7 +95,7 @@ def check() -> None:
 def leave(command: Callable[[], int]) -> NoReturn:
     """Runs a command, and ends the process with its exit code.
 
-    SIGINT is ignored once the command is done, while libraries clean up behind it.
+    SIGINT and SIGTERM are ignored once the command is done, while libraries clean up behind it.
 
     Args:
       command: returns the exit code.
@@ -110,8 +110,9 @@ def leave(command: Callable[[], int]) -> NoReturn:
 
 
 def deaf() -> None:
-    """Ignores SIGINT from here on."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Ignores SIGINT and SIGTERM from here on."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _is_orderly() -> bool:

@@ -77,7 +77,10 @@ def test_the_command_obeys_a_signal_in_its_last_line(monkeypatch, capfd):
 
 def _ends(code):
     """(exit code, stderr) of a process that gets SIGINT when all is done, while libraries clean up."""
-    late = "import atexit, os, signal, sys; atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT)); "
+    late = (
+        "import atexit, os, signal, sys\nfor number in (signal.SIGINT, signal.SIGTERM):\n"
+        "    atexit.register(os.kill, os.getpid(), number)\n"
+    )
     command = [sys.executable, "-c", late + code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
     return done.returncode, done.stderr

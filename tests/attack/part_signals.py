@@ -95,7 +95,7 @@ def _judge(row: Row, start: starts.Started, number: int, saved: int, run: Path, 
     """Holds the end of a process against what its signal asks for; returns the step that it said it saved.
 
     A process whose results were written when the signal was sent, or within `_DONE` after it, had nothing
-    left to stop; one that trains on and then ends by 0 has swallowed it.
+    left to stop (and may end by the signal itself); one that trains on and then ends by 0 has swallowed it.
     """
     code, name = start.wait(), signal.Signals(number).name
     out, err = start.out, start.err
@@ -105,7 +105,7 @@ def _judge(row: Row, start: starts.Started, number: int, saved: int, run: Path, 
         row.fault("hangs over 60 s", f"{name}: {out[-200:]} {err[-200:]}")
     told = "stopping as soon as all is saved" in err
     results = run / "results.json"
-    ended = code == 0 and not told and results.exists() and results.stat().st_mtime < sent + _DONE
+    ended = code in (0, -number) and not told and results.exists() and results.stat().st_mtime < sent + _DONE
     right = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[number]
     if code == right:
         row.stopped += 1
