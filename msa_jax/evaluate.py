@@ -16,7 +16,7 @@ from msa_jax import metrics, stopping
 from msa_jax.errors import UserError
 from msa_jax.layers.head import output_name
 from msa_jax.losses import TASKS
-from msa_jax.parallel import SEEDS, Layout, on_host
+from msa_jax.parallel import Layout, on_host
 from msa_jax.together import Together
 
 SCORES = ("prediction", "logits")  # a model has one of them
@@ -43,10 +43,7 @@ def forward_lanes(
     model: nn.Module, together: Together, variables: Any, batch: Mapping[str, Array]
 ) -> dict[str, Array]:
     """The scores of one batch by each of several lanes, with an axis of the lanes in front; see `forward`."""
-    each = jax.vmap(
-        functools.partial(forward, model), in_axes=(together.axes_of(variables), None), spmd_axis_name=SEEDS
-    )
-    return each(variables, batch)
+    return together.forward(functools.partial(forward, model), variables)(variables, batch)
 
 
 def score(

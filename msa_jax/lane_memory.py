@@ -40,7 +40,7 @@ def fitting(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> t
 
 def _free(layout: Layout) -> int:
     """Bytes that are free for each device of this process."""
-    here = layout.mesh.local_devices
+    here = layout.local_devices
     found = [stats for device in here if (stats := device.memory_stats())]
     if len(found) == len(here):
         return min(stats["bytes_limit"] - stats["bytes_in_use"] for stats in found)
@@ -64,10 +64,10 @@ def _needed(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> i
         .compile()
     )
     in_a_step = _bytes(compiled.memory_analysis())
-    states, devices = count * _size(one), layout.mesh.local_devices
+    states, devices = count * _size(one), layout.local_devices
     if devices[0].platform == "cpu":  # copies wait there to be written, the latest states and the best
         in_a_step += 2 * states // len(devices)
-    return max(in_a_step, states + states * layout.devices // layout.mesh.size)
+    return max(in_a_step, states + states // layout.groups)
 
 
 def _bytes(of_program: Any) -> int:

@@ -76,8 +76,13 @@ def _is_over(lane: Lane, patience: int, per_epoch: int, last: int) -> bool:
     except (UserError, KeyError):  # said when it is opened
         return False
     epochs, inside = divmod(step, per_epoch)
-    waited = isinstance(best, int) and patience and not inside and epochs - 1 - best >= patience
-    return step == last or bool(step and waited)
+    waited = step and not inside and isinstance(best, int) and _waited(best, epochs, patience)
+    return step == last or bool(waited)
+
+
+def _waited(best_epoch: int, epochs: int, patience: int) -> bool:
+    """Whether so many epochs, the best of which is given, have been enough; a patience of 0 has no end."""
+    return bool(patience) and epochs - 1 - best_epoch >= patience
 
 
 def numbers(lanes: Sequence[Lane]) -> str:
@@ -102,7 +107,7 @@ def out_of_patience(lanes: Sequence[Lane], patience: int, epoch: int) -> bool:
       Whether half of them have ended, so that the others had better go on alone.
     """
     for lane in (lane for lane in lanes if not lane.ended):
-        if patience and epoch - 1 - lane.progress["best_epoch"] >= patience:
+        if _waited(lane.progress["best_epoch"], epoch, patience):
             lane.ended = True
             say(f"no better epoch{of_seed(lane, lanes)} in {patience}: stopped after epoch {epoch}")
     return sum(lane.ended for lane in lanes) * 2 >= len(lanes)

@@ -45,6 +45,16 @@ class Layout:
         """How many devices the rows of a batch are split over."""
         return self.mesh.shape[_DATA]
 
+    @property
+    def groups(self) -> int:
+        """How many groups of devices several seeds are split over."""
+        return self.mesh.shape[SEEDS]
+
+    @property
+    def local_devices(self) -> list[Any]:
+        """The devices of this process."""
+        return list(self.mesh.local_devices)
+
     def for_seeds(self, count: int) -> "Layout":
         """The same devices for several seeds that are trained together, split over as many as divide both."""
         # Each process makes its own rows of a batch, and all of them have a part of every seed.

@@ -14,9 +14,8 @@ import jax.numpy as jnp
 from msa_jax import arrays_on_disk
 from msa_jax.parallel import SEEDS, Layout
 
-State = TypeVar(
-    "State"
-)  # a dataclass with step, params, opt_state, collections and key, as `step.TrainState`
+# A dataclass with step, params, opt_state, collections and key, as `step.TrainState`.
+State = TypeVar("State")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Together:
     shared: tuple[str, ...]
     layout: Layout
 
-    def axes_of(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def _axes_of(self, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Where a model's variables have the axis of the lanes: 0, or None for what is shared."""
         params = {name: None if name in self.shared else 0 for name in variables["params"]}
         return {name: params if name == "params" else 0 for name in variables}
@@ -70,8 +69,12 @@ class Together:
         axes = self._axes(state)
         return jax.vmap(one, in_axes=(axes, None), out_axes=(axes, 0), spmd_axis_name=SEEDS)
 
+    def forward(self, one: Callable[..., Any], variables: Mapping[str, Any]) -> Callable[..., Any]:
+        """A pass of one lane as that of all, (variables, batch) -> outputs by lane."""
+        return jax.vmap(one, in_axes=(self._axes_of(variables), None), spmd_axis_name=SEEDS)
+
     def _axes(self, state: State) -> State:
-        axes = self.axes_of({"params": state.params, **state.collections})
+        axes = self._axes_of({"params": state.params, **state.collections})
         params = axes.pop("params")
         return state.replace(step=None, params=params, opt_state=0, collections=axes, key=0)
 
@@ -88,7 +91,7 @@ class Together:
 
     def variables_of(self, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """The model's variables of the lanes; as `states_of`."""
-        return [variables] if self.count == 1 else self._apart(variables, self.axes_of(variables))
+        return [variables] if self.count == 1 else self._apart(variables, self._axes_of(variables))
 
     def _apart(self, tree: Any, axes: Any) -> list[Any]:
         whole = arrays_on_disk.on_host(tree)

@@ -75,7 +75,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path | DefaultFolder) 
         stopping.check()  # before the first program is compiled
         for line in pieces.summary(config):
             say(line)
-        if idle := unused_devices(layout.mesh.local_devices):
+        if idle := unused_devices(layout.local_devices):
             say(f"note: {idle}")
         findings = _findings(pieces, corpus)
         lanes = [Lane(one, folder, identity.of_run(one, content)) for one, folder in own]

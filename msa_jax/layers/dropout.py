@@ -1,8 +1,7 @@
 """Dropout whose random bits come from a hash, once for all masks of a layer.
 
-JAX's own generator takes a third of the time that a small encoder trains on a CPU. A mask needs bits that
-look random to statistics, not to cryptography: a hash of the entry's number and of a key that JAX's generator
-has drawn.
+JAX's own generator is a large part of what dropout costs on a CPU. A mask needs bits that look random to
+statistics, not to cryptography: a hash of the entry's number and of a key that JAX's generator has drawn.
 """
 
 import math
@@ -43,8 +42,8 @@ def draw_bits(
 def hashed_bits(key: Array, rows: int, count: int) -> Array:
     """[rows, count] uint16 that a key and the place of each decide, so that more rows change none.
 
-    Two rounds of a hash of 32 bits that changes half of them where one bit of its input changes (its
-    constants are those that C. Wellons found by search), with half of the key before each.
+    Two rounds of a hash of 32 bits that changes about half of them where one bit of its input changes (its
+    constants are among those published with hash-prospector), with half of the key before each.
 
     Args:
       key: of JAX.

@@ -174,7 +174,7 @@ class Encoder(nn.Module):
         norms, softmax and the hidden states that layers hand on stay in float32: with the three digits
         of bfloat16 a state would not show what a hook adds to it.
       remat: whether the backward pass computes a layer's inner values again, in place of keeping them: less
-        memory, a third more time, the same numbers.
+        memory on a GPU, more time, the same numbers.
     """
 
     config: EncoderConfig
