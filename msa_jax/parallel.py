@@ -139,8 +139,8 @@ class Layout:
         return NamedSharding(self.mesh, PartitionSpec(*axes))
 
     def everywhere(self, tree: Any) -> Any:
-        """A tree of arrays, each whole on every device; every process brings the same."""
-        return jax.tree.map(lambda x: put(x, self.repeated), tree)
+        """A tree of arrays, each whole on every device; of several processes that of the first one counts."""
+        return jax.tree.map(lambda x: put(_of_first(x), self.repeated), tree)
 
 
 def _same(tree: Any) -> Any:

@@ -1,16 +1,21 @@
 """Devices: what a model's step gives on one and on several virtual ones, one JSON line for each layout.
 
-    JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=8 python -m tests.devices MODEL [DEVICES ...]
+    JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=8 python -m tests.devices MODEL [DEVICES ...] [--processes 2]
 
-Without DEVICES it tries one and eight; with the last number the state is sharded, too.
+Without DEVICES it tries one and eight; with the last number the state is sharded, too. With --processes there
+are lines for as many processes on this machine as well, which have that number of devices together.
 
 Of each line `loss`, `gradient` and `scores` are the largest differences from one device: relative to the
 loss, and to the largest entry of the gradient and of the scores. `restored` says whether a checkpoint of the
 layout before is restored onto this one, and of this one onto one device, bit for bit.
 """
 
+import argparse
 import dataclasses
 import json
+import os
+import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -26,11 +31,12 @@ CLIPS = 12  # which eight do not divide
 DEVICES = (1, 8)
 
 
-def padded(batch, rows):
-    """The batch with so many rows, those that were not there as padding."""
-    more = rows - len(batch["mask"])
-    out = {k: np.concatenate([v, np.zeros((more, *v.shape[1:]), v.dtype)]) for k, v in batch.items()}
-    out["index"][len(batch["mask"]) :] = -1
+def padded(batch, layout):
+    """The rows of the batch that this process makes, with rows of padding where the devices need them."""
+    rows, size = layout.share.of(np.arange(len(batch["mask"])), len(batch["mask"]))
+    more = size - len(rows)
+    out = {k: np.concatenate([v[rows], np.zeros((more, *v.shape[1:]), v.dtype)]) for k, v in batch.items()}
+    out["index"][len(rows) :] = -1
     return out
 
 
@@ -45,17 +51,17 @@ def measure(name, devices, sharded):
     plan = BatchPlan(np.full((100, 3), STEPS), ((STEPS,) * 3,), CLIPS, epochs=config.epochs, seed=0)
     state, _ = step.make_state(config, pieces, plan, layout)
     state = state.replace(step=parallel.put(np.int32(len(plan) - 1), layout.repeated))
-    batch = layout.batch(padded(batch, layout.share.of(np.arange(CLIPS), CLIPS)[1]))
+    batch = layout.batch(padded(batch, layout))
     (loss, _), gradient = jax.jit(step.gradient)(state, batch)
     variables = layout.gathered({"params": state.params, **state.collections})
     scores = next(iter(evaluate.forward(pieces.model, variables, batch).values()))
-    first = jax.devices()[0]
+    first = jax.local_devices()[0]
     own = (s.data for x in jax.tree.leaves(state) for s in x.addressable_shards if s.device == first)
     return {
         "loss": float(loss),
         "state": state,
-        "gradient": [np.asarray(g) for g in jax.tree.leaves(gradient)],
-        "scores": np.asarray(scores)[:CLIPS],
+        "gradient": [parallel.on_host(g) for g in jax.tree.leaves(gradient)],
+        "scores": parallel.on_host(scores)[:CLIPS],
         "bytes": sum(data.nbytes for data in own if hasattr(data, "nbytes")),
     }
 
@@ -71,28 +77,78 @@ def moves(state, onto):
     return same and all(a.sharding.is_equivalent_to(b.sharding, a.ndim) for a, b in places)
 
 
-def main(name, counts=DEVICES):
+def differences(one, found):
+    """The largest differences in what two layouts give."""
+    largest = max(float(np.abs(g).max()) for g in one["gradient"])
+    pairs = zip(one["gradient"], found["gradient"], strict=True)
+    return {
+        "largest_gradient": largest,
+        "loss": abs(found["loss"] - one["loss"]) / abs(one["loss"]),
+        "gradient": max(float(np.abs(a - b).max()) for a, b in pairs) / largest,
+        "scores": float(np.abs(found["scores"] - one["scores"]).max() / np.abs(one["scores"]).max()),
+    }
+
+
+def main(name, counts=DEVICES, processes=1):
     """Prints a line for each number of devices, the first of which all others are compared with."""
     one = before = None
     for devices, sharded in (*((count, False) for count in counts), (counts[-1], True)):
         found = measure(name, devices, sharded)
         one, before = one or found, before or found
-        largest = max(float(np.abs(g).max()) for g in one["gradient"])
-        pairs = zip(one["gradient"], found["gradient"], strict=True)
         row = {
             "model": name,
+            "processes": 1,
             "devices": devices,
             "sharded": sharded,
-            "largest_gradient": largest,
-            "loss": abs(found["loss"] - one["loss"]) / abs(one["loss"]),
-            "gradient": max(float(np.abs(a - b).max()) for a, b in pairs) / largest,
-            "scores": float(np.abs(found["scores"] - one["scores"]).max() / np.abs(one["scores"]).max()),
+            **differences(one, found),
             "bytes_of_state": found["bytes"],
             "restored": moves(before["state"], found["state"]) and moves(found["state"], one["state"]),
         }
         print(json.dumps(row), flush=True)
         before = found
+    for devices in (n for n in counts if processes > 1 and n % processes == 0):
+        row = {"model": name, "processes": processes, "devices": devices, "sharded": False}
+        print(json.dumps({**row, **differences(one, of_processes(name, devices, processes))}), flush=True)
+
+
+def of_processes(name, devices, processes):
+    """What `measure` finds in several processes that have so many devices together."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    env = {**os.environ, "JAX_NUM_CPU_DEVICES": str(devices // processes)}
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "tests.devices", name, f"--processes={processes}"]
+        command += [f"--address={address}", f"--written={folder}/found.npz"]
+        running = [
+            subprocess.Popen([*command, f"--process={k}"], env=env, stdout=subprocess.DEVNULL)
+            for k in range(processes)
+        ]
+        assert not any([process.wait(300) for process in running])
+        with np.load(f"{folder}/found.npz") as arrays:
+            found = dict(arrays)
+    gradient = [found[f"gradient_{k}"] for k in range(len(found) - 2)]
+    return {"loss": float(found["loss"]), "scores": found["scores"], "gradient": gradient}
+
+
+def one_of_several(args):
+    """Takes part in the measurement as one of several processes; the first one writes it."""
+    jax.distributed.initialize(args.address, args.processes, args.process)
+    found = measure(args.model, None, False)
+    if parallel.is_first():
+        gradient = {f"gradient_{k}": g for k, g in enumerate(found["gradient"])}
+        np.savez(args.written, loss=found["loss"], scores=found["scores"], **gradient)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], tuple(map(int, sys.argv[2:])) or DEVICES)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("devices", metavar="DEVICES", nargs="*", type=int)
+    parser.add_argument("--processes", type=int, default=1, help="also in so many processes")
+    for hidden in ("--address", "--written"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    parser.add_argument("--process", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.process is None:
+        main(arguments.model, tuple(arguments.devices) or DEVICES, arguments.processes)
+    else:
+        one_of_several(arguments)

@@ -100,6 +100,27 @@ def test_two_processes_train_several_seeds(job, alone):
     assert losses(folder / "seeds" / "seed_8")[1] != one[1]
 
 
+_OTHERS = """
+import sys
+import jax, jax.numpy as jnp, numpy as np
+jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+from msa_jax import parallel
+tree = parallel.layout().everywhere({"a": jnp.full(3, float(jax.process_index())), "key": jax.random.key(7)})
+assert [*np.asarray(tree["a"])] == [0.0] * 3, tree
+"""
+
+
+def test_variables_are_those_of_the_first_process():
+    """Of a run in training each process may have read another best checkpoint."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    env = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", _OTHERS, address]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT, "env": env}
+    both = finished([subprocess.Popen([*command, str(k)], **pipes) for k in (0, 1)])
+    assert [code for code, *_ in both] == [0, 0], both
+
+
 def until(process, pattern):
     """Reads a process's lines up to one that matches."""
     for line in process.stdout:

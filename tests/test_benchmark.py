@@ -1,0 +1,104 @@
+"""The benchmark: what it counts, compares and prints."""
+
+import importlib
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from msa_jax import parallel
+from msa_jax.step import make_state
+
+FOLDER = Path(__file__).parents[1] / "experiments"
+
+
+@pytest.fixture
+def module(monkeypatch):
+    """Imports a module of the folder experiments by its name."""
+    monkeypatch.syspath_prepend(FOLDER)
+    return importlib.import_module
+
+
+def test_operations_of_products_are_two_for_each_multiplication(module):
+    count = module("floors").product_operations
+    a, b = jnp.ones((3, 4)), jnp.ones((4, 5))
+    assert count(jnp.matmul, a, b) == 2 * 3 * 4 * 5
+    assert count(lambda x: jnp.einsum("bij,bjk->bik", x, x), jnp.ones((2, 3, 3))) == 2 * 2 * 27
+    # The gradient by both: two more products of the size.
+    both = jax.value_and_grad(lambda x, y: jnp.square(x @ y).sum(), argnums=(0, 1))
+    assert count(both, a, b) == 3 * 2 * 60
+
+
+def test_operations_of_a_convolution(module):
+    def conv(x, kernel):
+        return jax.lax.conv_general_dilated(x, kernel, (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))
+
+    count = module("floors").product_operations
+    assert count(conv, jnp.ones((2, 10, 4)), jnp.ones((3, 4, 5))) == 2 * (2 * 10 * 5) * (3 * 4)
+
+
+def test_a_loop_counts_as_often_as_it_runs(module):
+    """XLA's own count takes its body once."""
+
+    def ten(x, w):
+        return jax.lax.scan(lambda c, _: (jnp.tanh(c @ w), None), x, None, length=10)[0]
+
+    x = jnp.ones((4, 4))
+    assert module("floors").product_operations(ten, x, x) == 10 * 2 * 64
+    assert jax.jit(ten).lower(x, x).cost_analysis()["flops"] < 3 * 2 * 64
+
+
+def test_the_floor_is_the_larger_of_operations_and_bytes(module):
+    limits = {"tflops": {"float32": 0.1, "bfloat16": 0.2}, "gb_per_second": 10.0}
+    against = module("floors").against_floor
+    products = against(0.02, 10**9, 10**7, limits, "float32")
+    assert products == {"floor_milliseconds": 10.0, "share_of_floor": 0.5, "share_of_matrix_rate": 0.5}
+    moved = against(0.02, 10**9, 10**8, limits, "bfloat16")
+    assert moved == {"floor_milliseconds": 10.0, "share_of_floor": 0.5, "share_of_matrix_rate": 0.25}
+
+
+def test_busy_time_counts_what_overlaps_once(module):
+    covered = module("device_time")._covered
+    assert covered([(0.0, 4.0), (1.0, 2.0), (3.0, 6.0), (10.0, 11.0)]) == 7.0
+
+
+def test_a_measured_step_says_what_it_took_beside_its_floor(module):
+    steps, floors = module("steps"), module("floors")
+    config = steps.config_of("lmf_mosi")
+    limits = {"tflops": {"float32": 1e-3}, "gb_per_second": 1e-3}
+    found = steps.measured(config, limits, rows=4, length=3, precision="float32")
+    assert found["batch_size"] == 4
+    assert found["clips_per_second"] == pytest.approx(4e3 / found["step_milliseconds"], rel=0.05)
+    assert found["share_of_floor"] == pytest.approx(
+        found["floor_milliseconds"] / found["step_milliseconds"], rel=0.05
+    )
+    # The batch's own products, against a count of the trace alone.
+    pieces = steps.pieces_of(config, 3)
+    state, _ = make_state(config, pieces, steps.plan_of(config, 4, 3), parallel.layout(1))
+    batch = steps.random_batch(config, pieces, 4, 3)
+    counted = floors.product_operations(steps.train_step, state, batch)
+    assert found["gflop"] == round(counted / 1e9, 2)
+    assert batch["audio"].std() > 0.5
+
+
+def test_tables_have_a_row_for_each_line_and_leave_nested_values_out(module):
+    rows = [
+        {"case": "seeds", "model": "mulg", "ms": 1.5, "inside": {"a": 1}},
+        {"case": "seeds", "model": "lmf", "ms": 2},
+        {"case": "config:x", "batch": 3},
+    ]
+    assert module("benchmark").markdown(rows).splitlines() == [
+        "### seeds",
+        "",
+        "| model | ms |",
+        "| --- | --- |",
+        "| mulg | 1.5 |",
+        "| lmf | 2 |",
+        "",
+        "### config",
+        "",
+        "| batch |",
+        "| --- |",
+        "| 3 |",
+    ]
