@@ -226,7 +226,9 @@ def text() -> ConfigDict:
     c.frozen = False  # keep the encoder's weights as they are
     c.max_length = 50  # T, special tokens included
     c.max_content = 48  # subwords of the text itself
-    c.dtype = "float32"  # compute type of the encoder's products: float32 or bfloat16
+    # Compute type of products in the encoder and in an adapter inside it: float32 or bfloat16. The layers
+    # around it have a key of their own: model.dtype.
+    c.dtype = "float32"
     # Compute the inside of the encoder's layers again in the backward pass: less memory on a GPU, more time.
     c.remat = False
     c.scratch = ConfigDict()  # the encoder "scratch", its vocabulary learned from the training texts

@@ -1,11 +1,11 @@
 """Streaming of a corpus of CMU-MOSEI's size, unaligned, from the pickle to a training step, with its memory.
 
-    python experiments/streaming.py [--folder=DIR] [--scale=1.0] [--steps=20] [--keep]
+    python experiments/streaming.py [--folder=DIR] [--scale=1.0] [--steps=20] [--keep] [--parts=write,...]
 
 Writes a pickle in MMSA's form with MOSEI's clips (16326 / 1871 / 4659, audio up to 500 x 74, vision up to
-500 x 35, texts; random numbers, 5 GB at --scale=1), converts it, lets the input pipeline run alone, and
-trains MulG on it. Each part runs in a process of its own and prints one JSON line; the last compares them. At
-scale 1 the folder needs 8 GB.
+500 x 35, texts; random numbers, 5 GB at --scale=1), converts it, lets the input pipeline run alone, trains
+MulG on it, and predicts all of its clips by a run that was trained on a few others. Each part runs in a
+process of its own and prints one JSON line; the last compares them. At scale 1 the folder needs 8 GB.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 
 COUNTS = {"train": 16326, "valid": 1871, "test": 4659}
 FRAMES, AUDIO, VISION, TOKENS = 500, 74, 35, 50
-PARTS = ("write", "convert", "pipeline", "train")
+PARTS = ("write", "convert", "pipeline", "train", "run", "predict")
 BATCHES = 100  # that the pipeline alone is timed over
 
 
@@ -153,6 +153,34 @@ def train(path: Path, scale: float, steps: int) -> dict[str, object]:
     }
 
 
+def run(path: Path, scale: float) -> dict[str, object]:
+    """A run that is trained on the fewest clips, for `predict`."""
+    from msa_jax import train as training
+    from msa_jax.config import base
+
+    few = path.with_name("few.pkl")
+    write(few, 0)
+    config = config_of(few, 0)
+    for key, value in (("epochs", 1), ("data.buckets", 1), ("data.other_counts", True)):
+        base.set_key(config, key, value)
+    training.train_and_evaluate(config, path.with_name("run"))
+    few.unlink()
+    return {}
+
+
+def predict(path: Path, scale: float) -> dict[str, object]:
+    """What `msa-jax predict` does with all clips of the pickle, and holds at its largest."""
+    from msa_jax.main import main as command
+
+    scores = path.with_name("scores.csv")
+    asked = {"workdir": path.with_name("run"), "output": scores, "config.data.path": path}
+    asked |= {"config.data.cache": path.parent / "cache"}
+    if code := command(["--mode=predict", *(f"--{key}={value}" for key, value in asked.items())]):
+        sys.exit(code)
+    clips = len(scores.read_text().splitlines()) - 1
+    return {"clips": clips, "pickle_megabytes": path.stat().st_size // 2**20}
+
+
 def measured(part: str, path: Path, args: argparse.Namespace) -> dict[str, object]:
     """Runs a part in a process of its own and reads what it prints."""
     command = [sys.executable, __file__, f"--part={part}", f"--folder={path.parent}"]
@@ -161,6 +189,22 @@ def measured(part: str, path: Path, args: argparse.Namespace) -> dict[str, objec
     line = done.stdout.splitlines()[-1]
     print(line, flush=True)
     return json.loads(line)
+
+
+def compared(parts: dict[str, dict[str, object]]) -> dict[str, object]:
+    """What the parts say together, as far as they were asked for."""
+    found: dict[str, object] = {}
+    if {"write", "convert"} <= parts.keys():
+        peak = parts["convert"]["peak_memory_mb"]
+        found["conversion_peak_over_pickle"] = round(peak / parts["write"]["megabytes"], 2)
+    if {"pipeline", "train"} <= parts.keys():
+        speeds = (parts[part]["clips_per_second"] for part in ("pipeline", "train"))
+        found["training_peak_mb"] = parts["train"]["peak_memory_mb"]
+        found["pipeline_over_training"] = round(next(speeds) / next(speeds), 1)
+    if "predict" in parts:
+        peak, size = (parts["predict"][key] for key in ("peak_memory_mb", "pickle_megabytes"))
+        found |= {"prediction_peak_mb": peak, "prediction_peak_over_pickle": round(peak / size, 2)}
+    return found
 
 
 def main() -> None:
@@ -172,6 +216,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the clips")
     parser.add_argument("--steps", type=int, default=20, help="training steps to time")
     parser.add_argument("--keep", action="store_true", help="leave the files there")
+    parser.add_argument("--parts", default=",".join(PARTS), help="which of them: write,run,predict")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     folder = args.folder or Path(tempfile.mkdtemp())
@@ -186,22 +231,14 @@ def main() -> None:
         print(json.dumps({"part": args.part, **found, "seconds": wall, "peak_memory_mb": peak}))
         return
     try:
-        parts = {part: measured(part, path, args) for part in PARTS}
+        parts = {part: measured(part, path, args) for part in args.parts.split(",")}
     finally:
         if not args.keep:
-            path.unlink(missing_ok=True)
-            shutil.rmtree(folder / "cache", ignore_errors=True)
-    speeds = (parts[part]["clips_per_second"] for part in ("pipeline", "train"))
-    size = parts["write"]["megabytes"]
-    print(
-        json.dumps(
-            {
-                "conversion_peak_over_pickle": round(parts["convert"]["peak_memory_mb"] / size, 2),
-                "training_peak_mb": parts["train"]["peak_memory_mb"],
-                "pipeline_over_training": round(next(speeds) / next(speeds), 1),
-            }
-        )
-    )
+            for name in (path.name, "few.pkl", "scores.csv"):
+                (folder / name).unlink(missing_ok=True)
+            for name in ("cache", "run"):
+                shutil.rmtree(folder / name, ignore_errors=True)
+    print(json.dumps(compared(parts)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Attention with several heads over the valid steps of a source."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt16
 
+from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import draw_bits, drop
 
 MASKED = -1e30  # finite, so that a row without any valid key has no NaN
@@ -26,10 +29,13 @@ class MultiHeadAttention(nn.Module):
     Attributes:
       heads: number of heads; must divide the queries' width.
       dropout: rate on the attention weights.
+      dtype: compute type of the products and of what lies between them; None: that of the input. Softmax, its
+        weights and the output are float32 in any case.
     """
 
     heads: int
     dropout: float = 0.0
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -64,8 +70,8 @@ class MultiHeadAttention(nn.Module):
         def split(x: Array) -> Array:
             return x.reshape(B, -1, self.heads, D // self.heads)
 
-        q_BQHK = split(nn.Dense(D, name="query")(query_BQD))
-        key_value_BSF = nn.Dense(2 * D, name="key_value")(source_BSE)
+        q_BQHK = split(nn.Dense(D, dtype=self.dtype, name="query")(query_BQD))
+        key_value_BSF = nn.Dense(2 * D, dtype=self.dtype, name="key_value")(source_BSE)
         k_BSHK, v_BSHK = (split(x) for x in jnp.split(key_value_BSF, 2, axis=-1))
         scores_BHQS = jnp.einsum("bqhk,bshk->bhqs", q_BQHK * (D // self.heads) ** -0.5, k_BSHK)
         weights_BHQS = masked_softmax(scores_BHQS, source_mask_BS[:, None, None])
@@ -74,5 +80,5 @@ class MultiHeadAttention(nn.Module):
             (bits_BHQS,) = draw_bits(self, B, [weights_BHQS.shape[1:]], active=active)
         kept_BHQS = drop(weights_BHQS, bits_BHQS, self.dropout).astype(v_BSHK.dtype)
         mixed_BQD = jnp.einsum("bhqs,bshk->bqhk", kept_BHQS, v_BSHK).reshape(B, Q, D)
-        out_BQD = nn.Dense(D, name="output")(mixed_BQD)
+        out_BQD = Dense32(D, dtype=self.dtype, name="output")(mixed_BQD)
         return jnp.where(source_mask_BS.any(1)[:, None, None], out_BQD, 0.0), weights_BHQS

@@ -11,9 +11,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Bool, Float, UInt16
 
 from msa_jax.layers.attention import MultiHeadAttention, masked_softmax
+from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import draw_bits, drop
 from msa_jax.layers.residual import add_residual, end_residual, start_residual
 from msa_jax.layers.transformer import with_positions
@@ -26,9 +28,11 @@ class BilinearAttention(nn.Module):
 
     Attributes:
       dropout: rate on the attention weights.
+      dtype: as in `MultiHeadAttention`.
     """
 
     dropout: float = 0.0
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -44,13 +48,15 @@ class BilinearAttention(nn.Module):
         D, E = query_BQD.shape[-1], source_BSE.shape[-1]
         # This start (ours) gives normalised streams scores of about 1, as nothing scales them later.
         W_DE = self.param("W", nn.initializers.normal((D * E) ** -0.5), (D, E), jnp.float32)
-        scores_BQS = jnp.einsum("bqe,bse->bqs", query_BQD @ W_DE, source_BSE)
+        query_BQD, W_DE, values_BSE = promote_dtype(query_BQD, W_DE, source_BSE, dtype=self.dtype)
+        scores_BQS = jnp.einsum("bqe,bse->bqs", query_BQD @ W_DE, values_BSE)
         weights_B1QS = masked_softmax(scores_BQS, source_mask_BS[:, None])[:, None]
         if bits_BHQS is None:
             active = train and self.dropout > 0
             (bits_BHQS,) = draw_bits(self, len(query_BQD), [weights_B1QS.shape[1:]], active=active)
-        kept_B1QS = drop(weights_B1QS, bits_BHQS, self.dropout)
-        return jnp.einsum("bqs,bse->bqe", kept_B1QS[:, 0], source_BSE), weights_B1QS
+        kept_B1QS = drop(weights_B1QS, bits_BHQS, self.dropout).astype(values_BSE.dtype)
+        mixed_BQE = jnp.einsum("bqs,bse->bqe", kept_B1QS[:, 0], values_BSE)
+        return mixed_BQE.astype(jnp.float32), weights_B1QS
 
 
 class _AttentionLayer(nn.Module):
@@ -63,6 +69,7 @@ class _AttentionLayer(nn.Module):
     dropout: float
     attention_dropout: float
     train: bool
+    dtype: Any
 
     @nn.compact
     def __call__(
@@ -70,9 +77,9 @@ class _AttentionLayer(nn.Module):
     ) -> tuple[tuple[Array, ...], Array]:
         (B, T, D), S, F = streams[0].shape, source_mask_BS.shape[1], self.ffn_width
         if self.scoring == "multihead":
-            attention: nn.Module = MultiHeadAttention(self.heads, self.attention_dropout, name="attention")
+            attention = MultiHeadAttention(self.heads, self.attention_dropout, self.dtype, name="attention")
         elif self.scoring == "bilinear":
-            attention = BilinearAttention(self.attention_dropout, name="attention")
+            attention = BilinearAttention(self.attention_dropout, self.dtype, name="attention")
         else:
             raise ValueError(f"scoring must be one of {', '.join(SCORINGS)}, got {self.scoring!r}")
         heads = self.heads if self.scoring == "multihead" else 1
@@ -94,8 +101,9 @@ class _AttentionLayer(nn.Module):
             return drop(mixed_BTD, mixed_bits, self.dropout)
 
         def feed_forward(x_BTD: Array) -> Array:
-            hidden_BTF = drop(nn.relu(nn.Dense(F, name="ffn_in")(x_BTD)), hidden_bits, self.dropout)
-            return drop(nn.Dense(D, name="ffn_out")(hidden_BTF), out_bits, self.dropout)
+            hidden_BTF = nn.relu(nn.Dense(F, dtype=self.dtype, name="ffn_in")(x_BTD))
+            hidden_BTF = drop(hidden_BTF, hidden_bits, self.dropout)
+            return drop(Dense32(D, dtype=self.dtype, name="ffn_out")(hidden_BTF), out_bits, self.dropout)
 
         streams = add_residual(self.residual, streams, attend, nn.LayerNorm(name="attention_norm"))
         streams = add_residual(self.residual, streams, feed_forward, nn.LayerNorm(name="ffn_norm"))
@@ -115,6 +123,8 @@ class AttentionStack(nn.Module):
       attention_dropout: rate on the attention weights.
       positions: add sinusoidal positions to the input and the source (ours: the paper has none, and without
         them attention does not know the time order of its source).
+      dtype: compute type of the products and of what lies between them; None: that of the input. Parameters,
+        norms, softmax and the streams that layers hand on are float32 in any case.
     """
 
     layers: int = 2
@@ -125,6 +135,7 @@ class AttentionStack(nn.Module):
     dropout: float = 0.1
     attention_dropout: float = 0.1
     positions: bool = True
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -163,6 +174,7 @@ class AttentionStack(nn.Module):
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
             train=train,
+            dtype=self.dtype,
             name="layers",
         )
         streams, weights = stack(start_residual(self.residual, x_BTD), source_BSD, source_mask_BS)
@@ -228,7 +240,7 @@ class CrossModal(nn.Module):
     """Every stream attends to every other one.
 
     Attributes:
-      layers, heads, ffn_width, scoring, residual, dropout, attention_dropout, positions: as in
+      layers, heads, ffn_width, scoring, residual, dropout, attention_dropout, positions, dtype: as in
         `AttentionStack`.
     """
 
@@ -240,6 +252,7 @@ class CrossModal(nn.Module):
     dropout: float = 0.1
     attention_dropout: float = 0.1
     positions: bool = True
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -275,6 +288,7 @@ class CrossModal(nn.Module):
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
             positions=self.positions,
+            dtype=self.dtype,
         )
         inputs = [(streams[target][0], *streams[source]) for target, source in pairs]
         directions = Copies(make, together=False, name="directions")

@@ -1,11 +1,14 @@
 """Transformer with pre-LN, over one sequence, or of one sequence over another."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from msa_jax.layers.attention import MultiHeadAttention
+from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import draw_bits, drop
 
 
@@ -27,6 +30,8 @@ class TransformerLayer(nn.Module):
       train: whether dropout is active (rng "dropout").
       residual_on_norm: add to the normalised input, as TeCaFN (Huang et al. 2024) prints in eqs. 2-3 and
         11-12, in place of the input itself.
+      dtype: compute type of the products and of what lies between them; None: that of the input. Parameters,
+        norms, softmax and the sums with the input, which layers hand on, are float32 in any case.
     """
 
     heads: int
@@ -35,6 +40,7 @@ class TransformerLayer(nn.Module):
     attention_dropout: float
     train: bool
     residual_on_norm: bool = False
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -64,15 +70,16 @@ class TransformerLayer(nn.Module):
 
         normed_BTD = nn.LayerNorm(name="attention_norm")(x_BTD)
         normed_BSE = normed_BTD if source_BSE is None else nn.LayerNorm(name="source_norm")(source_BSE)
-        attend = MultiHeadAttention(self.heads, self.attention_dropout, name="attention")
+        attend = MultiHeadAttention(self.heads, self.attention_dropout, self.dtype, name="attention")
         mixed_BTD, weights_BHTS = attend(
             normed_BTD, normed_BSE, source_mask_BS, train=self.train, bits_BHQS=attention_bits
         )
         x_BTD = (normed_BTD if self.residual_on_norm else x_BTD) + drop(mixed_BTD, mixed_bits, self.dropout)
         normed_BTD = nn.LayerNorm(name="ffn_norm")(x_BTD)
-        hidden_BTF = nn.relu(nn.Dense(F, name="ffn_in")(normed_BTD))
+        hidden_BTF = nn.relu(nn.Dense(F, dtype=self.dtype, name="ffn_in")(normed_BTD))
         hidden_BTF = drop(hidden_BTF, hidden_bits, self.dropout)
-        out_BTD = drop(nn.Dense(D, name="ffn_out")(hidden_BTF), out_bits, self.dropout)
+        out_BTD = Dense32(D, dtype=self.dtype, name="ffn_out")(hidden_BTF)
+        out_BTD = drop(out_BTD, out_bits, self.dropout)
         return (normed_BTD if self.residual_on_norm else x_BTD) + out_BTD, weights_BHTS
 
 
@@ -81,7 +88,7 @@ class Transformer(nn.Module):
 
     Attributes:
       layers: number of layers.
-      heads, ffn_width, dropout, attention_dropout, residual_on_norm: as in `TransformerLayer`.
+      heads, ffn_width, dropout, attention_dropout, residual_on_norm, dtype: as in `TransformerLayer`.
     """
 
     layers: int
@@ -90,6 +97,7 @@ class Transformer(nn.Module):
     dropout: float = 0.1
     attention_dropout: float = 0.1
     residual_on_norm: bool = False
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -124,6 +132,7 @@ class Transformer(nn.Module):
             self.attention_dropout,
             train,
             self.residual_on_norm,
+            self.dtype,
             name="layers",
         )
         x_BTD, weights = stack(x_BTD, source_BSE, source_mask_BS)

@@ -1,12 +1,14 @@
 """Layers of AMSGFN's dominant-guided fusion, and the average that may stand in their place."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from msa_jax.layers.attention import MultiHeadAttention
+from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 
 
@@ -19,6 +21,8 @@ class FusionLayer(nn.Module):
       dropout: rate on what attention and the feed-forward network add (ours).
       attention_dropout: rate on the attention weights (ours).
       train: whether dropout is active (rng "dropout").
+      dtype: compute type of the products and of what lies between them; None: that of the input. What layers
+        hand on and the gate are float32 in any case.
     """
 
     heads: int
@@ -26,6 +30,7 @@ class FusionLayer(nn.Module):
     dropout: float
     attention_dropout: float
     train: bool
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -52,7 +57,7 @@ class FusionLayer(nn.Module):
             return Dropout(self.dropout)(x, train=self.train)
 
         def attend(name: str, query_BTD: Array, source_BTD: Array, source_mask_BT: Array) -> Array:
-            attention = MultiHeadAttention(self.heads, self.attention_dropout, name=name)
+            attention = MultiHeadAttention(self.heads, self.attention_dropout, self.dtype, name=name)
             return drop(attention(query_BTD, source_BTD, source_mask_BT, train=self.train)[0])
 
         y_BTD = x_BTD + attend("self_attention", x_BTD, x_BTD, mask_BT)  # eq. 8
@@ -62,10 +67,12 @@ class FusionLayer(nn.Module):
             query_XTD, aux_XTD = (a.reshape(-1, T, D) for a in (query_BMTD, aux_BMTD))
             mixed_XTD = attend("cross_attention", query_XTD, aux_XTD, aux_mask_BMT.reshape(-1, T))
             aux_BTD = mixed_XTD.reshape(B, -1, T, D).sum(1)  # eqs. 6, 7, 9
-            gate_BTD = nn.sigmoid(nn.Dense(D, name="gate")(jnp.concatenate([y_BTD, aux_BTD], axis=-1)))
+            gate = Dense32(D, dtype=self.dtype, name="gate")
+            gate_BTD = nn.sigmoid(gate(jnp.concatenate([y_BTD, aux_BTD], axis=-1)))
             y_BTD = y_BTD + gate_BTD * aux_BTD  # eqs. 10-12
-        hidden_BTF = nn.relu(nn.Dense(self.ffn_width, name="ffn_in")(nn.LayerNorm(name="norm")(y_BTD)))
-        return y_BTD + drop(nn.Dense(D, name="ffn_out")(hidden_BTF)), None  # eq. 13
+        normed_BTD = nn.LayerNorm(name="norm")(y_BTD)
+        hidden_BTF = nn.relu(nn.Dense(self.ffn_width, dtype=self.dtype, name="ffn_in")(normed_BTD))
+        return y_BTD + drop(Dense32(D, dtype=self.dtype, name="ffn_out")(hidden_BTF)), None  # eq. 13
 
 
 def fusion_layers(layers: int) -> Callable[..., FusionLayer]:

@@ -7,7 +7,7 @@ alignment", 2026, section 2. Where the paper is silent, the choice made here is 
 import dataclasses
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import flax.linen as nn
 import jax
@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 from msa_jax import losses
 from msa_jax.corpora import MODALITIES
 from msa_jax.layers.attention import MultiHeadAttention
+from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
 from msa_jax.layers.pooling import mean_over_time
@@ -80,6 +81,7 @@ class AMSGFN(nn.Module):
     gumbel: NonNegative = 0.0
     fusion: bool = True  # False is "w/o DMGF": at each step the mean of the weighted streams
     transformer_block: bool = True  # False is "w/o TB": the weighted dominant stream itself is the query
+    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type, or bfloat16 (see docs/models.md)
 
     def check(self, max_length: int) -> None:
         """Refuses a dominant modality that is not in use."""
@@ -134,10 +136,11 @@ class AMSGFN(nn.Module):
                 ffn_width=self.ffn_factor * self.width,
                 dropout=self.dropout,
                 attention_dropout=self.attention_dropout,
+                dtype=self.dtype,
                 name="transformer_block",
             )
             query_BTD, _ = block(query_BTD, None, mask_BT, train=train)
-        readout = MultiHeadAttention(self.heads, self.attention_dropout, name="readout")
+        readout = MultiHeadAttention(self.heads, self.attention_dropout, self.dtype, name="readout")
         read_BTD, attention_BHTT = readout(query_BTD, fused_BTD, fused_mask_BT, train=train)  # eq. 15
         read_BD = mean_over_time(read_BTD, mask_BT)
         hidden_BD = nn.relu(nn.Dense(self.width, name="hidden_dense")(read_BD))  # eq. 16
@@ -152,12 +155,13 @@ class AMSGFN(nn.Module):
             "fused": read_BD,
             "attention": attention_BHTT,
         }
+        dense = partial(Dense32, dtype=self.dtype)
         if self.align and M > 1:
-            out |= {f"align_{m}": nn.Dense(self.align_width, name=f"align_{m}")(pooled[m]) for m in names}
+            out |= {f"align_{m}": dense(self.align_width, name=f"align_{m}")(pooled[m]) for m in names}
         if self.cor:
             reference_BD = mean_over_time(fused_BTD, fused_mask_BT)
             for m in names:
-                out[f"cor_prediction_{m}"] = nn.Dense(self.width, name=f"cor_{m}")(reference_BD)
+                out[f"cor_prediction_{m}"] = dense(self.width, name=f"cor_{m}")(reference_BD)
                 out[f"cor_target_{m}"] = pooled[m]
         return out
 
@@ -166,7 +170,7 @@ class AMSGFN(nn.Module):
         x_BTE = batch[modality]
         if modality == "text":
             x_BTE = text_states(self.encoder, batch, frozen=self.frozen, train=train)
-        x_BTD = nn.Dense(self.width, name=f"{modality}_projection")(x_BTE)
+        x_BTD = Dense32(self.width, dtype=self.dtype, name=f"{modality}_projection")(x_BTE)
         return jnp.where(batch[f"{modality}_mask"][..., None], x_BTD, 0.0)
 
     def _select(
@@ -193,14 +197,8 @@ class AMSGFN(nn.Module):
         """(X_p^[N], its valid steps) of streams whose first is the dominant one (eqs. 6-13)."""
         if not self.fusion:
             return mean_of_streams(x_BMTD, mask_BMT), mask_BMT.any(1)
-        stack = fusion_layers(self.layers)(
-            self.heads,
-            self.ffn_factor * self.width,
-            self.dropout,
-            self.attention_dropout,
-            train,
-            name="fusion_layers",
-        )
+        width, rates = self.ffn_factor * self.width, (self.dropout, self.attention_dropout)
+        stack = fusion_layers(self.layers)(self.heads, width, *rates, train, self.dtype, name="fusion_layers")
         alone = x_BMTD.shape[1] == 1
         aux = (None, None) if alone else (x_BMTD[:, 1:], mask_BMT[:, 1:])
         return stack(x_BMTD[:, 0], mask_BMT[:, 0], *aux)[0], mask_BMT[:, 0]

@@ -138,7 +138,8 @@ class CrossSent(nn.Module):
     """Text encoder, one GMRA inside it, and a regression head.
 
     Attributes:
-      encoder: the BERT or RoBERTa encoder.
+      encoder: the BERT or RoBERTa encoder. The adapter inside it computes in its type, `text.dtype`; what
+        follows is the head, in float32, so that the model has no field `dtype`.
       frozen: the encoder's own weights are not trained, and have no dropout; what is around them is.
     """
 

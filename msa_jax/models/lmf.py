@@ -7,7 +7,7 @@ arXiv:1806.00064. Sizes are those of the MMSA toolkit for CMU-MOSI ("toolkit"), 
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from msa_jax import losses
 from msa_jax.corpora import MODALITIES
+from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import named
 from msa_jax.layers.pooling import last_valid, mean_over_time
@@ -50,6 +51,7 @@ class LMF(nn.Module):
     text_dropout: Rate = 0.3  # on the text's state; toolkit
     audio_dropout: Rate = 0.3  # on the mean of the audio rows; toolkit
     vision_dropout: Rate = 0.3  # on the mean of the vision rows; toolkit
+    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type, or bfloat16 (see docs/models.md)
 
     @nn.compact
     def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:
@@ -66,6 +68,7 @@ class LMF(nn.Module):
         """
         size = math.prod(self.outputs)
         vectors = {m: self._vector(m, batch, train) for m in MODALITIES if m in self.modalities}
+        # In float32, whatever the vectors are made in: these products give the score itself, as a head does.
         fused_BRO = jnp.ones((), jnp.float32)
         for m, x_BD in vectors.items():
             one_BD = jnp.concatenate([jnp.ones_like(x_BD[:, :1]), x_BD], axis=-1)
@@ -85,13 +88,13 @@ class LMF(nn.Module):
         mask_BT: Bool[Array, "B T"] = batch[f"{m}_mask"]
         if m == "text":
             x_BTD = text_states(self.encoder, batch, frozen=self.frozen, train=train).astype(jnp.float32)
-            state_BF = last_valid(LSTM(self.text_hidden, name="text_lstm")(x_BTD, mask_BT), mask_BT)
-            state_BF = Dropout(self.text_dropout)(state_BF, train=train)
-            return nn.Dense(self.text_width, name="text_dense")(state_BF)
+            lstm = LSTM(self.text_hidden, self.dtype, name="text_lstm")
+            state_BF = Dropout(self.text_dropout)(last_valid(lstm(x_BTD, mask_BT), mask_BT), train=train)
+            return Dense32(self.text_width, dtype=self.dtype, name="text_dense")(state_BF)
         width = getattr(self, f"{m}_width")
         x_BD = Dropout(getattr(self, f"{m}_dropout"))(mean_over_time(batch[m], mask_BT), train=train)
         for k in range(3):
-            x_BD = nn.relu(nn.Dense(width, name=f"{m}_dense_{k}")(x_BD))
+            x_BD = nn.relu(Dense32(width, dtype=self.dtype, name=f"{m}_dense_{k}")(x_BD))
         return x_BD
 
 

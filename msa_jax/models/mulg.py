@@ -18,6 +18,7 @@ from msa_jax import losses
 from msa_jax.corpora import MODALITIES
 from msa_jax.layers.convolution import MaskedConv
 from msa_jax.layers.crossmodal import Copies, CrossModal
+from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
 from msa_jax.layers.residual import add_residual, end_residual, start_residual
@@ -62,6 +63,7 @@ class MulG(nn.Module):
     attention_dropout: Rate = 0.1  # on attention weights; Table 1: 0.1, 0.2 for IEMOCAP
     dropout: Rate = 0.1  # in feed-forward networks and on what they and the attentions add; Table 7
     output_dropout: Rate = 0.1  # before the head; Table 1
+    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type, or bfloat16 (see docs/models.md)
 
     def check(self, max_length: int) -> None:
         """Refuses heads that do not divide the width that they work at."""
@@ -99,6 +101,7 @@ class MulG(nn.Module):
                 dropout=self.dropout,
                 attention_dropout=self.attention_dropout,
                 positions=self.positions,
+                dtype=self.dtype,
                 name="cross_modal_attention",
             )
             joined, attention = front(streams, train=train)
@@ -108,14 +111,15 @@ class MulG(nn.Module):
         states = Copies(self._recurrent(), together=True, name="recurrent")(
             [(joined[m], masks[m]) for m in streams], train=train
         )
-        x_BD = nn.Dense(self.reduced, name="reduce")(jnp.concatenate(states, axis=-1))  # eqs. 8-9
+        dense = partial(Dense32, self.reduced, dtype=self.dtype)
+        x_BD = dense(name="reduce")(jnp.concatenate(states, axis=-1))  # eqs. 8-9
 
         def drop(x: Array, rate: float) -> Array:
             return Dropout(rate)(x, train=train)
 
         def block(x_BD: Array) -> Array:
-            hidden_BD = drop(nn.relu(nn.Dense(self.reduced, name="block_in")(x_BD)), self.dropout)
-            return drop(nn.Dense(self.reduced, name="block_out")(hidden_BD), self.dropout)
+            hidden_BD = drop(nn.relu(dense(name="block_in")(x_BD)), self.dropout)
+            return drop(dense(name="block_out")(hidden_BD), self.dropout)
 
         both = start_residual(self.residual, x_BD)
         both = add_residual(self.residual, both, block, nn.LayerNorm(name="block_norm"))
@@ -135,16 +139,17 @@ class MulG(nn.Module):
             x_BTD = Dropout(self.text_dropout)(x_BTD, train=train)
         else:
             x_BTD = Dropout(self.stream_dropout, name=f"{modality}_dropout")(batch[modality], train=train)
-        x_BTD = nn.relu(MaskedConv(self.width, self.kernel, name=f"{modality}_conv")(x_BTD, mask_BT))
+        conv = MaskedConv(self.width, self.kernel, self.dtype, name=f"{modality}_conv")
+        x_BTD = nn.relu(conv(x_BTD, mask_BT))
         # LayerNorm (ours): the paper's batch normalisation would tie a clip's score to its batch.
         return nn.LayerNorm(name=f"{modality}_norm")(x_BTD), mask_BT
 
     def _recurrent(self) -> Any:
         """Makes what runs over each modality's streams."""
         if self.recurrent == "gru":
-            return partial(GRU, self.hidden, self.recurrent_layers)
+            return partial(GRU, self.hidden, self.recurrent_layers, self.dtype)
         if self.recurrent == "flax":
-            return partial(FlaxGRU, self.hidden, self.recurrent_layers)
+            return partial(FlaxGRU, self.hidden, self.recurrent_layers, self.dtype)
         return partial(
             SelfAttention,
             self.hidden,
@@ -154,6 +159,7 @@ class MulG(nn.Module):
             self.dropout,
             self.attention_dropout,
             self.positions,
+            self.dtype,
         )
 
 

@@ -69,8 +69,7 @@ class TeCaFN(nn.Module):
     # cosine of mean states (ours).
     contrast: tuple[Modality, ...] = MODALITIES
     replace: tuple[Modality, ...] = MODALITIES  # those with a gate and its pair prediction, L_{core,m,p}
-    # Those replaced by one of the `num` most similar clips, in place of any other (Table 5).
-    hard_negatives: tuple[Modality, ...] = MODALITIES
+    hard_negatives: tuple[Modality, ...] = MODALITIES  # take one of the `num` most similar clips; Table 5
     bicon: bool = True  # the stage-2 projections, for L_bicon
     # Probability of a replacement, for each modality on its own (code; the paper: 0.7 on MOSI, 0.4 on MOSEI).
     # 0 leaves out the gate and the pair prediction.
@@ -78,6 +77,7 @@ class TeCaFN(nn.Module):
     num: Positive = 3  # hard negatives to draw from; Table 7
     head_hidden: Positive = 30  # width inside the MLP of the head; ours
     head_dropout: Rate = 0.1  # before its last Dense; ours
+    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type, or bfloat16 (see docs/models.md)
 
     def notes(self, batch_size: int) -> Iterator[str]:
         """What a user should know before a run with batches of this size."""
@@ -172,7 +172,7 @@ class TeCaFN(nn.Module):
         mask_BT = batch[f"{m}_mask"]
         x_BTD = text_states(self.encoder, batch, frozen=self.frozen, train=train) if m == "text" else batch[m]
         x_BTD = Dropout(self.embedding_dropout)(x_BTD.astype(jnp.float32), train=train)
-        project = MaskedConv(self.width, self.kernel, name=f"{m}_projection")
+        project = MaskedConv(self.width, self.kernel, self.dtype, name=f"{m}_projection")
         if self.convolution == "first":
             x_BTD = project(x_BTD, mask_BT)
         if m != "text":  # BERT is the text's Transformer
@@ -180,7 +180,7 @@ class TeCaFN(nn.Module):
             encode = self._transformer(self.encoder_layers, f"{m}_encoder", width)
             x_BTD, _ = encode(with_positions(x_BTD, scale=True), None, mask_BT, train=train)
             if self.lstm:
-                x_BTD = LSTM(width, name=f"{m}_lstm")(x_BTD, mask_BT)
+                x_BTD = LSTM(width, self.dtype, name=f"{m}_lstm")(x_BTD, mask_BT)
         return x_BTD if self.convolution == "first" else project(x_BTD, mask_BT)
 
     def _transformer(self, layers: int, name: str, width: int) -> Transformer:
@@ -191,6 +191,7 @@ class TeCaFN(nn.Module):
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
             residual_on_norm=self.residual_on_norm,
+            dtype=self.dtype,
             name=name,
         )
 
@@ -198,7 +199,7 @@ class TeCaFN(nn.Module):
         self, name: str, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]
     ) -> Float[Array, "B D"]:
         """f or g: dense at every step (a depth-wise kernel of 1 would only rescale), mean, length 1."""
-        return unit(mean_over_time(MaskedConv(self.width, name=name)(x_BTD, mask_BT), mask_BT))
+        return unit(mean_over_time(MaskedConv(self.width, 1, self.dtype, name=name)(x_BTD, mask_BT), mask_BT))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,8 +217,7 @@ class Loss(losses.Loss):
         contrast = partial(info_nce, temperature=self.temperature)
 
         def stage1(out, batch, key, m):
-            rows = present(batch, core, m)
-            return contrast(out[f"stage1_{core}"], out[f"stage1_{m}"], mask=rows)
+            return contrast(out[f"stage1_{core}"], out[f"stage1_{m}"], mask=present(batch, core, m))
 
         def pair(out, batch, key, m):
             rows = present(batch, core, m)
