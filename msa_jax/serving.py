@@ -11,9 +11,9 @@ import jax
 import numpy as np
 
 from msa_jax import evaluate
-from msa_jax.corpora import MODALITIES, STREAMS
+from msa_jax.corpora import MODALITIES
 from msa_jax.data.pipeline import Split
-from msa_jax.data.plan import Lengths
+from msa_jax.data.plan import Lengths, levels
 from msa_jax.data.preparation import Preparation
 from msa_jax.layers.head import output_name
 
@@ -21,7 +21,6 @@ ROWS = 16  # clips in a batch
 # One clip has a program of its own for each of at most six lengths, and a batch for each of at most two of
 # these: however many calls there are, a run compiles no more than eight programs for them.
 _ALONE, _TOGETHER = 6, 2
-_SHORTEST = 16  # steps; padding a shorter clip to them costs next to nothing
 _DEAREST = 1.5  # a batch may compute so many times the steps that its clips have one by one
 Shape = tuple[int, Lengths]  # clips, and their steps
 
@@ -42,35 +41,17 @@ class Grid:
     def of(cls, preparation: Preparation) -> "Grid":
         """The lengths for a run, from how long its model's text, audio and vision can be."""
         how = preparation.preprocessing
-        text = how.max_content + 2
+        text, *streams = how.longest
         if how.time_line == "text":
-            levels = _levels(text, _ALONE)
-            alone = tuple((t, t, t) for t in levels)
+            alone = tuple((t, t, t) for t in levels(text, _ALONE))
             return cls(alone, tuple(dict.fromkeys((alone[(len(alone) - 1) // 2], alone[-1]))))
-        frames = {m: how.max_frames if m in how.modalities else 1 for m in STREAMS}
-        longest = max(frames.values())
+        longest = max(streams)
         # With an encoder it is the steps of the text that cost time, otherwise those of the streams.
         for_text = _ALONE if longest == 1 else 3 if preparation.encoder is not None else 2
-        texts = _levels(text if "text" in how.modalities else 1, for_text)
-        streams = _levels(longest, _ALONE // len(texts), widen=False)
-        alone = tuple((t, *(min(s, frames[m]) for m in STREAMS)) for s in streams for t in texts)
+        texts = levels(text, for_text)
+        frames = levels(longest, _ALONE // len(texts), widen=False)
+        alone = tuple((t, *(min(f, most) for most in streams)) for f in frames for t in texts)
         return cls(alone, tuple(one for one in alone if one[0] == texts[-1])[-_TOGETHER:])
-
-
-def _levels(longest: int, count: int, *, widen: bool = True) -> tuple[int, ...]:
-    """At most `count` rising lengths, the last `longest`.
-
-    Args:
-      longest: the last one.
-      count: at most so many.
-      widen: each is 1.4 times the one before, or as much more as brings the first near `_SHORTEST`; False:
-        each is twice the one before.
-    """
-    ratio = max(math.sqrt(2), (longest / _SHORTEST) ** (1 / count)) if widen else 2.0
-    found = [longest]
-    while len(found) < count and (shorter := math.ceil(longest / ratio ** len(found))) >= _SHORTEST:
-        found.append(shorter)
-    return tuple(reversed(found))
 
 
 def _first_that_holds(steps: np.ndarray, lengths: tuple[Lengths, ...]) -> int:

@@ -1,10 +1,55 @@
 """Plans of batches: a function of (seed, epoch, lengths), so that a position is one integer."""
 
 import functools
+import math
 
 import numpy as np
 
 Lengths = tuple[int, int, int]  # steps of text, audio and vision
+_SHORTEST = 16  # steps; padding a shorter clip to them costs next to nothing
+_BEYOND = 8  # sizes, at most, for what is longer in one modality than any training clip
+
+
+def levels(longest: int, count: int, *, widen: bool = True) -> tuple[int, ...]:
+    """At most `count` rising lengths for clips that nobody has seen yet; each costs one compilation.
+
+    Args:
+      longest: the last one.
+      count: at most so many.
+      widen: each is 1.4 times the one before, or as much more as brings the first near `_SHORTEST`; False:
+        each is twice the one before.
+    """
+    ratio = max(math.sqrt(2), (longest / _SHORTEST) ** (1 / count)) if widen else 2.0
+    found = [longest]
+    while len(found) < count and (shorter := math.ceil(longest / ratio ** len(found))) >= _SHORTEST:
+        found.append(shorter)
+    return tuple(reversed(found))
+
+
+def beyond(buckets: tuple[Lengths, ...], lengths: np.ndarray, most: Lengths) -> tuple[Lengths, ...]:
+    """The buckets, and one more where clips are longer than the last.
+
+    What is longer than any training clip is rounded up, so that it is one of few whatever the clips are.
+
+    Args:
+      buckets: as `choose_buckets` makes them.
+      lengths: [N, 3] steps of each clip's text, audio and vision.
+      most: steps that any clip can have of each.
+
+    Returns:
+      Buckets that hold all clips.
+    """
+    needed = lengths.max(0, initial=1).tolist()
+    last = tuple(
+        _rounded(length, limit) if length > held else held
+        for length, held, limit in zip(needed, buckets[-1], most, strict=True)
+    )
+    return buckets if last == buckets[-1] else (*buckets, last)
+
+
+def _rounded(length: int, most: int) -> int:
+    """The first of the `levels` up to `most` that is not shorter."""
+    return next(level for level in levels(most, _BEYOND, widen=False) if level >= length)
 
 
 def choose_buckets(lengths: np.ndarray, count: int) -> tuple[Lengths, ...]:

@@ -14,7 +14,7 @@ from msa_jax.data.example import Example
 from msa_jax.data.findings import Finding, of_split
 from msa_jax.data.measure import Measure
 from msa_jax.data.pipeline import Clips, Source, Split, chunks
-from msa_jax.data.plan import BatchPlan, Lengths, choose_buckets
+from msa_jax.data.plan import BatchPlan, Lengths, beyond, choose_buckets
 from msa_jax.data.preprocessing import Preprocessing, Statistics
 from msa_jax.data.stored import check as check_stored
 from msa_jax.errors import UserError, named
@@ -133,15 +133,13 @@ class Preparation:
         """Every clip of a split once, in batches of similar length, for scoring.
 
         Args:
-          split: the clips; one that is longer than any training clip gets a length of its own.
+          split: the clips; those that are longer than any training clip get a length of their own, one of
+            few for all splits that there can be.
           batch_size: clips in a batch.
           threads: background threads that make batches.
           share: the rows of each batch to make; by default all.
         """
-        buckets = self.buckets
-        longest = np.maximum(split.lengths.max(0, initial=1), buckets[-1])
-        if (longest > buckets[-1]).any():
-            buckets = (*buckets, tuple(longest.tolist()))
+        buckets = beyond(self.buckets, split.lengths, self.preprocessing.longest)
         plan = BatchPlan(split.lengths, buckets, batch_size)
         return self.batches(split, plan, threads=threads, share=share)
 

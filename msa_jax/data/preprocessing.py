@@ -41,6 +41,15 @@ class Preprocessing:
         named = {"text": features} if self.text_width else {}
         return ", ".join(named.get(m, m) for m in self.modalities)
 
+    @property
+    def longest(self) -> tuple[int, int, int]:
+        """The most steps that a clip can have of text, audio and vision; 1 where it is not read."""
+        text = self.max_content + 2  # special tokens
+        if self.time_line == "text":
+            return text, text, text
+        own = {"text": text, "audio": self.max_frames, "vision": self.max_frames}
+        return tuple(steps if m in self.modalities else 1 for m, steps in own.items())
+
     def without(self, *modalities: str) -> "Preprocessing":
         """The same with some modalities masked out."""
         kept = tuple(m for m in self.modalities if m not in modalities)

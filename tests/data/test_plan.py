@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from msa_jax.data.plan import BatchPlan, choose_buckets
+from msa_jax.data.plan import BatchPlan, beyond, choose_buckets, levels
 
 
 def same(lengths):
@@ -119,3 +119,33 @@ def test_padding_counts_the_tokens_that_are_none():
 def test_an_index_outside_is_an_error(lengths):
     with pytest.raises(IndexError):
         BatchPlan(lengths, triples(50), 16)[13]
+
+
+def test_longer_clips_than_any_in_training_get_one_of_few_sizes():
+    buckets, most = ((5, 30, 20), (12, 90, 100)), (50, 500, 500)
+    rng = np.random.default_rng(3)
+
+    def made(*longest):
+        return beyond(buckets, np.concatenate([rng.integers(1, longest, (9, 3)), [longest]]), most)
+
+    assert made(12, 90, 100) == made(12, 40, 3) == buckets
+    assert beyond(buckets, np.zeros((0, 3), int), most) == buckets
+    assert made(12, 91, 3) == made(4, 125, 100) == (*buckets, (12, 125, 100))
+    assert made(13, 90, 101) == (*buckets, (25, 90, 125))
+    assert made(50, 500, 500) == made(26, 251, 499) == (*buckets, most)
+    every = {made(*longest)[-1] for longest in rng.integers(1, most, (2000, 3)) + 1}
+    assert len(every) <= 3 * 4 * 4
+
+
+def test_one_time_line_stays_one():
+    made = beyond(triples(9), same([3, 20]), (50,) * 3)
+    assert made == triples(9, 25)
+
+
+@pytest.mark.parametrize("longest", [1, 15, 16, 17, 50, 512, 10_000])
+def test_levels_end_with_the_longest(longest):
+    for widen in (True, False):
+        found = levels(longest, 6, widen=widen)
+        assert found[-1] == longest
+        assert len(found) <= 6
+        assert list(found) == sorted(set(found))
