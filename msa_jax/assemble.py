@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import jax
@@ -12,7 +12,6 @@ from ml_collections import ConfigDict
 
 from msa_jax import losses, models, optim
 from msa_jax.corpora import MODALITIES, STREAMS
-from msa_jax.data import datasets
 from msa_jax.data.opening import FEATURES, training_texts
 from msa_jax.data.pipeline import Split
 from msa_jax.data.preparation import Preparation
@@ -22,6 +21,9 @@ from msa_jax.encoders import make_encoder, make_tokenizer, scratch, text_notes
 from msa_jax.errors import UserError, counted
 from msa_jax.models import fields
 from msa_jax.text import Encoder
+
+if TYPE_CHECKING:
+    from msa_jax.data.datasets import Built
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Pieces:
             yield f"note: {line}"
 
 
-def assemble(config: ConfigDict, corpus: datasets.Built) -> Pieces:
+def assemble(config: ConfigDict, corpus: "Built") -> Pieces:
     """The pieces of a run on a corpus.
 
     Args:

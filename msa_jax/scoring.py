@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -11,8 +11,7 @@ from ml_collections import ConfigDict
 from msa_jax import config as configs
 from msa_jax import destination, files
 from msa_jax.corpora import SPLITS, STREAMS
-from msa_jax.data import conventions, datasets, opening, readers
-from msa_jax.data.datasets import checks
+from msa_jax.data import checks, conventions, opening, readers
 from msa_jax.data.findings import Finding, of_videos
 from msa_jax.data.pipeline import Split
 from msa_jax.data.readers.clean import NoTextFeatures, NoWords
@@ -26,6 +25,9 @@ from msa_jax.results import SYNTHETIC, banner, show, write_predictions
 from msa_jax.run import Run, evaluate_splits, load
 from msa_jax.scales import Rescaling, Signs, rescaling, suspected
 from msa_jax.workdir import recorded, trained_on
+
+if TYPE_CHECKING:  # it brings TFDS, which scoring a file does without
+    from msa_jax.data.datasets import Built
 
 
 def evaluate_run(
@@ -142,7 +144,7 @@ def _rescaling(trained: ConfigDict, config: ConfigDict) -> Rescaling | None:
     return found
 
 
-def _check_fit(run: Run, corpus: datasets.Built) -> None:
+def _check_fit(run: Run, corpus: "Built") -> None:
     """UserError unless a corpus has what the run reads, in as many columns; says what is left out."""
     how = run.preparation.preprocessing
     if how.text_width not in (0, corpus.text_width):
@@ -158,7 +160,7 @@ def _check_fit(run: Run, corpus: datasets.Built) -> None:
 
 
 def _check_scale(
-    trained: ConfigDict, config: ConfigDict, splits: list[Split], corpus: datasets.Built, said: bool
+    trained: ConfigDict, config: ConfigDict, splits: list[Split], corpus: "Built", said: bool
 ) -> None:
     """Refuses or names labels that may be on a narrower scale; see `scales.suspected`."""
     was, now = (metric_set(c.data.corpus) for c in (trained, config))
@@ -168,7 +170,7 @@ def _check_scale(
         say(f"note: {line}")
 
 
-def _name_lacking(run: Run, splits: list[Split], corpus: datasets.Built) -> None:
+def _name_lacking(run: Run, splits: list[Split], corpus: "Built") -> None:
     """Names clips without anything that the run reads; refuses a corpus in which no clip has."""
     lacking = [clip for split in splits for clip in split.lacking]
     reads = run.preparation.preprocessing.reads

@@ -6,14 +6,13 @@ import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
 from msa_jax import identity, optim, parallel, seals, seeds, stopping
 from msa_jax.assemble import Pieces, assemble, count_parameters
 from msa_jax.data import opening
-from msa_jax.data.datasets import Built
 from msa_jax.data.findings import Finding, of_videos
 from msa_jax.data.pipeline import Split
 from msa_jax.data.synthetic import metric_set
@@ -30,6 +29,9 @@ from msa_jax.progress import say
 from msa_jax.results import OTHER_SPLITS, banner, show
 from msa_jax.run import evaluate_splits, load
 from msa_jax.workdir import alone, claim, config_is_whole, finish, read_results
+
+if TYPE_CHECKING:
+    from msa_jax.data.datasets import Built
 
 _SEEN = 30.0  # seconds until a file that one machine has written is seen on the others
 
@@ -212,7 +214,7 @@ def _refuse_longer(config: ConfigDict, pieces: Pieces, before: int) -> None:
         )
 
 
-def _findings(pieces: Pieces, corpus: Built) -> dict[str, list[Finding]]:
+def _findings(pieces: Pieces, corpus: "Built") -> dict[str, list[Finding]]:
     """What a user should know of the clips that are trained on, which it says."""
     findings = {
         name: pieces.preparation.findings(split, training=name == "train")
@@ -226,7 +228,7 @@ def _findings(pieces: Pieces, corpus: Built) -> dict[str, list[Finding]]:
 
 
 def _results(
-    lane: Lane, corpus: Built, splits: dict[str, Split], findings: dict[str, list[Finding]]
+    lane: Lane, corpus: "Built", splits: dict[str, Split], findings: dict[str, list[Finding]]
 ) -> dict[str, Any]:
     """Scores the validation and the test split with the best epoch, and writes the results.
 
@@ -265,7 +267,7 @@ def _results(
     return results
 
 
-def _introduce(corpus: Built, source: str) -> None:
+def _introduce(corpus: "Built", source: str) -> None:
     """Says what the data are."""
     say(banner(source))
     for line in corpus.messages():

@@ -3,11 +3,12 @@
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
-from msa_jax.data import datasets, synthetic
+from msa_jax.data import synthetic
+from msa_jax.data.content import content_hash
 from msa_jax.data.conventions import FIELDS
 from msa_jax.data.example import Example
 from msa_jax.data.pipeline import chunks
@@ -17,6 +18,9 @@ from msa_jax.errors import UserError
 from msa_jax.files import expanded
 from msa_jax.text import bert_vocab
 from msa_jax.text.pretrained import fingerprint
+
+if TYPE_CHECKING:
+    from msa_jax.data.datasets import Built
 
 FEATURES = "features"  # as text.encoder: the text is features that the file brings
 SYNTHETIC_TEXT_WIDTH = 300  # as wide as the word vectors that the field's files bring
@@ -58,7 +62,7 @@ class Recorded:
         mend = "name the data by --config.data.path=PATH"
         if not expanded(path).exists():
             raise UserError(f"the run was trained on {path}, which is not there; {mend}")
-        if datasets.content_hash(expanded(path)) != self.data:
+        if content_hash(expanded(path)) != self.data:
             raise UserError(
                 f"the run was trained on {path}, and what lies there now is something else; {mend}"
             )
@@ -88,7 +92,7 @@ class Recorded:
             )
 
 
-def open_corpus(config: ConfigDict, recorded: Recorded | None = None) -> datasets.Built:
+def open_corpus(config: ConfigDict, recorded: Recorded | None = None) -> "Built":
     """The corpus that a config names, built where it is not built yet.
 
     Args:
@@ -110,7 +114,9 @@ def open_corpus(config: ConfigDict, recorded: Recorded | None = None) -> dataset
     return corpus
 
 
-def _open(config: ConfigDict, how: dict[str, Any], wanted: str | None) -> datasets.Built:
+def _open(config: ConfigDict, how: dict[str, Any], wanted: str | None) -> "Built":
+    from msa_jax.data import datasets  # late: it brings TFDS, which scoring a file does without
+
     cache, corpus, path = cache_folder(config), config.data.corpus, config.data.path
     if path and corpus in synthetic.PRESETS:
         raise UserError(
@@ -145,8 +151,10 @@ def _open(config: ConfigDict, how: dict[str, Any], wanted: str | None) -> datase
     )
 
 
-def _opened(built: datasets.Built, config: ConfigDict) -> datasets.Built:
+def _opened(built: "Built", config: ConfigDict) -> "Built":
     """The one build that there is to choose; where it is damaged, only its data can mend it."""
+    from msa_jax.data import datasets  # late, as above
+
     mend = f"delete {built.folder}, and name its data by --config.data.path; they were in {built.source}"
     built = datasets.open_built(built.folder, mend=mend)
     if not config.data.other_counts:
@@ -183,7 +191,7 @@ def reading(config: ConfigDict, recorded: Recorded | None = None) -> dict[str, A
     return {**{name: config.data[name] for name in ("split_name", "context", *FIELDS)}, "encoder": encoder}
 
 
-def find_built(config: ConfigDict, content: str | None = None) -> list[datasets.Built]:
+def find_built(config: ConfigDict, content: str | None = None) -> list["Built"]:
     """The builds of the config's corpus, in the form that its text needs; in any where it reads no text.
 
     Args:
@@ -193,10 +201,12 @@ def find_built(config: ConfigDict, content: str | None = None) -> list[datasets.
     Raises:
       UserError: when one is damaged, instead of passing over it in silence.
     """
+    from msa_jax.data import datasets  # late, as above
+
     form = reads_features(config) if "text" in config.data.modalities else None
     found = datasets.find_built(config.data.corpus, cache_folder(config), text_features=form, content=content)
     # Of one file read twice, without a vocabulary and with it, the surer build.
-    surest: dict[tuple[str, str], datasets.Built] = {}
+    surest: dict[tuple[str, str], Built] = {}
     for built in sorted(found, key=lambda built: built.open_words, reverse=True):
         surest[built.content_hash, str(built.cut)] = built
     return list(surest.values())
@@ -216,12 +226,12 @@ def has_data(config: ConfigDict) -> bool:
     return named or bool(find_built(config))
 
 
-def source_name(corpus: datasets.Built) -> str:
+def source_name(corpus: "Built") -> str:
     """The name of the data in results.json: "synthetic", or the user's file."""
     return "synthetic" if corpus.corpus in synthetic.PRESETS else corpus.source
 
 
-def training_texts(corpus: datasets.Built) -> Iterable[str]:
+def training_texts(corpus: "Built") -> Iterable[str]:
     """The texts of the training split, read a few clips at a time."""
     source = corpus.split("train")
     for clips in chunks(source):

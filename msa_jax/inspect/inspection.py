@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from msa_jax.corpora import CORPORA, EMOTIONS, SPLITS, STREAMS, Corpus
-from msa_jax.data import readers
-from msa_jax.data.datasets import checks
+from msa_jax.data import checks, readers
 from msa_jax.data.example import Example
 from msa_jax.data.findings import REFUSED, Finding, found, of_videos
 from msa_jax.data.readers import mmsa_pickle

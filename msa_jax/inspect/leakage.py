@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 
-from msa_jax.data.datasets.checks import Clip
+from msa_jax.data.checks import Clip
 from msa_jax.data.findings import KEPT, REFUSED, SHOWN, Finding
 from msa_jax.errors import worded
 from msa_jax.inspect.scan import LONG

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from msa_jax.data import readers
-from msa_jax.data.datasets import checks
+from msa_jax.data import checks, readers
 from msa_jax.data.example import Example
 from msa_jax.errors import UserError
 from msa_jax.inspect.scan import Scan

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from msa_jax.data.datasets import checks
+from msa_jax.data import checks
 from msa_jax.data.example import Example
 from msa_jax.data.findings import KEPT, LEFT_OUT, NO_TEXT, REFUSED, SHOWN, ZEROED, Finding, beyond, is_no_text
 from msa_jax.data.ranges import Sample, robust_range

@@ -28,7 +28,7 @@ SEEN = [pytest.param(case, command, id=f"{case.name}, {'train' if command == TRA
 HEAD = """
 import os, signal, sys, time
 from pathlib import Path
-from msa_jax.data.datasets import checks
+from msa_jax.data import checks
 from msa_jax.inspect.command import main
 repair, seen = checks.repair, []
 def slow(*args, **options):

@@ -3,7 +3,8 @@
 Importing this module makes the builders known to TFDS: `tfds.builder("cmu_mosei", data_dir=...)`.
 """
 
-from msa_jax.data.datasets.build import build_examples, content_hash, load
+from msa_jax.data.content import content_hash
+from msa_jax.data.datasets.build import build_examples, load
 from msa_jax.data.datasets.built import Built, Split, find_built, open_built
 from msa_jax.data.datasets.ch_sims import ChSims
 from msa_jax.data.datasets.cmu_mosei import CmuMosei

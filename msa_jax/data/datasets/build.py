@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import numbers
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 from msa_jax import seals
 from msa_jax.corpora import STREAMS
 from msa_jax.data import readers
+from msa_jax.data.content import content_hash
 from msa_jax.data.conventions import Said
 from msa_jax.data.datasets import place
 from msa_jax.data.datasets.builders import BUILDERS
@@ -24,9 +24,8 @@ from msa_jax.data.example import SPECIAL, Example
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError, check_flags, nearest
 from msa_jax.files import expanded, write_json
-from msa_jax.progress import say, watched
+from msa_jax.progress import say
 
-_BLOCK = 1 << 22  # bytes hashed at once
 _TICK = 2.0  # seconds; file systems note times that coarsely
 _SAMPLE = 64  # clips that tell which vocabulary made the tokens of a build
 
@@ -263,21 +262,3 @@ def _build(
 def _folder(cache: str | Path, corpus: str, parts: Sequence[object]) -> Path:
     key = hashlib.sha256(json.dumps([VERSION, corpus, *parts]).encode()).hexdigest()
     return expanded(cache) / f"{corpus}-{key[:16]}"
-
-
-def content_hash(path: Path) -> str:
-    """SHA-256 over the file, or over the names and contents of a folder's files."""
-    total = hashlib.sha256()
-    for file in readers.files(path):
-        if path.is_dir():
-            total.update(f"{file.name} {os.path.getsize(file)}\n".encode())
-        try:
-            with file.open("rb") as stream:
-                blocks = iter(lambda: stream.read(_BLOCK), b"")
-                for block in watched(
-                    blocks, f"hashing {file.name}", "block", -(-os.path.getsize(file) // _BLOCK)
-                ):
-                    total.update(block)
-        except OSError as error:
-            raise readers.clean.unreadable(file, error) from None
-    return total.hexdigest()

@@ -11,8 +11,8 @@ import numpy as np
 
 from msa_jax import seals
 from msa_jax.corpora import CORPORA, SPLITS
-from msa_jax.data import conventions
-from msa_jax.data.datasets import builders, checks
+from msa_jax.data import checks, conventions
+from msa_jax.data.datasets import builders
 from msa_jax.data.datasets.corpus import VERSION
 from msa_jax.data.datasets.prepared import require_official
 from msa_jax.errors import UserError, named

@@ -12,9 +12,9 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import constants
 
 from msa_jax.corpora import SPLITS, Corpus
-from msa_jax.data import readers
+from msa_jax.data import checks, readers
 from msa_jax.data.conventions import FIELDS, Said
-from msa_jax.data.datasets import checks, place, schema, stored
+from msa_jax.data.datasets import place, schema, stored
 from msa_jax.data.datasets.prepared import Prepared, is_official, prepare, require_official
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError

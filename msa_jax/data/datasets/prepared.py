@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from msa_jax.corpora import CORPORA, SPLITS, Corpus
-from msa_jax.data import readers
-from msa_jax.data.datasets import checks
+from msa_jax.data import checks, readers
 from msa_jax.data.example import Example
 from msa_jax.data.splits import Cut, assign
 from msa_jax.errors import UserError

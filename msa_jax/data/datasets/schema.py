@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from msa_jax.corpora import Corpus
-from msa_jax.data.datasets import checks
+from msa_jax.data import checks
 from msa_jax.data.example import Example
 
 UNKNOWN = (None,) * len(checks.FEATURES)  # the widths of features that nobody has seen yet

@@ -13,7 +13,8 @@ from google.protobuf import json_format
 from tensorflow_datasets.core import constants
 
 from msa_jax.corpora import SPLITS, Corpus
-from msa_jax.data.datasets import checks, schema
+from msa_jax.data import checks
+from msa_jax.data.datasets import schema
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, refuse_special
 

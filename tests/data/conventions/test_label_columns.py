@@ -8,9 +8,8 @@ import pytest
 
 from msa_jax.corpora import CORPORA
 from msa_jax.data import __main__ as inspector
-from msa_jax.data import datasets, readers
+from msa_jax.data import checks, datasets, readers
 from msa_jax.data.conventions import Said, label_columns
-from msa_jax.data.datasets import checks
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 from tests.data.conventions.clips import clips

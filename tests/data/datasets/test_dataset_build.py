@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msa_jax.data import datasets, readers
-from msa_jax.data.datasets import checks
+from msa_jax.data import checks, datasets, readers
 from msa_jax.data.example import Example, no_features
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError

@@ -27,7 +27,7 @@ import os, resource, signal, sys, time
 from pathlib import Path
 from msa_jax import stopping
 from msa_jax.data import datasets
-from msa_jax.data.datasets import checks
+from msa_jax.data import checks
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError
 repair, seen = checks.repair, []

@@ -6,8 +6,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from msa_jax.data import readers
-from msa_jax.data.datasets import checks
+from msa_jax.data import checks, readers
 from msa_jax.data.readers import words_streams
 from msa_jax.errors import UserError
 

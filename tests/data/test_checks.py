@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from msa_jax.corpora import CORPORA
-from msa_jax.data.datasets import checks
+from msa_jax.data import checks
 from msa_jax.data.example import Example, no_features
 from msa_jax.errors import UserError
 
