@@ -12,6 +12,7 @@ from msa_jax import config as configs
 from msa_jax import destination, files
 from msa_jax.corpora import SPLITS, STREAMS
 from msa_jax.data import checks, conventions, opening, readers
+from msa_jax.data.clip_store import ClipStore
 from msa_jax.data.findings import Finding, of_videos
 from msa_jax.data.pipeline import Split
 from msa_jax.data.readers.clean import NoTextFeatures, NoWords
@@ -20,7 +21,7 @@ from msa_jax.errors import UserError, counted, named
 from msa_jax.files import write_json
 from msa_jax.identity import PLACES
 from msa_jax.parallel import by_first
-from msa_jax.progress import say
+from msa_jax.progress import say, watched
 from msa_jax.results import SYNTHETIC, banner, show, write_predictions
 from msa_jax.run import Run, evaluate_splits, load
 from msa_jax.scales import Rescaling, Signs, rescaling, suspected
@@ -213,48 +214,78 @@ def predict_file(
     trained = _trained(workdir)
     rescale, own = _rescaling(trained, config), _own(own, config, trained)
     run = load(workdir, config)
-    how = run.preparation.preprocessing
     kept = recorded(run.workdir, own)
     if "data.path" in own:
         kept.check_data(config.data.path)
     if trained_on(workdir).get("source") == "synthetic":
         say(f"{SYNTHETIC}: that is what this run was trained on")
-    report = checks.Report()
-    text_width = how.text_width
-    widths = (*(how.widths[m] for m in STREAMS), max(text_width, 1))
-    reads_text = "text" in how.modalities
-    try:
-        source = readers.read(
-            path,
-            require_labels=None,
-            text_features=bool(text_width) and reads_text,
-            need_text=reads_text,
-            **opening.reading(config, kept),
-        )
-    except (NoTextFeatures, NoWords):  # what they advise is fixed by the run
-        reads = f"text features of {text_width} columns" if text_width else "words"
-        raise UserError(
-            f"{path}: this run reads {reads}, which the file does not have; bring one with them"
-        ) from None
-    for line in source.reading.lines():
-        say(f"note: {line}")
-    examples = [checks.repair(example, widths, report, text=reads_text) for example in source]
-    for line in source.reading.later_notes():
-        say(f"note: {line}")
-    if not examples:
-        raise UserError(f"{path}: the file holds no clips; name one that does")
-    for problem, ids in report.problems().items():
-        say(f"note: {named(f'{{clip|clips}} with {problem}', ids)}")
-    for m in STREAMS:
-        unread = m not in how.modalities and m in config.data.modalities
-        if unread and any(len(getattr(example, m)) for example in examples):
-            say(f"note: {m} is left out: the run was trained without it")
-    split = run.preparation.scan(run.preparation.check(examples, source.reading.surplus))
-    run.refuse_lacking(split)
-    _tell(run, split)
-    scores = run.score(split)
+    source = _opened(path, run, opening.reading(config, kept))
+    with ClipStore(opening.cache_folder(config)) as clips:
+        _take_in(source, run, clips)
+        del source  # of a pickle it holds all the content
+        split = run.preparation.scan(clips)
+        run.refuse_lacking(split)
+        _tell(run, split)
+        scores = run.score(split)
     if output.exists():
         say(f"note: what was in {output} is replaced")
     by_first(write_predictions)(output, split.ids, scores if rescale is None else rescale(scores))
     say(f"{counted(len(split), '{score is|scores are}')} in {output}")
     return output
+
+
+def _opened(path: Path, run: Run, options: dict[str, Any]) -> readers.Source:
+    """A file without labels that has what the run reads; says how it was understood."""
+    how = run.preparation.preprocessing
+    reads_text, width = "text" in how.modalities, how.text_width
+    try:
+        source = readers.read(
+            path,
+            require_labels=None,
+            text_features=bool(width) and reads_text,
+            need_text=reads_text,
+            **options,
+        )
+    except (NoTextFeatures, NoWords):  # what they advise is fixed by the run
+        reads = f"text features of {width} columns" if width else "words"
+        raise UserError(
+            f"{path}: this run reads {reads}, which the file does not have; bring one with them"
+        ) from None
+    for line in source.reading.lines():
+        say(f"note: {line}")
+    return source
+
+
+def _take_in(source: readers.Source, run: Run, clips: ClipStore) -> None:
+    """Stores the clips of a file, repaired and checked, one by one; says what they are like.
+
+    Raises:
+      UserError: when the file cannot be read to its end or has no clips, there is no room for them, or one
+        does not fit the run, which is said after all notes on the file.
+    """
+    how, reading = run.preparation.preprocessing, source.reading
+    widths = (*(how.widths[m] for m in STREAMS), max(how.text_width, 1))
+    report, seen, count = checks.Report(), set(), 0
+    unfit: UserError | None = None
+    for example in watched(source, "reading", "clip"):
+        clip = checks.repair(example, widths, report, text="text" in how.modalities)
+        count += 1
+        seen.update(m for m in STREAMS if len(getattr(clip, m)))
+        if unfit is None:
+            try:
+                run.preparation.check_clip(clip, reading.surplus)
+            except UserError as error:
+                unfit = error
+            else:
+                clips.add(clip)
+    for line in reading.later_notes():
+        say(f"note: {line}")
+    if not count:
+        raise UserError(f"{source.path}: the file holds no clips; name one that does")
+    for problem, ids in report.problems().items():
+        say(f"note: {named(f'{{clip|clips}} with {problem}', ids)}")
+    for m in STREAMS:
+        if m in seen and m not in how.modalities and m in run.config.data.modalities:
+            say(f"note: {m} is left out: the run was trained without it")
+    if unfit is not None:
+        raise unfit

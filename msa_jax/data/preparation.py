@@ -173,27 +173,31 @@ class Preparation:
         Raises:
           UserError: when a clip does not match; names it and what does not.
         """
-        how = self.preprocessing
         for e in examples:
-            self._check_text(e)
-            for m in STREAMS:
-                rows = getattr(e, m)
-                if rows.ndim != 2:
-                    raise UserError(f"clip {e.id}: {m} must be [rows, columns], got shape {rows.shape}")
-                if m in how.modalities and rows.shape[1]:  # perhaps without a row: zeros alone have a width
-                    if rows.shape[0] == how.widths[m] != rows.shape[1]:
-                        raise UserError(
-                            f"clip {e.id}: {m} has shape {rows.shape}, and the run was trained on "
-                            f"{how.widths[m]} columns: rows and columns are swapped; write array.T"
-                        )
-                    self.check_width(m, rows.shape[1], f"clip {e.id}")
-                    words = len(e.text.split()) or len(e.text_features)
-                    if e.aligned and len(rows) not in (0, words):
-                        advice = f"; {surplus}" if surplus and len(rows) > words else ""
-                        raise UserError(f"clip {e.id}: {m} has {len(rows)} rows for {words} words{advice}")
-                    if not np.isfinite(rows).all():
-                        raise UserError(f"clip {e.id}: {m} holds NaN or infinity")
+            self.check_clip(e, surplus)
         return Clips([dataclasses.asdict(e) for e in examples])
+
+    def check_clip(self, e: Example, surplus: str = "") -> None:
+        """UserError where a new clip does not match the training data; arguments as for `check`."""
+        how = self.preprocessing
+        self._check_text(e)
+        for m in STREAMS:
+            rows = getattr(e, m)
+            if rows.ndim != 2:
+                raise UserError(f"clip {e.id}: {m} must be [rows, columns], got shape {rows.shape}")
+            if m in how.modalities and rows.shape[1]:  # perhaps without a row: zeros alone have a width
+                if rows.shape[0] == how.widths[m] != rows.shape[1]:
+                    raise UserError(
+                        f"clip {e.id}: {m} has shape {rows.shape}, and the run was trained on "
+                        f"{how.widths[m]} columns: rows and columns are swapped; write array.T"
+                    )
+                self.check_width(m, rows.shape[1], f"clip {e.id}")
+                words = len(e.text.split()) or len(e.text_features)
+                if e.aligned and len(rows) not in (0, words):
+                    advice = f"; {surplus}" if surplus and len(rows) > words else ""
+                    raise UserError(f"clip {e.id}: {m} has {len(rows)} rows for {words} words{advice}")
+                if not np.isfinite(rows).all():
+                    raise UserError(f"clip {e.id}: {m} holds NaN or infinity")
 
     def _check_text(self, e: Example) -> None:
         given, wanted = e.text_features, self.preprocessing.text_width
