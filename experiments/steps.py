@@ -6,6 +6,7 @@ vocabulary, as a training goes over the rows of the word embedding alone that it
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import floors
@@ -40,19 +41,25 @@ MINILM = BERT_BASE | {
 _PRECISIONS = ("text.dtype", "model.dtype")
 
 
-def config_of(name: str, *, precision: str = "float32", encoder: Mapping[str, Any] = BERT_BASE) -> ConfigDict:
+def config_of(
+    name: str, *, precision: str = "float32", encoder: Mapping[str, Any] = BERT_BASE, length: int = LENGTH
+) -> ConfigDict:
     """A shipped config with an encoder that needs nothing from disk.
 
     Args:
       name: such as "tecafn_mosi".
       precision: compute type of the encoder and of the model, where that has one.
       encoder: keys of `text` that stand in for a pretrained encoder.
+      length: steps that the text may have.
     """
-    argument = f"--config=configs/{name}.py"
+    argument = f"--config={Path(__file__).parents[1] / 'configs' / name}.py"
     config = cli.parse([argument]).config
     keys = (
         {} if config.text.encoder in ("scratch", "features") else {f"text.{k}": v for k, v in encoder.items()}
     )
+    if length > config.text.max_length:
+        keys |= {"text.max_length": length, "text.max_content": length - 2}
+        keys |= {"model.gmra.max_length": length} if config.model.name == "crosssent" else {}
     keys |= {key: precision for key in _PRECISIONS if key == "text.dtype" or "dtype" in config.model}
     return cli.parse([argument, *(f"--config.{k}={v}" for k, v in keys.items())]).config
 
@@ -73,8 +80,8 @@ def random_batch(config: ConfigDict, pieces: Pieces, rows: int, length: int) -> 
         batch[m] = drawn.astype(batch[m].dtype)
         batch[f"{m}_mask"] = np.ones((rows, length), bool)
     of_corpus = facts(config.data.corpus)
-    classes = (rows, *of_corpus.label_shape)
-    labels = rng.integers(0, 2, classes) if of_corpus.outputs else rng.uniform(-3, 3, classes)
+    shape = (rows, *of_corpus.label_shape)
+    labels = rng.integers(0, 2, shape) if of_corpus.outputs else rng.uniform(-3, 3, shape)
     batch |= {"label": labels.astype(np.float32), "index": np.arange(rows, dtype=np.int32)}
     if of_corpus.by_modality:
         batch |= {f"label_{m}": batch["label"] for m in MODALITIES}

@@ -216,9 +216,11 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the clips")
     parser.add_argument("--steps", type=int, default=20, help="training steps to time")
     parser.add_argument("--keep", action="store_true", help="leave the files there")
-    parser.add_argument("--parts", default=",".join(PARTS), help="which of them: write,run,predict")
+    parser.add_argument("--parts", default=",".join(PARTS), help="some of these; each needs those before it")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if unknown := {*args.parts.split(",")} - {*PARTS}:
+        parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     folder = args.folder or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "unaligned_mosei.pkl"

@@ -3,7 +3,8 @@
     JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=8 python -m tests.devices MODEL [DEVICES ...] [--processes 2]
 
 Without DEVICES it tries one and eight; with the last number the state is sharded, too. With --processes there
-are lines for as many processes on this machine as well, which have that number of devices together.
+are lines for as many processes on this machine as well, which have that number of devices together; these say
+nothing of `bytes_of_state` and `restored`.
 
 Of each line `loss`, `gradient` and `scores` are the largest differences from one device: relative to the
 loss, and to the largest entry of the gradient and of the scores. `restored` says whether a checkpoint of the
@@ -123,7 +124,12 @@ def of_processes(name, devices, processes):
             subprocess.Popen([*command, f"--process={k}"], env=env, stdout=subprocess.DEVNULL)
             for k in range(processes)
         ]
-        assert not any([process.wait(300) for process in running])
+        try:
+            codes = [process.wait(300) for process in running]
+        finally:
+            for process in running:
+                process.kill()
+        assert not any(codes), f"the processes ended with codes {codes}"
         with np.load(f"{folder}/found.npz") as arrays:
             found = dict(arrays)
     gradient = [found[f"gradient_{k}"] for k in range(len(found) - 2)]
@@ -148,6 +154,8 @@ if __name__ == "__main__":
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     parser.add_argument("--process", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.processes > 1 and all(n % arguments.processes for n in arguments.devices or DEVICES):
+        parser.error(f"{arguments.processes} processes divide none of the numbers of devices")
     if arguments.process is None:
         main(arguments.model, tuple(arguments.devices) or DEVICES, arguments.processes)
     else:

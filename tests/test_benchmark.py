@@ -1,6 +1,7 @@
 """The benchmark: what it counts, compares and prints."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import jax
@@ -64,7 +65,7 @@ def test_busy_time_counts_what_overlaps_once(module):
 
 
 def test_a_measured_step_says_what_it_took_beside_its_floor(module):
-    steps, floors = module("steps"), module("floors")
+    steps = module("steps")
     config = steps.config_of("lmf_mosi")
     limits = {"tflops": {"float32": 1e-3}, "gb_per_second": 1e-3}
     found = steps.measured(config, limits, rows=4, length=3, precision="float32")
@@ -73,13 +74,43 @@ def test_a_measured_step_says_what_it_took_beside_its_floor(module):
     assert found["share_of_floor"] == pytest.approx(
         found["floor_milliseconds"] / found["step_milliseconds"], rel=0.05
     )
-    # The batch's own products, against a count of the trace alone.
-    pieces = steps.pieces_of(config, 3)
-    state, _ = make_state(config, pieces, steps.plan_of(config, 4, 3), parallel.layout(1))
-    batch = steps.random_batch(config, pieces, 4, 3)
-    counted = floors.product_operations(steps.train_step, state, batch)
-    assert found["gflop"] == round(counted / 1e9, 2)
+
+
+def test_operations_of_a_step_are_nearly_all_that_xla_counts(module):
+    """Of a model without loops, whose width makes products most of its work."""
+    steps, floors = module("steps"), module("floors")
+    encoder = {"encoder": "scratch", "scratch.hidden_size": 256, "scratch.num_layers": 1}
+    config = steps.config_of("crosssent_mosi", encoder=encoder)
+    pieces = steps.pieces_of(config, 12)
+    state, _ = make_state(config, pieces, steps.plan_of(config, 8, 12), parallel.layout(1))
+    batch = steps.random_batch(config, pieces, 8, 12)
     assert batch["audio"].std() > 0.5
+    counted = floors.product_operations(steps.train_step, state, batch)
+    of_xla = jax.jit(steps.train_step).lower(state, batch).cost_analysis()["flops"]
+    assert 0.8 * of_xla < counted < of_xla
+
+
+def test_what_no_output_needs_is_not_counted(module):
+    def half(x):
+        return x @ x, jnp.square(x @ (x @ x)).sum()
+
+    count = module("floors").product_operations
+    assert count(lambda x: half(x)[0], jnp.ones((4, 4))) == 128
+
+
+def test_a_process_that_talks_gives_its_lines_alone(module, capsys):
+    program = 'print(\'--- hello\'); print(\'{"case": "a", "x": 1}\'); raise SystemExit(3)'
+    failed = []
+    assert module("benchmark").lines_of([sys.executable, "-c", program], failed) == [{"case": "a", "x": 1}]
+    assert failed
+    assert "ended with code 3" in failed[0]
+    assert capsys.readouterr().out == '{"case": "a", "x": 1}\n'
+
+
+def test_longer_texts_than_a_config_has_are_measured_too(module):
+    steps = module("steps")
+    config = steps.config_of("crosssent_mosi", encoder=steps.MINILM, length=64)
+    assert (config.text.max_length, config.model.gmra.max_length) == (64, 64)
 
 
 def test_tables_have_a_row_for_each_line_and_leave_nested_values_out(module):

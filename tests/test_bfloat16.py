@@ -15,6 +15,8 @@ from msa_jax import bounds, models, parallel, step
 from msa_jax import config as configs
 from msa_jax.data import synthetic
 from msa_jax.errors import UserError
+from msa_jax.layers.convolution import MaskedConv
+from msa_jax.layers.dense import Dense, Dense32
 from msa_jax.main import main
 from msa_jax.together import Together
 from tests.models.tracing import config_of, make_state, prepared
@@ -91,6 +93,24 @@ def test_another_type_is_refused_in_one_line():
     config = configs.override(configs.base.config("lmf"), ["--config.model.dtype=float16"])
     with pytest.raises(UserError, match=r"--config\.model\.dtype: 'float16' is not one of float32, bfloat16"):
         bounds.check(config)
+
+
+@pytest.mark.parametrize("layer", ["Dense", "Dense32", "MaskedConv"])
+def test_the_gradient_of_a_bias_is_summed_in_float32(layer):
+    """In bfloat16 a sum of ones stops at 256 or, in parts, some thousands."""
+    rows, steps = 32, 500
+    x = jax.random.normal(jax.random.key(0), (rows, steps, 3))
+    made = {
+        "Dense": (Dense(4, dtype="bfloat16"), ()),
+        "Dense32": (Dense32(4, dtype="bfloat16"), ()),
+        "MaskedConv": (MaskedConv(4, 3, "bfloat16"), (jnp.ones((rows, steps), bool),)),
+    }
+    module, rest = made[layer]
+    variables = module.init(jax.random.key(1), x, *rest)
+    assert module.apply(variables, x, *rest).dtype == ("bfloat16" if layer == "Dense" else "float32")
+    gradient = jax.grad(lambda v: module.apply(v, x, *rest).astype(jnp.float32).sum())(variables)
+    (bias,) = (v for path, v in jax.tree_util.tree_leaves_with_path(gradient) if "bias" in str(path))
+    np.testing.assert_array_equal(bias, rows * steps)
 
 
 @pytest.mark.parametrize("form", FORMS, ids="-".join)

@@ -1,6 +1,5 @@
 """Clips that are scored once, on disk meanwhile: written one by one, then read at random."""
 
-import itertools
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -54,15 +53,16 @@ class ClipStore:
         # A reader's text may be of a class of its own, such as NumPy's.
         fields = {name: str(v) if isinstance(v, str) else v for name, v in vars(clip).items()}
         record = memoryview(serialization.msgpack_serialize(fields))
-        self._ends.append(self._ends[-1] + len(record))
+        end = self._ends[-1] + len(record)
         try:
             while record:
                 record = record[self._file.write(record) :]
         except OSError as error:
             raise UserError(
                 f"{self._place}: the clips cannot be kept there while they are scored "
-                f"({error.strerror or error}, after {self._ends[-2] / 1e6:.1f} MB); make room, or {_NAME}"
+                f"({error.strerror or error}, after {self._ends[-1] / 1e6:.1f} MB); make room, or {_NAME}"
             ) from None
+        self._ends.append(end)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Mapping[str, Any]]:
         """The clips at some places, as dicts of the fields of `Example`; their arrays cannot be changed."""
@@ -83,13 +83,15 @@ def _opened(cache: Path) -> tuple[Path, IO[bytes]]:
     """(folder, a file in it that has no name); unbuffered, as records are large."""
     wanted = os.environ.get("TMPDIR")
     reasons = []
-    for place in itertools.chain((Path(wanted),) if wanted else (), (cache, Path(tempfile.gettempdir()))):
+    for place in ((Path(wanted),) if wanted else ()) + (cache, None):
         try:
+            if place is None:  # which looks for one that can be written to, and may find none
+                place = Path(tempfile.gettempdir())
             if place == cache:
                 place.mkdir(parents=True, exist_ok=True)
             return place, tempfile.TemporaryFile(dir=place, buffering=0)
         except OSError as error:
-            reasons.append(f"{place}: {error.strerror or error}")
+            reasons.append(f"{place or 'the system'}: {error.strerror or error}")
     raise UserError(
         f"there is no folder to keep the clips in while they are scored ({'; '.join(reasons)}); {_NAME}"
     )

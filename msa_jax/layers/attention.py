@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt16
 
-from msa_jax.layers.dense import Dense32
+from msa_jax.layers.dense import Dense, Dense32
 from msa_jax.layers.dropout import draw_bits, drop
 
 MASKED = -1e30  # finite, so that a row without any valid key has no NaN
@@ -70,8 +70,8 @@ class MultiHeadAttention(nn.Module):
         def split(x: Array) -> Array:
             return x.reshape(B, -1, self.heads, D // self.heads)
 
-        q_BQHK = split(nn.Dense(D, dtype=self.dtype, name="query")(query_BQD))
-        key_value_BSF = nn.Dense(2 * D, dtype=self.dtype, name="key_value")(source_BSE)
+        q_BQHK = split(Dense(D, dtype=self.dtype, name="query")(query_BQD))
+        key_value_BSF = Dense(2 * D, dtype=self.dtype, name="key_value")(source_BSE)
         k_BSHK, v_BSHK = (split(x) for x in jnp.split(key_value_BSF, 2, axis=-1))
         scores_BHQS = jnp.einsum("bqhk,bshk->bhqs", q_BQHK * (D // self.heads) ** -0.5, k_BSHK)
         weights_BHQS = masked_softmax(scores_BHQS, source_mask_BS[:, None, None])

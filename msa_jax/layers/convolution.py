@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from msa_jax.layers.dense import float32_after_conv
+
 
 class MaskedConv(nn.Module):
     """1-D convolution over the valid steps; outside them, as beyond the edges, there are zeros.
@@ -24,5 +26,12 @@ class MaskedConv(nn.Module):
     def __call__(self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B T F"]:
         """[B, T, D] to [B, T, features]; 0 on invalid steps, whatever stands there."""
         x_BTD = jnp.where(mask_BT[..., None], x_BTD, 0.0)
-        conv = nn.Conv(self.features, (self.kernel,), padding="SAME", dtype=self.dtype, name="conv")
-        return jnp.where(mask_BT[..., None], conv(x_BTD).astype(jnp.float32), 0.0)
+        conv = nn.Conv(
+            self.features,
+            (self.kernel,),
+            padding="SAME",
+            dtype=self.dtype,
+            conv_general_dilated=float32_after_conv,
+            name="conv",
+        )
+        return jnp.where(mask_BT[..., None], conv(x_BTD), 0.0)

@@ -15,7 +15,7 @@ from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Bool, Float, UInt16
 
 from msa_jax.layers.attention import MultiHeadAttention, masked_softmax
-from msa_jax.layers.dense import Dense32
+from msa_jax.layers.dense import Dense, Dense32
 from msa_jax.layers.dropout import draw_bits, drop
 from msa_jax.layers.residual import add_residual, end_residual, start_residual
 from msa_jax.layers.transformer import with_positions
@@ -101,7 +101,7 @@ class _AttentionLayer(nn.Module):
             return drop(mixed_BTD, mixed_bits, self.dropout)
 
         def feed_forward(x_BTD: Array) -> Array:
-            hidden_BTF = nn.relu(nn.Dense(F, dtype=self.dtype, name="ffn_in")(x_BTD))
+            hidden_BTF = nn.relu(Dense(F, dtype=self.dtype, name="ffn_in")(x_BTD))
             hidden_BTF = drop(hidden_BTF, hidden_bits, self.dropout)
             return drop(Dense32(D, dtype=self.dtype, name="ffn_out")(hidden_BTF), out_bits, self.dropout)
 

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Bool, Float
 
+from msa_jax.layers.dense import Dense32
+
 
 def scan_time(
     step: Callable[[Any, Any], Any], carry: Any, inputs_BTD: Any, mask_BT: Bool[Array, "B T"]
@@ -74,7 +76,7 @@ class LSTM(nn.Module):
         """Hidden states after every step, [B, T, features]; 0 on invalid steps."""
         F = self.features
         # The inputs' part of the gates is one product for all steps, outside the recurrence.
-        gates_BTG = nn.Dense(4 * F, dtype=self.dtype, name="input")(x_BTD)
+        gates_BTG = Dense32(4 * F, dtype=self.dtype, name="input")(x_BTD)
         kernel_FG = self.param("recurrent_kernel", nn.initializers.orthogonal(), (F, 4 * F), jnp.float32)
 
         def step(state: tuple[Array, Array], gates_BG: Array) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from msa_jax.layers.attention import MultiHeadAttention
-from msa_jax.layers.dense import Dense32
+from msa_jax.layers.dense import Dense, Dense32
 from msa_jax.layers.dropout import draw_bits, drop
 
 
@@ -76,7 +76,7 @@ class TransformerLayer(nn.Module):
         )
         x_BTD = (normed_BTD if self.residual_on_norm else x_BTD) + drop(mixed_BTD, mixed_bits, self.dropout)
         normed_BTD = nn.LayerNorm(name="ffn_norm")(x_BTD)
-        hidden_BTF = nn.relu(nn.Dense(F, dtype=self.dtype, name="ffn_in")(normed_BTD))
+        hidden_BTF = nn.relu(Dense(F, dtype=self.dtype, name="ffn_in")(normed_BTD))
         hidden_BTF = drop(hidden_BTF, hidden_bits, self.dropout)
         out_BTD = Dense32(D, dtype=self.dtype, name="ffn_out")(hidden_BTF)
         out_BTD = drop(out_BTD, out_bits, self.dropout)

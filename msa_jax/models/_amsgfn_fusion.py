@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from msa_jax.layers.attention import MultiHeadAttention
-from msa_jax.layers.dense import Dense32
+from msa_jax.layers.dense import Dense, Dense32
 from msa_jax.layers.dropout import Dropout
 
 
@@ -71,7 +71,7 @@ class FusionLayer(nn.Module):
             gate_BTD = nn.sigmoid(gate(jnp.concatenate([y_BTD, aux_BTD], axis=-1)))
             y_BTD = y_BTD + gate_BTD * aux_BTD  # eqs. 10-12
         normed_BTD = nn.LayerNorm(name="norm")(y_BTD)
-        hidden_BTF = nn.relu(nn.Dense(self.ffn_width, dtype=self.dtype, name="ffn_in")(normed_BTD))
+        hidden_BTF = nn.relu(Dense(self.ffn_width, dtype=self.dtype, name="ffn_in")(normed_BTD))
         return y_BTD + drop(Dense32(D, dtype=self.dtype, name="ffn_out")(hidden_BTF)), None  # eq. 13
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from msa_jax import losses
 from msa_jax.layers.attention import MASKED
+from msa_jax.layers.dense import Dense
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.pooling import mean_over_time
 from msa_jax.losses import RampUnit, Term, eioi, mpr, ramped
@@ -74,7 +75,7 @@ class GMRA(nn.Module):
           `attention` [B, heads, T, 2T] over audio keys, then vision keys.
         """
         D, dtype = x_BTD.shape[-1], dtype or x_BTD.dtype
-        dense = partial(nn.Dense, use_bias=False, kernel_init=PROJECTION, dtype=dtype)
+        dense = partial(Dense, use_bias=False, kernel_init=PROJECTION, dtype=dtype)
         # W_T replaces a *pretrained* hidden state, so it starts as the identity (ours).
         h_text_BTD = dense(D, kernel_init=_identity, name="text_projection")(x_BTD)
         h_audio_BTD = dense(D, name="audio_projection")(audio_BTE)

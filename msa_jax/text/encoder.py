@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from msa_jax.layers.dense import Dense
 from msa_jax.layers.dropout import draw_bits, drop
 from msa_jax.text.config import EncoderConfig
 
@@ -96,7 +97,7 @@ class EncoderLayer(nn.Module):
         c = self.config
         B, T, D = x_BTD.shape
         K = D // c.num_heads
-        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=nn.initializers.normal(c.initializer_range))
+        dense = partial(Dense, dtype=self.dtype, kernel_init=nn.initializers.normal(c.initializer_range))
 
         attention_bits, residual_bits, output_bits = draw_bits(
             self,

@@ -104,6 +104,18 @@ def test_nothing_of_it_is_seen_or_left(tmp_path, monkeypatch):
     assert all(f"{name}: " in str(error.value) for name in (f"{tmp_path}/nowhere", "/proc/nowhere", "system"))
 
 
+def test_a_system_without_a_folder_for_temporary_files_does_not_matter_where_the_cache_is_one(
+    tmp_path, monkeypatch
+):
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/nowhere"])
+    with ClipStore(tmp_path / "cache") as store:
+        assert store._place == tmp_path / "cache"
+    with pytest.raises(UserError, match=r"no folder to keep the clips in .*the system: "):
+        ClipStore(Path("/proc/nowhere"))
+
+
 def test_a_disk_without_room_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
