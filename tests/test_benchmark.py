@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -62,6 +63,28 @@ def test_the_floor_is_the_larger_of_operations_and_bytes(module):
 def test_busy_time_counts_what_overlaps_once(module):
     covered = module("device_time")._covered
     assert covered([(0.0, 4.0), (1.0, 2.0), (3.0, 6.0), (10.0, 11.0)]) == 7.0
+
+
+def test_a_watched_part_has_its_span_and_the_share_that_no_kernel_ran(module, monkeypatch):
+    device_time = module("device_time")
+    kernels = [(0.0, 5e7, "dot"), (2e7, 6e7, "add")]  # nanoseconds, together 0.06 s
+    monkeypatch.setattr(device_time, "_kernels", lambda profile: iter(kernels))
+    started = time.monotonic()
+
+    def after(seconds):
+        return lambda: time.monotonic() - started > seconds
+
+    with device_time.watched(after(0.2), after(0.5)) as found:
+        time.sleep(0.7)
+    assert 0.25 < found["span_seconds"] < 2
+    assert found["busy_seconds"] == 0.06
+    assert found["idle_share"] == pytest.approx(1 - 0.06 / found["span_seconds"], abs=1e-3)
+    assert found["kernels"] == {"dot": 0.5556, "add": 0.4444}
+    with (
+        pytest.raises(SystemExit, match="over before"),
+        device_time.watched(lambda: False, lambda: False),
+    ):
+        pass
 
 
 def test_a_measured_step_says_what_it_took_beside_its_floor(module):
