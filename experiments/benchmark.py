@@ -39,19 +39,6 @@ from typing import Any
 EPOCHS = ("main_job", "synthetic", "mosi_buckets", "mosi_padded")
 CASES = (*EPOCHS, "crosssent", "finetune", "growth", "devices", "seeds", "start", "idle")
 CONFIG = "config:"  # and the name of a shipped one: its train step
-IDLE = {  # what is watched: a small model, and a large one
-    "mulg_mosi:synthetic": (6, {"batch_size": 128}),
-    "crosssent_mosi:synthetic": (
-        5,
-        {
-            "batch_size": 64,
-            "text.scratch.hidden_size": 768,
-            "text.scratch.num_layers": 12,
-            "text.scratch.num_heads": 12,
-            "text.scratch.intermediate_size": 3072,
-        },
-    ),
-}
 
 
 def rows_of(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -97,8 +84,9 @@ def rows_of(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
             yield epochs.second_start(config, [f"--config=configs/{config}.py:synthetic"])
         yield epochs.second_start("MiniLM", [*epochs.MINILM, f"--config.data.path={args.mosi}"])
     elif name == "idle":
-        for config, (count, keys) in IDLE.items():
-            yield epochs.idle(config, count, keys)
+        large = {f"text.{key}": value for key, value in steps.BERT_BASE.items()}
+        yield epochs.idle("mulg_mosi:synthetic", 6, {"batch_size": 128})
+        yield epochs.idle("crosssent_mosi:synthetic", 5, {"batch_size": 64, **large})
 
 
 def _epoch(name: str, args: argparse.Namespace) -> dict[str, Any]:

@@ -71,7 +71,6 @@ def epoch(arguments: list[str], *, padded: bool) -> dict[str, object]:
         "epoch_seconds": round(seconds, 2),
         "clips_per_second": round(len(split) / seconds, 1),
         "padding": round(plan.padding(), 3),
-        "device": jax.devices()[0].device_kind,
     }
 
 

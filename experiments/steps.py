@@ -59,7 +59,7 @@ def config_of(
     )
     if length > config.text.max_length:
         keys |= {"text.max_length": length, "text.max_content": length - 2}
-        keys |= {"model.gmra.max_length": length} if config.model.name == "crosssent" else {}
+        keys |= {"model.gmra.max_length": length} if "gmra" in config.model else {}
     keys |= {key: precision for key in _PRECISIONS if key == "text.dtype" or "dtype" in config.model}
     return cli.parse([argument, *(f"--config.{k}={v}" for k, v in keys.items())]).config
 

@@ -61,6 +61,11 @@ def forward(form, dtype, *, train=False):
     return lambda variables: pieces.model.apply(variables, batch, train=train, rngs=rngs)
 
 
+def traced(form):
+    """The program of a training's forward pass in bfloat16."""
+    return jax.make_jaxpr(forward(form, "bfloat16", train=True))(start(*form)[0]).jaxpr
+
+
 def equations(program, stack=""):
     """(where it stands, equation) of a program and all programs in it."""
     for equation in program.eqns:
@@ -115,8 +120,7 @@ def test_the_gradient_of_a_bias_is_summed_in_float32(layer):
 
 @pytest.mark.parametrize("form", FORMS, ids="-".join)
 def test_products_take_bfloat16_but_those_that_are_named(form):
-    variables, _ = start(*form)
-    program = jax.make_jaxpr(forward(form, "bfloat16", train=True))(variables).jaxpr
+    program = traced(form)
     exact = collections.Counter()
     for where, equation in products(program):
         assert len(operands(equation)) == 1, where
@@ -128,8 +132,7 @@ def test_products_take_bfloat16_but_those_that_are_named(form):
 
 @pytest.mark.parametrize("form", FORMS, ids="-".join)
 def test_softmax_norms_and_what_steps_and_layers_hand_on_are_float32(form):
-    variables, _ = start(*form)
-    program = jax.make_jaxpr(forward(form, "bfloat16", train=True))(variables).jaxpr
+    program = traced(form)
     found = collections.Counter()
     for where, equation in equations(program):
         kind = equation.primitive.name

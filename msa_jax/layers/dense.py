@@ -1,7 +1,8 @@
 """Dense layers whose bias is added in float32, whatever their product is computed in.
 
 Added in bfloat16, a bias would have a gradient that is summed over all steps in bfloat16: with its three
-digits such a sum stops growing after some hundred terms.
+digits such a sum stops growing after some hundred terms. Linen rounds the bias itself to the compute type
+first.
 """
 
 from collections.abc import Callable

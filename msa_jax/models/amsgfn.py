@@ -81,7 +81,7 @@ class AMSGFN(nn.Module):
     gumbel: NonNegative = 0.0
     fusion: bool = True  # False is "w/o DMGF": at each step the mean of the weighted streams
     transformer_block: bool = True  # False is "w/o TB": the weighted dominant stream itself is the query
-    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type, or bfloat16 (see docs/models.md)
+    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type of the products (docs/models.md)
 
     def check(self, max_length: int) -> None:
         """Refuses a dominant modality that is not in use."""

@@ -51,7 +51,7 @@ class LMF(nn.Module):
     text_dropout: Rate = 0.3  # on the text's state; toolkit
     audio_dropout: Rate = 0.3  # on the mean of the audio rows; toolkit
     vision_dropout: Rate = 0.3  # on the mean of the vision rows; toolkit
-    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type, or bfloat16 (see docs/models.md)
+    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type of the products (docs/models.md)
 
     @nn.compact
     def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:

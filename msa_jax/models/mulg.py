@@ -63,7 +63,7 @@ class MulG(nn.Module):
     attention_dropout: Rate = 0.1  # on attention weights; Table 1: 0.1, 0.2 for IEMOCAP
     dropout: Rate = 0.1  # in feed-forward networks and on what they and the attentions add; Table 7
     output_dropout: Rate = 0.1  # before the head; Table 1
-    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type, or bfloat16 (see docs/models.md)
+    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type of the products (docs/models.md)
 
     def check(self, max_length: int) -> None:
         """Refuses heads that do not divide the width that they work at."""

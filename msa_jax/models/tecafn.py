@@ -77,7 +77,7 @@ class TeCaFN(nn.Module):
     num: Positive = 3  # hard negatives to draw from; Table 7
     head_hidden: Positive = 30  # width inside the MLP of the head; ours
     head_dropout: Rate = 0.1  # before its last Dense; ours
-    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type, or bfloat16 (see docs/models.md)
+    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type of the products (docs/models.md)
 
     def notes(self, batch_size: int) -> Iterator[str]:
         """What a user should know before a run with batches of this size."""
