@@ -92,6 +92,7 @@ def test_a_reader_changes_nothing_and_a_training_goes_on_beside_it(whole, tmp_pa
 
     def save(self, step, *rest):
         saved(self, step, *rest)
+        self.flush()  # a busy machine might write the best one after the last time that it is looked for
         (tmp_path / "run" / "checkpoints" / "latest" / ".writing-99").mkdir(parents=True, exist_ok=True)
         if checkpoint_folders.steps_in(tmp_path / "run" / "checkpoints" / "best"):
             msa_jax.load(tmp_path / "run")
@@ -99,7 +100,7 @@ def test_a_reader_changes_nothing_and_a_training_goes_on_beside_it(whole, tmp_pa
 
     monkeypatch.setattr(loop.Checkpoints, "save_latest", save)
     train.train_and_evaluate(tiny(folder), tmp_path / "run")
-    assert seen
+    assert len(seen) == 4  # once an epoch
     assert all(seen)
     same_run(tmp_path / "run", folder / "run")
     before = content(folder / "run")
