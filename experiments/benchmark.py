@@ -27,6 +27,7 @@ encoder, and the model where it can, compute in. --against torch is explained in
 
 import argparse
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -165,6 +166,8 @@ def about() -> dict[str, Any]:
 
 def in_process(name: str, args: argparse.Namespace) -> None:
     """Prints the rows of a case."""
+    if name == "idle":  # a profile of kernels in command buffers ended in a launch failure of CUDA
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_enable_command_buffer="
     rows = rows_of(name, args)
     # JAX, which `about` asks, would take its share of the device that the commands of `start` are to have.
     for row in [*rows] if name == "start" else rows:

@@ -106,20 +106,23 @@ class EncoderLayer(nn.Module):
             active=self.train and bool(c.hidden_dropout or c.attention_dropout),
         )
 
-        qkv_BT3HK = dense(3 * D, name="qkv")(x_BTD).reshape(B, T, 3, c.num_heads, K)
+        # Tokens side by side, [N, D] with N = B * T: with three axes XLA lays a state out anew for each product
+        # on a GPU.
+        x_ND = x_BTD.reshape(B * T, D)
+        qkv_BT3HK = dense(3 * D, name="qkv")(x_ND).reshape(B, T, 3, c.num_heads, K)
         q_BTHK, k_BSHK, v_BSHK = (qkv_BT3HK[:, :, i] for i in range(3))
         scores_BHTS = jnp.einsum("bthk,bshk->bhts", q_BTHK * K**-0.5, k_BSHK).astype(jnp.float32)
         if bias_B11S is not None:
             scores_BHTS = scores_BHTS + bias_B11S
         probs_BHTS = nn.softmax(scores_BHTS)
         kept_BHTS = drop(probs_BHTS.astype(self.dtype), attention_bits, c.attention_dropout)
-        mixed_BTD = jnp.einsum("bhts,bshk->bthk", kept_BHTS, v_BSHK).reshape(B, T, D)
-        mixed_BTD = drop(dense(D, name="attention_out")(mixed_BTD), residual_bits, c.hidden_dropout)
-        x_BTD = _norm(c, "attention_norm")(x_BTD + mixed_BTD)
+        mixed_ND = jnp.einsum("bhts,bshk->bthk", kept_BHTS, v_BSHK).reshape(B * T, D)
+        mixed_ND = drop(dense(D, name="attention_out")(mixed_ND), residual_bits, c.hidden_dropout)
+        x_ND = _norm(c, "attention_norm")(x_ND + mixed_ND)
 
-        y_BTF = _ACTIVATIONS[c.activation](dense(c.intermediate_size, name="mlp_in")(x_BTD))
-        y_BTD = drop(dense(D, name="mlp_out")(y_BTF), output_bits, c.hidden_dropout)
-        return _norm(c, "mlp_norm")(x_BTD + y_BTD), probs_BHTS
+        y_NF = _ACTIVATIONS[c.activation](dense(c.intermediate_size, name="mlp_in")(x_ND))
+        y_ND = drop(dense(D, name="mlp_out")(y_NF), output_bits, c.hidden_dropout)
+        return _norm(c, "mlp_norm")(x_ND + y_ND).reshape(B, T, D), probs_BHTS
 
 
 class Embeddings(nn.Module):
@@ -161,9 +164,10 @@ class Embeddings(nn.Module):
         else:
             x_BTD = x_BTD + position_PD[None, :T]
         x_BTD = x_BTD + (type_CD[None, None, 0] if types_BT is None else jnp.take(type_CD, types_BT, axis=0))
-        x_BTD = _norm(c, "norm")(x_BTD)
-        (bits,) = draw_bits(self, len(x_BTD), [x_BTD.shape[1:]], active=train and c.hidden_dropout > 0)
-        return drop(x_BTD, bits, c.hidden_dropout)
+        shape = x_BTD.shape
+        x_ND = _norm(c, "norm")(x_BTD.reshape(-1, shape[-1]))
+        (bits,) = draw_bits(self, shape[0], [shape[1:]], active=train and c.hidden_dropout > 0)
+        return drop(x_ND, bits, c.hidden_dropout).reshape(shape)
 
 
 class Encoder(nn.Module):

@@ -231,8 +231,9 @@ def test_layers_that_are_computed_again_give_the_same_gradient_and_keep_less():
 
     plain, again = (jax.jit(jax.grad(lambda p, r=r: loss(p, r)))(params) for r in (False, True))
     assert jax.tree.structure(plain) == jax.tree.structure(again)
+    largest = max(np.abs(a).max() for a in jax.tree.leaves(plain))  # that of a key's bias is rounding alone
     for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(again), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(a).max() + 1e-6)
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * largest)
     kept, less = (
         jax.tree.leaves(jax.eval_shape(lambda p, r=r: jax.vjp(lambda p: loss(p, r), p)[1], params))
         for r in (False, True)
