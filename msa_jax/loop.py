@@ -23,7 +23,7 @@ from msa_jax.log import MetricLog
 from msa_jax.metrics import NOT_DEFINED
 from msa_jax.parallel import Layout, Signals
 from msa_jax.progress import bar, say
-from msa_jax.step import TrainState, make_state, split_frozen, train_step
+from msa_jax.step import TrainState, split_frozen, starting, train_step
 from msa_jax.step_log import Judged, StepLog
 from msa_jax.together import Together
 from msa_jax.writer import Writer
@@ -109,10 +109,12 @@ def _begun(
     Opens the checkpoints of the lanes, which one thread writes, and their logs; the stack closes them.
     """
     writer, at, states = Writer("checkpoints"), last_common_step(lanes), []
+    start, rate = starting(config, pieces, plan, together.layout)
     stack.callback(writer.close)
     for lane in lanes:
         lane.checkpoints = Checkpoints(lane.workdir, lane.run, writer=writer, at=at)
-        state, rate = make_state(lane.config, pieces.of_seed(lane.config.seed), plan, together.layout)
+        seed = lane.config.seed
+        state = together.layout.state(start(pieces.of_seed(seed).variables, seed))
         state, lane.progress = _resumed(lane.checkpoints, state, plan)
         done, judged = int(state.step), not lane.progress["to_judge"]
         lane.log = MetricLog(lane.workdir, resume_step=done, judged=judged)

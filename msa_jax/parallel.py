@@ -102,7 +102,10 @@ class Layout:
 
     def stacked(self, arrays: Sequence[Array]) -> Array:
         """The arrays of several seeds, which `state` has put, as one with an axis of the seeds in front."""
-        return jax.jit(_stack, out_shardings=self.of_stacked(arrays[0]))(*arrays)
+        place = self.of_stacked(arrays[0])
+        if jax.dtypes.issubdtype(arrays[0].dtype, jax.dtypes.prng_key) or is_split(arrays):
+            return jax.jit(lambda *of_each: jax.numpy.stack(of_each), out_shardings=place)(*arrays)
+        return put(np.stack([np.asarray(x) for x in arrays]), place)  # on the host: nothing to compile
 
     def of_stacked(self, x: Array) -> NamedSharding:
         """Where such an array lies of arrays of this shape."""
@@ -145,10 +148,6 @@ class Layout:
 
 def _same(tree: Any) -> Any:
     return tree
-
-
-def _stack(*arrays: Array) -> Array:
-    return jax.numpy.stack(arrays)
 
 
 def _mesh(devices: np.ndarray, groups: int = 1) -> Mesh:

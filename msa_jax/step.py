@@ -210,32 +210,46 @@ def make_state(
 def unplaced_state(
     config: ConfigDict, pieces: Pieces, plan: BatchPlan, layout: Layout
 ) -> tuple[TrainState, optax.Schedule]:
-    """(state, learning-rate schedule) at the start of a run.
+    """(state, learning-rate schedule) at the start of a run; arguments as for `starting`."""
+    start, rate = starting(config, pieces, plan, layout)
+    return start(pieces.variables, config.seed), rate
+
+
+def starting(
+    config: ConfigDict, pieces: Pieces, plan: BatchPlan, layout: Layout
+) -> tuple[Callable[[Mapping[str, Any], int], TrainState], optax.Schedule]:
+    """What makes the first states of runs that differ in their seeds alone, and their learning rates.
 
     Args:
       config: `seed`, `epochs`, `parts`, `optim`, `text.frozen`.
       pieces: model, variables and loss.
       plan: the batches of the whole run.
       layout: where the state is going to lie.
+
+    Returns:
+      (a function of a run's variables and seed, by one program and with one optimiser for all; the schedule).
     """
-    collections = dict(pieces.variables)
-    params = collections.pop("params")
     frozen = ("encoder",) if config.text.frozen else ()
-    trained = split_frozen(params, frozen)[0]
+    trained = split_frozen(pieces.variables["params"], frozen)[0]
     tx, rate = optim.make_optimizer(config.optim, trained, total_steps=len(plan))
-    state = TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
-        opt_state=jax.jit(tx.init)(trained),
-        collections=collections,
-        key=jax.random.key(config.seed + 1),
-        apply_fn=pieces.model.apply,
-        tx=tx,
-        objective=pieces.loss.objective(
-            pieces.model, epochs=config.epochs, steps_per_epoch=plan.steps_per_epoch
-        ),
-        frozen=frozen,
-        whole=layout.whole,
-        parts=config.parts,
-    )
-    return state, rate
+    steps = {"epochs": config.epochs, "steps_per_epoch": plan.steps_per_epoch}
+    objective, of_optimiser = pieces.loss.objective(pieces.model, **steps), jax.jit(tx.init)
+
+    def start(variables: Mapping[str, Any], seed: int) -> TrainState:
+        collections = dict(variables)
+        params = collections.pop("params")
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            opt_state=of_optimiser(split_frozen(params, frozen)[0]),
+            collections=collections,
+            key=jax.random.key(seed + 1),
+            apply_fn=pieces.model.apply,
+            tx=tx,
+            objective=objective,
+            frozen=frozen,
+            whole=layout.whole,
+            parts=config.parts,
+        )
+
+    return start, rate

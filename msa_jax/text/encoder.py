@@ -106,8 +106,8 @@ class EncoderLayer(nn.Module):
             active=self.train and bool(c.hidden_dropout or c.attention_dropout),
         )
 
-        # Tokens side by side, [N, D] with N = B * T: with three axes XLA lays a state out anew for each product
-        # on a GPU.
+        # Tokens side by side, [N, D] with N = B * T: of an array with three axes XLA makes copies in other
+        # orders for the products, on a GPU.
         x_ND = x_BTD.reshape(B * T, D)
         qkv_BT3HK = dense(3 * D, name="qkv")(x_ND).reshape(B, T, 3, c.num_heads, K)
         q_BTHK, k_BSHK, v_BSHK = (qkv_BT3HK[:, :, i] for i in range(3))
