@@ -193,7 +193,7 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     named = [m for m in (re.match(r"--?(no)?config\.([^=]+)(=None$)?", a) for a in arguments) if m]
     for match in named:
         if match[2] not in known:
-            raise UserError(f"--config.{match[2]}: the config has no such key; {_near_key(match[2], known)}")
+            raise UserError(f"--config.{match[2]}: the config has no such key; {near_key(match[2], known)}")
     # ml_collections cannot replace a section, as when a part of a model is left out, or a text by None.
     takes_none = {k for k, v in flatten(base.config(model)).items() if v is None}
     for key in (match[2] for match in named if match[3]):
@@ -226,7 +226,8 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     return values.config
 
 
-def _near_key(wrong: str, known: Sequence[str]) -> str:
+def near_key(wrong: str, known: Sequence[str]) -> str:
+    """What to say of a key that is not one of those known: the nearest, or those of its section."""
     leaf = wrong.rsplit(".", 1)[-1]
     same_leaf = [k for k in known if k.rsplit(".", 1)[-1] == leaf]
     if same_leaf:

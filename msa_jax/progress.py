@@ -1,6 +1,7 @@
-"""Progress of a long job: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a long job: a bar on a terminal or in a notebook, plain lines elsewhere."""
 
 import contextlib
+import importlib.util
 import os
 import sys
 import time
@@ -22,6 +23,16 @@ def mute() -> None:
     _speaks["speaks"] = False
 
 
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """Prints nothing meanwhile."""
+    before, _speaks["speaks"] = _speaks["speaks"], False
+    try:
+        yield
+    finally:
+        _speaks["speaks"] = before
+
+
 def say(line: str) -> None:
     """Prints one line at once, above any bar; control characters in it are escaped."""
     if not _speaks["speaks"]:
@@ -40,20 +51,25 @@ def _size() -> dict[str, Any]:
 
 
 def bar(total: int, done: int) -> tqdm:
-    """A progress bar over optimiser steps with the time left; silent where stderr is not a terminal.
+    """A progress bar over optimiser steps with the time left; silent where nobody could see it move.
 
     Args:
       total: steps of the whole run.
       done: steps that are done already.
     """
-    return tqdm(
-        total=total,
-        initial=done,
-        unit="step",
-        **_size(),
-        leave=False,
-        disable=not (_speaks["speaks"] and sys.stderr.isatty()),
-    )
+    return _shown(total=total, initial=done, unit="step")
+
+
+def _shown(items: Iterable[T] | None = None, **how: Any) -> tqdm:
+    """A bar: on stderr where that is a terminal, a widget in a notebook, or text where it has no widgets."""
+    if "ipykernel" not in sys.modules:
+        seen = _speaks["speaks"] and sys.stderr.isatty()
+        return tqdm(items, **how, **_size(), leave=False, disable=not seen)
+    if importlib.util.find_spec("ipywidgets"):
+        from tqdm.notebook import tqdm as widget
+
+        return widget(items, **how, leave=False, disable=not _speaks["speaks"])
+    return tqdm(items, **how, ncols=80, leave=False, disable=not _speaks["speaks"], file=sys.stdout)
 
 
 @contextlib.contextmanager
@@ -99,7 +115,7 @@ class Stopwatch:
 
 
 def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
-    """The items, with a progress bar on stderr where that is a terminal; a place where a job can be stopped.
+    """The items, with a progress bar where one can be seen; a place where a job can be stopped.
 
     Args:
       items: what is gone through.
@@ -107,15 +123,7 @@ def watched(items: Iterable[T], what: str, unit: str, total: int | None = None) 
       unit: what an item is called.
       total: how many items there are, where that is known.
     """
-    shown = tqdm(
-        items,
-        desc=terminal.printable(what),
-        unit=unit,
-        total=total,
-        **_size(),
-        leave=False,
-        disable=not (_speaks["speaks"] and sys.stderr.isatty()),
-    )
+    shown = _shown(items, desc=terminal.printable(what), unit=unit, total=total)
     for item in shown:
         stopping.check()
         yield item
