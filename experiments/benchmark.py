@@ -18,7 +18,8 @@ compilation cache; without --case and --config it is the first four:
     seeds        a step of one seed and of --seeds at once; whole commands: experiments/seeds.py
     start        how soon the first step of a command is logged that has been started before: of each shipped
                  config on the embedded corpus, and of MiniLM on MOSI's texts; the least of three starts
-    idle         the share of some epochs that the device is idle, and its dearest kernels; on a GPU
+    idle         the share of some epochs that the device is idle, and its dearest kernels; on a GPU, without
+                 XLA's command buffers, which a profile does not survive
 
 With --config it is the train step of shipped configs (`all`, or names): compile time, step time, and the
 floor by the device's measured matrix rate and bandwidth (experiments/floors.py). --precision says what the
@@ -166,7 +167,7 @@ def about() -> dict[str, Any]:
 
 def in_process(name: str, args: argparse.Namespace) -> None:
     """Prints the rows of a case."""
-    if name == "idle":  # a profile of kernels in command buffers ended in a launch failure of CUDA
+    if name == "idle":  # profiling with command buffers ended in a CUDA launch failure
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_enable_command_buffer="
     rows = rows_of(name, args)
     # JAX, which `about` asks, would take its share of the device that the commands of `start` are to have.

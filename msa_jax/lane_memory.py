@@ -4,14 +4,16 @@ import math
 from typing import Any
 
 import jax
+import numpy as np
 import psutil
+from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from msa_jax import parallel
 from msa_jax.assemble import Pieces
 from msa_jax.loop import compiled_step, make_plan
 from msa_jax.parallel import Layout
-from msa_jax.step import unplaced_state
+from msa_jax.step import starter
 from msa_jax.together import Together
 
 _SHARE = 0.9  # of the free memory; the rest is for validation and for what the system has to do
@@ -28,7 +30,7 @@ def fitting(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> t
     Returns:
       (how many, why not all, in words; None where all do).
     """
-    why, free = None, parallel.facts_of_first(_free(layout))
+    why, free = None, _least_free(layout)
     sizes = dict.fromkeys(-(-count // groups) for groups in range(1, count))  # of few and even groups
     for together in sizes:
         needed = parallel.facts_of_first(_needed(config, pieces, layout, together))
@@ -38,10 +40,16 @@ def fitting(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> t
     return 1, why
 
 
+def _least_free(layout: Layout) -> int:
+    """Bytes that are free for each device, of the process that has least."""
+    free = _free(layout)
+    return free if layout.alone else int(multihost_utils.process_allgather(np.int64(free)).min())
+
+
 def _free(layout: Layout) -> int:
-    """Bytes that are free for each device of this process."""
+    """Bytes that are free for each device of this process; of the machine where a device does not tell."""
     here = layout.local_devices
-    found = [stats for device in here if (stats := device.memory_stats())]
+    found = [stats for device in here if "bytes_limit" in (stats := device.memory_stats() or {})]
     if len(found) == len(here):
         return min(stats["bytes_limit"] - stats["bytes_in_use"] for stats in found)
     return psutil.virtual_memory().available // len(here)
@@ -52,11 +60,12 @@ def _needed(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> i
     plan = make_plan(config, pieces, config.epochs)
     together = Together(count, pieces.shared, layout.for_seeds(count))
     layout = together.layout
-    one = jax.eval_shape(lambda: unplaced_state(config, pieces, plan, layout)[0])
+    start, _ = starter(config, pieces, plan, layout)
+    one = jax.eval_shape(lambda: start(pieces.variables, config.seed))
     state = together.shapes(one)
     longest = max(range(plan.steps_per_epoch), key=lambda k: sum(plan[k][1]))
     batches = pieces.preparation.batches(
-        pieces.splits["train"], plan, threads=0, share=layout.share, start=longest
+        pieces.splits["train"], plan, threads=0, share=layout.share_in(config.parts), start=longest
     )
     compiled = (
         compiled_step(config, pieces, state, together)

@@ -23,7 +23,7 @@ from msa_jax.log import MetricLog
 from msa_jax.metrics import NOT_DEFINED
 from msa_jax.parallel import Layout, Signals
 from msa_jax.progress import bar, say
-from msa_jax.step import TrainState, split_frozen, starting, train_step
+from msa_jax.step import TrainState, split_frozen, starter, train_step
 from msa_jax.step_log import Judged, StepLog
 from msa_jax.together import Together
 from msa_jax.writer import Writer
@@ -109,8 +109,8 @@ def _begun(
     Opens the checkpoints of the lanes, which one thread writes, and their logs; the stack closes them.
     """
     writer, at, states = Writer("checkpoints"), last_common_step(lanes), []
-    start, rate = starting(config, pieces, plan, together.layout)
     stack.callback(writer.close)
+    start, rate = starter(config, pieces, plan, together.layout)
     for lane in lanes:
         lane.checkpoints = Checkpoints(lane.workdir, lane.run, writer=writer, at=at)
         seed = lane.config.seed
@@ -133,8 +133,7 @@ def _batches(
     config: ConfigDict, pieces: Pieces, plan: BatchPlan, layout: Layout, *, start: int
 ) -> Iterator[tuple[Mapping[str, np.ndarray], dict[str, Array]]]:
     """The batches of the run from a step on, in memory and on the devices."""
-    share, threads = dataclasses.replace(layout.share, parts=config.parts), config.data.threads
-    split = pieces.splits["train"]
+    split, threads, share = pieces.splits["train"], config.data.threads, layout.share_in(config.parts)
     return layout.ahead(pieces.preparation.batches(split, plan, threads=threads, share=share, start=start))
 
 

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -71,6 +71,10 @@ class Layout:
         """The rows of each batch that this process makes."""
         return Share(jax.process_index(), jax.process_count(), self.devices // jax.process_count())
 
+    def share_in(self, parts: int) -> Share:
+        """The same where each device computes its rows in so many parts."""
+        return dataclasses.replace(self.share, parts=parts)
+
     @property
     def repeated(self) -> NamedSharding:
         """Of an array that every device has whole."""
@@ -100,13 +104,6 @@ class Layout:
         """A tree of arrays on the devices; of several processes that of the first one counts."""
         return jax.tree.map(lambda x: put(_of_first(x), self.of_state(x)), tree)
 
-    def stacked(self, arrays: Sequence[Array]) -> Array:
-        """The arrays of several seeds, which `state` has put, as one with an axis of the seeds in front."""
-        place = self.of_stacked(arrays[0])
-        if jax.dtypes.issubdtype(arrays[0].dtype, jax.dtypes.prng_key) or is_split(arrays):
-            return jax.jit(lambda *of_each: jax.numpy.stack(of_each), out_shardings=place)(*arrays)
-        return put(np.stack([np.asarray(x) for x in arrays]), place)  # on the host: nothing to compile
-
     def of_stacked(self, x: Array) -> NamedSharding:
         """Where such an array lies of arrays of this shape."""
         return NamedSharding(self.mesh, PartitionSpec(SEEDS, *self.of_state(x).spec))
@@ -132,7 +129,7 @@ class Layout:
         return jax.tree.map(lambda x: _whole(x, self.repeated, self.of_state(x)), tree)
 
     def gathered(self, tree: Any) -> Any:
-        """A tree of arrays that `state` or `stacked` has put, each without a split over the rows' devices."""
+        """A tree of arrays of one run or several seeds, each without a split over the rows' devices."""
         if not self.shard_state:
             return tree
         return jax.jit(_same, out_shardings=jax.tree.map(self._of_seeds, tree))(tree)

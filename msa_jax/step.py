@@ -202,38 +202,32 @@ def _apply(
 def make_state(
     config: ConfigDict, pieces: Pieces, plan: BatchPlan, layout: Layout
 ) -> tuple[TrainState, optax.Schedule]:
-    """`unplaced_state` with its arrays where they lie while it is trained; arguments as there."""
-    state, rate = unplaced_state(config, pieces, plan, layout)
-    return layout.state(state), rate
+    """(state, learning-rate schedule) of one run at its start, on the devices; arguments as for `starter`."""
+    start, rate = starter(config, pieces, plan, layout)
+    return layout.state(start(pieces.variables, config.seed)), rate
 
 
-def unplaced_state(
-    config: ConfigDict, pieces: Pieces, plan: BatchPlan, layout: Layout
-) -> tuple[TrainState, optax.Schedule]:
-    """(state, learning-rate schedule) at the start of a run; arguments as for `starting`."""
-    start, rate = starting(config, pieces, plan, layout)
-    return start(pieces.variables, config.seed), rate
-
-
-def starting(
+def starter(
     config: ConfigDict, pieces: Pieces, plan: BatchPlan, layout: Layout
 ) -> tuple[Callable[[Mapping[str, Any], int], TrainState], optax.Schedule]:
-    """What makes the first states of runs that differ in their seeds alone, and their learning rates.
+    """Makes the function that gives each seed of a run its first state: by one program, with one optimiser.
 
     Args:
-      config: `seed`, `epochs`, `parts`, `optim`, `text.frozen`.
-      pieces: model, variables and loss.
+      config: `epochs`, `parts`, `optim`, `text.frozen`.
+      pieces: model and loss, and variables for their shapes.
       plan: the batches of the whole run.
-      layout: where the state is going to lie.
+      layout: of the devices that the state is going to lie on.
 
     Returns:
-      (a function of a run's variables and seed, by one program and with one optimiser for all; the schedule).
+      (a function from the variables of a seed, and the seed, to its state; the learning-rate schedule).
     """
     frozen = ("encoder",) if config.text.frozen else ()
     trained = split_frozen(pieces.variables["params"], frozen)[0]
     tx, rate = optim.make_optimizer(config.optim, trained, total_steps=len(plan))
-    steps = {"epochs": config.epochs, "steps_per_epoch": plan.steps_per_epoch}
-    objective, of_optimiser = pieces.loss.objective(pieces.model, **steps), jax.jit(tx.init)
+    init_optimiser = jax.jit(tx.init)
+    objective = pieces.loss.objective(
+        pieces.model, epochs=config.epochs, steps_per_epoch=plan.steps_per_epoch
+    )
 
     def start(variables: Mapping[str, Any], seed: int) -> TrainState:
         collections = dict(variables)
@@ -241,7 +235,7 @@ def starting(
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
-            opt_state=of_optimiser(split_frozen(params, frozen)[0]),
+            opt_state=init_optimiser(split_frozen(params, frozen)[0]),
             collections=collections,
             key=jax.random.key(seed + 1),
             apply_fn=pieces.model.apply,

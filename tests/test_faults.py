@@ -92,7 +92,7 @@ def test_a_reader_changes_nothing_and_a_training_goes_on_beside_it(whole, tmp_pa
 
     def save(self, step, *rest):
         saved(self, step, *rest)
-        self.flush()  # a busy machine might write the best one after the last time that it is looked for
+        self.flush()  # otherwise the best one may not be on the disk yet when it is looked for
         (tmp_path / "run" / "checkpoints" / "latest" / ".writing-99").mkdir(parents=True, exist_ok=True)
         if checkpoint_folders.steps_in(tmp_path / "run" / "checkpoints" / "best"):
             msa_jax.load(tmp_path / "run")

@@ -281,6 +281,14 @@ def test_where_memory_does_not_hold_all_they_go_in_groups(three, tmp_path, monke
         assert now == pytest.approx(was, rel=1e-3)
 
 
+def test_several_seeds_in_parts_that_do_not_divide_the_batch(three, tmp_path):
+    folder, _ = three
+    changes = {"batch_size": 4, "parts": 3, "epochs": 1}
+    together = train.train_and_evaluate(tiny(folder, seeds=(4, 7), **changes), tmp_path / "both")
+    alone = train.train_and_evaluate(tiny(folder, seed=7, **{"data.seed": 4}, **changes), tmp_path / "one")
+    assert together["test"]["mae"]["values"][1] == pytest.approx(alone["test"]["mae"], rel=1e-3)
+
+
 def test_the_memory_of_a_step_grows_with_the_seeds(three):
     folder, _ = three
     config = tiny(folder)

@@ -11,7 +11,8 @@ file adds its own only where these do not serve:
     H  heads                                C  kinds: classes, token types
     K  width of one head                    M  modalities
     V  entries of a vocabulary              P  positions
-    N  clips of a whole split               1, 2, 3  an axis of that size
+    N  clips of a whole split               Z  steps of all clips of a batch, side by side
+    1, 2, 3  an axis of that size
 
 In the batch, A and V are the steps of audio and vision, and K counts the labels of a clip.
 """

@@ -65,15 +65,15 @@ def drop(x: Array, bits: Array | None, rate: float) -> Array:
     """Zeroes the entries of x whose random uint16 falls below the rate and scales up the others.
 
     Args:
-      x: [B, ...], or with some of the axes in one.
-      bits: as many, from `draw_bits`; None drops nothing.
+      x: [B, ...].
+      bits: of the same shape, from `draw_bits`; None drops nothing.
       rate: share that falls, in [0, 1).
     """
     if bits is None or not rate:
         return x
     threshold = min(round(rate * LEVELS), LEVELS - 1)
     scale = LEVELS / (LEVELS - threshold)
-    return jnp.where(bits.reshape(x.shape) >= threshold, x * scale, jnp.zeros((), x.dtype))
+    return jnp.where(bits >= threshold, x * scale, jnp.zeros((), x.dtype))
 
 
 class Dropout(nn.Module):

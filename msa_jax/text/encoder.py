@@ -106,23 +106,26 @@ class EncoderLayer(nn.Module):
             active=self.train and bool(c.hidden_dropout or c.attention_dropout),
         )
 
-        # Tokens side by side, [N, D] with N = B * T: of an array with three axes XLA makes copies in other
-        # orders for the products, on a GPU.
-        x_ND = x_BTD.reshape(B * T, D)
-        qkv_BT3HK = dense(3 * D, name="qkv")(x_ND).reshape(B, T, 3, c.num_heads, K)
+        # Z = B * T tokens side by side: on a GPU XLA copies an array of three axes into another order for
+        # some products, and one of two axes for none.
+        x_ZD = x_BTD.reshape(B * T, D)
+        residual_bits, output_bits = jax.tree.map(
+            lambda bits: bits.reshape(B * T, D), (residual_bits, output_bits)
+        )
+        qkv_BT3HK = dense(3 * D, name="qkv")(x_ZD).reshape(B, T, 3, c.num_heads, K)
         q_BTHK, k_BSHK, v_BSHK = (qkv_BT3HK[:, :, i] for i in range(3))
         scores_BHTS = jnp.einsum("bthk,bshk->bhts", q_BTHK * K**-0.5, k_BSHK).astype(jnp.float32)
         if bias_B11S is not None:
             scores_BHTS = scores_BHTS + bias_B11S
         probs_BHTS = nn.softmax(scores_BHTS)
         kept_BHTS = drop(probs_BHTS.astype(self.dtype), attention_bits, c.attention_dropout)
-        mixed_ND = jnp.einsum("bhts,bshk->bthk", kept_BHTS, v_BSHK).reshape(B * T, D)
-        mixed_ND = drop(dense(D, name="attention_out")(mixed_ND), residual_bits, c.hidden_dropout)
-        x_ND = _norm(c, "attention_norm")(x_ND + mixed_ND)
+        mixed_ZD = jnp.einsum("bhts,bshk->bthk", kept_BHTS, v_BSHK).reshape(B * T, D)
+        mixed_ZD = drop(dense(D, name="attention_out")(mixed_ZD), residual_bits, c.hidden_dropout)
+        x_ZD = _norm(c, "attention_norm")(x_ZD + mixed_ZD)
 
-        y_NF = _ACTIVATIONS[c.activation](dense(c.intermediate_size, name="mlp_in")(x_ND))
-        y_ND = drop(dense(D, name="mlp_out")(y_NF), output_bits, c.hidden_dropout)
-        return _norm(c, "mlp_norm")(x_ND + y_ND).reshape(B, T, D), probs_BHTS
+        y_ZF = _ACTIVATIONS[c.activation](dense(c.intermediate_size, name="mlp_in")(x_ZD))
+        y_ZD = drop(dense(D, name="mlp_out")(y_ZF), output_bits, c.hidden_dropout)
+        return _norm(c, "mlp_norm")(x_ZD + y_ZD).reshape(B, T, D), probs_BHTS
 
 
 class Embeddings(nn.Module):
@@ -164,10 +167,10 @@ class Embeddings(nn.Module):
         else:
             x_BTD = x_BTD + position_PD[None, :T]
         x_BTD = x_BTD + (type_CD[None, None, 0] if types_BT is None else jnp.take(type_CD, types_BT, axis=0))
-        shape = x_BTD.shape
-        x_ND = _norm(c, "norm")(x_BTD.reshape(-1, shape[-1]))
-        (bits,) = draw_bits(self, shape[0], [shape[1:]], active=train and c.hidden_dropout > 0)
-        return drop(x_ND, bits, c.hidden_dropout).reshape(shape)
+        B, T, D = x_BTD.shape
+        x_ZD = _norm(c, "norm")(x_BTD.reshape(B * T, D))  # side by side, as in the layers
+        (bits,) = draw_bits(self, B, [(T, D)], active=train and c.hidden_dropout > 0)
+        return drop(x_ZD.reshape(B, T, D), bits, c.hidden_dropout)
 
 
 class Encoder(nn.Module):
