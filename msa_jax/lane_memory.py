@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from msa_jax import parallel
 from msa_jax.assemble import Pieces
+from msa_jax.errors import UserError
 from msa_jax.loop import compiled_step, make_plan
 from msa_jax.parallel import Layout
 from msa_jax.step import starter
@@ -67,12 +68,14 @@ def _needed(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> i
     batches = pieces.preparation.batches(
         pieces.splits["train"], plan, threads=0, share=layout.share_in(config.parts), start=longest
     )
-    compiled = (
-        compiled_step(config, pieces, state, together)
-        .lower(state, layout.batch(next(iter(batches))))
-        .compile()
-    )
-    in_a_step = _bytes(compiled.memory_analysis())
+    lowered = compiled_step(config, pieces, state, together).lower(state, layout.batch(next(iter(batches))))
+    if layout.groups > 1 and "stablehlo.convolution" in lowered.as_text():
+        raise UserError(
+            f"--config.seeds: the model {config.model.name} has a convolution (as flax's Conv), which XLA "
+            "computes wrongly for seeds on several devices; use msa_jax.layers.convolution.MaskedConv, or "
+            "--config.parallel.devices=1"
+        )
+    in_a_step = _bytes(lowered.compile().memory_analysis())
     states, devices = count * _size(one), layout.local_devices
     if devices[0].platform == "cpu":  # copies wait there to be written, the latest states and the best
         in_a_step += 2 * states // len(devices)

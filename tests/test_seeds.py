@@ -28,6 +28,7 @@ from msa_jax import (
     stopping,
     train,
 )
+from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.files import write_json
 from msa_jax.together import Together
@@ -352,6 +353,41 @@ def test_seeds_have_a_default_folder_of_their_own(monkeypatch, tmp_path):
     assert (one.name, two.name) == ("lmf_mosi-tiny", "lmf_mosi-tiny-seeds")
     assert two == more == parse("--config.seeds=3", "--config.data.seed=1")
     assert two != parse("--config.seeds=3")  # another order of batches
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_a_step_of_seeds_on_devices_of_their_own_is_the_step_of_each(name):
+    program = (
+        "import sys\nfrom tests import test_seeds\ntest_seeds.compare_on_devices(sys.argv[1])\nprint('equal')"
+    )
+    two = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2"}
+    command = [sys.executable, "-c", program, name]
+    done = subprocess.run(
+        command, cwd=ROOT, env=two, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.stdout == "equal\n", done.stderr[-2000:]
+
+
+def compare_on_devices(name):
+    """A seed on each of two devices, and the same alone on one: first loss and gradient."""
+    config = config_of(name, "tiny")
+    pieces, batch = prepared(config)
+    plan = BatchPlan(np.full((100, 3), 4), ((4, 4, 4),), config.batch_size, epochs=config.epochs, seed=0)
+    one_device = parallel.layout(1)
+    together = Together(len(SEEDS), (), parallel.layout(2).for_seeds(len(SEEDS)))
+    assert together.layout.groups == 2
+    states, of_one, alone = [], jax.jit(step.train_step), []
+    for seed in SEEDS:
+        config.seed = seed
+        own = pieces.of_seed(seed)
+        states.append(step.make_state(config, own, plan, together.layout)[0])
+        state, _ = step.make_state(config, own, plan, one_device)
+        alone.append(of_one(state, one_device.batch(batch)))
+    state = together.state(states)
+    state, terms = jax.jit(together.step(step.train_step, state))(state, together.layout.batch(batch))
+    np.testing.assert_allclose(terms["loss"], [float(own["loss"]) for _, own in alone], rtol=1e-5)
+    for (one, _), lane in zip(alone, together.states_of(state), strict=True):
+        assert_close(one.opt_state, lane.opt_state)
 
 
 def test_seeds_are_spread_over_devices(three, tmp_path):

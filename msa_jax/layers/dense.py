@@ -20,9 +20,8 @@ def _widened(product: Callable[..., Array], *args: Any, **kwargs: Any) -> Array:
     return product(*args, **kwargs).astype(jnp.float32)
 
 
-# What Linen's Dense and Conv may be given in place of their own product.
+# What Linen's Dense may be given in place of its own product.
 float32_after_dot = partial(_widened, jax.lax.dot_general)
-float32_after_conv = partial(_widened, jax.lax.conv_general_dilated)
 
 
 class Dense32(nn.Dense):
