@@ -14,15 +14,12 @@ from msa_jax import config as configs
 from msa_jax.config import base
 from msa_jax.corpora import CORPORA
 from msa_jax.data import opening
-from msa_jax.data.conventions import FIELDS
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError, nearest
 from msa_jax.inspect import advice, report
-from msa_jax.inspect.inspection import Inspection, inspect
+from msa_jax.inspect.inspection import OPTIONS, Inspection, inspect
 from msa_jax.process import prepare_process
 from msa_jax.train import train_and_evaluate
-
-_OPTIONS = ("split_name", "context", *FIELDS)  # of how a file is read
 
 
 def configure(spec: str, changes: Mapping[str, Any]) -> ConfigDict:
@@ -97,8 +94,8 @@ def fit(config: ConfigDict, workdir: str | Path, *, quiet: bool) -> dict[str, An
 
 def describe(path: str | Path, *, corpus: str | None, show: bool, options: Mapping[str, Any]) -> Inspection:
     """The facts that `msa_jax.describe` tells."""
-    if unknown := [name for name in options if name not in _OPTIONS]:
-        raise UserError(f"{unknown[0]}: there is no such option; there are {', '.join(_OPTIONS)}")
+    if unknown := [name for name in options if name not in OPTIONS]:
+        raise UserError(f"{unknown[0]}: there is no such option; there are {', '.join(OPTIONS)}")
     if corpus is not None and corpus not in CORPORA:
         raise UserError(f"corpus: {corpus!r} is none of {', '.join(CORPORA)}")
     cut = Cut(**base.common().data.cut)

@@ -20,8 +20,8 @@ from msa_jax.progress import say
 from msa_jax.specs import find, shipped, shipped_files, split_spec
 
 __all__ = [
-    "base", "flatten", "get", "keys", "load", "nearest", "override", "shipped", "shipped_files", "split_spec",
-    "stored", "variants", "variants_of",
+    "base", "flatten", "get", "keys", "load", "near_key", "nearest", "override", "shipped", "shipped_files",
+    "split_spec", "stored", "variants", "variants_of",
 ]  # fmt: skip
 
 SIZES = ("synthetic", "tiny")  # variants that change what a run is tried on, and not what is tried

@@ -4,9 +4,7 @@ import math
 from typing import Any
 
 import jax
-import numpy as np
 import psutil
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from msa_jax import parallel
@@ -31,7 +29,7 @@ def fitting(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> t
     Returns:
       (how many, why not all, in words; None where all do).
     """
-    why, free = None, _least_free(layout)
+    why, free = None, parallel.least(_free(layout))
     sizes = dict.fromkeys(-(-count // groups) for groups in range(1, count))  # of few and even groups
     for together in sizes:
         needed = parallel.facts_of_first(_needed(config, pieces, layout, together))
@@ -39,12 +37,6 @@ def fitting(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> t
             return together, why
         why = why or f"{count} would take {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free"
     return 1, why
-
-
-def _least_free(layout: Layout) -> int:
-    """Bytes that are free for each device, of the process that has least."""
-    free = _free(layout)
-    return free if layout.alone else int(multihost_utils.process_allgather(np.int64(free)).min())
 
 
 def _free(layout: Layout) -> int:

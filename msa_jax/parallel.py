@@ -242,9 +242,13 @@ def is_first() -> bool:
 
 def of_first(number: int) -> int:
     """The number that the first process has; all must ask."""
-    if jax.process_count() == 1:
-        return number
-    return int(multihost_utils.broadcast_one_to_all(np.int64(number)))
+    return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int64(number)))
+
+
+def least(number: int) -> int:
+    """The least of the numbers that the processes have; all must ask."""
+    mine = np.frombuffer(np.int64(number).tobytes(), np.uint8)  # JAX would cut 64 bits to 32
+    return int(np.ascontiguousarray(multihost_utils.process_allgather(mine)).view(np.int64).min())
 
 
 def _of_first(x: Any) -> Any:

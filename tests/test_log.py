@@ -184,6 +184,28 @@ def test_on_a_terminal_the_bar_says_what_is_compiled_while_it_is(written, capsys
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_notebook_without_widgets_shows_the_bar_as_text(quiet):
+    code = """
+import importlib.util, sys, types
+sys.modules["ipykernel"] = types.ModuleType("ipykernel")
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name == "ipywidgets" else found(name)
+from msa_jax import progress
+if sys.argv[1] == "True":
+    progress.mute()
+with progress.bar(6, 2) as shown:
+    shown.update()
+list(progress.watched([1, 2], "reading", "clip"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(quiet)], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert (done.stdout == "") == quiet
+    assert quiet or ("2/6" in done.stdout and "reading" in done.stdout)
+
+
 def test_a_terminal_that_does_not_know_its_size_shows_the_bar():
     terminal, inside = pty.openpty()  # 0 x 0, as some containers have it
     code = "from msa_jax.progress import bar, doing\nwith bar(6, 0) as b, doing(b, 'compiling it'): pass"

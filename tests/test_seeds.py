@@ -368,6 +368,53 @@ def test_a_step_of_seeds_on_devices_of_their_own_is_the_step_of_each(name):
     assert done.stdout == "equal\n", done.stderr[-2000:]
 
 
+def test_a_convolution_is_refused_for_seeds_on_devices_of_their_own(tmp_path):
+    """And taken on one device; XLA computes that of several seeds wrongly where they are spread."""
+    (tmp_path / "a_conv_of_mine.py").write_text(CONVOLUTION)
+    arguments = ["--config=a_config.py:synthetic:tiny", "--config.seeds=3,4", "--config.epochs=1"]
+    config = (
+        "from msa_jax.config import base\n\n\ndef get_config():\n    return base.config('a_conv_of_mine')\n"
+    )
+    (tmp_path / "a_config.py").write_text(config)
+    env = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    for devices, code in (("2", 2), ("1", 0)):
+        command = [sys.executable, "-m", "msa_jax.main", *arguments, f"--workdir={tmp_path / devices}"]
+        done = subprocess.run(
+            [*command, f"--config.data.cache={tmp_path / 'cache'}"],
+            cwd=tmp_path,
+            env={**env, "JAX_NUM_CPU_DEVICES": devices},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr[-2000:]
+        refused = "the model a_conv_of_mine has a convolution" in done.stderr
+        assert refused == (code == 2)
+
+
+CONVOLUTION = """
+import dataclasses
+import flax.linen as nn
+from msa_jax import losses
+from msa_jax.layers.head import Head
+from msa_jax.layers.pooling import mean_over_time
+
+
+class Model(nn.Module):
+    modalities: tuple[str, ...] = ("text", "audio", "vision")
+
+    @nn.compact
+    def __call__(self, batch, *, train):
+        return Head((), name="head")(mean_over_time(nn.Conv(4, (3,))(batch["audio"]), batch["audio_mask"]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss(losses.Loss):
+    pass
+"""
+
+
 def compare_on_devices(name):
     """A seed on each of two devices, and the same alone on one: first loss and gradient."""
     config = config_of(name, "tiny")

@@ -107,10 +107,12 @@ jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
 from msa_jax import parallel
 tree = parallel.layout().everywhere({"a": jnp.full(3, float(jax.process_index())), "key": jax.random.key(7)})
 assert [*np.asarray(tree["a"])] == [0.0] * 3, tree
+memory = 78 * 2**30
+assert parallel.least(memory - jax.process_index()) == memory - 1
 """
 
 
-def test_variables_are_those_of_the_first_process():
+def test_variables_are_those_of_the_first_process_and_memory_that_of_the_least():
     """Of a run in training each process may have read another best checkpoint."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"

@@ -163,12 +163,12 @@ def _run(arguments: argparse.Namespace) -> None:
     from msa_jax.config import base
     from msa_jax.data.splits import Cut
     from msa_jax.inspect import advice, report
-    from msa_jax.inspect.inspection import inspect
+    from msa_jax.inspect.inspection import OPTIONS, inspect
     from msa_jax.progress import watched
 
     options = {
         name: value
-        for name in ("split_name", "context", *FIELDS)
+        for name in OPTIONS
         if (value := getattr(arguments, name)) is not None and value is not False
     }
     reading = [f"--config.data.{name}={value}" for name, value in options.items()]

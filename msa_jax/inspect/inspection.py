@@ -9,6 +9,7 @@ import numpy as np
 
 from msa_jax.corpora import CORPORA, EMOTIONS, SPLITS, STREAMS, Corpus
 from msa_jax.data import checks, readers
+from msa_jax.data.conventions import FIELDS
 from msa_jax.data.example import Example
 from msa_jax.data.findings import REFUSED, Finding, found, of_videos
 from msa_jax.data.readers import mmsa_pickle
@@ -20,6 +21,7 @@ from msa_jax.inspect.leakage import leaks
 from msa_jax.inspect.passes import gone_through
 from msa_jax.inspect.scan import Modality, Scan
 
+OPTIONS = ("split_name", "context", *FIELDS)  # of how a file is read
 BATCH = 32  # clips of the batch whose memory is told
 _BARS = 12  # different labels that each get a line of the histogram
 
