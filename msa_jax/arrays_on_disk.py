@@ -16,7 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 
-from msa_jax import parallel
+from msa_jax import agreement, parallel
 from msa_jax.errors import UserError
 
 # Bytes beside the arrays, and with each: a small one, and what is known of each, is written twice.
@@ -34,7 +34,7 @@ def on_host(tree: Any) -> Any:
     for x in plain:
         if isinstance(x, jax.Array) and x.is_fully_addressable:
             x.copy_to_host_async()
-    copies = [parallel.on_host(x) for x in plain]
+    copies = [agreement.on_host(x) for x in plain]
     return structure.unflatten(copies)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from msa_jax import arrays_on_disk, parallel, seals
+from msa_jax import agreement, arrays_on_disk, seals
 from msa_jax.checkpoint_folders import (
     ARRAYS,
     FOLDER,
@@ -56,7 +56,7 @@ class Checkpoints:
         """
         self.folder, self._run = workdir / FOLDER, run
         # The first process alone writes; every process keeps count, and brings its part of the arrays.
-        self._writes = parallel.is_first()
+        self._writes = agreement.is_first()
         kinds = [self.folder / kind for kind in KINDS]
         for place in (self.folder, *links_in(self.folder)):
             refuse_link(place)
@@ -64,7 +64,7 @@ class Checkpoints:
             if self._writes and left.name.startswith((_WRITING, _REMOVING)):
                 shutil.rmtree(left, ignore_errors=True)
         self._writer = writer or Writer("checkpoints")
-        latest = parallel.of_first(max(steps_in(self.folder / "latest"), default=-1) if at is None else at)
+        latest = agreement.of_first(max(steps_in(self.folder / "latest"), default=-1) if at is None else at)
         self.latest_step = None if latest < 0 else latest
         self._best: int | None = None  # the step of the best variables that were written last
 
@@ -98,7 +98,7 @@ class Checkpoints:
             there = verify(self.folder / "frozen" / "0", self._run, "")["parts"]
         except UserError:
             there = None
-        if not parallel.of_first(there == sorted(params)):
+        if not agreement.of_first(there == sorted(params)):
             self._save("frozen", 0, params)
 
     def seen_finite(self, step: int) -> None:
@@ -175,7 +175,7 @@ class Checkpoints:
         self._writer.close()
 
     def _save(self, kind: str, step: int, tree: Any, progress: dict[str, Any] | None = None) -> None:
-        if not self._writes and not parallel.is_split(tree):
+        if not self._writes and not agreement.is_split(tree):
             return
         copy_of_all = arrays_on_disk.on_host(tree)
         if not self._writes:  # it has brought its part

@@ -13,10 +13,11 @@ from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from msa_jax import metrics, stopping
+from msa_jax.agreement import on_host
 from msa_jax.errors import UserError
 from msa_jax.layers.head import output_name
 from msa_jax.losses import TASKS
-from msa_jax.parallel import Layout, on_host
+from msa_jax.parallel import Layout
 from msa_jax.together import Together
 
 SCORES = ("prediction", "logits")  # a model has one of them

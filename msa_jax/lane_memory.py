@@ -7,7 +7,7 @@ import jax
 import psutil
 from ml_collections import ConfigDict
 
-from msa_jax import parallel
+from msa_jax import agreement
 from msa_jax.assemble import Pieces
 from msa_jax.errors import UserError
 from msa_jax.loop import compiled_step, make_plan
@@ -29,10 +29,10 @@ def fitting(config: ConfigDict, pieces: Pieces, layout: Layout, count: int) -> t
     Returns:
       (how many, why not all, in words; None where all do).
     """
-    why, free = None, parallel.least(_free(layout))
+    why, free = None, agreement.least(_free(layout))
     sizes = dict.fromkeys(-(-count // groups) for groups in range(1, count))  # of few and even groups
     for together in sizes:
-        needed = parallel.facts_of_first(_needed(config, pieces, layout, together))
+        needed = agreement.facts_of_first(_needed(config, pieces, layout, together))
         if needed <= _SHARE * free:
             return together, why
         why = why or f"{count} would take {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free"

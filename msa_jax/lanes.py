@@ -10,7 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from msa_jax import parallel
+from msa_jax import agreement
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.checkpoint_folders import FOLDER, PROGRESS, steps_in
 from msa_jax.errors import UserError
@@ -44,7 +44,7 @@ class Lane:
 def last_common_step(lanes: Sequence[Lane]) -> int | None:
     """The last step that all lanes have a state of, as the first process sees it; None: there is none."""
     there = [set(steps_in(lane.workdir / FOLDER / "latest")) for lane in lanes]
-    return parallel.facts_of_first(max(set.intersection(*there), default=None))
+    return agreement.facts_of_first(max(set.intersection(*there), default=None))
 
 
 def groups(lanes: Sequence[Lane], patience: int, per_epoch: int, last: int) -> list[list[Lane]]:
@@ -57,7 +57,7 @@ def groups(lanes: Sequence[Lane], patience: int, per_epoch: int, last: int) -> l
       patience: epochs to wait for a better one; 0: without end.
       per_epoch, last: steps in an epoch, and in all.
     """
-    over = parallel.facts_of_first([_is_over(lane, patience, per_epoch, last) for lane in lanes])
+    over = agreement.facts_of_first([_is_over(lane, patience, per_epoch, last) for lane in lanes])
     left = [lane for lane, ended in zip(lanes, over, strict=True) if not ended]
     found: dict[int | None, list[Lane]] = {}
     for lane in left:

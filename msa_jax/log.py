@@ -12,9 +12,9 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
+from msa_jax.agreement import by_first
 from msa_jax.evaluate import Verdict
 from msa_jax.files import append, finite, refuse_link, refuse_special, whole_file
-from msa_jax.parallel import by_first
 
 _DAMAGED = "\ufffd"  # stands for a byte that is not ASCII, as all lines are written
 

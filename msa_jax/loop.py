@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from msa_jax import evaluate, kept, optim, parallel, stopping, used_rows
+from msa_jax import agreement, evaluate, kept, optim, stopping, used_rows
 from msa_jax.assemble import Pieces
 from msa_jax.checkpoint import Checkpoints
 from msa_jax.data.plan import BatchPlan
@@ -203,7 +203,7 @@ def _save(
     if stop:
         for lane in lanes:
             lane.checkpoints.flush()
-        parallel.wait_for_all("saved")
+        agreement.wait_for_all("saved")
         folders = [str(lane.checkpoints.folder) for lane in lanes if not lane.ended]
         where = ", ".join(folders[:3]) + ", ..." * (len(folders) > 3)
         say(f"stopped at step {step}, which is saved in {where}")
@@ -274,7 +274,7 @@ def _judged(
     progress = lane.progress
     verdict = evaluate.validation(config, corpus, predictions, labels)
     # NumPy's last bit may be another on another machine, and all must decide the same.
-    verdict = evaluate.Verdict(**parallel.facts_of_first(dataclasses.asdict(verdict)))
+    verdict = evaluate.Verdict(**agreement.facts_of_first(dataclasses.asdict(verdict)))
     if config.optim.schedule == "plateau":
         progress["plateau"] = optim.watch_plateau(progress["plateau"], verdict.loss, **config.optim.plateau)
     best = verdict.beats(progress["best_by"], progress["best_value"])

@@ -7,25 +7,23 @@ devices of its own, are one mesh; each makes its own rows, and the first of them
 
 import dataclasses
 import functools
-import hashlib
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from msa_jax import stopping
+from msa_jax.agreement import array_of_first, is_split
 from msa_jax.data.batching import Share
 from msa_jax.errors import UserError
 
 # Axes of the mesh: that which several seeds are split over, and that of the rows, and of shards of the state.
 SEEDS, _DATA = "seeds", "data"
-P, R = ParamSpec("P"), TypeVar("R")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +100,19 @@ class Layout:
 
     def state(self, tree: Any) -> Any:
         """A tree of arrays on the devices; of several processes that of the first one counts."""
-        return jax.tree.map(lambda x: put(_of_first(x), self.of_state(x)), tree)
+        return jax.tree.map(lambda x: put(array_of_first(x), self.of_state(x)), tree)
 
     def of_stacked(self, x: Array) -> NamedSharding:
         """Where such an array lies of arrays of this shape."""
         return NamedSharding(self.mesh, PartitionSpec(SEEDS, *self.of_state(x).spec))
+
+    def stacked(self, arrays: Sequence[Array]) -> Array:
+        """The arrays of several seeds, where `state` put them, as one whose first axis is the seeds."""
+        place, on_cpu = self.of_stacked(arrays[0]), self.local_devices[0].platform == "cpu"
+        is_key = jax.dtypes.issubdtype(arrays[0].dtype, jax.dtypes.prng_key)
+        if on_cpu and not is_key and not is_split(arrays):
+            return put(np.stack(arrays), place)  # quicker than to compile a program for each shape
+        return jax.jit(_stack, out_shardings=place)(*arrays)
 
     def of_state(self, x: Array) -> NamedSharding:
         """Where an array of the state of one run lies."""
@@ -140,11 +146,15 @@ class Layout:
 
     def everywhere(self, tree: Any) -> Any:
         """A tree of arrays, each whole on every device; of several processes that of the first one counts."""
-        return jax.tree.map(lambda x: put(_of_first(x), self.repeated), tree)
+        return jax.tree.map(lambda x: put(array_of_first(x), self.repeated), tree)
 
 
 def _same(tree: Any) -> Any:
     return tree
+
+
+def _stack(*arrays: Array) -> Array:
+    return jnp.stack(arrays)
 
 
 def _mesh(devices: np.ndarray, groups: int = 1) -> Mesh:
@@ -176,7 +186,7 @@ class Signals:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._sent: Array | None = None
-        self._largest = jax.jit(jax.numpy.max, out_shardings=layout.repeated)
+        self._largest = jax.jit(jnp.max, out_shardings=layout.repeated)
 
     def asked(self) -> bool:
         """Whether a signal has asked the job to end; every process asks once after each step."""
@@ -226,75 +236,3 @@ def put(x: Any, sharding: jax.sharding.Sharding) -> Array:
         return jax.jit(functools.partial(jax.random.wrap_key_data, impl=jax.random.key_impl(x)))(data)
     whole = np.asarray(x)
     return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
-
-
-def on_host(x: Array | np.ndarray) -> np.ndarray:
-    """The whole of an array, a copy; where several processes have parts of it, all must ask."""
-    if not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated:
-        return np.array(x)
-    return multihost_utils.process_allgather(x, tiled=True)
-
-
-def is_first() -> bool:
-    """Whether this process is the one that writes and speaks."""
-    return jax.process_index() == 0
-
-
-def of_first(number: int) -> int:
-    """The number that the first process has; all must ask."""
-    return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int64(number)))
-
-
-def least(number: int) -> int:
-    """The least of the numbers that the processes have; all must ask."""
-    mine = np.frombuffer(np.int64(number).tobytes(), np.uint8)  # JAX would cut 64 bits to 32
-    return int(np.ascontiguousarray(multihost_utils.process_allgather(mine)).view(np.int64).min())
-
-
-def _of_first(x: Any) -> Any:
-    """An array as the first process has it: others may have another last bit. A key, of a seed, has none."""
-    if jax.process_count() == 1 or jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
-        return x
-    return multihost_utils.broadcast_one_to_all(np.asarray(x))
-
-
-def facts_of_first(facts: Any) -> Any:
-    """What the first process has, of the kinds that JSON knows; all must ask."""
-    if jax.process_count() == 1:
-        return facts
-    mine = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    text = np.zeros(of_first(len(mine)), np.uint8)
-    if is_first():
-        text[:] = mine
-    return json.loads(bytes(multihost_utils.broadcast_one_to_all(text)))
-
-
-def differing(facts: str) -> list[int]:
-    """The processes whose facts are not those of the first one; all must ask."""
-    if jax.process_count() == 1:
-        return []
-    digest = np.frombuffer(hashlib.sha256(facts.encode()).digest(), np.uint8)
-    of_all = multihost_utils.process_allgather(digest)
-    return [process for process, other in enumerate(of_all) if not np.array_equal(other, of_all[0])]
-
-
-def is_split(tree: Any) -> bool:
-    """Whether the devices of several processes have parts of an array that none of them has whole."""
-    arrays = (x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array))
-    return not all(x.is_fully_addressable or x.is_fully_replicated for x in arrays)
-
-
-def wait_for_all(place: str) -> None:
-    """Waits until all processes have come to a place, named by its word."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(place)
-
-
-def by_first(function: Callable[P, R]) -> Callable[P, R | None]:
-    """A function that the first process alone calls; in the others it does nothing, and returns None."""
-
-    @functools.wraps(function)
-    def called(*args: P.args, **kwargs: P.kwargs) -> R | None:
-        return function(*args, **kwargs) if is_first() else None
-
-    return called

@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
 
-from msa_jax import assemble, bounds, evaluate, files, metrics, parallel, seeds, serving
+from msa_jax import agreement, assemble, bounds, evaluate, files, metrics, parallel, seeds, serving
 from msa_jax import config as configs
 from msa_jax.checkpoint_folders import restore_best
 from msa_jax.corpora import CORPORA, MODALITIES
@@ -253,5 +253,5 @@ def evaluate_splits(
     predictions = predictions if rescale is None else rescale(predictions)
     labels = np.concatenate([split.labels for split in splits])
     folder.mkdir(exist_ok=True)  # late: scores that are refused leave nothing behind
-    parallel.by_first(write_predictions)(folder / f"predictions_{name}.csv", ids, predictions, labels)
+    agreement.by_first(write_predictions)(folder / f"predictions_{name}.csv", ids, predictions, labels)
     return {"clips": len(ids), **metrics.results(corpus, predictions, labels)}

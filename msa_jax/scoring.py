@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from msa_jax import config as configs
 from msa_jax import destination, files
+from msa_jax.agreement import by_first
 from msa_jax.corpora import SPLITS, STREAMS
 from msa_jax.data import checks, conventions, opening, readers
 from msa_jax.data.clip_store import ClipStore
@@ -20,7 +21,6 @@ from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError, counted, named
 from msa_jax.files import write_json
 from msa_jax.identity import PLACES
-from msa_jax.parallel import by_first
 from msa_jax.progress import say, watched
 from msa_jax.results import SYNTHETIC, banner, show, write_predictions
 from msa_jax.run import Run, evaluate_splits, load

@@ -10,10 +10,10 @@ import numpy as np
 from ml_collections import ConfigDict
 from scipy import stats
 
+from msa_jax.agreement import by_first
 from msa_jax.errors import UserError
 from msa_jax.files import read_json, write_json
 from msa_jax.metrics import NOT_DEFINED
-from msa_jax.parallel import by_first
 from msa_jax.progress import say
 from msa_jax.results import SCORED, SHOWN, show_place
 

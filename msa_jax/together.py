@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from msa_jax import arrays_on_disk
-from msa_jax.parallel import SEEDS, Layout, is_split, put
+from msa_jax.parallel import SEEDS, Layout
 
 # A dataclass with step, params, opt_state, collections and key, as `step.TrainState`.
 State = TypeVar("State")
@@ -47,7 +46,7 @@ class Together:
         of_lanes = zip(*(jax.tree.leaves(state) for state in states), strict=True)
         # A copy of what is shared: the step takes its arrays over, and others may hold them.
         arrays = [
-            jnp.copy(of_each[0]) if axis is None else _stacked(of_each, self.layout)
+            jnp.copy(of_each[0]) if axis is None else self.layout.stacked(of_each)
             for axis, of_each in zip(axes, of_lanes, strict=True)
         ]
         return jax.tree.structure(first).unflatten(arrays)
@@ -104,15 +103,3 @@ class Together:
             return jax.tree.map(take, axes, whole, is_leaf=lambda x: x is None)
 
         return [lane(k) for k in range(self.count)]
-
-
-def _stacked(arrays: Sequence[jax.Array], layout: Layout) -> jax.Array:
-    """The arrays of several seeds, where `Layout.state` put them, as one whose first axis is the seeds."""
-    place, on_cpu = layout.of_stacked(arrays[0]), layout.local_devices[0].platform == "cpu"
-    if on_cpu and not is_split(arrays) and not jax.dtypes.issubdtype(arrays[0].dtype, jax.dtypes.prng_key):
-        return put(np.stack(arrays), place)  # quicker than to compile a program for each shape
-    return jax.jit(_stack, out_shardings=place)(*arrays)
-
-
-def _stack(*arrays: jax.Array) -> jax.Array:
-    return jnp.stack(arrays)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
-from msa_jax import identity, optim, parallel, seals, seeds, stopping
+from msa_jax import agreement, identity, optim, parallel, seals, seeds, stopping
 from msa_jax.assemble import Pieces, assemble, count_parameters
 from msa_jax.data import opening
 from msa_jax.data.findings import Finding, of_videos
@@ -89,7 +89,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path | DefaultFolder) 
             splits = {"valid": pieces.splits["valid"]}
             for lane in left:
                 results[lane.config.seed] = _results(lane, corpus, splits, findings)
-            parallel.wait_for_all("written")
+            agreement.wait_for_all("written")
             return _ended(config, workdir, results)
 
 
@@ -97,7 +97,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path | DefaultFolder) 
 def _held(config: ConfigDict, workdir: Path, lanes: Sequence[Lane]) -> Iterator[None]:
     """Keeps the folders of the runs, and that above those of several seeds, for the first process."""
     with contextlib.ExitStack() as stack:
-        if parallel.is_first():
+        if agreement.is_first():
             if config.seeds:
                 stack.enter_context(alone(workdir))
                 seeds.forget(workdir)
@@ -111,7 +111,7 @@ def _claim(pieces: Pieces, lanes: Sequence[Lane], data: dict[str, Any], content:
     for lane in lanes:
         longer = functools.partial(_refuse_longer, lane.config, pieces)
         claim(lane.config, lane.workdir, lane.run, data, content, pieces.preparation, refuse_longer=longer)
-    parallel.wait_for_all("claimed")
+    agreement.wait_for_all("claimed")
     for lane in lanes:
         _refuse_different(lane.config, pieces, lane.workdir, lane.run)
 
@@ -133,7 +133,7 @@ def _train(pieces: Pieces, lanes: Sequence[Lane], layout: Layout, *, started: fl
             stopping.check()
         group = group[:at_once]
         train(group[0].config, pieces.of_seed(group[0].config.seed), group, layout, started=started)
-        parallel.wait_for_all("trained")  # the first process has written it all by then
+        agreement.wait_for_all("trained")  # the first process has written it all by then
         started = time.monotonic()
 
 
@@ -152,7 +152,7 @@ def _ended(config: ConfigDict, workdir: Path, results: Mapping[int, dict[str, An
 def _refuse_different(config: ConfigDict, pieces: Pieces, workdir: Path, run: str) -> None:
     """UserError where several processes do not train the same run on the same clips in the same folder."""
     until = time.monotonic() + _SEEN
-    while not parallel.is_first() and not (workdir / seals.FILE).exists() and time.monotonic() < until:
+    while not agreement.is_first() and not (workdir / seals.FILE).exists() and time.monotonic() < until:
         time.sleep(0.5)  # a network's file system shows a new file late
     seal = workdir / seals.FILE
     plan = make_plan(config, pieces, config.epochs)
@@ -161,7 +161,7 @@ def _refuse_different(config: ConfigDict, pieces: Pieces, workdir: Path, run: st
         ("clips", str((len(plan), plan.buckets, len(pieces.splits["valid"])))),
         (f"folder at {workdir}", seal.read_text(encoding="utf-8") if seal.exists() else ""),
     ):
-        if odd := parallel.differing(mine):
+        if odd := agreement.differing(mine):
             raise UserError(
                 f"{counted(len(odd), '{process has|processes have}')} another {what} than process 0 "
                 f"({', '.join(map(str, odd))}); all must see the same files at the same paths"
@@ -189,7 +189,7 @@ def _results_there(config: ConfigDict, workdir: Path) -> dict[str, Any] | None:
     if config_is_whole(workdir):  # otherwise which run it is its identity says, once the data are open
         identity.refuse_other_run(config, workdir)
         results = read_results(workdir, config.epochs)
-    if not parallel.of_first(results is not None):
+    if not agreement.of_first(results is not None):
         return None
     if results is None:  # a network's file system has not shown them here
         raise UserError(f"{workdir} is finished, as process 0 sees it; start again")

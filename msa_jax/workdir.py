@@ -8,6 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from msa_jax import circumstances, json_kinds, locks, seals
+from msa_jax.agreement import by_first
 from msa_jax.checkpoint_folders import FOLDER as CHECKPOINTS
 from msa_jax.checkpoint_folders import MOST_STEPS
 from msa_jax.corpora import SPLITS
@@ -16,7 +17,6 @@ from msa_jax.data.preparation import Preparation
 from msa_jax.errors import UserError
 from msa_jax.files import OLDER, read_json, write_json
 from msa_jax.json_kinds import Kind, is_a, number, or_none, whole
-from msa_jax.parallel import by_first
 from msa_jax.results import SCORED, SHOWN
 
 _CONFIG, _RESULTS = "config.json", "results.json"

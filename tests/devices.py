@@ -24,7 +24,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from msa_jax import arrays_on_disk, assemble, evaluate, parallel, step
+from msa_jax import agreement, arrays_on_disk, assemble, evaluate, parallel, step
 from msa_jax.data.plan import BatchPlan
 from tests.models.tracing import STEPS, config_of, prepared
 
@@ -61,8 +61,8 @@ def measure(name, devices, sharded):
     return {
         "loss": float(loss),
         "state": state,
-        "gradient": [parallel.on_host(g) for g in jax.tree.leaves(gradient)],
-        "scores": parallel.on_host(scores)[:CLIPS],
+        "gradient": [agreement.on_host(g) for g in jax.tree.leaves(gradient)],
+        "scores": agreement.on_host(scores)[:CLIPS],
         "bytes": sum(data.nbytes for data in own if hasattr(data, "nbytes")),
     }
 
@@ -140,7 +140,7 @@ def one_of_several(args):
     """Takes part in the measurement as one of several processes; the first one writes it."""
     jax.distributed.initialize(args.address, args.processes, args.process)
     found = measure(args.model, None, False)
-    if parallel.is_first():
+    if agreement.is_first():
         gradient = {f"gradient_{k}": g for k, g in enumerate(found["gradient"])}
         np.savez(args.written, loss=found["loss"], scores=found["scores"], **gradient)
 

@@ -104,11 +104,11 @@ _OTHERS = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
-from msa_jax import parallel
+from msa_jax import agreement, parallel
 tree = parallel.layout().everywhere({"a": jnp.full(3, float(jax.process_index())), "key": jax.random.key(7)})
 assert [*np.asarray(tree["a"])] == [0.0] * 3, tree
 memory = 78 * 2**30
-assert parallel.least(memory - jax.process_index()) == memory - 1
+assert agreement.least(memory - jax.process_index()) == memory - 1
 """
 
 
