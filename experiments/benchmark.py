@@ -206,6 +206,13 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     return "\n\n".join(tables) + "\n"
 
 
+def _at_least_one(text: str) -> int:
+    """A number of an option: argparse says that it is wrong, and of which option."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(
@@ -217,15 +224,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument(
         "--batch",
-        type=int,
+        type=_at_least_one,
         help="clips in a step, of --config, --against and the cases mosi_*, devices, seeds",
     )
-    parser.add_argument("--buckets", type=int, default=4, help="length buckets of mosi_buckets")
-    parser.add_argument("--seeds", type=int, default=8, help="of the case seeds")
+    parser.add_argument("--buckets", type=_at_least_one, default=4, help="length buckets of mosi_buckets")
+    parser.add_argument("--seeds", type=_at_least_one, default=8, help="of the case seeds")
     parser.add_argument("--markdown", type=Path, help="a file for the tables; default: they are printed")
     parser.add_argument("--against", choices=("torch",), help="compare epochs with another framework's")
     parser.add_argument("--torch", default=sys.executable, help="a python that has torch and transformers")
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--pairs", type=_at_least_one, default=3)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ceilings", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -234,6 +241,16 @@ def arguments() -> argparse.Namespace:
         parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
     if unknown := set(args.config) - {*shipped(), "all"}:
         parser.error(f"no config {', '.join(unknown)}; there are all, {', '.join(shipped())}")
+    cases = set(args.case or (() if args.config else EPOCHS))
+    if (args.against or cases & {"mosi_buckets", "mosi_padded", "start"}) and not args.mosi.is_file():
+        parser.error(f"--mosi: there is no file {args.mosi}; name MOSI's texts, or other cases by --case")
+    if args.against:
+        import against_torch
+
+        if not against_torch.can_train(args.torch):
+            parser.error(f"--torch: {args.torch} is not a python that imports torch and transformers")
+    if args.markdown and not args.markdown.absolute().parent.is_dir():
+        parser.error(f"--markdown: there is no folder {args.markdown.parent}")
     return args
 
 

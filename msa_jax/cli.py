@@ -101,7 +101,8 @@ def _parse_flags(argv: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
     try:
         rest = values(["main", *itertools.chain.from_iterable(given)], known_only=True)[1:]
     except flags.Error as e:
-        raise UserError(str(e).splitlines()[0]) from None
+        said = re.sub(r"^flag (--\w+)=(.*): invalid literal for int\(\).*", r"\1: '\2' is not an int", str(e))
+        raise UserError(said.splitlines()[0]) from None
     return values, rest
 
 

@@ -130,6 +130,42 @@ def test_a_process_that_talks_gives_its_lines_alone(module, capsys):
     assert capsys.readouterr().out == '{"case": "a", "x": 1}\n'
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("--case=mosi", "no case mosi; there are main_job"),
+        ("--config=lmf", "no config lmf; there are all, amsgfn_"),
+        ("--batch=0", "--batch: '0' is not a whole number of at least 1"),
+        ("--pairs=x", "--pairs: 'x' is not a whole number of at least 1"),
+        ("--mosi=nowhere.csv", "--mosi: there is no file nowhere.csv"),
+        ("--markdown=nowhere/tables.md", "--markdown: there is no folder nowhere"),
+        ("--torch=nowhere", "--torch: nowhere is not a python that imports torch"),
+    ],
+)
+def test_a_wrong_option_is_said_before_anything_runs(module, monkeypatch, capsys, tmp_path, wrong, said):
+    (tmp_path / "texts.csv").touch()
+    right = [f"--mosi={tmp_path / 'texts.csv'}", "--against=torch", f"--torch={sys.executable}"]
+    monkeypatch.setattr(module("against_torch"), "can_train", lambda python: python == sys.executable)
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", *right, wrong])
+    with pytest.raises(SystemExit) as ended:
+        module("benchmark").arguments()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", *right])
+    assert module("benchmark").arguments().pairs == 3
+
+
+def test_a_python_without_torch_is_none_to_compare_with(module, tmp_path):
+    can_train = module("against_torch").can_train
+    assert not can_train(str(tmp_path / "nowhere"))
+    without = tmp_path / "python"
+    without.write_text("#!/bin/sh\nexit 1\n")
+    without.chmod(0o755)
+    assert not can_train(str(without))
+    without.write_text("#!/bin/sh\nexit 0\n")
+    assert can_train(str(without))
+
+
 def test_longer_texts_than_a_config_has_are_measured_too(module):
     steps = module("steps")
     config = steps.config_of("crosssent_mosi", encoder=steps.MINILM, length=64)

@@ -29,6 +29,7 @@ TECAFN = "--config=configs/tecafn_mosi.py"
         ([MOSI, "--config.data.pth=x"], ["did you mean data.path?"]),
         ([MOSI, "--config.seed=abc"], ["--config.seed", "'abc' is not an int", "--config.seed=6758"]),
         ([MOSI, "--config.epochs=2.5"], ["'2.5' is not an int"]),
+        ([MOSI, "--processes=two"], ["--processes: 'two' is not an int"]),
         ([MOSI, "--config.optim.learning_rate=fast"], ["'fast' is not a float"]),
         ([MOSI, "--config.data.standardise=maybe"], ["'maybe' is not a bool"]),
         ([MOSI, "--config.data=3"], ["--config.data", "is not a section"]),
