@@ -7,6 +7,7 @@ from msa_jax import forks as forks  # now: it notes what processes that are fork
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from ml_collections import ConfigDict
 
     from msa_jax.inspect.inspection import Inspection
@@ -32,6 +33,27 @@ def configure(spec: str, changes: "Mapping[str, Any] | None" = None) -> "ConfigD
     from msa_jax import api  # late: importing msa_jax alone stays light
 
     return api.configure(spec, changes or {})
+
+
+def batch(config: "ConfigDict", *, split: str = "train", clips: int = 4) -> "dict[str, np.ndarray]":
+    """Makes one batch of clips, as a model of this config is given it, to look at before a training.
+
+    Args:
+      config: as `configure` makes it.
+      split: "train" or "valid".
+      clips: how many, B.
+
+    Returns:
+      Arrays by name: `text`, `audio` and `vision`, [B, steps, columns] (where a text encoder reads words,
+      `text` is [B, steps] numbers of subwords), each with a mask [B, steps] of what is not padding, `label`,
+      and `mask` and `index` of the clips, [B].
+
+    Raises:
+      UserError: when data or settings are wrong.
+    """
+    from msa_jax import api
+
+    return api.batch(config, split=split, clips=clips)
 
 
 def fit(config: "ConfigDict", workdir: Any, *, quiet: bool = False) -> dict[str, Any]:

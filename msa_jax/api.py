@@ -11,11 +11,12 @@ from ml_collections import ConfigDict
 
 from msa_jax import bounds, files, progress, specs
 from msa_jax import config as configs
+from msa_jax.assemble import assemble
 from msa_jax.config import base
 from msa_jax.corpora import CORPORA
 from msa_jax.data import opening
 from msa_jax.data.splits import Cut
-from msa_jax.errors import UserError, nearest
+from msa_jax.errors import UserError, check_count, nearest
 from msa_jax.inspect import advice, report
 from msa_jax.inspect.inspection import OPTIONS, Inspection, inspect
 from msa_jax.process import prepare_process
@@ -73,12 +74,29 @@ def _of_module(spec: str) -> ConfigDict | None:
 def _is_there(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ImportError:  # a package above it is not there
+    except (ImportError, ValueError):  # a package above it is not there; it is the program itself
         return False
+
+
+def batch(config: ConfigDict, *, split: str, clips: int) -> dict[str, np.ndarray]:
+    """The batch that `msa_jax.batch` makes."""
+    check_count(clips=clips)
+    if split not in ("train", "valid"):  # what is looked at before a training is not what it is tested on
+        raise UserError(f"the split is {split!r}; before a training there are train and valid")
+    _ready(config)
+    pieces = assemble(config, opening.open_corpus(config))
+    return next(pieces.preparation.in_order(pieces.splits[split], batch_size=clips, threads=0))
 
 
 def fit(config: ConfigDict, workdir: str | Path, *, quiet: bool) -> dict[str, Any]:
     """The results of the training that `msa_jax.fit` does."""
+    _ready(config)
+    with progress.muted() if quiet else contextlib.nullcontext():
+        return train_and_evaluate(config, files.expanded(workdir))
+
+
+def _ready(config: ConfigDict) -> None:
+    """Prepares the process for what a config asks for; UserError where that cannot be."""
     if not isinstance(config, ConfigDict):
         raise UserError(f"the config is {config!r}; make one by msa_jax.configure")
     bounds.check(config)
@@ -88,8 +106,6 @@ def fit(config: ConfigDict, workdir: str | Path, *, quiet: bool) -> dict[str, An
             f"data.path is not set, and no {config.data.corpus} corpus has been built; name a file by "
             "data.path, or take the variant `synthetic` of the config"
         )
-    with progress.muted() if quiet else contextlib.nullcontext():
-        return train_and_evaluate(config, files.expanded(workdir))
 
 
 def describe(path: str | Path, *, corpus: str | None, show: bool, options: Mapping[str, Any]) -> Inspection:

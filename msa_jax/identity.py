@@ -64,6 +64,17 @@ def changes(config: ConfigDict, plain: ConfigDict) -> dict[str, Any]:
     return {key: now for key, (_, now) in differ.items()}
 
 
+def own_places(config: ConfigDict, trained: ConfigDict) -> list[str]:
+    """The keys of `PLACES` whose places the run names, and not the user.
+
+    Args:
+      config: with which it is loaded.
+      trained: its own.
+    """
+    now, was = configs.flatten(config), configs.flatten(trained)
+    return [key for key in PLACES if now[key] == was[key]]
+
+
 @dataclasses.dataclass(frozen=True)
 class DefaultFolder:
     """The folder of a run whose user names none; its last part is known once the data are.

@@ -15,18 +15,20 @@ from scipy import special
 from msa_jax import agreement, assemble, bounds, evaluate, files, metrics, parallel, seeds, serving
 from msa_jax import config as configs
 from msa_jax.checkpoint_folders import restore_best
-from msa_jax.corpora import CORPORA, MODALITIES
+from msa_jax.corpora import CORPORA, MODALITIES, SPLITS
 from msa_jax.data import causes, given
 from msa_jax.data.batching import ALONE, Share
+from msa_jax.data.opening import open_corpus
 from msa_jax.data.pipeline import Split
 from msa_jax.data.preparation import Preparation
 from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError, check_count, named
 from msa_jax.forks import refuse_forked
+from msa_jax.identity import own_places
 from msa_jax.progress import say
 from msa_jax.results import write_predictions
 from msa_jax.text import Encoder
-from msa_jax.workdir import best_step, check
+from msa_jax.workdir import best_step, check, recorded
 
 
 @dataclasses.dataclass
@@ -70,10 +72,26 @@ class Run:
         batches, variables = self._batches(split, layout.share), layout.everywhere(self.variables)
         return self._finite(evaluate.score(self.model, variables, batches, len(split), layout), split)
 
+    def split(self, name: str) -> Split:
+        """Scans a split of the corpus that the run was trained on, for `score` and `outputs`.
+
+        Of a run that was loaded with other data in its config, it is these data's.
+
+        Args:
+          name: "train", "valid" or "test".
+
+        Raises:
+          UserError: when there is no such split, or the data are no longer where they were, or are others.
+        """
+        if name not in SPLITS:
+            raise UserError(f"there is no split {name!r}; there are {', '.join(SPLITS)}")
+        own = own_places(self.config, configs.stored(self.workdir / "config.json", hint="the run is gone"))
+        return self.preparation.scan(open_corpus(self.config, recorded(self.workdir, own)).split(name))
+
     def _check(self, split: Split) -> None:
         refuse_forked()
         if not isinstance(split, Split):
-            raise UserError(f"the split is {split!r}; make one by run.preparation.scan(source)")
+            raise UserError(f"the split is {split!r}; make one by run.split or run.preparation.scan")
 
     def _finite(self, scores: np.ndarray, split: Split) -> np.ndarray:
         if not np.isfinite(scores).all():
@@ -89,7 +107,7 @@ class Run:
         """The model's named outputs for every clip of a split, such as `gate`, `scores` or `attention`.
 
         Args:
-          split: the clips, as `preparation.scan` gives them.
+          split: the clips, as `Run.split` or `preparation.scan` gives them.
           names: of the model's outputs, and of the batch's arrays (such as "text_mask"); None: every output.
 
         Returns:

@@ -9,7 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from msa_jax import config as configs
-from msa_jax import destination, files
+from msa_jax import destination, files, identity
 from msa_jax.agreement import by_first
 from msa_jax.corpora import SPLITS, STREAMS
 from msa_jax.data import checks, conventions, opening, readers
@@ -20,7 +20,6 @@ from msa_jax.data.readers.clean import NoTextFeatures, NoWords
 from msa_jax.data.synthetic import metric_set
 from msa_jax.errors import UserError, counted, named
 from msa_jax.files import write_json
-from msa_jax.identity import PLACES
 from msa_jax.progress import say, watched
 from msa_jax.results import SYNTHETIC, banner, show, write_predictions
 from msa_jax.run import Run, evaluate_splits, load
@@ -129,11 +128,7 @@ def _trained(workdir: Path) -> ConfigDict:
 
 
 def _own(own: Collection[str] | None, config: ConfigDict, trained: ConfigDict) -> Collection[str]:
-    """The keys whose places the run names; of a config that was read from its folder these are all."""
-    if own is not None:
-        return own
-    now, was = configs.flatten(config), configs.flatten(trained)
-    return [key for key in PLACES if now[key] == was[key]]
+    return identity.own_places(config, trained) if own is None else own
 
 
 def _rescaling(trained: ConfigDict, config: ConfigDict) -> Rescaling | None:

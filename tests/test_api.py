@@ -10,7 +10,9 @@ import pytest
 
 import msa_jax
 from msa_jax import loop
+from msa_jax.data import readers
 from msa_jax.errors import UserError
+from tests.conftest import make_words_folder
 
 TINY = "lmf_mosi:synthetic:tiny"
 
@@ -42,6 +44,7 @@ def test_a_config_is_the_one_of_the_command_line_with_the_same_changes(tmp_path)
     ("spec", "changes", "message"),
     [
         ("lmf_mossi", {}, "there is no file lmf_mossi"),
+        ("__main__", {}, "__main__"),
         ("lmf_mosi:tinny", {}, "did you mean tiny"),
         ("lmf_mosi", {"epoch": 3}, r"epoch: there is no such key; did you mean epochs\?"),
         ("lmf_mosi", {"epochs": "three"}, "epochs: 'three' is of the wrong type"),
@@ -95,6 +98,29 @@ def test_a_config_of_a_model_of_ones_own(tmp_path, monkeypatch):
         msa_jax.configure("a_model_of_mine:wid")
     with pytest.raises(UserError, match="there is no file a_model_of_min"):
         msa_jax.configure("a_model_of_min")
+
+
+def test_a_batch_is_what_a_training_is_given(tmp_path):
+    path = make_words_folder(tmp_path / "words")
+    changes = {"data.path": path, "data.cache": tmp_path / "cache", "data.other_counts": True}
+    config = msa_jax.configure("lmf_mosi", {**changes, "text.encoder": "scratch"})
+    batch = msa_jax.batch(config, clips=3)
+    assert batch["audio"].shape == (3, batch["audio_mask"].shape[1], 3)
+    assert batch["vision"].shape == (3, batch["vision_mask"].shape[1], 2)
+    assert (batch["text"].shape, batch["text"].dtype) == (batch["text_mask"].shape, np.int32)
+    assert batch["mask"].all()
+    assert len(set(batch["index"])) == 3
+    valid = msa_jax.batch(config, split="valid", clips=6)
+    labels = [example.label for example in readers.read(path / "dev.pkl")]
+    np.testing.assert_allclose(sorted(valid["label"]), sorted(np.ravel(labels)), rtol=1e-6)
+    for wrong, message in (
+        ({"split": "test"}, "the split is 'test'; before a training there are train and valid"),
+        ({"clips": 0}, "clips"),
+    ):
+        with pytest.raises(UserError, match=message):
+            msa_jax.batch(config, **wrong)
+    with pytest.raises(UserError, match=r"make one by msa_jax\.configure"):
+        msa_jax.batch("lmf_mosi")
 
 
 def test_a_fit_is_a_run_that_is_loaded_and_only_read_the_second_time(tmp_path, capsys):
@@ -177,6 +203,16 @@ def test_a_description_is_that_of_the_command_and_changes_nothing(tmp_path, caps
     assert file.read_bytes() == before
     assert msa_jax.describe(file, corpus="mosi", show=False).corpus == "mosi"
     assert capsys.readouterr().out == ""
+
+
+def test_in_a_notebook_a_description_is_one_text(tmp_path, capsys, monkeypatch):
+    """There rich would hand each line over to be displayed."""
+    path = make_words_folder(tmp_path / "words")
+    msa_jax.describe(path)
+    plain = capsys.readouterr().out
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    msa_jax.describe(path)
+    assert capsys.readouterr().out == plain
 
 
 def test_a_description_refuses_what_it_cannot_read(tmp_path):

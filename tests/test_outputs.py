@@ -1,5 +1,8 @@
 """Outputs that a model has beside its score, clip by clip: `Run.outputs`."""
 
+import csv
+import shutil
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +12,7 @@ import msa_jax
 from msa_jax import evaluate
 from msa_jax.data import readers
 from msa_jax.errors import UserError
+from tests.conftest import make_words_folder, reseal
 
 
 class Axes(nn.Module):
@@ -66,6 +70,40 @@ def test_an_output_goes_before_an_array_of_the_batch_of_its_name():
 def test_what_is_not_of_single_clips_is_refused(name, message):
     with pytest.raises(UserError, match=message):
         evaluate.outputs(Axes(), VARIABLES, batches(), 5, (name,))
+
+
+def test_a_run_gives_the_splits_that_it_was_trained_with(trained, tmp_path):
+    _, workdir, words = trained
+    run = msa_jax.load(workdir)
+    for name, file in (("train", "train"), ("valid", "dev"), ("test", "test")):
+        assert set(run.split(name).ids) == {example.id for example in readers.read(words / f"{file}.pkl")}
+    with (workdir / "predictions_test.csv").open(newline="") as f:
+        written = [float(row["prediction"]) for row in csv.DictReader(f)]
+    np.testing.assert_allclose(run.score(run.split("test")), written, atol=1e-6)
+    with pytest.raises(UserError, match=r"no split 'dev'; there are train, valid, test"):
+        run.split("dev")
+
+    own = run.split("test").labels
+    # The user may name other data.
+    run.config.data.path = str(make_words_folder(tmp_path / "other", seed=1))
+    assert not np.array_equal(run.split("test").labels, own)
+
+
+def test_splits_of_data_that_have_changed_are_refused(trained, tmp_path):
+    _, workdir, words = trained
+    place = tmp_path / "moved"
+    (workdir / "config.json").write_text(
+        (workdir / "config.json").read_text().replace(str(words), str(place))
+    )
+    reseal(workdir)
+    run = msa_jax.load(workdir)
+    with pytest.raises(UserError, match=r"was trained on .*moved, which is not there"):
+        run.split("test")
+    shutil.copytree(words, place)
+    assert len(run.split("test")) == 6
+    make_words_folder(place, seed=1)
+    with pytest.raises(UserError, match="what lies there now is something else"):
+        run.split("test")
 
 
 def test_a_run_gives_the_gate_of_every_clip_as_if_it_were_alone(trained):

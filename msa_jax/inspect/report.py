@@ -43,7 +43,9 @@ def show(found: Inspection, train: Sequence[str], predict: Sequence[str], file: 
       predict: arguments of the command that scores its clips; empty where there is nothing to score.
       file: where to; None = stdout.
     """
-    console = Console(file=file or sys.stdout, highlight=False, markup=False, emoji=False)
+    # In a notebook rich would make a display of each line, and a table would break in two.
+    plain = {"highlight": False, "markup": False, "emoji": False, "force_jupyter": False}
+    console = Console(file=file or sys.stdout, **plain)
     console.print(terminal.printable(found.path), style="bold", soft_wrap=True)
     _print(console, f"{found.format}, {_size(found.bytes)}")
     if found.published and (line := found.published.line()):
