@@ -104,6 +104,8 @@ def test_all_begin_alike():
 def test_one_place_says_where_the_repository_is():
     for path in NOTEBOOKS:
         assert f'REPOSITORY = "{repository()}"' in cells(path, "code")[1]
+        named = re.findall(r"github\.com/([\w-]+/[\w-]+)", path.read_text(encoding="utf-8"))
+        assert set(named) <= {repository()}, path.stem
     pages = [ROOT / "README.md", ROOT / "docs" / "index.md"]
     for page in pages:
         linked = re.findall(
