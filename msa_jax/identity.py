@@ -1,6 +1,7 @@
 """Identity of a run: its settings and the content of its data, wherever these lie."""
 
 import dataclasses
+import importlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +11,10 @@ import jax
 from ml_collections import ConfigDict
 
 from msa_jax import config as configs
+from msa_jax import models
 from msa_jax.errors import UserError
 from msa_jax.files import finite, fitting
-from msa_jax.seals import digest_json
+from msa_jax.seals import digest, digest_json
 from msa_jax.text import bert_vocab
 from msa_jax.text.pretrained import fingerprint
 
@@ -32,13 +34,26 @@ def contents(config: ConfigDict, data: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       UserError: when there is no such encoder or vocabulary.
     """
-    encoder, vocabulary = config.text.encoder, config.data.bert_vocab
+    encoder, vocabulary, code = config.text.encoder, config.data.bert_vocab, code_of(config.model.name)
     return {
         "data": [data["hash"], data["cut"]],
         "text.encoder": encoder if encoder in _NO_PLACES else fingerprint(encoder),
         "data.bert_vocab": None if vocabulary is None else bert_vocab.fingerprint(vocabulary),
         "64-bit mode": bool(jax.config.jax_enable_x64),
+        **({} if code is None else {"model.name": code}),
     }
+
+
+def code_of(model: str) -> str | None:
+    """Hash of the file of a model from elsewhere; None for a shipped one, and where there is no file.
+
+    Args:
+      model: its name, as in `model.name`.
+    """
+    if model in models.names():
+        return None
+    file = getattr(importlib.import_module(model), "__file__", None)
+    return None if file is None else digest(Path(file))
 
 
 def of_run(config: ConfigDict, content: Mapping[str, Any]) -> str:

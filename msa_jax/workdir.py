@@ -136,10 +136,28 @@ def _seal(workdir: Path, *, finished: bool, **facts: Any) -> None:
     seals.write(workdir, there, finished=finished, **facts)
 
 
+def refuse_other_code(config: ConfigDict, workdir: Path, code: str | None) -> None:
+    """Stops before a finished run of a model whose file has changed since.
+
+    Args:
+      config: of the run.
+      workdir: its folder.
+      code: hash of the model's file as it is now, as `identity.code_of` gives it.
+
+    Raises:
+      UserError: when it was trained with another one.
+    """
+    was = _environment_of(workdir)["content"].get("model.name")
+    if was != code:
+        raise UserError(
+            f"--workdir: {workdir} was trained with other code of {config.model.name}; name another folder"
+        )
+
+
 def _what_differs(workdir: Path, config: ConfigDict, data: dict[str, Any], content: dict[str, Any]) -> str:
     was = _environment_of(workdir)["content"]
     named = {"data": data["source"], "text.encoder": config.text.encoder}
-    named["data.bert_vocab"] = config.data.bert_vocab
+    named |= {"data.bert_vocab": config.data.bert_vocab, "model.name": config.model.name}
     for key, now in content.items():
         if was.get(key) != now:
             place = f": the content of {named[key]} is not the same" if key in named else ""

@@ -89,15 +89,29 @@ VARIANTS = {"wide": {"model.width": 9}}
 
 
 def test_a_config_of_a_model_of_ones_own(tmp_path, monkeypatch):
-    (tmp_path / "a_model_of_mine.py").write_text(MODEL)
+    file = tmp_path / "a_model_of_mine.py"
+    file.write_text(MODEL)
     monkeypatch.syspath_prepend(tmp_path)
     config = msa_jax.configure("a_model_of_mine:synthetic:tiny:wide", {"data.cache": str(tmp_path / "cache")})
     assert (config.model.name, config.model.width, config.epochs) == ("a_model_of_mine", 9, 2)
-    assert 0 < msa_jax.fit(config, tmp_path / "run", quiet=True)["test"]["mae"] < 4
+    results = msa_jax.fit(config, tmp_path / "run", quiet=True)
+    assert 0 < results["test"]["mae"] < 4
     with pytest.raises(UserError, match=r"a_model_of_mine has no variant 'wid'; did you mean wide\?"):
         msa_jax.configure("a_model_of_mine:wid")
     with pytest.raises(UserError, match="there is no file a_model_of_min"):
         msa_jax.configure("a_model_of_min")
+
+    file.write_text(MODEL.replace('"audio_mask"', '"vision_mask"'))
+    with pytest.raises(
+        UserError, match="was trained with other code of a_model_of_mine; name another folder"
+    ):
+        msa_jax.fit(config, tmp_path / "run")
+    config.epochs = 3  # what is left of an unfinished run would be another model's
+    with pytest.raises(UserError, match=r"model\.name: the content of a_model_of_mine is not the same"):
+        msa_jax.fit(config, tmp_path / "run")
+    file.write_text(MODEL)
+    config.epochs = 2
+    assert msa_jax.fit(config, tmp_path / "run", quiet=True) == results
 
 
 def test_a_batch_is_what_a_training_is_given(tmp_path):
