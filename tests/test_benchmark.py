@@ -155,6 +155,19 @@ def test_a_wrong_option_is_said_before_anything_runs(module, monkeypatch, capsys
     assert module("benchmark").arguments().pairs == 3
 
 
+@pytest.mark.parametrize(
+    ("lengths", "rows"),
+    [([50], 1), ([30, 20], 1), ([30, 21], 2), ([10, 20, 30, 40], 2), ([26, 26, 26], 3), ([], 0)],
+)
+def test_clips_are_packed_into_few_rows(module, lengths, rows):
+    assert module("packing").rows_of(lengths, 50) == rows
+
+
+def test_a_clip_that_is_longer_than_a_row_is_not_packed(module):
+    with pytest.raises(ValueError, match="a clip of 51 tokens does not fit a row of 50"):
+        module("packing").rows_of([51], 50)
+
+
 def test_a_python_without_torch_is_none_to_compare_with(module, tmp_path):
     can_train = module("against_torch").can_train
     assert not can_train(str(tmp_path / "nowhere"))
