@@ -13,18 +13,20 @@ import concurrent.futures
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 STOPPING = "msa_jax: SIGINT: stopping"  # a notebook that stops itself is told so
 FOLDER = Path(__file__).with_name("notebooks")
 
 
-def executed(name: str, html: Path | None) -> list[str]:
+def executed(name: str, html: Path | None, seconds: int) -> list[str]:
     """Runs a notebook.
 
     Args:
       name: of the notebook, without the ending.
       html: a folder for the page that came out; None: it is not kept.
+      seconds: the most that one cell may take.
 
     Returns:
       What is wrong, a line each.
@@ -40,15 +42,15 @@ def executed(name: str, html: Path | None) -> list[str]:
         sockets = {"transport": "ipc", "ip": str(Path(folder) / "kernel")}
         client = nbclient.NotebookClient(
             notebook,
-            timeout=None,
+            timeout=seconds,
             kernel_name="python3",
             resources={"metadata": {"path": folder}},
             config=traitlets.config.Config({"KernelManager": sockets}),
         )
         try:
             client.execute()
-        except nbclient.exceptions.CellExecutionError as e:
-            wrong.append(str(e))
+        except (nbclient.exceptions.CellControlSignal, nbclient.exceptions.DeadKernelError) as e:
+            wrong.append(f"{type(e).__name__}: {e}")
     print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
     for number, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", ()):
@@ -82,11 +84,8 @@ def main() -> None:
         parser.error(f"no notebook {', '.join(sorted(unknown))}; there are {', '.join(there)}")
     started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(args.at_once) as threads:
-        wrong = [
-            what
-            for found in threads.map(executed, args.names or there, [args.html] * len(there))
-            for what in found
-        ]
+        run = partial(executed, html=args.html, seconds=args.seconds)
+        wrong = [what for found in threads.map(run, args.names or there) for what in found]
     seconds = time.monotonic() - started
     print(f"together: {seconds:.0f} s")
     if seconds > args.seconds:

@@ -1,7 +1,7 @@
 """Agreement of the processes of a run: what all know alike, and what the first of them does for all.
 
-Each function here is a meeting: where it says that all must ask, a process that does not leaves the others
-waiting. A run of one process meets nobody.
+Where a function says that all must ask, it is a meeting: a process that does not leaves the others waiting. A
+run of one process meets nobody.
 """
 
 import functools
@@ -42,7 +42,10 @@ def least(number: int) -> int:
 
 
 def array_of_first(x: Any) -> Any:
-    """An array as the first process has it: others may have another last bit. A key, of a seed, has none."""
+    """An array as the first process has it, as others may have another last bit; all must ask.
+
+    A key, which a seed makes, has no last bit to differ in.
+    """
     if jax.process_count() == 1 or jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
         return x
     return multihost_utils.broadcast_one_to_all(np.asarray(x))

@@ -17,6 +17,7 @@ from msa_jax.corpora import CORPORA
 from msa_jax.data import opening
 from msa_jax.data.splits import Cut
 from msa_jax.errors import UserError, check_count, nearest
+from msa_jax.forks import refuse_forked
 from msa_jax.inspect import advice, report
 from msa_jax.inspect.inspection import OPTIONS, Inspection, inspect
 from msa_jax.process import prepare_process
@@ -80,6 +81,9 @@ def _is_there(module: str) -> bool:
 
 def batch(config: ConfigDict, *, split: str, clips: int) -> dict[str, np.ndarray]:
     """The batch that `msa_jax.batch` makes."""
+    refuse_forked()
+    if clips is None:
+        raise UserError("clips is None; say how many")
     check_count(clips=clips)
     if split not in ("train", "valid"):  # what is looked at before a training is not what it is tested on
         raise UserError(f"the split is {split!r}; before a training there are train and valid")

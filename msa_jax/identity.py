@@ -1,7 +1,6 @@
 """Identity of a run: its settings and the content of its data, wherever these lie."""
 
 import dataclasses
-import importlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from msa_jax import config as configs
 from msa_jax import models
 from msa_jax.errors import UserError
 from msa_jax.files import finite, fitting
-from msa_jax.seals import digest, digest_json
+from msa_jax.seals import digest_json
 from msa_jax.text import bert_vocab
 from msa_jax.text.pretrained import fingerprint
 
@@ -34,7 +33,7 @@ def contents(config: ConfigDict, data: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       UserError: when there is no such encoder or vocabulary.
     """
-    encoder, vocabulary, code = config.text.encoder, config.data.bert_vocab, code_of(config.model.name)
+    encoder, vocabulary, code = config.text.encoder, config.data.bert_vocab, models.code(config.model.name)
     return {
         "data": [data["hash"], data["cut"]],
         "text.encoder": encoder if encoder in _NO_PLACES else fingerprint(encoder),
@@ -42,18 +41,6 @@ def contents(config: ConfigDict, data: Mapping[str, Any]) -> dict[str, Any]:
         "64-bit mode": bool(jax.config.jax_enable_x64),
         **({} if code is None else {"model.name": code}),
     }
-
-
-def code_of(model: str) -> str | None:
-    """Hash of the file of a model from elsewhere; None for a shipped one, and where there is no file.
-
-    Args:
-      model: its name, as in `model.name`.
-    """
-    if model in models.names():
-        return None
-    file = getattr(importlib.import_module(model), "__file__", None)
-    return None if file is None else digest(Path(file))
 
 
 def of_run(config: ConfigDict, content: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
 
-from msa_jax import agreement, assemble, bounds, evaluate, files, metrics, parallel, seeds, serving
+from msa_jax import agreement, assemble, bounds, evaluate, files, metrics, models, parallel, seeds, serving
 from msa_jax import config as configs
 from msa_jax.checkpoint_folders import restore_best
 from msa_jax.corpora import CORPORA, MODALITIES, SPLITS
@@ -28,7 +28,7 @@ from msa_jax.identity import own_places
 from msa_jax.progress import say
 from msa_jax.results import write_predictions
 from msa_jax.text import Encoder
-from msa_jax.workdir import best_step, check, recorded
+from msa_jax.workdir import best_step, check, other_code, recorded
 
 
 @dataclasses.dataclass
@@ -242,6 +242,8 @@ def load(workdir: str | Path, config: ConfigDict | None = None, *, step: int | N
         raise UserError(
             f"{workdir} has no best checkpoint yet; let the training pass its first epoch"
         ) from None
+    if other_code(workdir, models.code(config.model.name)):
+        say(f"note: {workdir} was trained with other code of {config.model.name} than that which scores now")
     return Run(workdir, config, model, variables, preparation)
 
 

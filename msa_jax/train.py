@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
-from msa_jax import agreement, identity, optim, parallel, seals, seeds, stopping
+from msa_jax import agreement, identity, models, optim, parallel, seals, seeds, stopping
 from msa_jax.assemble import Pieces, assemble, count_parameters
 from msa_jax.data import opening
 from msa_jax.data.findings import Finding, of_videos
@@ -28,7 +28,7 @@ from msa_jax.parallel import Layout
 from msa_jax.progress import say
 from msa_jax.results import OTHER_SPLITS, banner, show
 from msa_jax.run import evaluate_splits, load
-from msa_jax.workdir import alone, claim, config_is_whole, finish, read_results, refuse_other_code
+from msa_jax.workdir import alone, claim, config_is_whole, finish, other_code, read_results
 
 if TYPE_CHECKING:
     from msa_jax.data.datasets import Built
@@ -189,8 +189,9 @@ def _results_there(config: ConfigDict, workdir: Path) -> dict[str, Any] | None:
     if config_is_whole(workdir):  # otherwise which run it is its identity says, once the data are open
         identity.refuse_other_run(config, workdir)
         results = read_results(workdir, config.epochs)
-        if results is not None:
-            refuse_other_code(config, workdir, identity.code_of(config.model.name))
+        if results is not None and other_code(workdir, models.code(config.model.name)):
+            code = f"other code of {config.model.name}"
+            raise UserError(f"--workdir: {workdir} was trained with {code}; name another folder")
     if not agreement.of_first(results is not None):
         return None
     if results is None:  # a network's file system has not shown them here

@@ -136,22 +136,14 @@ def _seal(workdir: Path, *, finished: bool, **facts: Any) -> None:
     seals.write(workdir, there, finished=finished, **facts)
 
 
-def refuse_other_code(config: ConfigDict, workdir: Path, code: str | None) -> None:
-    """Stops before a finished run of a model whose file has changed since.
+def other_code(workdir: Path, code: str | None) -> bool:
+    """Whether a run was trained with another file of its model; False where it does not say which.
 
     Args:
-      config: of the run.
-      workdir: its folder.
-      code: hash of the model's file as it is now, as `identity.code_of` gives it.
-
-    Raises:
-      UserError: when it was trained with another one.
+      workdir: the run's folder.
+      code: hash of the model's file as it is now, as `models.code` gives it.
     """
-    was = _environment_of(workdir)["content"].get("model.name")
-    if was != code:
-        raise UserError(
-            f"--workdir: {workdir} was trained with other code of {config.model.name}; name another folder"
-        )
+    return _environment_of(workdir)["content"].get("model.name") not in (None, code)
 
 
 def _what_differs(workdir: Path, config: ConfigDict, data: dict[str, Any], content: dict[str, Any]) -> str:

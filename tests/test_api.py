@@ -1,5 +1,6 @@
 """The functions that `import msa_jax` offers to programs and notebooks."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -88,12 +89,16 @@ VARIANTS = {"wide": {"model.width": 9}}
 """
 
 
-def test_a_config_of_a_model_of_ones_own(tmp_path, monkeypatch):
+def test_a_config_of_a_model_of_ones_own(tmp_path, monkeypatch, capsys):
     file = tmp_path / "a_model_of_mine.py"
     file.write_text(MODEL)
     monkeypatch.syspath_prepend(tmp_path)
     config = msa_jax.configure("a_model_of_mine:synthetic:tiny:wide", {"data.cache": str(tmp_path / "cache")})
     assert (config.model.name, config.model.width, config.epochs) == ("a_model_of_mine", 9, 2)
+    file.write_text(MODEL.replace('"head"', '"another_head"'))
+    with pytest.raises(UserError, match="has changed since it was imported; restart Python, or reload"):
+        msa_jax.fit(config, tmp_path / "run")
+    file.write_text(MODEL)
     results = msa_jax.fit(config, tmp_path / "run", quiet=True)
     assert 0 < results["test"]["mae"] < 4
     with pytest.raises(UserError, match=r"a_model_of_mine has no variant 'wid'; did you mean wide\?"):
@@ -101,7 +106,11 @@ def test_a_config_of_a_model_of_ones_own(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="there is no file a_model_of_min"):
         msa_jax.configure("a_model_of_min")
 
-    file.write_text(MODEL.replace('"audio_mask"', '"vision_mask"'))
+    file.write_text(MODEL.replace("mean_over_time(batch", "2 * mean_over_time(batch"))
+    importlib.invalidate_caches()
+    importlib.reload(sys.modules["a_model_of_mine"])
+    msa_jax.load(tmp_path / "run")
+    assert "was trained with other code of a_model_of_mine" in capsys.readouterr().out
     with pytest.raises(
         UserError, match="was trained with other code of a_model_of_mine; name another folder"
     ):
@@ -110,6 +119,7 @@ def test_a_config_of_a_model_of_ones_own(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"model\.name: the content of a_model_of_mine is not the same"):
         msa_jax.fit(config, tmp_path / "run")
     file.write_text(MODEL)
+    importlib.reload(sys.modules["a_model_of_mine"])
     config.epochs = 2
     assert msa_jax.fit(config, tmp_path / "run", quiet=True) == results
 

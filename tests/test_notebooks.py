@@ -32,7 +32,7 @@ def texts_in(source):
     def walk(node, asked):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value, asked
-        asks = isinstance(node, ast.If) and "google.colab" in ast.unparse(node.test)
+        asks = isinstance(node, ast.If) and ast.unparse(node.test).startswith("'google.colab' in ")
         for child in ast.iter_child_nodes(node):
             yield from walk(child, asked or (asks and child in node.body))
 

@@ -59,7 +59,7 @@ class Recorded:
 
     def check_data(self, path: str) -> None:
         """UserError where the data at the place that a run names are not there, or are others."""
-        mend = "name the data by --config.data.path=PATH"
+        mend = "name the data by --config.data.path=PATH (in Python: run.config.data.path = PATH)"
         if not expanded(path).exists():
             raise UserError(f"the run was trained on {path}, which is not there; {mend}")
         if content_hash(expanded(path)) != self.data:

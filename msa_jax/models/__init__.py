@@ -22,8 +22,11 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
+import sys
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import flax.linen as nn
@@ -32,6 +35,7 @@ from msa_jax import losses
 from msa_jax.errors import UserError, nearest
 from msa_jax.models import _trusted as trusted
 from msa_jax.models import fields
+from msa_jax.seals import digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +137,10 @@ def trust(name: object, folder: Path) -> None:
         trusted.check(name, folder)
 
 
+# Hashes of the files of models from elsewhere, as they were when the class was first found.
+_files: weakref.WeakKeyDictionary[type, str | None] = weakref.WeakKeyDictionary()
+
+
 def find(name: str) -> Paper:
     """The model of a file.
 
@@ -163,5 +171,32 @@ def find(name: str) -> Paper:
         cls = getattr(module, part)
         if not (issubclass(cls, kind) and "__dataclass_params__" in vars(cls)):
             raise UserError(f"--config.model.name: {path}: {part} must be a {words}")
+    if not shipped:
+        _files.setdefault(module.Model, _digest_of(module))
     defaults, variants = (dict(getattr(module, table, {})) for table in ("DEFAULTS", "VARIANTS"))
     return Paper(name, module.Model, module.Loss, defaults, variants)
+
+
+def code(name: str) -> str | None:
+    """Hash of the file of a model from elsewhere; None for a shipped one, and where there is no file.
+
+    Args:
+      name: as for `find`.
+
+    Raises:
+      UserError: as `find`, and when the file has changed since: what computes is not what lies there then.
+    """
+    if name in names():
+        return None
+    model = find(name).model
+    if _files[model] != (now := _digest_of(sys.modules[name])):
+        raise UserError(
+            f"{sys.modules[name].__file__} has changed since it was imported; restart Python, or reload the "
+            f"module {name} by importlib.reload"
+        )
+    return now
+
+
+def _digest_of(module: ModuleType) -> str | None:
+    file = getattr(module, "__file__", None)
+    return None if file is None else digest(Path(file))
