@@ -145,9 +145,10 @@ class StepLog:
             one.lane.log.write_epoch(step, epoch, means[-1], speed, one.verdict)
             sums.clear()
         line = [f"epoch {epoch + 1}/{self._plan.epochs}", *self._in_words(judged, means)]
-        line.append(f"{speed:.0f} clips/s" if speed >= 10 else f"{speed:.1f} clips/s")
-        steps, seconds = self._left_from
         # An epoch that a signal left to be judged is judged before the first step of this start.
+        if speed:
+            line.append(f"{speed:.0f} clips/s" if speed >= 10 else f"{speed:.1f} clips/s")
+        steps, seconds = self._left_from
         if (left := len(self._plan) - step) and self._steps > steps:
             each = (self._all.seconds - seconds) / (self._steps - steps)
             line.append(f"{'at most ' * at_most}{tqdm.format_interval(left * each)} left")
