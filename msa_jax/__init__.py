@@ -32,7 +32,7 @@ def configure(spec: str, changes: "Mapping[str, Any] | None" = None) -> "ConfigD
     """
     from msa_jax import api  # late: importing msa_jax alone stays light
 
-    return api.configure(spec, changes or {})
+    return api.configure(spec, {} if changes is None else changes)
 
 
 def batch(config: "ConfigDict", *, split: str = "train", clips: int = 4) -> "dict[str, np.ndarray]":

@@ -16,7 +16,7 @@ from msa_jax.config import base
 from msa_jax.corpora import CORPORA
 from msa_jax.data import opening
 from msa_jax.data.splits import Cut
-from msa_jax.errors import UserError, check_count, nearest
+from msa_jax.errors import UserError, check_count, check_flags, nearest
 from msa_jax.forks import refuse_forked
 from msa_jax.inspect import advice, report
 from msa_jax.inspect.inspection import OPTIONS, Inspection, inspect
@@ -94,6 +94,7 @@ def batch(config: ConfigDict, *, split: str, clips: int) -> dict[str, np.ndarray
 
 def fit(config: ConfigDict, workdir: str | Path, *, quiet: bool) -> dict[str, Any]:
     """The results of the training that `msa_jax.fit` does."""
+    check_flags(quiet=quiet)
     _ready(config)
     with progress.muted() if quiet else contextlib.nullcontext():
         return train_and_evaluate(config, files.expanded(workdir))
@@ -114,9 +115,10 @@ def _ready(config: ConfigDict) -> None:
 
 def describe(path: str | Path, *, corpus: str | None, show: bool, options: Mapping[str, Any]) -> Inspection:
     """The facts that `msa_jax.describe` tells."""
+    check_flags(show=show)
     if unknown := [name for name in options if name not in OPTIONS]:
         raise UserError(f"{unknown[0]}: there is no such option; there are {', '.join(OPTIONS)}")
-    if corpus is not None and corpus not in CORPORA:
+    if corpus is not None and (not isinstance(corpus, str) or corpus not in CORPORA):
         raise UserError(f"corpus: {corpus!r} is none of {', '.join(CORPORA)}")
     cut = Cut(**base.common().data.cut)
     found = inspect(

@@ -53,6 +53,7 @@ def test_a_config_is_the_one_of_the_command_line_with_the_same_changes(tmp_path)
         (3, {}, "the config is 3; name a config"),
         ("lmf_mosi", {3: 4}, "3: there is no such key"),
         ("lmf_mosi", ["epochs"], r"the changes are \['epochs'\]"),
+        ("lmf_mosi", [], r"the changes are \[\]"),
     ],
 )
 def test_a_config_that_cannot_be_is_refused_in_one_line(spec, changes, message):
@@ -140,6 +141,7 @@ def test_a_batch_is_what_a_training_is_given(tmp_path):
     for wrong, message in (
         ({"split": "test"}, "the split is 'test'; before a training there are train and valid"),
         ({"clips": 0}, "clips"),
+        ({"clips": None}, "clips is None; say how many"),
     ):
         with pytest.raises(UserError, match=message):
             msa_jax.batch(config, **wrong)
@@ -205,6 +207,8 @@ def test_a_fit_without_data_says_what_to_set(tmp_path):
     config = msa_jax.configure("lmf_mosi", {"data.cache": str(tmp_path / "cache")})
     with pytest.raises(UserError, match=r"data\.path is not set, and no mosi corpus has been built"):
         msa_jax.fit(config, tmp_path / "run")
+    with pytest.raises(UserError, match="quiet is 'no', which is neither True nor False"):
+        msa_jax.fit(config, tmp_path / "run", quiet="no")
     assert not (tmp_path / "run").exists()
 
 
@@ -247,6 +251,10 @@ def test_a_description_refuses_what_it_cannot_read(tmp_path):
         msa_jax.describe(file, colour="red")
     with pytest.raises(UserError, match=r"corpus: 'mossi' .*mosi"):
         msa_jax.describe(file, corpus="mossi")
+    with pytest.raises(UserError, match=r"corpus: \['mosi'\]"):
+        msa_jax.describe(file, corpus=["mosi"])
+    with pytest.raises(UserError, match="show is 'no', which is neither True nor False"):
+        msa_jax.describe(file, show="no")
 
 
 def test_no_public_function_has_the_name_of_a_module_and_importing_stays_light():
@@ -254,6 +262,6 @@ def test_no_public_function_has_the_name_of_a_module_and_importing_stays_light()
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "0\n"
     import importlib.util
 
-    functions = ("configure", "fit", "describe", "load")
+    functions = ("configure", "batch", "fit", "describe", "load")
     assert not [name for name in functions if importlib.util.find_spec(f"msa_jax.{name}")]
     assert all(getattr(msa_jax, name).__doc__ for name in functions)

@@ -61,6 +61,7 @@ def test_a_notebook_is_kept_without_outputs(path):
 def test_no_cell_names_a_path_outside_the_working_folder(path):
     """But for that of Drive, which only Colab has."""
     for source in cells(path, "code"):
+        assert not re.search(r"\b(home|expanduser|gettempdir|mkdtemp)\(", source)
         for text, asked in texts_in(source):
             if text.startswith(DRIVE):
                 assert asked, text
