@@ -33,6 +33,7 @@ def contents(config: ConfigDict, data: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       UserError: when there is no such encoder or vocabulary.
     """
+    models.refuse_changed(config.model.name)
     encoder, vocabulary, code = config.text.encoder, config.data.bert_vocab, models.code(config.model.name)
     return {
         "data": [data["hash"], data["cut"]],

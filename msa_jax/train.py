@@ -189,9 +189,11 @@ def _results_there(config: ConfigDict, workdir: Path) -> dict[str, Any] | None:
     if config_is_whole(workdir):  # otherwise which run it is its identity says, once the data are open
         identity.refuse_other_run(config, workdir)
         results = read_results(workdir, config.epochs)
-        if results is not None and other_code(workdir, models.code(config.model.name)):
-            code = f"other code of {config.model.name}"
-            raise UserError(f"--workdir: {workdir} was trained with {code}; name another folder")
+        if results is not None:
+            models.refuse_changed(config.model.name)
+            if other_code(workdir, models.code(config.model.name)):
+                code = f"other code of {config.model.name}"
+                raise UserError(f"--workdir: {workdir} was trained with {code}; name another folder")
     if not agreement.of_first(results is not None):
         return None
     if results is None:  # a network's file system has not shown them here

@@ -141,7 +141,7 @@ def other_code(workdir: Path, code: str | None) -> bool:
 
     Args:
       workdir: the run's folder.
-      code: hash of the model's file as it is now, as `models.code` gives it.
+      code: hash of the file of the model that computes now, as `models.code` gives it.
     """
     return _environment_of(workdir)["content"].get("model.name") not in (None, code)
 

@@ -1,6 +1,7 @@
 """The functions that `import msa_jax` offers to programs and notebooks."""
 
 import importlib
+import json
 import os
 import signal
 import subprocess
@@ -10,10 +11,10 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import loop
+from msa_jax import loop, models, workdir
 from msa_jax.data import readers
 from msa_jax.errors import UserError
-from tests.conftest import make_words_folder
+from tests.conftest import make_words_folder, reseal
 
 TINY = "lmf_mosi:synthetic:tiny"
 
@@ -123,6 +124,44 @@ def test_a_config_of_a_model_of_ones_own(tmp_path, monkeypatch, capsys):
     importlib.reload(sys.modules["a_model_of_mine"])
     config.epochs = 2
     assert msa_jax.fit(config, tmp_path / "run", quiet=True) == results
+
+    # A finished run of a version that did not note the file is read.
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert len(environment["content"].pop("model.name")) == 64
+    (tmp_path / "run" / "environment.json").write_text(json.dumps(environment))
+    reseal(tmp_path / "run")
+    importlib.reload(sys.modules["a_model_of_mine"])
+    assert msa_jax.fit(config, tmp_path / "run", quiet=True) == results
+
+
+def test_a_model_whose_file_changes_while_it_trains_ends_with_its_results(tmp_path, monkeypatch):
+    file = tmp_path / "a_model_that_changes.py"
+    file.write_text(MODEL)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = msa_jax.configure("a_model_that_changes:synthetic:tiny", {"data.cache": tmp_path / "cache"})
+    kept = workdir.claim
+
+    def claim(*args, **kwargs):
+        file.write_text(f"{MODEL}# edited\n")
+        return kept(*args, **kwargs)
+
+    monkeypatch.setattr("msa_jax.train.claim", claim)
+    assert msa_jax.fit(config, tmp_path / "run", quiet=True)["test"]["mae"] > 0
+    with pytest.raises(UserError, match="has changed since it was imported"):
+        msa_jax.fit(config, tmp_path / "run")
+
+
+def test_a_model_of_another_file_belongs_to_the_file_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "a_shared_model.py").write_text(MODEL)
+    own = 'from a_shared_model import Model, Loss\nDEFAULTS = {"epochs": 2}\n'
+    (tmp_path / "a_model_with_another_loss.py").write_text(own)
+    monkeypatch.syspath_prepend(tmp_path)
+    codes = {models.code(name) for name in ("a_shared_model", "a_model_with_another_loss")}
+    assert len(codes) == 2
+    for name in ("a_shared_model", "a_model_with_another_loss"):
+        models.refuse_changed(name)
+    (tmp_path / "a_shared_model.py").unlink()
+    assert models.code("a_shared_model") in codes
 
 
 def test_a_batch_is_what_a_training_is_given(tmp_path):

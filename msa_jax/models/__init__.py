@@ -23,8 +23,8 @@ import importlib
 import inspect
 import pkgutil
 import sys
-import weakref
 from collections.abc import Mapping
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -137,8 +137,8 @@ def trust(name: object, folder: Path) -> None:
         trusted.check(name, folder)
 
 
-# Hashes of the files of models from elsewhere, as they were when the class was first found.
-_files: weakref.WeakKeyDictionary[type, str | None] = weakref.WeakKeyDictionary()
+# Of models from elsewhere by name: the spec of the module, which a reload renews, and the hash of its file.
+_files: dict[str, tuple[ModuleSpec | None, str | None]] = {}
 
 
 def find(name: str) -> Paper:
@@ -171,32 +171,38 @@ def find(name: str) -> Paper:
         cls = getattr(module, part)
         if not (issubclass(cls, kind) and "__dataclass_params__" in vars(cls)):
             raise UserError(f"--config.model.name: {path}: {part} must be a {words}")
-    if not shipped:
-        _files.setdefault(module.Model, _digest_of(module))
+    if not shipped and (name not in _files or _files[name][0] is not module.__spec__):
+        _files[name] = module.__spec__, _digest_of(module)
     defaults, variants = (dict(getattr(module, table, {})) for table in ("DEFAULTS", "VARIANTS"))
     return Paper(name, module.Model, module.Loss, defaults, variants)
 
 
 def code(name: str) -> str | None:
-    """Hash of the file of a model from elsewhere; None for a shipped one, and where there is no file.
+    """Hash of the file of a model from elsewhere, as it was when `find` first met the module.
 
     Args:
       name: as for `find`.
 
-    Raises:
-      UserError: as `find`, and when the file has changed since: what computes is not what lies there then.
+    Returns:
+      None for a shipped model, and where there is no file.
     """
     if name in names():
         return None
-    model = find(name).model
-    if _files[model] != (now := _digest_of(sys.modules[name])):
+    find(name)
+    return _files[name][1]
+
+
+def refuse_changed(name: str) -> None:
+    """UserError where the file of a model has changed since it was imported: it is not what would compute."""
+    if code(name) is not None and _digest_of(sys.modules[name]) != code(name):
         raise UserError(
             f"{sys.modules[name].__file__} has changed since it was imported; restart Python, or reload the "
             f"module {name} by importlib.reload"
         )
-    return now
 
 
 def _digest_of(module: ModuleType) -> str | None:
-    file = getattr(module, "__file__", None)
-    return None if file is None else digest(Path(file))
+    try:
+        return digest(Path(module.__file__))
+    except (AttributeError, TypeError, OSError):  # no file, as in a zip
+        return None
