@@ -50,7 +50,7 @@ def test_metrics_of_an_unknown_corpus_are_refused():
 def test_a_run_scores_splits_and_names_outputs():
     run = blank_run("crosssent_mosi")
     for split in (5, None, ["a text"]):
-        with pytest.raises(UserError, match=r"the split is .*; make one by run\.preparation\.scan\(source\)"):
+        with pytest.raises(UserError, match=r"make one by run\.split or run\.preparation\.scan"):
             run.score(split)
         with pytest.raises(UserError, match="the split is"):
             run.outputs(split)
