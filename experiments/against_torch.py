@@ -86,10 +86,10 @@ def epoch(path: str, model_folder: str, *, batch_size: int, padded: bool) -> dic
 
 def can_train(python: str) -> bool:
     """Whether there is such a python, and it has what PyTorch's epochs need."""
-    needs = [python, "-c", "import torch, transformers"]
-    return (
-        bool(shutil.which(python)) and not subprocess.run(needs, check=False, capture_output=True).returncode
-    )
+    if shutil.which(python) is None:
+        return False
+    imports = [python, "-c", "import torch, transformers"]
+    return subprocess.run(imports, check=False, capture_output=True).returncode == 0
 
 
 def compare(ours: list[str], mosi: Path, python: str, *, pairs: int, batch: int) -> None:

@@ -77,14 +77,15 @@ class MetricLog:
           step: optimiser steps done.
           epoch: the epoch that has ended, from 0.
           means: of the values of its steps over its clips, by name.
-          clips_per_second: trained on in it.
+          clips_per_second: trained on in it; 0, which is left out, where that was before this start.
           verdict: of the validation split.
         """
         line: dict[str, Any] = {f"{name}_epoch": value for name, value in means.items()}
         tags = {f"train/{name}": value for name, value in line.items()}
-        tags |= {"train/clips_per_second_epoch": clips_per_second}
+        if clips_per_second:
+            line |= {"clips_per_second": clips_per_second}
+            tags |= {"train/clips_per_second_epoch": clips_per_second}
         tags |= {f"valid/{name}": value for name, value in verdict.values.items()}
-        line |= {"clips_per_second": clips_per_second}
         line |= {f"valid_{name}": value for name, value in verdict.values.items()}
         if verdict.undefined:
             line["undefined"] = {f"valid_{name}": why for name, why in verdict.undefined.items()}

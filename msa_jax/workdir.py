@@ -153,6 +153,7 @@ def _what_differs(workdir: Path, config: ConfigDict, data: dict[str, Any], conte
     for key, now in content.items():
         if was.get(key) != now:
             place = f": the content of {named[key]} is not the same" if key in named else ""
+            place = place if key in was else ", which it did not record"
             return f"{key}{place}"
     return "settings"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import loop, models, workdir
+from msa_jax import loop, models, seals, workdir
 from msa_jax.data import readers
 from msa_jax.errors import UserError
 from tests.conftest import make_words_folder, reseal
@@ -132,6 +132,11 @@ def test_a_config_of_a_model_of_ones_own(tmp_path, monkeypatch, capsys):
     reseal(tmp_path / "run")
     importlib.reload(sys.modules["a_model_of_mine"])
     assert msa_jax.fit(config, tmp_path / "run", quiet=True) == results
+    config.epochs = 3
+    before = json.loads((tmp_path / "run" / seals.FILE).read_text())  # its identity was another one, too
+    seals.write(tmp_path / "run", before["files"], **{**before["facts"], "run": "0" * 64})
+    with pytest.raises(UserError, match=r"was trained with other model\.name, which it did not record"):
+        msa_jax.fit(config, tmp_path / "run")
 
 
 def test_a_model_whose_file_changes_while_it_trains_ends_with_its_results(tmp_path, monkeypatch):

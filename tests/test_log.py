@@ -109,12 +109,15 @@ def test_an_epoch_s_line_has_means_over_clips_validation_speed_and_time(written,
     assert (again["step"], again["epoch"], again["loss_epoch"]) == (6, 1, MEAN)
 
 
-def test_an_epoch_that_was_only_left_to_be_judged_has_no_speed(written, capsys):
+def test_an_epoch_that_was_only_left_to_be_judged_has_no_speed(written, tmp_path, capsys):
     steps = step_log(written, sums={"loss": (6.0, 4), "mse": (5.0, 4), "mpr": (2.0, 4)})
     steps.end_epoch(3, judged(steps, "best so far"), at_most=False)
     line = capsys.readouterr().out.strip()
     assert line.startswith("epoch 1/2  loss 1.5000 (mse 1.2500, mpr 0.5000)")
     assert line.endswith("judged by mse 1.5000 (best so far)")
+    (logged,) = lines(tmp_path)
+    assert logged["loss_epoch"] == 1.5
+    assert "clips_per_second" not in logged
 
 
 def test_a_run_that_may_stop_early_has_at_most_that_time_left(written, capsys):

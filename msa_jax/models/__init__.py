@@ -194,7 +194,8 @@ def code(name: str) -> str | None:
 
 def refuse_changed(name: str) -> None:
     """UserError where the file of a model has changed since it was imported: it is not what would compute."""
-    if code(name) is not None and _digest_of(sys.modules[name]) != code(name):
+    was = code(name)
+    if was is not None and _digest_of(sys.modules[name]) != was:
         raise UserError(
             f"{sys.modules[name].__file__} has changed since it was imported; restart Python, or reload the "
             f"module {name} by importlib.reload"
