@@ -5,6 +5,7 @@ sections `model` and `loss`, made of the fields of that model's file. It may hav
 `:name` after its path changes, on top of what the model's file and this one say of that name.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -254,6 +255,10 @@ def optim() -> ConfigDict:
     c.plateau.factor = 0.5  # on the rate, each time
     c.plateau.patience = 20  # epochs without a lower validation loss before that
     c.clip = 1.0  # largest global norm of the gradient; inf: no clip
+    c.clip_value = math.inf  # largest size of each number in it, before that; inf: no clip
+    # Steps whose gradients are averaged before the parameters move once, as with a batch so many times as
+    # large, but for what compares the clips of a batch.
+    c.accumulate = 1
     c.eps = 1e-8  # of Adam, beside the root of the second moment
     c.weight_decay = 0.0  # of each parameter whose group does not have its own
     c.coupled = False  # False: decoupled weight decay (AdamW); True: L2 in the gradient (Adam)

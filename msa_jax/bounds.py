@@ -50,6 +50,7 @@ AT_LEAST = {
     "optim.learning_rate": 0,
     "optim.weight_decay": 0,
     "optim.warmup_steps": 0,
+    "optim.accumulate": 1,
     "optim.plateau.patience": 0,
     "parallel.devices": 1,
 }
@@ -59,6 +60,7 @@ AT_MOST = {
     "batch_size": 1 << 20,
     "parts": 1 << 20,
     "eval_batch_size": 1 << 20,
+    "optim.accumulate": 1 << 20,
     "data.buckets": 1000,
     "data.threads": 1000,
     "data.max_frames": 1 << 20,
@@ -72,7 +74,7 @@ AT_MOST = {
 _LARGEST = (
     1 << 62
 )  # of any whole number: arrays hold no larger ones, and floats end at 10 to the power of 308
-MAY_BE_NONE = ("optim.clip",)  # besides the keys that are None by default: in a file infinity is
+CLIPS = ("optim.clip", "optim.clip_value")  # may be infinite, which in a file is None
 _MOST_SEEDS = 1000
 SEEDS = ("seed", "data.seed", "data.cut.seed")  # below 2 to the power of 32
 ABOVE_ZERO = ("optim.eps", "optim.plateau.factor")
@@ -115,14 +117,14 @@ def _whole_numbers(value: Any) -> list[int]:
 
 def _check_common(flat: dict[str, Any]) -> None:
     for key, default in flatten(base.common()).items():
-        if flat[key] is None and default is not None and key not in MAY_BE_NONE:
+        if flat[key] is None and default is not None and key not in CLIPS:
             raise UserError(f"--config.{key} is None, as it cannot be; its default is {default!r}")
     for key, choices in CHOICES.items():
         if flat[key] not in choices:
             raise UserError(f"--config.{key}: {fields.one_of(flat[key], [str(c) for c in choices])}")
     for key, value in flat.items():
         endless = isinstance(value, float) and not math.isfinite(value)
-        if endless and key != "optim.clip" and not key.startswith(("model.", "loss.")):
+        if endless and key not in CLIPS and not key.startswith(("model.", "loss.")):
             raise UserError(f"--config.{key}: {value} is not finite")
     for key in ABOVE_ZERO:
         if not flat[key] > 0:
@@ -162,8 +164,9 @@ def _check_common(flat: dict[str, Any]) -> None:
         )
     if flat["optim.warmup"] and flat["optim.warmup_steps"]:
         raise UserError("--config.optim.warmup_steps: optim.warmup is set too; set one of them to 0")
-    if flat["optim.clip"] is not None and not flat["optim.clip"] > 0:
-        raise UserError(f"--config.optim.clip: {flat['optim.clip']} must be above 0; inf leaves it out")
+    for key in CLIPS:
+        if flat[key] is not None and not flat[key] > 0:
+            raise UserError(f"--config.{key}: {flat[key]} must be above 0; inf leaves it out")
     if flat["data.path"] == "":
         raise UserError("--config.data.path is empty; name a file or folder, or leave the argument out")
     _check_groups(flat["optim.groups"])

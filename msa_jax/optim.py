@@ -151,14 +151,16 @@ def make_optimizer(
     """The optimiser that a config's `optim` section describes.
 
     Args:
-      optim: `learning_rate`, `schedule`, `warmup` or `warmup_steps`, `clip` (global norm; infinity
-        leaves it out), `eps`, `weight_decay`, `coupled`, `groups`.
+      optim: `learning_rate`, `schedule`, `warmup` or `warmup_steps`, `clip` (global norm) and `clip_value`
+        (infinity leaves them out), `accumulate`, `eps`, `weight_decay`, `coupled`, `groups`.
       params: the parameters that are trained, for the groups.
-      total_steps: optimiser steps of the whole run.
+      total_steps: steps of the whole run; the parameters move in one of `accumulate`.
 
     Returns:
-      (transformation, schedule); the schedule is that of a group with the factor 1.
+      (transformation, schedule by step); the schedule is that of a group with the factor 1.
     """
+    every = optim["accumulate"]
+    total_steps = -(-total_steps // every)
     warmup_steps = optim["warmup_steps"] or round(optim["warmup"] * total_steps)
     rate = schedule(
         optim["schedule"], optim["learning_rate"], total_steps=total_steps, warmup_steps=warmup_steps
@@ -174,6 +176,11 @@ def make_optimizer(
     steps = [*inner, optax.scale_by_learning_rate(rate), scale]
     if optim["clip"] is not None and math.isfinite(optim["clip"]):
         steps.insert(0, optax.clip_by_global_norm(optim["clip"]))
+    if optim["clip_value"] is not None and math.isfinite(optim["clip_value"]):
+        steps.insert(0, optax.clip(optim["clip_value"]))
     if optim["schedule"] == "plateau":
         steps.append(_scale_by_plateau())
-    return optax.chain(*steps), rate
+    tx = optax.chain(*steps)
+    if every == 1:
+        return tx, rate
+    return optax.MultiSteps(tx, every).gradient_transformation(), lambda step: rate(step // every)

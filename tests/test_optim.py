@@ -1,5 +1,7 @@
 """Schedule, clip and parameter groups."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,8 @@ OPTIM = {
     "schedule": "linear",
     "coupled": False,
     "clip": 2.0,
+    "clip_value": math.inf,
+    "accumulate": 1,
     "eps": 1e-8,
     "weight_decay": 0.0,
     "groups": (("^encoder/", 1.0), (".*", 100.0)),
@@ -102,3 +106,33 @@ def test_a_form_of_a_model_need_not_have_all_the_parameters_that_groups_name(var
     wrong = config_of("lmf", "tiny", *variants, optim__groups=(("^adio_", 5.0), *BY_MODALITY))
     with pytest.raises(UserError, match="'\\^adio_' is never the first match for any parameter"):
         without_numbers(wrong)
+
+
+def test_the_clip_of_values_comes_before_the_clip_of_the_norm():
+    """Adam hides the scale of a gradient, but not which of two is how many times the other."""
+    section = {**OPTIM, "clip": 1.0, "clip_value": 0.5, "warmup": 0.0, "groups": ((".*", 1.0),)}
+    params = {"x": jnp.zeros(3)}
+    tx, _ = optim.make_optimizer(section, params, total_steps=10)
+    _, state = tx.update({"x": jnp.array([3.0, -4.0, 0.25])}, tx.init(params), params)
+    clipped = np.array([0.5, -0.5, 0.25])  # of a norm of 0.75
+    np.testing.assert_allclose(optax.tree_utils.tree_get(state, "mu")["x"], 0.1 * clipped, rtol=1e-5)
+
+
+def test_accumulated_steps_are_one_step_of_their_mean():
+    section = {**OPTIM, "schedule": "constant", "warmup": 0.0, "warmup_steps": 1, "groups": ((".*", 1.0),)}
+    params = {"x": jnp.zeros(2)}
+    every, rate = optim.make_optimizer({**section, "accumulate": 3}, params, total_steps=9)
+    whole, its_rate = optim.make_optimizer(section, params, total_steps=3)
+    state, other = every.init(params), whole.init(params)
+    x, y = params, params
+    grads = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+    for step, grad in enumerate(grads):
+        updates, state = every.update({"x": jnp.asarray(grad)}, state, x)
+        x = optax.apply_updates(x, updates)
+        assert float(rate(step)) == float(its_rate(step // 3))
+        if step % 3 == 2:
+            mean = {"x": jnp.asarray(grads[step - 2 : step + 1].mean(0))}
+            updates, other = whole.update(mean, other, y)
+            y = optax.apply_updates(y, updates)
+        np.testing.assert_allclose(x["x"], y["x"], rtol=1e-5, atol=1e-9)
+    assert np.abs(x["x"]).max() > 1e-4

@@ -16,3 +16,10 @@ def last_valid(x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Flo
     last_B = T - 1 - jnp.argmax(mask_BT[:, ::-1], axis=1)
     x_BD = jnp.take_along_axis(x_BTD, last_B[:, None, None], axis=1)[:, 0]
     return jnp.where(mask_BT.any(1)[:, None], x_BD, 0.0)
+
+
+def first_valid(x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B D"]:
+    """The first valid step; 0 where there is none."""
+    first_B = jnp.argmax(mask_BT, axis=1)
+    x_BD = jnp.take_along_axis(x_BTD, first_B[:, None, None], axis=1)[:, 0]
+    return jnp.where(mask_BT.any(1)[:, None], x_BD, 0.0)

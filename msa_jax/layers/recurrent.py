@@ -10,10 +10,16 @@ from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Bool, Float
 
 from msa_jax.layers.dense import Dense32
+from msa_jax.layers.pooling import first_valid, last_valid
 
 
 def scan_time(
-    step: Callable[[Any, Any], Any], carry: Any, inputs_BTD: Any, mask_BT: Bool[Array, "B T"]
+    step: Callable[[Any, Any], Any],
+    carry: Any,
+    inputs_BTD: Any,
+    mask_BT: Bool[Array, "B T"],
+    *,
+    reverse: bool = False,
 ) -> tuple[Any, Any]:
     """Runs a recurrence over the valid steps; on an invalid one the state is handed on unchanged.
 
@@ -22,9 +28,10 @@ def scan_time(
       carry: the state before the first step.
       inputs_BTD: a tree of [B, T, ...].
       mask_BT: [B, T] valid steps, wherever they lie.
+      reverse: from the last step to the first; the states stay in the order of the inputs.
 
     Returns:
-      (the state after the last valid step, the states after every step with T as second axis).
+      (the state after the last valid step that is run, the states after every step with T as second axis).
     """
 
     def masked(state: Any, now: tuple[Any, Array]) -> tuple[Any, Any]:
@@ -37,7 +44,7 @@ def scan_time(
         return state, state
 
     time_first = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (inputs_BTD, mask_BT))
-    last, states = jax.lax.scan(masked, carry, time_first)
+    last, states = jax.lax.scan(masked, carry, time_first, reverse=reverse)
     return last, jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), states)
 
 
@@ -60,20 +67,27 @@ def recurrent_product(
 
 
 class LSTM(nn.Module):
-    """One unidirectional LSTM layer (Hochreiter and Schmidhuber 1997; with a forget gate).
+    """One LSTM layer in one direction (Hochreiter and Schmidhuber 1997; with a forget gate).
 
     Attributes:
       features: width of the state.
       dtype: compute type of the products; None: that of the input. Gates, cell and hidden state are float32
         in any case: a cell of bfloat16 would lose what many steps add to it little by little.
+      reverse: read the steps from the last to the first.
+      cells: return the cell after every step, too.
     """
 
     features: int
     dtype: Any = None
+    reverse: bool = False
+    cells: bool = False
 
     @nn.compact
-    def __call__(self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B T F"]:
-        """Hidden states after every step, [B, T, features]; 0 on invalid steps."""
+    def __call__(self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Any:
+        """Hidden states after every step, [B, T, features]; 0 on invalid steps.
+
+        With `cells` a pair: those, and the cells, [B, T, features], which an invalid step hands on.
+        """
         F = self.features
         # The inputs' part of the gates is one product for all steps, outside the recurrence.
         gates_BTG = Dense32(4 * F, dtype=self.dtype, name="input")(x_BTD)
@@ -87,5 +101,35 @@ class LSTM(nn.Module):
             return cell_BF, nn.sigmoid(o) * jnp.tanh(cell_BF)
 
         zero_BF = jnp.zeros((len(x_BTD), F), jnp.float32)
-        _, (_, hidden_BTF) = scan_time(step, (zero_BF, zero_BF), gates_BTG, mask_BT)
-        return jnp.where(mask_BT[..., None], hidden_BTF, 0.0)
+        _, (cell_BTF, hidden_BTF) = scan_time(
+            step, (zero_BF, zero_BF), gates_BTG, mask_BT, reverse=self.reverse
+        )
+        hidden_BTF = jnp.where(mask_BT[..., None], hidden_BTF, 0.0)
+        return (hidden_BTF, cell_BTF) if self.cells else hidden_BTF
+
+
+class BiLSTM(nn.Module):
+    """One LSTM layer in each direction.
+
+    Attributes:
+      features: width of each state.
+      dtype: as in `LSTM`.
+    """
+
+    features: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(
+        self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]
+    ) -> tuple[Float[Array, "B T F"], Float[Array, "B F"]]:
+        """Both hidden states side by side.
+
+        Returns:
+          (those after every step, [B, T, 2 * features], 0 on invalid steps; the last of each direction, which
+          has read the whole clip, [B, 2 * features], 0 where a clip has no valid step).
+        """
+        forward_BTF = LSTM(self.features, self.dtype, name="forward")(x_BTD, mask_BT)
+        backward_BTF = LSTM(self.features, self.dtype, reverse=True, name="backward")(x_BTD, mask_BT)
+        ends = (last_valid(forward_BTF, mask_BT), first_valid(backward_BTF, mask_BT))
+        return jnp.concatenate([forward_BTF, backward_BTF], axis=-1), jnp.concatenate(ends, axis=-1)

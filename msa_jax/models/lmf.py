@@ -11,26 +11,22 @@ from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array
 
 from msa_jax import losses
 from msa_jax.corpora import MODALITIES
-from msa_jax.layers.dense import Dense32
-from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import named
-from msa_jax.layers.pooling import last_valid, mean_over_time
-from msa_jax.layers.recurrent import LSTM
+from msa_jax.layers.subnets import MeanSubnet, TextSubnet
+from msa_jax.models._streams import CROSS_MODAL, Front, streams_of
 from msa_jax.models.fields import Positive, Rate
 from msa_jax.text import Encoder
-from msa_jax.text.states import text_states
 
 
 class LMF(nn.Module):
     """One vector for each modality, and their low-rank product (section 3.2).
 
-    The paper normalises audio and vision over the batch, which would tie a clip's score to its batch; here
-    they come standardised by the training split (ours). A missing modality is treated as features
-    that are all 0.
+    Audio and vision come standardised by the training split (ours); `batch_norm` normalises their means over
+    the batch besides, as the toolkit does. A missing modality is treated as features that are all 0.
 
     Attributes:
       encoder: the text encoder; None where `text` holds features.
@@ -48,9 +44,12 @@ class LMF(nn.Module):
     audio_width: Positive = 16  # vector of audio; toolkit
     vision_width: Positive = 128  # vector of vision; toolkit
     rank: Positive = 3  # of the factors; toolkit
-    text_dropout: Rate = 0.3  # on the text's state; toolkit
+    text_dropout: Rate = 0.3  # on the text's state; toolkit (which sets it and leaves it out)
     audio_dropout: Rate = 0.3  # on the mean of the audio rows; toolkit
     vision_dropout: Rate = 0.3  # on the mean of the vision rows; toolkit
+    batch_norm: bool = False  # on the means of audio and vision; toolkit: True
+    count_padding: bool = False  # as the toolkit does: the LSTM and the means run over padding, too
+    front: Front = Front()  # cross-modal attention before it: the variant crossmodal
     dtype: Literal["float32", "bfloat16"] = "float32"  # compute type of the products (docs/models.md)
 
     @nn.compact
@@ -67,7 +66,18 @@ class LMF(nn.Module):
           each rank and each of the O outputs; `vector_<m>` [B, width of m].
         """
         size = math.prod(self.outputs)
-        vectors = {m: self._vector(m, batch, train) for m in MODALITIES if m in self.modalities}
+        streams = streams_of(self, batch, train=train, count_padding=self.count_padding)
+        vectors = {}
+        for m, (x_BTD, mask_BT) in streams.items():
+            if m == "text":
+                text = TextSubnet(
+                    self.text_hidden, self.text_width, self.text_dropout, self.dtype, name="text_subnet"
+                )
+                vectors[m] = text(x_BTD, mask_BT, train=train)
+                continue
+            width, dropout = (getattr(self, f"{m}_{what}") for what in ("width", "dropout"))
+            subnet = MeanSubnet(width, dropout, self.batch_norm, self.dtype, name=f"{m}_subnet")
+            vectors[m] = subnet(x_BTD, mask_BT, batch["mask"], train=train)
         # In float32, whatever the vectors are made in: these products give the score itself, as a head does.
         fused_BRO = jnp.ones((), jnp.float32)
         for m, x_BD in vectors.items():
@@ -82,20 +92,6 @@ class LMF(nn.Module):
         out_BO = jnp.einsum("r,bro->bo", weight_R, fused_BRO) + bias_O[None]
         out = {**named(out_BO, self.outputs), "fused": fused_BRO}
         return {**out, **{f"vector_{m}": x for m, x in vectors.items()}}
-
-    def _vector(self, m: str, batch: Mapping[str, Array], train: bool) -> Float[Array, "B D"]:
-        """h_m: of the text the last state of an LSTM, of audio and vision an MLP over their mean."""
-        mask_BT: Bool[Array, "B T"] = batch[f"{m}_mask"]
-        if m == "text":
-            x_BTD = text_states(self.encoder, batch, frozen=self.frozen, train=train).astype(jnp.float32)
-            lstm = LSTM(self.text_hidden, self.dtype, name="text_lstm")
-            state_BF = Dropout(self.text_dropout)(last_valid(lstm(x_BTD, mask_BT), mask_BT), train=train)
-            return Dense32(self.text_width, dtype=self.dtype, name="text_dense")(state_BF)
-        width = getattr(self, f"{m}_width")
-        x_BD = Dropout(getattr(self, f"{m}_dropout"))(mean_over_time(batch[m], mask_BT), train=train)
-        for k in range(3):
-            x_BD = nn.relu(Dense32(width, dtype=self.dtype, name=f"{m}_dense_{k}")(x_BD))
-        return x_BD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,13 +112,16 @@ DEFAULTS: Mapping[str, Any] = {
     "optim.learning_rate": 1e-3,
     "optim.clip": math.inf,
     "data.time_line": "own",
+    "text.encoder": "features",  # toolkit: BERT's states, as the file brings them; any encoder works
     "optim.weight_decay": 5e-3,
     "optim.coupled": True,
-    "optim.groups": (("^encoder/", 0.05), (".*", 1.0)),  # BERT at 5e-5; ours
+    "optim.groups": (("^encoder/", 0.05), (".*", 1.0)),  # where there is one; ours
 }
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "rank_1": {"model.rank": 1},
+    "batch_norm": {"model.batch_norm": True},
+    "crossmodal": CROSS_MODAL,
     "tiny": {
         "model.text_hidden": 8,
         "model.text_width": 8,

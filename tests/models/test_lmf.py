@@ -66,7 +66,7 @@ def test_padding_and_the_rest_of_the_batch_change_nothing(batch):
 
 def test_every_field_that_is_a_size_or_a_rate_reaches_the_parameters_or_the_draw(batch):
     params = draw(LMF(**SMALL), batch)
-    assert params["text_lstm"]["recurrent_kernel"].shape == (6, 24)
+    assert params["text_subnet"]["lstm"]["recurrent_kernel"].shape == (6, 24)
     assert params["audio_factor"].shape == (3, 4, 1)
     assert params["rank_weight"].shape == (3,)
     for m in WIDTHS:

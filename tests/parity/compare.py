@@ -1,0 +1,115 @@
+"""Comparison of a case: the largest differences of outputs and gradients."""
+
+import dataclasses
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from tests.parity import cases, reference
+from tests.parity.carry import flat, nested
+from tests.parity.case import Arrays, Case
+
+GOLDEN = Path(__file__).parent / "golden"
+OUTPUTS, GRADIENTS = 1e-5, 1e-4
+
+
+def names() -> list[str]:
+    """The cases, by the names of our models."""
+    return sorted(module.name for module in pkgutil.iter_modules(cases.__path__))
+
+
+def case_of(name: str) -> Case:
+    """The case of a model."""
+    return importlib.import_module(f"tests.parity.cases.{name}").CASE
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """The largest difference of some arrays, absolute, and where it lies."""
+
+    value: float
+    where: str
+    largest: float  # number among the reference's
+
+
+def difference(ours: Any, theirs: Any) -> Difference:
+    """The largest difference of two trees of the same paths and shapes."""
+    mine, its = flat(ours), flat(theirs)
+    assert sorted(mine) == sorted(its), sorted(set(mine) ^ set(its))
+    worst = Difference(0.0, "", 0.0)
+    largest = max(float(np.abs(x).max(initial=0)) for x in its.values())
+    for path, x in its.items():
+        x = np.asarray(x)
+        assert mine[path].shape == x.shape, (path, mine[path].shape, x.shape)
+        value = float(np.abs(mine[path] - x).max(initial=0))
+        if not value <= worst.value:
+            worst = Difference(value, path, largest)
+    return dataclasses.replace(worst, largest=largest)
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """A model beside its reference.
+
+    Attributes:
+      outputs: the largest difference of what both return.
+      gradients: by loss.
+      unused: the reference's parameters that the table of names does not take.
+    """
+
+    outputs: Difference
+    gradients: dict[str, Difference]
+    unused: list[str]
+
+
+def compare(case: Case, *, small: bool = False) -> Compared:
+    """Carries the weights over and compares; the shapes of ours are those of its own start."""
+    module, args = reference.make(case, small=small)
+    batch = case.batch(small=small)
+    theirs = reference.tensors(module)
+    variables = case.carry(theirs)
+    model = case.model(small=small)
+    start = jax.eval_shape(lambda key: model.init(key, batch, train=False), jax.random.key(0))
+    wanted = {path: leaf.shape for path, leaf in flat_shapes(start).items()}
+    found = {path: np.shape(leaf) for path, leaf in flat(variables).items()}
+    assert found == wanted, {p: (found.get(p), wanted.get(p)) for p in found.keys() ^ wanted.keys()} or [
+        (p, found[p], wanted[p]) for p in found if found[p] != wanted[p]
+    ]
+    outputs, gradients = reference.numbers(case, module, batch, args)
+    ours, own = case.our_numbers(model, variables, batch)
+    buffers = {name for name, _ in module.named_buffers()}
+    return Compared(
+        outputs=difference(ours, outputs),
+        gradients={name: difference(own[name], gradients[name]) for name in gradients},
+        unused=sorted(set(theirs.tensors) - theirs.used - buffers),
+    )
+
+
+def flat_shapes(tree: Any) -> dict[str, Any]:
+    """Shapes of a tree by path."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {"/".join(str(key.key) for key in path): leaf for path, leaf in leaves}
+
+
+def write_golden(name: str) -> Path:
+    """Writes the reference's numbers in the small form, with the weights, for the ordinary tests."""
+    case = case_of(name)
+    module, args = reference.make(case, small=True)
+    batch = case.batch(small=True)
+    variables = case.carry(reference.tensors(module))
+    outputs, gradients = reference.numbers(case, module, batch, args)
+    tree = {"variables": variables, "outputs": outputs, "gradients": gradients}
+    GOLDEN.mkdir(exist_ok=True)
+    np.savez_compressed(GOLDEN / f"{name}.npz", **{k: np.float32(v) for k, v in flat(tree).items()})
+    return GOLDEN / f"{name}.npz"
+
+
+def read_golden(name: str) -> tuple[Any, Arrays, dict[str, Any]]:
+    """(variables, outputs, gradients by loss) of a golden file."""
+    with np.load(GOLDEN / f"{name}.npz") as file:
+        tree = nested({path: file[path] for path in file.files})
+    return tree["variables"], tree["outputs"], tree["gradients"]
