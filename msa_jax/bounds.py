@@ -126,9 +126,10 @@ def _check_common(flat: dict[str, Any]) -> None:
         endless = isinstance(value, float) and not math.isfinite(value)
         if endless and key not in CLIPS and not key.startswith(("model.", "loss.")):
             raise UserError(f"--config.{key}: {value} is not finite")
-    for key in ABOVE_ZERO:
-        if not flat[key] > 0:
-            raise UserError(f"--config.{key}: {flat[key]} must be above 0")
+    for key in (*ABOVE_ZERO, *CLIPS):
+        if flat[key] is not None and not flat[key] > 0:
+            leave_out = "; inf leaves it out" if key in CLIPS else ""
+            raise UserError(f"--config.{key}: {flat[key]} must be above 0{leave_out}")
     for key, least in AT_LEAST.items():
         if flat[key] is not None and not flat[key] >= least:
             raise UserError(f"--config.{key}: {flat[key]} is less than {least}")
@@ -164,9 +165,6 @@ def _check_common(flat: dict[str, Any]) -> None:
         )
     if flat["optim.warmup"] and flat["optim.warmup_steps"]:
         raise UserError("--config.optim.warmup_steps: optim.warmup is set too; set one of them to 0")
-    for key in CLIPS:
-        if flat[key] is not None and not flat[key] > 0:
-            raise UserError(f"--config.{key}: {flat[key]} must be above 0; inf leaves it out")
     if flat["data.path"] == "":
         raise UserError("--config.data.path is empty; name a file or folder, or leave the argument out")
     _check_groups(flat["optim.groups"])

@@ -1,6 +1,7 @@
-"""Recurrent layers that honour a mask."""
+"""Recurrences that honour a mask."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -12,14 +13,14 @@ from jaxtyping import Array, Bool, Float
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.pooling import first_valid, last_valid
 
+Pair = tuple[Array, Array]
+
 
 def scan_time(
     step: Callable[[Any, Any], Any],
     carry: Any,
     inputs_BTD: Any,
     mask_BT: Bool[Array, "B T"],
-    *,
-    reverse: bool = False,
 ) -> tuple[Any, Any]:
     """Runs a recurrence over the valid steps; on an invalid one the state is handed on unchanged.
 
@@ -28,10 +29,9 @@ def scan_time(
       carry: the state before the first step.
       inputs_BTD: a tree of [B, T, ...].
       mask_BT: [B, T] valid steps, wherever they lie.
-      reverse: from the last step to the first; the states stay in the order of the inputs.
 
     Returns:
-      (the state after the last valid step that is run, the states after every step with T as second axis).
+      (the state after the last valid step, the states after every step with T as second axis).
     """
 
     def masked(state: Any, now: tuple[Any, Array]) -> tuple[Any, Any]:
@@ -44,7 +44,7 @@ def scan_time(
         return state, state
 
     time_first = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (inputs_BTD, mask_BT))
-    last, states = jax.lax.scan(masked, carry, time_first, reverse=reverse)
+    last, states = jax.lax.scan(masked, carry, time_first)
     return last, jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), states)
 
 
@@ -73,13 +73,11 @@ class LSTM(nn.Module):
       features: width of the state.
       dtype: compute type of the products; None: that of the input. Gates, cell and hidden state are float32
         in any case: a cell of bfloat16 would lose what many steps add to it little by little.
-      reverse: read the steps from the last to the first.
       cells: return the cell after every step, too.
     """
 
     features: int
     dtype: Any = None
-    reverse: bool = False
     cells: bool = False
 
     @nn.compact
@@ -88,28 +86,14 @@ class LSTM(nn.Module):
 
         With `cells` a pair: those, and the cells, [B, T, features], which an invalid step hands on.
         """
-        F = self.features
-        # The inputs' part of the gates is one product for all steps, outside the recurrence.
-        gates_BTG = Dense32(4 * F, dtype=self.dtype, name="input")(x_BTD)
-        kernel_FG = self.param("recurrent_kernel", nn.initializers.orthogonal(), (F, 4 * F), jnp.float32)
-
-        def step(state: tuple[Array, Array], gates_BG: Array) -> tuple[Array, Array]:
-            cell_BF, hidden_BF = state
-            i, f, g, o = jnp.split(gates_BG + recurrent_product(hidden_BF, kernel_FG, self.dtype), 4, axis=-1)
-            # + 1 on the forget gate: remember at first (Jozefowicz et al. 2015).
-            cell_BF = nn.sigmoid(f + 1.0) * cell_BF + nn.sigmoid(i) * jnp.tanh(g)
-            return cell_BF, nn.sigmoid(o) * jnp.tanh(cell_BF)
-
-        zero_BF = jnp.zeros((len(x_BTD), F), jnp.float32)
-        _, (cell_BTF, hidden_BTF) = scan_time(
-            step, (zero_BF, zero_BF), gates_BTG, mask_BT, reverse=self.reverse
-        )
+        gates_BTG, kernel_FG = _parameters(self, x_BTD)
+        hidden_BTF, cell_BTF = run(self.dtype, gates_BTG, kernel_FG, mask_BT)
         hidden_BTF = jnp.where(mask_BT[..., None], hidden_BTF, 0.0)
         return (hidden_BTF, cell_BTF) if self.cells else hidden_BTF
 
 
 class BiLSTM(nn.Module):
-    """One LSTM layer in each direction.
+    """One LSTM layer in each direction, both in one scan.
 
     Attributes:
       features: width of each state.
@@ -129,7 +113,118 @@ class BiLSTM(nn.Module):
           (those after every step, [B, T, 2 * features], 0 on invalid steps; the last of each direction, which
           has read the whole clip, [B, 2 * features], 0 where a clip has no valid step).
         """
-        forward_BTF = LSTM(self.features, self.dtype, name="forward")(x_BTD, mask_BT)
-        backward_BTF = LSTM(self.features, self.dtype, reverse=True, name="backward")(x_BTD, mask_BT)
+        forward, backward = (
+            _Gates(self.features, self.dtype, name=name)(x_BTD) for name in ("forward", "backward")
+        )
+        gates = jnp.stack([forward[0], backward[0][:, ::-1]])
+        masks = jnp.stack([mask_BT, mask_BT[:, ::-1]])
+        both = jax.vmap(partial(run, self.dtype))(gates, jnp.stack([forward[1], backward[1]]), masks)[0]
+        forward_BTF, backward_BTF = (
+            jnp.where(mask_BT[..., None], x_BTF, 0.0) for x_BTF in (both[0], both[1][:, ::-1])
+        )
         ends = (last_valid(forward_BTF, mask_BT), first_valid(backward_BTF, mask_BT))
         return jnp.concatenate([forward_BTF, backward_BTF], axis=-1), jnp.concatenate(ends, axis=-1)
+
+
+class _Gates(nn.Module):
+    """The parameters of an `LSTM`, and its inputs' part of the gates."""
+
+    features: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x_BTD: Float[Array, "B T D"]) -> Pair:
+        return _parameters(self, x_BTD)
+
+
+def _parameters(module: Any, x_BTD: Float[Array, "B T D"]) -> Pair:
+    """(the inputs' part of the gates, one product for all steps; the kernel of the state's part)."""
+    F = module.features
+    gates_BTG = Dense32(4 * F, dtype=module.dtype, name="input")(x_BTD)
+    orthogonal = nn.initializers.orthogonal()
+    return gates_BTG, module.param("recurrent_kernel", orthogonal, (F, 4 * F), jnp.float32)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def run(
+    dtype: Any,
+    gates_BTG: Float[Array, "B T G"],
+    kernel_FG: Float[Array, "F G"],
+    mask_BT: Bool[Array, "B T"],
+) -> tuple[Float[Array, "B T F"], Float[Array, "B T F"]]:
+    """The recurrence of an LSTM from a state of 0; an invalid step hands its state on.
+
+    Its backward pass is written out: the kernel's gradient is one product over all steps at the end, where
+    the transpose of a scan would add to the whole kernel at every step.
+
+    Args:
+      dtype: compute type of the products; None: float32.
+      gates_BTG: [B, T, 4F], the inputs' part of input gate, forget gate, candidate, output gate.
+      kernel_FG: [F, 4F], the state's part.
+      mask_BT: [B, T] valid steps, wherever they lie.
+
+    Returns:
+      (hidden state, cell) after every step, [B, T, F].
+    """
+    return _forward(dtype, gates_BTG, kernel_FG, mask_BT)[0]
+
+
+def _forward(dtype: Any, gates_BTG: Array, kernel_FG: Array, mask_BT: Array) -> tuple[Pair, Any]:
+    def step(state: Pair, now: Pair) -> tuple[Pair, Any]:
+        (hidden_BF, cell_BF), (gates_BG, valid_B1) = state, now
+        i, f, g, o = jnp.split(gates_BG + recurrent_product(hidden_BF, kernel_FG, dtype), 4, axis=-1)
+        # + 1 on the forget gate: remember at first (Jozefowicz et al. 2015).
+        i, f, g, o = nn.sigmoid(i), nn.sigmoid(f + 1.0), jnp.tanh(g), nn.sigmoid(o)
+        new_BF = f * cell_BF + i * g
+        state = (
+            jnp.where(valid_B1, o * jnp.tanh(new_BF), hidden_BF),
+            jnp.where(valid_B1, new_BF, cell_BF),
+        )
+        return state, (state, jnp.concatenate([i, f, g, o], axis=-1))
+
+    zero_BF = jnp.zeros((len(gates_BTG), kernel_FG.shape[0]), jnp.float32)
+    inputs = gates_BTG.swapaxes(0, 1), mask_BT.T[..., None]
+    _, (states, active_TBG) = jax.lax.scan(step, (zero_BF, zero_BF), inputs)
+    kept = (*states, active_TBG, kernel_FG, mask_BT)
+    return (states[0].swapaxes(0, 1), states[1].swapaxes(0, 1)), kept
+
+
+def _backward(dtype: Any, kept: Any, change: Pair) -> tuple[Array, Array, None]:
+    hidden_TBF, cell_TBF, active_TBG, kernel_FG, mask_BT = kept
+    transposed_GF = kernel_FG.T
+    first = jnp.zeros_like(hidden_TBF[:1])
+    before_TBF, cell_before_TBF = (jnp.concatenate([first, x[:-1]]) for x in (hidden_TBF, cell_TBF))
+
+    def step(state: Pair, now: Any) -> tuple[Pair, Array]:
+        (d_hidden_BF, d_cell_BF), (d_out, d_cell_out, active, cell_BF, before_BF, valid_B1) = state, now
+        d_hidden_BF, d_cell_BF = d_hidden_BF + d_out, d_cell_BF + d_cell_out
+        i, f, g, o = jnp.split(active, 4, axis=-1)
+        squashed_BF = jnp.tanh(cell_BF)
+        d_new_BF = d_cell_BF + d_hidden_BF * o * (1.0 - squashed_BF**2)
+        d_gates_BG = jnp.concatenate(
+            [
+                d_new_BF * g * i * (1.0 - i),
+                d_new_BF * before_BF * f * (1.0 - f),
+                d_new_BF * i * (1.0 - g**2),
+                d_hidden_BF * squashed_BF * o * (1.0 - o),
+            ],
+            axis=-1,
+        )
+        d_gates_BG = jnp.where(valid_B1, d_gates_BG, 0.0)
+        d_before_BF = recurrent_product(d_gates_BG, transposed_GF, dtype)
+        state = (
+            jnp.where(valid_B1, d_before_BF, d_hidden_BF),
+            jnp.where(valid_B1, d_new_BF * f, d_cell_BF),
+        )
+        return state, d_gates_BG
+
+    d_out_TBF, d_cell_out_TBF = (x.swapaxes(0, 1) for x in change)
+    inputs = (d_out_TBF, d_cell_out_TBF, active_TBG, cell_TBF, cell_before_TBF, mask_BT.T[..., None])
+    zero = (jnp.zeros_like(first[0]), jnp.zeros_like(first[0]))
+    _, d_gates_TBG = jax.lax.scan(step, zero, inputs, reverse=True)
+    typed = (x if dtype is None else x.astype(dtype) for x in (before_TBF, d_gates_TBG))
+    d_kernel_FG = jnp.einsum("tbf,tbg->fg", *typed, preferred_element_type=jnp.float32)
+    return d_gates_TBG.swapaxes(0, 1), d_kernel_FG, None
+
+
+run.defvjp(_forward, _backward)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from msa_jax.layers.recurrent import LSTM, scan_time
+from msa_jax.layers.recurrent import LSTM, BiLSTM, run, scan_time
 from tests.layers.test_attention import dense_numpy, float64, shake
 
 MASK = np.array([[1, 1, 1, 1, 1], [0, 1, 0, 1, 0], [0, 0, 0, 0, 0]], bool)
@@ -82,3 +82,56 @@ def test_scan_time_hands_the_state_on_over_holes():
     last, states = scan_time(lambda s, x: {"sum": s["sum"] + x["x"]}, {"sum": jnp.zeros(3)}, {"x": x}, MASK)
     np.testing.assert_array_equal(states["sum"], np.cumsum(x * MASK, axis=1))
     np.testing.assert_array_equal(last["sum"], (x * MASK).sum(1))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(None, 1e-6), (jnp.bfloat16, 3e-2)])
+def test_the_backward_pass_written_out_is_that_of_the_scan(dtype, tolerance):
+    """Of both outputs, with holes, against the transpose that JAX makes of the plain recurrence."""
+    rng = np.random.default_rng(1)
+    gates, kernel = (rng.normal(size=shape).astype(np.float32) for shape in ((3, 5, 12), (3, 12)))
+    weights = rng.normal(size=(2, 3, 5, 3)).astype(np.float32)
+
+    def plain(gates, kernel):
+        def step(state, now):
+            i, f, g, o = jnp.split(now + state[1] @ kernel, 4, axis=-1)
+            cell = nn.sigmoid(f + 1.0) * state[0] + nn.sigmoid(i) * jnp.tanh(g)
+            return cell, nn.sigmoid(o) * jnp.tanh(cell)
+
+        _, (cell, hidden) = scan_time(step, (jnp.zeros((3, 3)), jnp.zeros((3, 3))), gates, MASK)
+        return hidden, cell
+
+    def gradient(recurrence):
+        def total(gates, kernel):
+            hidden, cell = recurrence(gates, kernel)
+            return (weights[0] * hidden).sum() + (weights[1] * cell).sum()
+
+        return jax.jit(jax.grad(total, argnums=(0, 1)))(gates, kernel)
+
+    found, expected = gradient(lambda g, k: run(dtype, g, k, jnp.asarray(MASK))), gradient(plain)
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == np.float32
+        assert np.abs(other).max() > 0.5
+        np.testing.assert_allclose(one, other, atol=tolerance * np.abs(other).max())
+
+
+def test_the_backward_direction_reads_the_clip_from_its_end(case):
+    _, x = case
+    params = shake(BiLSTM(3).init(jax.random.key(0), x, MASK)["params"])
+    states, ends = BiLSTM(3).apply({"params": params}, x, MASK)
+    forward, backward = (float64(params[name]) for name in ("forward", "backward"))
+    for b in range(3):
+        there = lstm_numpy(forward, x[b], MASK[b])
+        back = lstm_numpy(backward, x[b][::-1], MASK[b][::-1])[::-1]
+        np.testing.assert_allclose(states[b], np.concatenate([there, back], axis=-1), atol=1e-5)
+        valid = np.flatnonzero(MASK[b])
+        last, first = (there[valid[-1]], back[valid[0]]) if len(valid) else (np.zeros(3), np.zeros(3))
+        np.testing.assert_allclose(ends[b], np.concatenate([last, first]), atol=1e-5)
+
+
+def test_the_cells_of_an_invalid_step_are_those_before_it(case):
+    params, x = case
+    hidden, cells = LSTM(3, cells=True).apply({"params": params}, x, MASK)
+    np.testing.assert_array_equal(hidden, LSTM(3).apply({"params": params}, x, MASK))
+    np.testing.assert_array_equal(cells[1, 2], cells[1, 1])
+    np.testing.assert_array_equal(cells[1, 0], 0)
+    assert np.abs(cells[1, 3] - cells[1, 1]).max() > 1e-3
