@@ -34,6 +34,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "eval_batch_size": 128,
         "data.buckets": 2,
         "text.encoder": "scratch",
+        "optim.accumulate": 1,
         "optim.groups": ((".*", 1.0),),
     },
     # Widths and layers as small as they go, in the encoder from scratch and in the model: for tests, and for
@@ -50,6 +51,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "text.scratch.num_layers": 2,
         "text.scratch.num_heads": 2,
         "text.scratch.intermediate_size": 16,
+        "optim.accumulate": 1,
         "optim.groups": ((".*", 1.0),),
     },
 }

@@ -40,6 +40,7 @@ class Case:
       call: (their module, tensors by name, arguments) to what it returns, where it does not take text, audio
         and vision.
       loss: fields of our `Loss` that differ from the config's.
+      stages: the losses of each of the reference's passes over a batch, where there are several.
     """
 
     ours: str
@@ -56,6 +57,7 @@ class Case:
     make: Callable[[Any], Any] | None = None
     call: Callable[[Any, Any, Any], Any] | None = None
     loss: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    stages: tuple[tuple[str, ...], ...] = ()
 
     def sizes(self, *, small: bool) -> tuple[int, int, tuple[int, int, int]]:
         """(clips, steps, widths of text, audio and vision) of the random input."""

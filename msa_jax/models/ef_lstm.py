@@ -1,0 +1,166 @@
+"""EF-LSTM: the modalities joined step by step before any layer, and a stack of LSTMs over them.
+
+Source: Williams et al., "Recognizing emotions in video using multimodal DNN feature fusion", Challenge-HML at
+ACL 2018, whose fusion of the inputs is the baseline EF-LSTM of many tables (Tsai et al. 2019, Qin et al.
+2025). Sizes are those of the MMSA toolkit for CMU-MOSI ("toolkit").
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from msa_jax import losses
+from msa_jax.corpora import MODALITIES
+from msa_jax.layers.dense import Dense32
+from msa_jax.layers.dropout import Dropout
+from msa_jax.layers.head import Head
+from msa_jax.layers.pooling import last_valid
+from msa_jax.layers.recurrent import LSTM
+from msa_jax.models._streams import CROSS_MODAL, Front, joined, streams_of
+from msa_jax.models.fields import Layers, Misfit, Positive, Rate
+from msa_jax.text import Encoder
+
+MOMENTUM, EPSILON = 0.9, 1e-5  # of the running statistics; beside the variance. toolkit
+
+
+class StepNorm(nn.Module):
+    """Batch normalisation of each step by its place, over the clips and all features.
+
+    Attributes:
+      steps: the most steps that there are, each with a mean and a variance (collection "batch_stats"), a
+        scale and a bias.
+    """
+
+    steps: int
+
+    @nn.compact
+    def __call__(
+        self, x_BTD: Float[Array, "B T D"], counts_BT: Bool[Array, "B T"], *, train: bool
+    ) -> Float[Array, "B T D"]:
+        """[B, T, D] normalised by the batch in training, and by the running statistics in evaluation.
+
+        Args:
+          x_BTD: the steps; T is at most `steps`.
+          counts_BT: the steps that count in the statistics. A place where no clip has any keeps its own.
+          train: whether the statistics are the batch's, which move the running ones.
+        """
+        T, D = x_BTD.shape[1:]
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (self.steps,), jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, (self.steps,), jnp.float32)
+        scale_T = self.param("scale", nn.initializers.ones, (self.steps,), jnp.float32)[:T]
+        bias_T = self.param("bias", nn.initializers.zeros, (self.steps,), jnp.float32)[:T]
+        mean_T, var_T = running_mean.value[:T], running_var.value[:T]
+        if train:
+            count_T = D * counts_BT.sum(0).astype(jnp.float32)
+
+            def mean(values_BTD: Array) -> Array:
+                kept_BTD = jnp.where(counts_BT[..., None], values_BTD, 0.0)
+                return kept_BTD.sum((0, 2)) / jnp.maximum(count_T, 1.0)
+
+            own_T = mean(x_BTD)
+            own_var_T = mean(jnp.square(x_BTD - own_T[None, :, None]))
+            met_T = count_T > 0
+            for running, own in ((running_mean, own_T), (running_var, own_var_T)):
+                moved_T = MOMENTUM * running.value[:T] + (1.0 - MOMENTUM) * own
+                running.value = running.value.at[:T].set(jnp.where(met_T, moved_T, running.value[:T]))
+            mean_T, var_T = own_T, own_var_T
+        factor_T = scale_T / jnp.sqrt(var_T + EPSILON)
+        return (x_BTD - mean_T[None, :, None]) * factor_T[None, :, None] + bias_T[None, :, None]
+
+
+class EFLSTM(nn.Module):
+    """LSTMs over all modalities at once, and a small network on the last state.
+
+    Audio and vision come standardised by the training split (ours); `step_norm` normalises each step over
+    the batch, as the toolkit does, which ties a score to how often a place in a clip was seen. A modality
+    that a step lacks is 0 there.
+
+    Attributes:
+      encoder: the text encoder; None where `text` holds features.
+      frozen: the encoder is not trained.
+      modalities: those that are joined.
+      outputs: () for a score, else the shape of the logits.
+    """
+
+    TIME_LINE = "text"
+
+    encoder: Encoder | None = None
+    frozen: bool = False
+    modalities: tuple[str, ...] = MODALITIES
+    outputs: tuple[int, ...] = ()
+    hidden: Positive = 128  # state of each LSTM, and width of the network on the last; toolkit
+    layers: Layers = 4  # LSTMs, one over the states of another; toolkit
+    dropout: Rate = 0.5  # between the LSTMs, on the last state, and before the head; toolkit
+    step_norm: bool = False  # normalise each step over clips and features; toolkit: True
+    steps: Positive = 50  # longest text time line that `step_norm` has statistics for; toolkit
+    count_padding: bool = False  # as the toolkit does: the LSTMs run over padding, too
+    front: Front = Front()  # cross-modal attention before it: the variant crossmodal
+    dtype: Literal["float32", "bfloat16"] = "float32"  # compute type of the products (docs/models.md)
+
+    def check(self, max_length: int) -> None:
+        """Refuses texts that are longer than the statistics of the steps."""
+        if self.step_norm and self.steps < max_length:
+            raise Misfit(f"steps: {self.steps} is less than text.max_length {max_length}")
+
+    @nn.compact
+    def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:
+        """Scores a batch.
+
+        Args:
+          batch: `text` [B, T] ids or [B, T, d] features, `audio` [B, T, d_a], `vision` [B, T, d_v], each with
+            its `<m>_mask`, and `mask` [B], False on rows that only pad the batch.
+          train: whether dropout is active (rng "dropout"), and the statistics are the batch's.
+
+        Returns:
+          `prediction` [B] or `logits` [B, *outputs]; `hidden` [B, hidden], the last state of the last LSTM;
+          `fused` [B, hidden], what the head takes.
+        """
+        streams = streams_of(self, batch, train=train, count_padding=self.count_padding)
+        x_BTD, mask_BT = joined(streams)
+        if self.step_norm:
+            rows_B = jnp.asarray(batch["mask"], bool)
+            x_BTD = StepNorm(self.steps, name="step_norm")(x_BTD, mask_BT & rows_B[:, None], train=train)
+        for k in range(self.layers):
+            if k:
+                x_BTD = Dropout(self.dropout)(x_BTD, train=train)
+            x_BTD = LSTM(self.hidden, self.dtype, name=f"lstm_{k}")(x_BTD, mask_BT)
+        hidden_BD = last_valid(x_BTD, mask_BT)
+        fused_BD = Dropout(self.dropout)(hidden_BD, train=train)
+        fused_BD = nn.relu(Dense32(self.hidden, dtype=self.dtype, name="dense")(fused_BD))
+        fused_BD = Dropout(self.dropout)(fused_BD, train=train)
+        return {**Head(self.outputs, name="head")(fused_BD), "hidden": hidden_BD, "fused": fused_BD}
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss(losses.Loss):
+    """The task's loss alone."""
+
+    task: losses.TaskName = "l1"  # toolkit
+
+
+Model = EFLSTM
+
+# The toolkit's for CMU-MOSI; its weight decay is L2 in Adam.
+DEFAULTS: Mapping[str, Any] = {
+    "epochs": 100,  # ours: the patience ends it
+    "patience": 8,
+    "batch_size": 32,
+    "optim.learning_rate": 1e-3,
+    "optim.clip": math.inf,
+    "text.encoder": "features",  # toolkit: BERT's states, as the file brings them; any encoder works
+    "optim.weight_decay": 5e-3,
+    "optim.coupled": True,
+    "optim.groups": (("^encoder/", 0.05), (".*", 1.0)),  # where there is one; ours
+}
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "step_norm": {"model.step_norm": True},
+    "crossmodal": CROSS_MODAL,
+    # Half of so few units would be too many to drop.
+    "tiny": {"model.hidden": 8, "model.layers": 2, "model.dropout": 0.1},
+}

@@ -1,0 +1,63 @@
+"""LF-DNN beside MMSA's."""
+
+import numpy as np
+
+from tests.parity.carry import Theirs
+from tests.parity.case import Case
+
+# The order in which each side joins the vectors of its modalities.
+OURS, THEIRS = ("text", "audio", "vision"), ("audio", "vision", "text")
+
+
+def carry(theirs: Theirs) -> dict:
+    """The table of names; the joined vectors are put in our order."""
+    params = {
+        "text_subnet": {
+            "lstm": theirs.lstm("text_subnet.rnn", "_l0"),
+            "dense": theirs.dense("text_subnet.linear_1"),
+        },
+        "dense_1": theirs.dense("post_fusion_layer_2"),
+        "head": {"output_dense": theirs.dense("post_fusion_layer_3")},
+    }
+    statistics = {}
+    for ours, name in (("audio", "audio_subnet"), ("vision", "video_subnet")):
+        params[f"{ours}_subnet"] = {
+            "norm": theirs.norm(f"{name}.norm"),
+            **{f"dense_{k}": theirs.dense(f"{name}.linear_{k + 1}") for k in range(3)},
+        }
+        if not theirs.gradients:
+            statistics[f"{ours}_subnet"] = {"norm": theirs.statistics(f"{name}.norm")}
+    widths = {
+        "text": params["text_subnet"]["dense"]["kernel"].shape[1],
+        **{m: params[f"{m}_subnet"]["dense_2"]["kernel"].shape[1] for m in ("audio", "vision")},
+    }
+    ends = np.cumsum([widths[m] for m in THEIRS])[:-1]
+    joined = theirs.dense("post_fusion_layer_1")
+    parts = dict(zip(THEIRS, np.split(joined["kernel"], ends), strict=True))
+    params["dense_0"] = {**joined, "kernel": np.concatenate([parts[m] for m in OURS])}
+    return {"params": params, "batch_stats": statistics}
+
+
+CASE = Case(
+    ours="lf_dnn",
+    theirs="lf_dnn",
+    carry=carry,
+    averaged=True,
+    aligned=False,
+    faults={"batch_norm": True, "count_padding": True},
+    outputs={
+        "prediction": lambda out: out["M"][:, 0],
+        "vector_text": lambda out: out["Feature_t"],
+        "vector_audio": lambda out: out["Feature_a"],
+        "vector_vision": lambda out: out["Feature_v"],
+    },
+    losses={"l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean()},
+    small_theirs={"hidden_dims": [4, 8, 9], "text_out": 5, "post_fusion_dim": 6},
+    small_ours={
+        "text_hidden": 4,
+        "text_width": 5,
+        "audio_width": 8,
+        "vision_width": 9,
+        "fusion_width": 6,
+    },
+)
