@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib
+import json
+import math
 import pkgutil
 from pathlib import Path
 from typing import Any
@@ -103,13 +105,27 @@ def write_golden(name: str) -> Path:
     variables = case.carry(reference.tensors(module))
     outputs, gradients = reference.numbers(case, module, batch, args)
     tree = {"variables": variables, "outputs": outputs, "gradients": gradients}
-    GOLDEN.mkdir(exist_ok=True)
-    np.savez_compressed(GOLDEN / f"{name}.npz", **{k: np.float32(v) for k, v in flat(tree).items()})
+    write_packed(GOLDEN / f"{name}.npz", flat(tree))
     return GOLDEN / f"{name}.npz"
+
+
+def write_packed(path: Path, arrays: Arrays) -> None:
+    """Writes arrays side by side as one, with their shapes: hundreds of small ones have no head each."""
+    shapes = json.dumps({name: np.shape(x) for name, x in arrays.items()})
+    values = np.concatenate([np.ravel(x).astype(np.float32) for x in arrays.values()])
+    np.savez_compressed(path, values=values, shapes=shapes)
+
+
+def read_packed(path: Path) -> Arrays:
+    """The arrays of `write_packed`."""
+    with np.load(path) as file:
+        values, shapes = file["values"], json.loads(str(file["shapes"]))
+    ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
+    parts = np.split(values, ends[:-1])
+    return {name: x.reshape(shape) for (name, shape), x in zip(shapes.items(), parts, strict=True)}
 
 
 def read_golden(name: str) -> tuple[Any, Arrays, dict[str, Any]]:
     """(variables, outputs, gradients by loss) of a golden file."""
-    with np.load(GOLDEN / f"{name}.npz") as file:
-        tree = nested({path: file[path] for path in file.files})
+    tree = nested(read_packed(GOLDEN / f"{name}.npz"))
     return tree["variables"], tree["outputs"], tree["gradients"]
