@@ -2,6 +2,7 @@
 
     python experiments/benchmark.py [--case NAME [--case NAME ...]] [--config NAME ...] [--markdown FILE]
     python experiments/benchmark.py --against torch [--torch=PYTHON] [--pairs=3] [--batch=16]
+    python experiments/benchmark.py --against mmsa [--model NAME ...] [--pairs=3]
 
 One JSON line for each row, with the device, the versions and the commit, and at the end Markdown tables of
 them, without what is nested in a line, printed or in FILE. Each case runs in a process of its own, without a
@@ -23,7 +24,8 @@ compilation cache; without --case and --config it is the first four:
 
 With --config it is the train step of shipped configs (`all`, or names): compile time, step time, and the
 floor by the device's measured matrix rate and bandwidth (experiments/floors.py). --precision says what the
-encoder, and the model where it can, compute in. --against torch is explained in experiments/against_torch.py.
+encoder, and the model where it can, compute in. --against is explained in experiments/against_torch.py and
+against_mmsa.py.
 """
 
 import argparse
@@ -37,6 +39,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import report
 
 EPOCHS = ("main_job", "synthetic", "mosi_buckets", "mosi_padded")
 CASES = (*EPOCHS, "crosssent", "finetune", "growth", "devices", "seeds", "start", "idle")
@@ -190,22 +194,6 @@ def lines_of(command: list[str], failed: list[str]) -> list[dict[str, Any]]:
     return found
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown, a table for each case; nested values stay in the JSON lines."""
-    tables = []
-    for case in dict.fromkeys(row["case"].partition(":")[0] for row in rows):
-        of_case = [row for row in rows if row["case"].partition(":")[0] == case]
-        columns = [
-            key
-            for key in dict.fromkeys(key for row in of_case for key in row)
-            if key != "case" and not any(isinstance(row.get(key), dict | list) for row in of_case)
-        ]
-        lines = [columns, ["---"] * len(columns)]
-        lines += [[str(row.get(key, "")) for key in columns] for row in of_case]
-        tables.append(f"### {case}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
-    return "\n\n".join(tables) + "\n"
-
-
 def _at_least_one(text: str) -> int:
     """A number of an option: argparse says that it is wrong, and of which option."""
     if not text.isdecimal() or int(text) < 1:
@@ -230,7 +218,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--buckets", type=_at_least_one, default=4, help="length buckets of mosi_buckets")
     parser.add_argument("--seeds", type=_at_least_one, default=8, help="of the case seeds")
     parser.add_argument("--markdown", type=Path, help="a file for the tables; default: they are printed")
-    parser.add_argument("--against", choices=("torch",), help="compare epochs with another framework's")
+    parser.add_argument("--against", choices=("torch", "mmsa"), help="compare with others' programs")
+    parser.add_argument("--model", nargs="+", help="of --against mmsa: models by name; all that MMSA has")
     parser.add_argument("--torch", default=sys.executable, help="a python that has torch and transformers")
     parser.add_argument("--pairs", type=_at_least_one, default=3)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
@@ -244,7 +233,12 @@ def arguments() -> argparse.Namespace:
     cases = set(args.case or (() if args.config else EPOCHS))
     if (args.against or cases & {"mosi_buckets", "mosi_padded", "start"}) and not args.mosi.is_file():
         parser.error(f"--mosi: there is no file {args.mosi}; name MOSI's texts, or other cases by --case")
-    if args.against:
+    if args.against == "mmsa":
+        import against_mmsa
+
+        if not against_mmsa.can_compare():
+            parser.error('--against mmsa: torch or MMSA is missing; pip install ".[parity]"')
+    if args.against == "torch":
         import against_torch
 
         if not against_torch.can_train(args.torch):
@@ -259,6 +253,11 @@ def main() -> None:
     args = arguments()
     if args.here:
         in_process(args.case[0], args)
+        return
+    if args.against == "mmsa":
+        import against_mmsa
+
+        report.write(list(against_mmsa.rows(args.model, args.pairs, args.mosi)), args.markdown)
         return
     if args.against:
         import against_torch
@@ -280,10 +279,7 @@ def main() -> None:
         ratio = round(seconds["mosi_padded"] / seconds["mosi_buckets"], 2)
         rows.append({"case": "mosi_speedup", "padded_over_buckets": ratio})
         print(json.dumps(rows[-1]))
-    if args.markdown:
-        args.markdown.write_text(markdown(rows))
-    else:
-        print("\n" + markdown(rows), end="")
+    report.write(rows, args.markdown)
     if failed:
         raise SystemExit("\n".join(failed))
 

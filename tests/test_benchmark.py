@@ -191,7 +191,7 @@ def test_tables_have_a_row_for_each_line_and_leave_nested_values_out(module):
         {"case": "seeds", "model": "lmf", "ms": 2},
         {"case": "config:x", "batch": 3},
     ]
-    assert module("benchmark").markdown(rows).splitlines() == [
+    assert module("report").markdown(rows).splitlines() == [
         "### seeds",
         "",
         "| model | ms |",

@@ -21,6 +21,7 @@ from msa_jax.main import main
 from msa_jax.together import Together
 from tests.models.tracing import config_of, make_state, prepared
 
+HEAD_ALONE = ("ef_lstm", "lf_lstm", "lf_dnn", "tfn", "mfn", "graph_mfn", "mfm", "rmfn", "misa")
 # The products that stay in float32, by the module or the equation that they stand in, and how many there are:
 # scores that choose, what gives the score or logits itself, and the head.
 EXACT = {
@@ -28,8 +29,28 @@ EXACT = {
     "mulg": {"output_dense": 1},
     "amsgfn": {"score_in": 1, "score_out": 1, "hidden_dense": 1, "output_dense": 1},
     "lmf": {"bd,rdo->bro": 3, "r,bro->bo": 1},
+    **{name: {"output_dense": 1} for name in HEAD_ALONE},
+    "self_mm": {"output_dense": 4, "SelfMM": 4},  # the centres of the tables
+    "mmim": {
+        "output_dense": 1,
+        **dict.fromkeys(("mean_in", "mean_out", "log_variance_in", "log_variance_out"), 4),
+        # The entropies, whose logarithm magnifies what is lost.
+        **{"entropy._project": 2, "sb,bd->sd": 2, "sbd,sbe->sde": 2, "ks,ksd->sd": 2, "ks,ksd,kse->sde": 4},
+    },
+    # The shift of a norm goes into the bias of the product after it.
+    "mult": {"jd,jdf->jf": 2, "output_dense": 1},
 }
+# Products of bfloat16, at least, where those in float32 are many and small: forward, and with the gradient.
+FEW = {"mmim": (13, 26), "self_mm": (14, 28)}
+# Outputs that no product makes, and errors that hardly depend on what a model makes of them.
+UNMOVED = {
+    "self_mm": ["vector_text"],
+    "mmim": ["vector_text"],
+    "mfm": ["error_text", "error_audio", "error_vision"],
+}
+EXPONENTIALS = ("tecafn", "mulg", "amsgfn", "mfn", "mfm", "rmfn", "mult", "misa", "mmim")
 FORMS = [
+    *((name,) for name in (*HEAD_ALONE, "mult", "self_mm", "mmim")),
     ("tecafn",),
     ("tecafn", "printed_order"),
     ("mulg",),
@@ -58,7 +79,14 @@ def forward(form, dtype, *, train=False):
     """A function of the parameters that gives all outputs."""
     pieces, batch = prepared(small(*form, dtype=dtype))
     rngs = {name: jax.random.key(seed) for name, seed in RNGS.items()}
-    return lambda variables: pieces.model.apply(variables, batch, train=train, rngs=rngs)
+    apply = functools.partial(pieces.model.apply, batch=batch, train=train, rngs=rngs)
+    if not train:
+        return apply
+
+    def trained(variables):
+        return apply(variables, mutable=[name for name in variables if name != "params"])[0]
+
+    return trained
 
 
 def traced(form):
@@ -127,7 +155,8 @@ def test_products_take_bfloat16_but_those_that_are_named(form):
         if operands(equation) != {"bfloat16"}:
             exact[where.rpartition("/")[2]] += 1
     assert exact == EXACT[form[0]]
-    assert len(products(program)) > 2 * exact.total()
+    least = FEW.get(form[0], (exact.total() + 1,))[0]
+    assert len(products(program)) - exact.total() >= least
 
 
 @pytest.mark.parametrize("form", FORMS, ids="-".join)
@@ -144,7 +173,7 @@ def test_softmax_norms_and_what_steps_and_layers_hand_on_are_float32(form):
             assert "bfloat16" not in {str(v.aval.dtype) for v in carried}, where
             found[kind] += 1
     assert found["scan"]
-    assert found["exp"] or form[0] == "lmf"  # which has no attention
+    assert bool(found["exp"]) is (form[0] in EXPONENTIALS)
 
 
 @pytest.mark.parametrize("form", FORMS, ids="-".join)
@@ -152,14 +181,16 @@ def test_the_backward_pass_multiplies_in_bfloat16_too(form):
     """No product of both types: a gradient in float32 would turn the large products into such."""
     variables, _ = start(*form)
     apply = forward(form, "bfloat16", train=True)
-    program = jax.make_jaxpr(jax.grad(lambda v: apply(v)["prediction"].sum()))(variables).jaxpr
+    params, rest = variables["params"], {k: v for k, v in variables.items() if k != "params"}
+    gradient = jax.grad(lambda p: apply({"params": p, **rest})["prediction"].sum())
+    program = jax.make_jaxpr(gradient)(params).jaxpr
     types = collections.Counter()
     for where, equation in products(program):
         assert len(operands(equation)) == 1, where
         types.update(operands(equation))
     exact = sum(EXACT[form[0]].values())
     assert 0 < types["float32"] <= 3 * exact  # each forward, and for the gradients of both operands
-    assert types["bfloat16"] >= 6 * exact
+    assert types["bfloat16"] >= FEW.get(form[0], (0, 6 * exact))[1]
 
 
 @pytest.mark.parametrize("form", FORMS, ids="-".join)
@@ -174,7 +205,8 @@ def test_outputs_are_float32_and_near_those_of_float32(form):
             np.testing.assert_array_equal(found, wanted)
             continue
         away = np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
-        assert 2**-14 < away < 10 * 2**-8, name
+        assert away < 10 * 2**-8, name
+        assert away > 2**-14 or name in UNMOVED.get(form[0], ())
 
 
 @pytest.mark.parametrize("name", EXACT)

@@ -251,7 +251,7 @@ def test_settings_that_no_run_can_use(key, value, message):
     ("file", "hint"),
     [
         ("configs/crosssent_mosy.py", "did you mean configs/crosssent_mosi.py?"),
-        ("configs/mult_synthetic.py", "did you mean configs/"),  # no such model, so nothing took its place
+        ("configs/mulb_synthetic.py", "did you mean configs/"),  # no such model, so nothing took its place
         ("configs/base.py", "configs/"),  # base.py is not a config
         ("xyz", "there are: configs/amsgfn_mosei.py, "),
     ],

@@ -62,10 +62,10 @@ class GraphMFN(nn.Module):
     keep_hidden: Positive = 128  # inside the gate that keeps the memory; toolkit
     write_hidden: Positive = 64  # inside the gate that writes to it; toolkit
     output_hidden: Positive = 256  # inside the output network; toolkit
-    proposal_dropout: Rate = 0.0  # inside these four; toolkit
-    keep_dropout: Rate = 0.5
-    write_dropout: Rate = 0.5
-    output_dropout: Rate = 0.0
+    proposal_dropout: Rate = 0.0  # inside the first of these networks; toolkit
+    keep_dropout: Rate = 0.5  # inside the second; toolkit
+    write_dropout: Rate = 0.5  # inside the third; toolkit
+    output_dropout: Rate = 0.0  # inside the fourth; toolkit
     count_padding: bool = False  # as the toolkit does: padding is read as steps are
     dtype: Literal["float32", "bfloat16"] = "float32"  # compute type of the products (docs/models.md)
 

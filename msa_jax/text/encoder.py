@@ -1,4 +1,4 @@
-"""Encoders of text, BERT and RoBERTa in Flax Linen, with a hook after any layer.
+"""Encoders of text, BERT and RoBERTa in Flax Linen, with a hook after the embeddings and any layer.
 
 The architecture is that of Devlin et al. 2019 (arXiv:1810.04805) and Liu et al. 2019 (arXiv:1907.11692):
 embeddings, then post-norm transformer layers. There is no pooler.
@@ -42,7 +42,7 @@ class EncoderOutput:
     Attributes:
       last_hidden_state: float32 [B, T, D] output of the last layer.
       hidden_states: float32 [num_layers + 1, B, T, D], index 0 the embeddings and index k + 1 the output of
-        layer k (after its hook), or None if not asked for.
+        layer k (each after its hook), or None if not asked for.
       attentions: float32 [num_layers, B, heads, T, T] attention probabilities before dropout (rows are
         queries), or None if not asked for.
     """
@@ -212,9 +212,9 @@ class Encoder(nn.Module):
             means that all are valid; a row without any gives finite values of no meaning.
           token_type_ids: [B, T] segment ids. None means all 0.
           train: whether dropout is active; needs `rngs={"dropout": key}`.
-          hooks: layer index (0 .. num_layers - 1) to a function of that layer's output [B, T, D] whose
-            result, of the same shape, replaces it. It is called while tracing, so it may close over other
-            arrays and call a Linen module of the caller.
+          hooks: layer index (0 .. num_layers - 1, or -1 for the embeddings) to a function of that layer's
+            output [B, T, D] whose result, of the same shape, replaces it. It is called while tracing, so it
+            may close over other arrays and call a Linen module of the caller.
           output_hidden_states: whether to return all layers' outputs.
           output_attentions: whether to return all layers' attention probabilities.
 
@@ -227,8 +227,11 @@ class Encoder(nn.Module):
         """
         c = self.config
         hooks = dict(hooks or {})
-        if unknown := [key for key in hooks if key not in range(c.num_layers)]:
-            raise ValueError(f"hooks for layers {unknown}, but the layers are 0 to {c.num_layers - 1}")
+        if unknown := [key for key in hooks if key not in range(-1, c.num_layers)]:
+            raise ValueError(
+                f"hooks for layers {unknown}, but the layers are 0 to {c.num_layers - 1}, "
+                "and -1 the embeddings"
+            )
         if ids.shape[1] > c.max_tokens:
             raise ValueError(f"{ids.shape[1]} tokens, but the position embeddings cover {c.max_tokens}")
 
@@ -238,16 +241,20 @@ class Encoder(nn.Module):
             # Finite, so that a fully masked row (a row that only pads the batch) has no NaN.
             bias_B11S = jnp.where(mask_BT[:, None, None, :], 0.0, jnp.finfo(jnp.float32).min)
 
-        x_BTD = Embeddings(c, name="embeddings")(ids, mask_BT, token_type_ids, train=train)
+        def hooked(k: int, x_BTD: Array) -> Array:
+            if k not in hooks:
+                return x_BTD
+            hooked_BTD = hooks[k](x_BTD)
+            if hooked_BTD.shape != x_BTD.shape:
+                raise ValueError(f"hook {k} turned {x_BTD.shape} into {hooked_BTD.shape}")
+            return hooked_BTD.astype(jnp.float32)
+
+        x_BTD = hooked(-1, Embeddings(c, name="embeddings")(ids, mask_BT, token_type_ids, train=train))
         hidden, attentions = [x_BTD], []
         layer = nn.remat(EncoderLayer) if self.remat else EncoderLayer
         for k in range(c.num_layers):
             x_BTD, probs_BHTS = layer(c, self.dtype, train, name=f"layer_{k}")(x_BTD, bias_B11S)
-            if k in hooks:
-                hooked_BTD = hooks[k](x_BTD)
-                if hooked_BTD.shape != x_BTD.shape:
-                    raise ValueError(f"hook {k} turned {x_BTD.shape} into {hooked_BTD.shape}")
-                x_BTD = hooked_BTD.astype(jnp.float32)
+            x_BTD = hooked(k, x_BTD)
             hidden.append(x_BTD)
             attentions.append(probs_BHTS)
         return EncoderOutput(

@@ -55,7 +55,7 @@ def test_outputs_have_the_documented_shapes_and_names(variables):
 
 
 def test_identity_hooks_change_nothing(variables):
-    out = apply(variables, hooks={k: lambda x: x for k in range(3)})
+    out = apply(variables, hooks={k: lambda x: x for k in range(-1, 3)})
     for got, want in zip(jax.tree.leaves(out), jax.tree.leaves(apply(variables)), strict=True):
         np.testing.assert_array_equal(got, want)
 
@@ -68,6 +68,15 @@ def test_a_hook_replaces_its_layers_output_and_reaches_the_layers_above(variable
     np.testing.assert_array_equal(out.attentions[:2], plain.attentions[:2])
     assert np.abs(out.attentions[2] - plain.attentions[2]).max() > 1e-3
     assert np.abs(out.last_hidden_state - plain.last_hidden_state).max() > 1e-3
+
+
+def test_a_hook_on_the_embeddings_is_the_first_layers_input(variables):
+    plain = apply(variables)
+    out = apply(variables, hooks={-1: lambda x_BTD: x_BTD.at[..., 0].add(1.0)})
+    np.testing.assert_array_equal(out.hidden_states[0], plain.hidden_states[0].at[..., 0].add(1.0))
+    assert np.abs(out.attentions[0] - plain.attentions[0]).max() > 1e-3
+    replaced = apply(variables, ids=IDS[::-1], hooks={-1: lambda x_BTD: plain.hidden_states[0]})
+    np.testing.assert_array_equal(replaced.last_hidden_state, plain.last_hidden_state)
 
 
 def test_a_hook_on_the_last_layer_is_the_output(variables):
@@ -90,15 +99,16 @@ def test_a_hook_may_call_a_module_of_the_caller():
     assert np.any(grads["params"]["shift"]["kernel"])
 
 
-@pytest.mark.parametrize("key", [-1, 3, "last"])
+@pytest.mark.parametrize("key", [-2, 3, "last"])
 def test_a_hook_for_no_layer_is_an_error(variables, key):
-    with pytest.raises(ValueError, match="layers are 0 to 2"):
+    with pytest.raises(ValueError, match="layers are 0 to 2, and -1 the embeddings"):
         apply(variables, hooks={key: lambda x: x})
 
 
 def test_a_hook_that_changes_the_shape_is_an_error(variables):
-    with pytest.raises(ValueError, match="hook 1 turned"):
-        apply(variables, hooks={1: lambda x: x[:, 1:]})
+    for key in (-1, 1):
+        with pytest.raises(ValueError, match=f"hook {key} turned"):
+            apply(variables, hooks={key: lambda x: x[:, 1:]})
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])

