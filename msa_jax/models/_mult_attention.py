@@ -78,6 +78,11 @@ def attend(
     return out.transpose(2, 3, 0, 6, 1, 4, 5).reshape(J, B, T, D)
 
 
+def hashed(place: UInt32[Array, "..."], words: Any) -> Array:
+    """16 random bits for each number, as `layers.dropout` makes them of two random words."""
+    return (_mixed(_mixed(place + words[0]) ^ words[1]) >> 16).astype(jnp.uint16)
+
+
 def _block(scores: int, clips: int, heads: int) -> tuple[int, int]:
     """(clips, heads) of a block, for so many scores of a head of one clip: as many as the limit allows."""
     most = max(1, (_ON_CPU if jax.default_backend() == "cpu" else _ELSEWHERE) // scores)
@@ -98,8 +103,8 @@ class _Form:
         """[R, 1, 1, 1], or one number where the J agree: what 16 random bits must reach to keep a weight."""
         found = [min(round(rate * LEVELS), LEVELS - 1) for rate in self.rates]
         if len(set(found)) == 1:
-            return np.uint32(found[0])
-        return np.repeat(np.array(found, np.uint32), rows // len(found)).reshape(-1, 1, 1, 1)
+            return np.uint16(found[0])
+        return np.repeat(np.array(found, np.uint16), rows // len(found)).reshape(-1, 1, 1, 1)
 
     def scale(self, rows: int) -> Any:
         """What the kept weights are multiplied by, likewise."""
@@ -126,8 +131,7 @@ class _Form:
             return None
         step, key = (jax.lax.broadcasted_iota(jnp.uint32, (1, 1, *shape[2:]), axis) for axis in (2, 3))
         place = first + (step * np.uint32(shape[3]) + key)
-        bits = _mixed(_mixed(place) ^ second) >> 16
-        return bits >= self.thresholds(shape[0])
+        return hashed(place, (np.uint32(0), second)) >= self.thresholds(shape[0])
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

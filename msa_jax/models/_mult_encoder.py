@@ -1,9 +1,10 @@
 """Encoder of transformer layers over one sequence, or of one over another; several run side by side.
 
 Source: Tsai et al., ACL 2019, section 3.2, and the MMSA toolkit for what the paper leaves open. Shapes as in
-`_mult_attention`: J stacks side by side, as one batched product where their sequences agree in length.
+`_mult_attention`: J stacks side by side, in one program where the sequences that ask agree in length.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,16 +12,36 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from msa_jax.layers.dropout import drop, hashed_bits
+from msa_jax.layers.dropout import drop
 from msa_jax.layers.pooling import last_valid
 from msa_jax.layers.transformer import sinusoids
-from msa_jax.models._mult_attention import attend
+from msa_jax.models._mult_attention import attend, hashed
 
 Steps = tuple[Float[Array, "B T D"], Bool[Array, "B T"]]  # of a sequence, and which of them are valid
-Masks = tuple[Int[Array, "J B T"], Int[Array, "J B S"], Bool[Array, "J B"]]  # limit, order, any key at all
 _NEVER = np.iinfo(np.int32).max  # the order of a step that no query may see
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """What neighbouring stacks of a program ask, of one length.
+
+    Attributes:
+      stacks: which of the J.
+      steps_JBSD: what the keys and what the values are made of, normalised; one array where it is the same,
+        none where the stacks ask their own input.
+      limit_JBT, order_JBS: a query sees the keys whose order is not above its limit.
+      any_JB: whether there is a key at all.
+      rates: of the dropout on the attention weights.
+    """
+
+    stacks: slice
+    steps_JBSD: list[Array]
+    limit_JBT: Int[Array, "J B T"]
+    order_JBS: Int[Array, "J B S"]
+    any_JB: Bool[Array, "J B"]
+    rates: tuple[float, ...]
 
 
 class Encoder(nn.Module):
@@ -66,28 +87,23 @@ class Encoder(nn.Module):
         Returns:
           For each stack [B, T, D]; with `last` [B, D], of no meaning where a clip has no valid step.
         """
-        params = self._parameters(len(targets))
-        rates = (*self.rates, self.embed_dropout, self.relu_dropout, self.residual_dropout)
-        key = self.make_rng("dropout") if train and any(rates) else None
-        groups: dict[Any, list[int]] = {}
-        for i, (x_BTD, _) in enumerate(targets):
-            groups.setdefault((x_BTD.shape, sources and sources[i][0].shape), []).append(i)
+        J, params = len(targets), self._parameters(len(targets))
+        words = None
+        if train and any((*self.rates, self.embed_dropout, self.relu_dropout, self.residual_dropout)):
+            # All that is drawn at random: two words for each mask, which a hash makes the mask of.
+            words = jax.random.bits(self.make_rng("dropout"), (J, self.layers, 7, 2), jnp.uint32)
+        groups: dict[int, list[int]] = {}
+        for i in sorted(range(J), key=lambda i: 0 if sources is None else sources[i][0].shape[1]):
+            groups.setdefault(targets[i][0].shape[1], []).append(i)
         out: dict[int, Array] = {}
-        for g, members in enumerate(groups.values()):
-
-            def stacked(pairs: Sequence[Steps], members: list[int] = members) -> tuple[Array, Array]:
-                x, mask = zip(*(pairs[i] for i in members), strict=True)
-                return jnp.stack(x), jnp.stack(mask)
-
-            x_JBTD = self._run(
-                {name: p[:, np.array(members)] for name, p in params.items()},
-                stacked(targets),
-                None if sources is None else stacked(sources),
-                tuple(self.rates[i] for i in members),
-                None if key is None else jax.random.fold_in(key, g),
-            )
+        for members in groups.values():
+            own = {name: p[:, np.array(members)] for name, p in params.items()}
+            asking = _stacked([targets[i] for i in members])
+            asked = None if sources is None else [sources[i] for i in members]
+            rates = tuple(self.rates[i] for i in members)
+            x_JBTD = self._run(own, asking, asked, rates, None if words is None else words[members[0]])
             out |= dict(zip(members, x_JBTD, strict=True))
-        return [out[i] for i in range(len(targets))]
+        return [out[i] for i in range(J)]
 
     def _parameters(self, J: int) -> dict[str, Array]:
         """All of them: [layers, J, ...], of the last norm [1, J, D]."""
@@ -109,42 +125,32 @@ class Encoder(nn.Module):
         self,
         params: Mapping[str, Array],
         target: tuple[Array, Array],
-        source: tuple[Array, Array] | None,
+        sources: list[Steps] | None,
         rates: tuple[float, ...],
-        key: Key[Array, ""] | None,
+        words: UInt32[Array, "L 7 2"] | None,
     ) -> Float[Array, "J B ..."]:
-        """Runs stacks whose sequences agree in length: [J, B, T, D], or with `last` [J, B, D]."""
+        """Runs stacks whose targets agree in length: [J, B, T, D], or with `last` [J, B, D]."""
         x_JBTD, mask_JBT = target
-        embed_keys, layer_keys = (None,) * 3, None
-        if key is not None:
-            embed_keys = jax.random.split(jax.random.fold_in(key, 0), 3)
-            layer_keys = jax.random.split(jax.random.fold_in(key, 1), self.layers)
-        x_JBTD = self._embedded(x_JBTD, mask_JBT, embed_keys[0])
-        source_JBSD = None
-        if source is not None:  # the same in every layer: normalised once
-            draws = embed_keys[1:] if key is not None and self.embed_dropout else (None,)
-            source_JBSD = [_normalised(self._embedded(*source, draw)) for draw in draws]
-        masks = self._masks(mask_JBT, mask_JBT if source is None else source[1])
-
-        # Backward, all of a layer but its attention is computed again: to keep it takes more time than that.
-        policy = jax.checkpoint_policies.save_only_these_names("mixed", "level")
+        x_JBTD = self._embedded(x_JBTD, mask_JBT, None if words is None else words[0, 0])
+        asked = self._asked(mask_JBT, sources, rates, words)
 
         def layer(x_JBTD: Array, own: Any) -> tuple[Array, None]:
-            return self._layer(x_JBTD, *own, source_JBSD, masks, rates), None
+            return self._layer(x_JBTD, *own, asked), None
 
-        own = {name: p for name, p in params.items() if not name.startswith("norm_")}, layer_keys
+        own = {name: p for name, p in params.items() if not name.startswith("norm_")}, words
         most = self.layers - self.last
         if most:
+            # Backward, all of a layer but its attention is computed again: to keep it takes more time.
+            policy = jax.checkpoint_policies.save_only_these_names("mixed", "level")
             body = jax.checkpoint(layer, prevent_cse=False, policy=policy)
             x_JBTD, _ = jax.lax.scan(body, x_JBTD, jax.tree.map(lambda p: p[:most], own))
         if self.last:
-            of_last = jax.tree.map(lambda p: p[most], own)
-            x_JBTD = self._layer(x_JBTD, *of_last, source_JBSD, masks, rates, mask_JBT)
+            x_JBTD = self._layer(x_JBTD, *jax.tree.map(lambda p: p[most], own), asked, mask_JBT)
         x_JBTD = _normalised(x_JBTD, params["norm_scale"][0], params["norm_bias"][0])
         return x_JBTD[:, :, 0] if self.last else x_JBTD
 
     def _embedded(
-        self, x_JBTD: Float[Array, "J B T D"], mask_JBT: Bool[Array, "J B T"], key: Key[Array, ""] | None
+        self, x_JBTD: Float[Array, "J B T D"], mask_JBT: Bool[Array, "J B T"], words_2: Array | None
     ) -> Float[Array, "J B T D"]:
         """Scaled, with positions counted from 1 over the valid steps, and dropped from."""
         _, _, T, D = x_JBTD.shape
@@ -152,87 +158,79 @@ class Encoder(nn.Module):
         if self.positions:
             table = np.concatenate([np.zeros((1, D), np.float32), sinusoids(T + 1, D)[1:]])
             x_JBTD = x_JBTD + jnp.asarray(table)[jnp.where(mask_JBT, jnp.cumsum(mask_JBT, -1), 0)]
-        return _dropped(x_JBTD, key, self.embed_dropout)
+        return _dropped(x_JBTD, words_2, self.embed_dropout)
 
-    def _masks(self, mask_JBT: Bool[Array, "J B T"], source_mask_JBS: Bool[Array, "J B S"]) -> Masks:
-        """A query sees the valid keys whose order, counted over the valid ones, is not above its limit.
-
-        The lengths are the clip's own, so that padding changes nothing.
-        """
-        order_JBS = jnp.where(source_mask_JBS, jnp.cumsum(source_mask_JBS, -1), _NEVER)
-        length_JB1, source_length_JB1 = (m.sum(-1, keepdims=True) for m in (mask_JBT, source_mask_JBS))
-        limit_JBT = jnp.cumsum(mask_JBT, -1)
-        if self.future_mask:
-            limit_JBT = limit_JBT + jnp.abs(length_JB1 - source_length_JB1)
-        else:
-            limit_JBT = jnp.broadcast_to(source_length_JB1, limit_JBT.shape)
-        return limit_JBT, order_JBS, source_mask_JBS.any(-1)
+    def _asked(
+        self, mask_JBT: Array, sources: list[Steps] | None, rates: tuple[float, ...], words: Array | None
+    ) -> list[_Asked]:
+        """What the stacks ask. Lengths are the clips' own where they count, so padding changes nothing."""
+        lengths = [0] * len(rates) if sources is None else [x_BSD.shape[1] for x_BSD, _ in sources]
+        found = []
+        for S in dict.fromkeys(lengths):
+            stacks = slice(lengths.index(S), lengths.index(S) + lengths.count(S))
+            asking_JBT, steps = mask_JBT[stacks], []
+            asked_JBS = asking_JBT
+            if sources is not None:  # it is the same in every layer: normalised once
+                x_JBSD, asked_JBS = _stacked(sources[stacks])
+                draws = [None] if words is None or not self.embed_dropout else [words[0, 1], words[0, 2]]
+                steps = [_normalised(self._embedded(x_JBSD, asked_JBS, draw)) for draw in draws]
+            rank_JBT, rank_JBS = (jnp.cumsum(mask, -1) for mask in (asking_JBT, asked_JBS))
+            count_JB1, asked_count_JB1 = (mask.sum(-1, keepdims=True) for mask in (asking_JBT, asked_JBS))
+            limit_JBT = jnp.broadcast_to(asked_count_JB1, rank_JBT.shape)
+            if self.future_mask:
+                limit_JBT = rank_JBT + jnp.abs(count_JB1 - asked_count_JB1)
+            order_JBS = jnp.where(asked_JBS, rank_JBS, _NEVER)
+            found.append(_Asked(stacks, steps, limit_JBT, order_JBS, asked_JBS.any(-1), rates[stacks]))
+        return found
 
     def _layer(
         self,
         x_JBTD: Float[Array, "J B T D"],
         p: Mapping[str, Array],
-        key: Key[Array, ""] | None,
-        source_JBSD: list[Array] | None,
-        masks: Masks,
-        rates: tuple[float, ...],
+        words: UInt32[Array, "7 2"] | None,
+        asked: list[_Asked],
         last_JBT: Bool[Array, "J B T"] | None = None,
     ) -> Float[Array, "J B T D"]:
         """One layer; with the mask `last_JBT` for the last valid step alone, [J, B, 1, D]."""
-        limit_JBT, order_JBS, any_JB = masks
-        words_2, keys = None, (None,) * 3
-        if key is not None:
-            words_2 = jax.random.bits(jax.random.fold_in(key, 0), (2,), jnp.uint32)
-            keys = jax.random.split(jax.random.fold_in(key, 1), 3)
-        normed_JBTD = _normalised(x_JBTD)
-        asking_JBTD = normed_JBTD
+        words = [None] * 7 if words is None else words
+        normed_JBTD = asking_JBTD = _normalised(x_JBTD)
         if last_JBT is not None:
-            x_JBTD, asking_JBTD, limit_JBT = (
-                jax.vmap(last_valid)(a, last_JBT)[:, :, None]
-                for a in (x_JBTD, normed_JBTD, limit_JBT[..., None])
+            x_JBTD, asking_JBTD = (_last_of(x, last_JBT) for x in (x_JBTD, normed_JBTD))
+        # One norm serves queries, keys and values. Its scale and bias, the layer's own, are taken into their
+        # product, so that what every layer asks need not be normalised in each.
+        kernel = p["attention_norm_scale"][..., None] * p["in_kernel"]
+        bias = p["in_bias"] + jnp.einsum("jd,jdf->jf", p["attention_norm_bias"], p["in_kernel"])
+        D, mixed = self.width, []
+        query_JBTD = self._dense(asking_JBTD, kernel[..., :D], bias[..., :D])
+        for k, one in enumerate(asked):
+            w, b = kernel[one.stacks], bias[one.stacks]
+            steps = one.steps_JBSD or [normed_JBTD]
+            if len(steps) == 1:
+                both = self._dense(steps[0], w[..., D:], b[..., D:])
+            else:
+                parts = (slice(D, 2 * D), slice(2 * D, None))
+                both = jnp.concatenate(
+                    [self._dense(x, w[..., at], b[..., at]) for x, at in zip(steps, parts, strict=True)], -1
+                )
+            limit = one.limit_JBT
+            if last_JBT is not None:
+                limit = _last_of(limit[..., None], last_JBT)[..., 0]
+            form = {"heads": self.heads, "rates": one.rates, "dtype": self.dtype}
+            drawn = None if words[3] is None else words[3] + np.uint32(k)
+            out = attend(
+                query_JBTD[one.stacks], both[..., :D], both[..., D:], limit, one.order_JBS, drawn, **form
             )
-            limit_JBT = limit_JBT[..., 0]
-        q, k, v = self._projected(p, asking_JBTD, source_JBSD or [normed_JBTD])
-        form = {"heads": self.heads, "rates": rates, "dtype": self.dtype}
-        mixed_JBTD = attend(q, k, v, limit_JBT, order_JBS, words_2, **form)
-        mixed_JBTD = self._dense(mixed_JBTD, p["out_kernel"], p["out_bias"])
-        mixed_JBTD = jnp.where(
-            any_JB[..., None, None], mixed_JBTD, 0.0
-        )  # a source without a step says nothing
-        x_JBTD = x_JBTD + _dropped(mixed_JBTD, keys[0], self.residual_dropout)
+            mixed.append(out)
+        mixed_JBTD = self._dense(jnp.concatenate(mixed), p["out_kernel"], p["out_bias"])
+        any_JB = jnp.concatenate([one.any_JB for one in asked])
+        mixed_JBTD = jnp.where(any_JB[..., None, None], mixed_JBTD, 0.0)  # without a key nothing is added
+        x_JBTD = x_JBTD + _dropped(mixed_JBTD, words[4], self.residual_dropout)
 
         hidden = _normalised(x_JBTD, p["ffn_norm_scale"], p["ffn_norm_bias"])
         hidden = nn.relu(self._dense(hidden, p["ffn_in_kernel"], p["ffn_in_bias"]))
-        hidden = _dropped(hidden, keys[1], self.relu_dropout)
+        hidden = _dropped(hidden, words[5], self.relu_dropout)
         out_JBTD = self._dense(hidden, p["ffn_out_kernel"], p["ffn_out_bias"])
-        return x_JBTD + _dropped(out_JBTD, keys[2], self.residual_dropout)
-
-    def _projected(
-        self, p: Mapping[str, Array], asking_JBTD: Array, asked: list[Array]
-    ) -> tuple[Array, Array, Array]:
-        """Queries, keys and values, [J, B, T or S, D].
-
-        One norm serves all three. Its scale and bias, a layer's own, are taken into the product, so that what
-        every layer asks is normalised once.
-
-        Args:
-          p: of the layer.
-          asking_JBTD: what the queries are made of, normalised.
-          asked: what the keys and what the values are made of, likewise; one array where it is the same.
-        """
-        D = self.width
-        kernel = p["attention_norm_scale"][..., None] * p["in_kernel"]
-        bias = p["in_bias"] + jnp.einsum("jd,jdf->jf", p["attention_norm_bias"], p["in_kernel"])
-
-        def of(x: Array, first: int, stop: int) -> Array:
-            part = slice(first * D, stop * D)
-            return self._dense(x, kernel[..., part], bias[..., part])
-
-        if asked[0] is asking_JBTD:
-            return tuple(jnp.split(of(asking_JBTD, 0, 3), 3, -1))
-        if len(asked) == 1:
-            return (of(asking_JBTD, 0, 1), *jnp.split(of(asked[0], 1, 3), 2, -1))
-        return of(asking_JBTD, 0, 1), of(asked[0], 1, 2), of(asked[1], 2, 3)
+        return x_JBTD + _dropped(out_JBTD, words[6], self.residual_dropout)
 
     def _dense(self, x: Array, kernel_JDF: Array, bias_JF: Array) -> Float[Array, "J B T F"]:
         """A product in the compute type, and the bias in float32."""
@@ -247,10 +245,22 @@ def _normalised(x: Array, scale_JD: Array | None = None, bias_JD: Array | None =
     return x if scale_JD is None else x * scale_JD[:, None, None] + bias_JD[:, None, None]
 
 
-def _dropped(x_JBTD: Array, key: Key[Array, ""] | None, rate: float) -> Array:
-    """Dropout by a key; None drops nothing."""
-    if key is None or not rate:
+def _stacked(sequences: Sequence[Steps]) -> tuple[Float[Array, "J B T D"], Bool[Array, "J B T"]]:
+    """Sequences of one length side by side."""
+    x, masks = zip(*sequences, strict=True)
+    return jnp.stack(x), jnp.stack(masks)
+
+
+def _last_of(x_JBTD: Array, mask_JBT: Bool[Array, "J B T"]) -> Array:
+    """[J, B, 1, D], the last valid step."""
+    return jax.vmap(last_valid)(x_JBTD, mask_JBT)[:, :, None]
+
+
+def _dropped(x_JBTD: Array, words_2: UInt32[Array, "2"] | None, rate: float) -> Array:
+    """Dropout by two random words; None drops nothing."""
+    if words_2 is None or not rate:
         return x_JBTD
-    J, B, T, D = x_JBTD.shape
-    bits = hashed_bits(key, B, J * T * D).reshape(B, J, T, D).swapaxes(0, 1)
-    return drop(x_JBTD, bits, rate)
+    J, _, T, D = x_JBTD.shape
+    j, b, t, d = (jax.lax.broadcasted_iota(jnp.uint32, x_JBTD.shape, axis) for axis in range(4))
+    place = ((b * np.uint32(J) + j) * np.uint32(T) + t) * np.uint32(D) + d
+    return drop(x_JBTD, hashed(place, words_2), rate)
