@@ -111,8 +111,9 @@ class MemoryFusion(nn.Module):
         inner_ZF, gates_ZG = jnp.split(inner_ZF, [sizes[1]], axis=-1)
         proposal_ZF = jnp.tanh(dense(self.memory, name="proposal_out")(dropped(inner_ZF, 1)))
 
-        kernel = functools.partial(self.param, init_fn=nn.initializers.lecun_normal())
-        bias = functools.partial(self.param, init_fn=nn.initializers.zeros, shape=(self.memory,))
+        kernel = functools.partial(self.param, init_fn=nn.initializers.lecun_normal(), dtype=jnp.float32)
+        zeros = nn.initializers.zeros
+        bias = functools.partial(self.param, init_fn=zeros, shape=(self.memory,), dtype=jnp.float32)
         from_memory_FG = kernel("memory_in", shape=(self.memory, sum(sizes[2:])))
         outs = [
             (kernel(f"{name}_out", shape=(size, self.memory)), bias(f"{name}_bias"))

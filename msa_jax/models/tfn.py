@@ -213,8 +213,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "tiny": {
         "model.text_hidden": 8,
         "model.text_width": 4,
-        "model.audio_width": 4,
-        "model.vision_width": 4,
+        "model.audio_width": 8,
+        "model.vision_width": 8,
         "model.hidden": 8,
     },
 }
