@@ -42,6 +42,7 @@ EXACT = {
 }
 # Products of bfloat16, at least, where those in float32 are many and small: forward, and with the gradient.
 FEW = {"mmim": (13, 26), "self_mm": (14, 28)}
+REMADE = {"mult": 1}  # products in float32 that the backward pass makes again, in layers that keep nothing
 # Outputs that no product makes, and errors that hardly depend on what a model makes of them.
 UNMOVED = {
     "self_mm": ["vector_text"],
@@ -189,7 +190,8 @@ def test_the_backward_pass_multiplies_in_bfloat16_too(form):
         assert len(operands(equation)) == 1, where
         types.update(operands(equation))
     exact = sum(EXACT[form[0]].values())
-    assert 0 < types["float32"] <= 3 * exact  # each forward, and for the gradients of both operands
+    # Each forward, and for the gradients of both operands.
+    assert 0 < types["float32"] <= 3 * exact + REMADE.get(form[0], 0)
     assert types["bfloat16"] >= FEW.get(form[0], (0, 6 * exact))[1]
 
 
