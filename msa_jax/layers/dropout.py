@@ -6,6 +6,7 @@ statistics, not to cryptography: a hash of the entry's number and of a key that 
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -42,17 +43,27 @@ def draw_bits(
 def hashed_bits(key: Array, rows: int, count: int) -> Array:
     """[rows, count] uint16 that a key and the place of each decide, so that more rows change none.
 
-    Two rounds of a hash of 32 bits that changes about half of them where one bit of its input changes (its
-    constants are among those published with hash-prospector), with half of the key before each.
-
     Args:
       key: of JAX.
       rows, count: the shape.
     """
-    first, second = jax.random.bits(key, (2,), jnp.uint32)
+    words = jax.random.bits(key, (2,), jnp.uint32)
     row, column = (jax.lax.broadcasted_iota(jnp.uint32, (rows, count), axis) for axis in (0, 1))
     place = row * np.uint32(count) + column
-    return (_mixed(_mixed(place + first) ^ second) >> 16).astype(jnp.uint16)
+    return bits_at(place, words)
+
+
+def bits_at(place: Array, words: Any) -> Array:
+    """A random uint16 for each number.
+
+    Two rounds of a hash of 32 bits that changes about half of them where one bit of its input changes (its
+    constants are among those published with hash-prospector), with a random word before each.
+
+    Args:
+      place: uint32, of any shape.
+      words: two random uint32, or arrays of them that fit.
+    """
+    return (_mixed(_mixed(place + words[0]) ^ words[1]) >> 16).astype(jnp.uint16)
 
 
 def _mixed(x: Array) -> Array:

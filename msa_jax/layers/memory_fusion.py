@@ -7,7 +7,7 @@ cells add to the gates are products over all steps at once, outside of any scan.
 
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -92,10 +92,10 @@ class MemoryFusion(nn.Module):
     def _remember(self, cells_BTF: Array, mask_BT: Array, train: bool) -> tuple[Array, Array]:
         """(the last memory, the attention over the cells)."""
         B, T, F = cells_BTF.shape
-        networks = (self.attention, self.proposal, self.retain, self.update)
-        sizes = [network.hidden for network in networks]
+        networks = (self.attention, self.proposal)
+        sizes = [self.attention.hidden, self.proposal.hidden, self.retain.hidden + self.update.hidden]
         active = train and any(network.dropout for network in networks)
-        bits = draw_bits(self, B, [(T, size) for size in sizes], active=active)
+        bits = draw_bits(self, B, [(T, size) for size in sizes[:2]], active=active)
         dense = functools.partial(Dense32, dtype=self.dtype)
 
         def dropped(inner_ZF: Array, which: int) -> Array:
@@ -110,29 +110,86 @@ class MemoryFusion(nn.Module):
         inner_ZF = dense(sum(sizes[1:]), name="attended_in")(attention_ZF * cells_ZF)
         inner_ZF, gates_ZG = jnp.split(inner_ZF, [sizes[1]], axis=-1)
         proposal_ZF = jnp.tanh(dense(self.memory, name="proposal_out")(dropped(inner_ZF, 1)))
+        memory = GatedMemory(self.retain, self.update, self.dtype, name="memory")
+        steps = (x_ZF.reshape(B, T, -1) for x_ZF in (gates_ZG, proposal_ZF))
+        return memory(*steps, mask_BT, train=train), attention_ZF.reshape(B, T, F)
 
-        kernel = functools.partial(self.param, init_fn=nn.initializers.lecun_normal(), dtype=jnp.float32)
-        zeros = nn.initializers.zeros
-        bias = functools.partial(self.param, init_fn=zeros, shape=(self.memory,), dtype=jnp.float32)
-        from_memory_FG = kernel("memory_in", shape=(self.memory, sum(sizes[2:])))
+
+class GatedMemory(nn.Module):
+    """The Multi-view Gated Memory, m_t = g1 m_{t-1} + g2 c_t.
+
+    Each gate is a sigmoid of two Dense layers, ReLU and dropout between them, over [x_t; m_{t-1}].
+
+    Attributes:
+      retain, update: networks of the two gates.
+      dtype: compute type of the products; None: that of the input. Gates and memory are float32 in any case.
+    """
+
+    retain: Network
+    update: Network
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(
+        self,
+        inner_BTG: Float[Array, "B T G"],
+        proposed_BTF: Float[Array, "B T F"],
+        mask_BT: Bool[Array, "B T"],
+        *,
+        train: bool,
+    ) -> Float[Array, "B F"]:
+        """The memory after the last valid step; 0 where there is none.
+
+        Args:
+          inner_BTG: [B, T, retain.hidden + update.hidden], what x adds to the first layers of the gates,
+            biases included: it does not depend on the memory, and is a product for all steps.
+          proposed_BTF: [B, T, F] what may be written, c.
+          mask_BT: [B, T] steps on which the memory changes.
+          train: whether dropout is active.
+        """
+        B, T, F = proposed_BTF.shape
+        gates = {"retain": self.retain, "update": self.update}
+        lecun = nn.initializers.lecun_normal()
+        memory_kernel_FG = self.param("memory_kernel", lecun, (F, inner_BTG.shape[-1]), jnp.float32)
         outs = [
-            (kernel(f"{name}_out", shape=(size, self.memory)), bias(f"{name}_bias"))
-            for name, size in zip(("retain", "update"), sizes[2:], strict=True)
+            (
+                self.param(f"{name}_kernel", lecun, (gate.hidden, F), jnp.float32),
+                self.param(f"{name}_bias", nn.initializers.zeros, (F,), jnp.float32),
+            )
+            for name, gate in gates.items()
         ]
+        active = train and any(gate.dropout for gate in gates.values())
+        bits_BTG = draw_bits(self, B, [(T, gate.hidden) for gate in gates.values()], active=active)
 
         def step(memory_BF: Array, now: Any) -> Array:
-            proposal_BF, gates_BG, own = now
-            inner_BG = nn.relu(gates_BG + recurrent_product(memory_BF, from_memory_FG, self.dtype))
-            gates = []
-            for network, part_BF, (out_FF, bias_F), of_part in zip(
-                networks[2:], jnp.split(inner_BG, sizes[2:3], axis=-1), outs, own, strict=True
-            ):
-                part_BF = drop(part_BF, of_part, network.dropout)
-                gates.append(nn.sigmoid(recurrent_product(part_BF, out_FF, self.dtype) + bias_F[None]))
-            retain_BF, update_BF = gates
-            return retain_BF * memory_BF + update_BF * proposal_BF
+            inner_BG, proposed_BF, bits = now
+            inner_BG = nn.relu(inner_BG + recurrent_product(memory_BF, memory_kernel_FG, self.dtype))
+            parts = jnp.split(inner_BG, [self.retain.hidden], axis=-1)
+            retain_BF, update_BF = (
+                nn.sigmoid(recurrent_product(drop(part, b, gate.dropout), kernel, self.dtype) + bias[None])
+                for part, b, gate, (kernel, bias) in zip(parts, bits, gates.values(), outs, strict=True)
+            )
+            return retain_BF * memory_BF + update_BF * proposed_BF
 
-        start_BF = jnp.zeros((B, self.memory), jnp.float32)
-        steps = tuple(x_ZF.reshape(B, T, -1) for x_ZF in (proposal_ZF, gates_ZG))
-        memory_BF, _ = scan_time(step, start_BF, (*steps, bits[2:]), mask_BT)
-        return memory_BF, attention_ZF.reshape(B, T, F)
+        start_BF = jnp.zeros((B, F), jnp.float32)
+        return scan_time(step, start_BF, (inner_BTG, proposed_BTF, bits_BTG), mask_BT)[0]
+
+
+def fusion_of(model: Any, names: Iterable[str], **fields: Any) -> MemoryFusion:
+    """The memory fusion network at the sizes that a model's fields say.
+
+    Args:
+      model: a module with `memory`, `dtype`, `<name>_hidden` of each stream, and `<network>_hidden` and
+        `<network>_dropout` of each network; called as a submodule of it.
+      names: of the streams.
+      **fields: others of `MemoryFusion`.
+    """
+    networks = ("attention", "proposal", "retain", "update")
+    return MemoryFusion(
+        hidden=tuple(getattr(model, f"{name}_hidden") for name in names),
+        memory=model.memory,
+        dtype=model.dtype,
+        name="fusion",
+        **{n: Network(getattr(model, f"{n}_hidden"), getattr(model, f"{n}_dropout")) for n in networks},
+        **fields,
+    )

@@ -1,4 +1,4 @@
-"""Parts of Graph-MFN: the dynamic fusion graph, and the memory that its summary is written to."""
+"""Parts of Graph-MFN: the dynamic fusion graph, and what its vertices are made of."""
 
 import functools
 import operator
@@ -12,8 +12,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from msa_jax.layers.dense import Dense32
-from msa_jax.layers.dropout import draw_bits, drop
-from msa_jax.layers.recurrent import recurrent_product, scan_time
 
 Vertex = tuple[str, ...]
 
@@ -143,72 +141,6 @@ class FusionGraph(nn.Module):
 
 def _name(vertex: Vertex | None) -> str:
     return "summary" if vertex is None else "_".join(vertex)
-
-
-class GatedMemory(nn.Module):
-    """A memory that two gates keep and write, m_t = g1 m_{t-1} + g2 c_t (Zadeh et al., AAAI 2018).
-
-    Each gate is a sigmoid of two Dense layers, a ReLU and dropout between them, over [x_t; m_{t-1}].
-
-    Attributes:
-      hidden: widths inside the gate that keeps and the gate that writes.
-      dropout: rates there.
-      dtype: compute type of the products; None: that of the input. Gates and memory are float32 in any case.
-    """
-
-    hidden: tuple[int, int]
-    dropout: tuple[float, float] = (0.0, 0.0)
-    dtype: Any = None
-
-    @nn.compact
-    def __call__(
-        self,
-        x_BTD: Float[Array, "B T D"],
-        proposed_BTF: Float[Array, "B T F"],
-        mask_BT: Bool[Array, "B T"],
-        *,
-        train: bool,
-    ) -> Float[Array, "B F"]:
-        """The memory after the last valid step; 0 where there is none.
-
-        Args:
-          x_BTD: [B, T, D] what the gates see besides the memory.
-          proposed_BTF: [B, T, F] what may be written, c.
-          mask_BT: [B, T] steps on which the memory changes.
-          train: whether dropout is active.
-        """
-        B, T, F = proposed_BTF.shape
-        keep, total, dtype = self.hidden[0], sum(self.hidden), self.dtype
-        # What does not depend on the memory is one product for all steps and both gates.
-        inner_BTG = Dense32(total, dtype=dtype, name="input")(x_BTD)
-        lecun = nn.initializers.lecun_normal()
-        memory_kernel_FG = self.param("memory_kernel", lecun, (F, total), jnp.float32)
-        gates = {
-            name: (
-                self.param(f"{name}_kernel", lecun, (width, F), jnp.float32),
-                self.param(f"{name}_bias", nn.initializers.zeros, (F,), jnp.float32),
-            )
-            for name, width in zip(("keep", "write"), self.hidden, strict=True)
-        }
-        active = train and max(self.dropout) > 0
-        bits_BTG = draw_bits(self, B, [(T, width) for width in self.hidden], active=active)
-
-        def step(memory_BF: Array, inputs: Any) -> Array:
-            inner_BG, proposed_BF, bits = inputs
-            inner_BG = nn.relu(inner_BG + recurrent_product(memory_BF, memory_kernel_FG, dtype))
-            parts = inner_BG[:, :keep], inner_BG[:, keep:]
-            keep_BF, write_BF = (
-                nn.sigmoid(recurrent_product(drop(part, b, rate), kernel, dtype) + bias[None])
-                for part, b, rate, (kernel, bias) in zip(
-                    parts, bits, self.dropout, gates.values(), strict=True
-                )
-            )
-            return keep_BF * memory_BF + write_BF * proposed_BF
-
-        last_BF, _ = scan_time(
-            step, jnp.zeros((B, F), jnp.float32), (inner_BTG, proposed_BTF, bits_BTG), mask_BT
-        )
-        return last_BF
 
 
 def handed_on(x_BTF: Float[Array, "B T F"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B T F"]:

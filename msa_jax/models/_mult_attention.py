@@ -19,7 +19,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int, UInt32
 
 from msa_jax.layers.attention import MASKED
-from msa_jax.layers.dropout import LEVELS, _mixed
+from msa_jax.layers.dropout import LEVELS, bits_at
 
 # Scores of a block: on a CPU they should stay in a core's cache, elsewhere the device should be busy.
 _ON_CPU, _ELSEWHERE = 1 << 18, 1 << 26
@@ -78,11 +78,6 @@ def attend(
     return out.transpose(2, 3, 0, 6, 1, 4, 5).reshape(J, B, T, D)
 
 
-def hashed(place: UInt32[Array, "..."], words: Any) -> Array:
-    """16 random bits for each number, as `layers.dropout` makes them of two random words."""
-    return (_mixed(_mixed(place + words[0]) ^ words[1]) >> 16).astype(jnp.uint16)
-
-
 def _block(scores: int, clips: int, heads: int) -> tuple[int, int]:
     """(clips, heads) of a block, for so many scores of a head of one clip: as many as the limit allows."""
     most = max(1, (_ON_CPU if jax.default_backend() == "cpu" else _ELSEWHERE) // scores)
@@ -131,7 +126,7 @@ class _Form:
             return None
         step, key = (jax.lax.broadcasted_iota(jnp.uint32, (1, 1, *shape[2:]), axis) for axis in (2, 3))
         place = first + (step * np.uint32(shape[3]) + key)
-        return hashed(place, (np.uint32(0), second)) >= self.thresholds(shape[0])
+        return bits_at(place, (np.uint32(0), second)) >= self.thresholds(shape[0])
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

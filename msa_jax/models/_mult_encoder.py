@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from msa_jax.layers.dropout import drop
+from msa_jax.layers.dropout import bits_at, drop
 from msa_jax.layers.pooling import last_valid
 from msa_jax.layers.transformer import sinusoids
-from msa_jax.models._mult_attention import attend, hashed
+from msa_jax.models._mult_attention import attend
 
 Steps = tuple[Float[Array, "B T D"], Bool[Array, "B T"]]  # of a sequence, and which of them are valid
 _NEVER = np.iinfo(np.int32).max  # the order of a step that no query may see
@@ -263,4 +263,4 @@ def _dropped(x_JBTD: Array, words_2: UInt32[Array, "2"] | None, rate: float) -> 
     J, _, T, D = x_JBTD.shape
     j, b, t, d = (jax.lax.broadcasted_iota(jnp.uint32, x_JBTD.shape, axis) for axis in range(4))
     place = ((b * np.uint32(J) + j) * np.uint32(T) + t) * np.uint32(D) + d
-    return drop(x_JBTD, hashed(place, words_2), rate)
+    return drop(x_JBTD, bits_at(place, words_2), rate)

@@ -1,4 +1,4 @@
-"""Streams that a model starts from: each modality's steps, as they are or behind cross-modal attention."""
+"""Streams that a model starts from: each modality's steps, as they are, behind attention, or as a vector."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from msa_jax.corpora import MODALITIES
 from msa_jax.layers.convolution import MaskedConv
 from msa_jax.layers.crossmodal import CrossModal
+from msa_jax.layers.subnets import MeanSubnet, TextSubnet
 from msa_jax.models.fields import Count, Divides, Positive, Rate
 from msa_jax.text.states import text_states
 
@@ -66,7 +67,7 @@ def streams_of(
     """The steps of the modalities of a model, and which of them count.
 
     Args:
-      model: a module with the fields `encoder`, `frozen`, `modalities`, and `front` where it has one.
+      model: a module with the fields `encoder`, `frozen` and `modalities`.
       batch: as a model is given it.
       train: whether dropout is active.
       count_padding: every step of the batch counts, as in programs that do not know the lengths of clips.
@@ -83,8 +84,31 @@ def streams_of(
             x_BTD = text_states(model.encoder, batch, frozen=model.frozen, train=train)
         mask_BT = jnp.ones_like(batch[f"{m}_mask"]) if count_padding else batch[f"{m}_mask"]
         streams[m] = jnp.where(mask_BT[..., None], x_BTD.astype(jnp.float32), 0.0), mask_BT
-    front = getattr(model, "front", None)
-    return streams if front is None else front(streams, train=train)
+    return streams
+
+
+def vectors_of(
+    model: Any, streams: Streams, batch: Mapping[str, Array], *, train: bool
+) -> dict[str, Float[Array, "B F"]]:
+    """One vector for each modality: of the text by `TextSubnet`, of the others by `MeanSubnet`.
+
+    Args:
+      model: a module with the fields `text_hidden`, `<m>_width`, `<m>_dropout`, `batch_norm` and `dtype`; the
+        subnetworks are submodules of it, `<m>_subnet`.
+      streams: of its modalities.
+      batch: for `mask`, False on rows that only pad the batch.
+      train: whether dropout is active, and statistics are the batch's.
+    """
+    vectors = {}
+    for m, (x_BTD, mask_BT) in streams.items():
+        width, dropout = (getattr(model, f"{m}_{what}") for what in ("width", "dropout"))
+        if m == "text":
+            text = TextSubnet(model.text_hidden, width, dropout, model.dtype, name="text_subnet")
+            vectors[m] = text(x_BTD, mask_BT, train=train)
+        else:
+            subnet = MeanSubnet(width, dropout, model.batch_norm, model.dtype, name=f"{m}_subnet")
+            vectors[m] = subnet(x_BTD, mask_BT, batch["mask"], train=train)
+    return vectors
 
 
 def joined(streams: Streams) -> tuple[Float[Array, "B T D"], Bool[Array, "B T"]]:

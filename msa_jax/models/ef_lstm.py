@@ -120,7 +120,8 @@ class EFLSTM(nn.Module):
           `prediction` [B] or `logits` [B, *outputs]; `hidden` [B, hidden], the last state of the last LSTM;
           `fused` [B, hidden], what the head takes.
         """
-        streams = streams_of(self, batch, train=train, count_padding=self.count_padding)
+        given = streams_of(self, batch, train=train, count_padding=self.count_padding)
+        streams = self.front(given, train=train)
         x_BTD, mask_BT = joined(streams)
         if self.step_norm:
             rows_B = jnp.asarray(batch["mask"], bool)

@@ -19,9 +19,10 @@ from msa_jax.corpora import MODALITIES
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
+from msa_jax.layers.memory_fusion import GatedMemory, Network
 from msa_jax.layers.pooling import last_valid
 from msa_jax.layers.recurrent import LSTM
-from msa_jax.models._graph_mfn_parts import FusionGraph, GatedMemory, TwoSteps, handed_on
+from msa_jax.models._graph_mfn_parts import FusionGraph, TwoSteps, handed_on
 from msa_jax.models._streams import streams_of
 from msa_jax.models.fields import Positive, Rate
 from msa_jax.text import Encoder
@@ -105,13 +106,11 @@ class GraphMFN(nn.Module):
         proposed_BTF = jnp.tanh(
             Dense32(self.memory_width, dtype=self.dtype, name="proposal_out")(proposed_BTF)
         )
-        memory = GatedMemory(
-            (self.keep_hidden, self.write_hidden),
-            (self.keep_dropout, self.write_dropout),
-            self.dtype,
-            name="memory",
-        )
-        memory_BF = memory(summary_BTD, proposed_BTF, any_BT, train=train)
+        keep = Network(self.keep_hidden, self.keep_dropout)
+        write = Network(self.write_hidden, self.write_dropout)
+        inner = Dense32(keep.hidden + write.hidden, dtype=self.dtype, name="memory_input")
+        memory = GatedMemory(keep, write, self.dtype, name="memory")
+        memory_BF = memory(inner(summary_BTD), proposed_BTF, any_BT, train=train)
         fused_BD = jnp.concatenate([*last.values(), memory_BF], axis=-1)
         out = Head(self.outputs, name="head")(self._network("output", fused_BD, train=train))
         out |= {"fused": fused_BD, "memory": memory_BF, "efficacies": efficacy_BTE}

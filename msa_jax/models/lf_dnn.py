@@ -20,8 +20,7 @@ from msa_jax.corpora import MODALITIES
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
-from msa_jax.layers.subnets import MeanSubnet, TextSubnet
-from msa_jax.models._streams import streams_of
+from msa_jax.models._streams import streams_of, vectors_of
 from msa_jax.models.fields import Positive, Rate
 from msa_jax.text import Encoder
 
@@ -69,17 +68,8 @@ class LFDNN(nn.Module):
           `prediction` [B] or `logits` [B, *outputs]; `fused` [B, sum of the widths], the joined vectors;
           `vector_<m>` [B, width of m].
         """
-        vectors = {}
-        for m, (x_BTD, mask_BT) in streams_of(
-            self, batch, train=train, count_padding=self.count_padding
-        ).items():
-            width, dropout = (getattr(self, f"{m}_{what}") for what in ("width", "dropout"))
-            if m == "text":
-                text = TextSubnet(self.text_hidden, width, dropout, self.dtype, name="text_subnet")
-                vectors[m] = text(x_BTD, mask_BT, train=train)
-            else:
-                subnet = MeanSubnet(width, dropout, self.batch_norm, self.dtype, name=f"{m}_subnet")
-                vectors[m] = subnet(x_BTD, mask_BT, batch["mask"], train=train)
+        streams = streams_of(self, batch, train=train, count_padding=self.count_padding)
+        vectors = vectors_of(self, streams, batch, train=train)
         fused_BD = jnp.concatenate(list(vectors.values()), axis=-1)
         x_BD = Dropout(self.fusion_dropout)(fused_BD, train=train)
         for k in range(2):

@@ -61,9 +61,10 @@ class LFLSTM(nn.Module):
           `prediction` [B] or `logits` [B, *outputs]; `fused` [B, width], what the head takes; `hidden_<m>`
           [B, hidden], the last state of each modality.
         """
+        streams = self.front(streams_of(self, batch, train=train), train=train)
         hidden = {
             m: last_valid(LSTM(self.hidden, self.dtype, name=f"{m}_lstm")(x_BTD, mask_BT), mask_BT)
-            for m, (x_BTD, mask_BT) in streams_of(self, batch, train=train).items()
+            for m, (x_BTD, mask_BT) in streams.items()
         }
         joined_BD = Dropout(self.dropout)(jnp.concatenate(list(hidden.values()), axis=-1), train=train)
         fused_BD = nn.relu(Dense32(self.width, dtype=self.dtype, name="dense")(joined_BD))

@@ -16,8 +16,7 @@ from jaxtyping import Array
 from msa_jax import losses
 from msa_jax.corpora import MODALITIES
 from msa_jax.layers.head import named
-from msa_jax.layers.subnets import MeanSubnet, TextSubnet
-from msa_jax.models._streams import CROSS_MODAL, Front, streams_of
+from msa_jax.models._streams import CROSS_MODAL, Front, streams_of, vectors_of
 from msa_jax.models.fields import Positive, Rate
 from msa_jax.text import Encoder
 
@@ -67,17 +66,8 @@ class LMF(nn.Module):
         """
         size = math.prod(self.outputs)
         streams = streams_of(self, batch, train=train, count_padding=self.count_padding)
-        vectors = {}
-        for m, (x_BTD, mask_BT) in streams.items():
-            if m == "text":
-                text = TextSubnet(
-                    self.text_hidden, self.text_width, self.text_dropout, self.dtype, name="text_subnet"
-                )
-                vectors[m] = text(x_BTD, mask_BT, train=train)
-                continue
-            width, dropout = (getattr(self, f"{m}_{what}") for what in ("width", "dropout"))
-            subnet = MeanSubnet(width, dropout, self.batch_norm, self.dtype, name=f"{m}_subnet")
-            vectors[m] = subnet(x_BTD, mask_BT, batch["mask"], train=train)
+        streams = self.front(streams, train=train)
+        vectors = vectors_of(self, streams, batch, train=train)
         # In float32, whatever the vectors are made in: these products give the score itself, as a head does.
         fused_BRO = jnp.ones((), jnp.float32)
         for m, x_BD in vectors.items():

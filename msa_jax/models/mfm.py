@@ -8,7 +8,6 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial
-from types import SimpleNamespace
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -21,7 +20,7 @@ from msa_jax.corpora import MODALITIES
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
-from msa_jax.layers.memory_fusion import MemoryFusion, Network
+from msa_jax.layers.memory_fusion import fusion_of
 from msa_jax.losses import Arrays, Term, masked_mean, present
 from msa_jax.models._mfm_parts import Coder, Decoder, Factor, mmd
 from msa_jax.models._streams import CROSS_MODAL, Front, streams_of
@@ -97,10 +96,10 @@ class MFM(nn.Module):
           modality m that is generated `generated_<m>` [B, T, d_m], `error_<m>` [B, T], its mean squared error
           at a step, and, with factors of its own, `code_<m>` and `factor_<m>`.
         """
-        fields = {name: getattr(self, name) for name in ("encoder", "frozen", "modalities")}
-        given = streams_of(SimpleNamespace(**fields), batch, train=train, count_padding=self.count_padding)
+        given = streams_of(self, batch, train=train, count_padding=self.count_padding)
         streams = self.front(given, train=train)
-        fused_BD = self._fused(streams, train)
+        hidden, memory_BF, _ = fusion_of(self, streams)(streams, train=train)
+        fused_BD = jnp.concatenate([*hidden.values(), memory_BF], axis=-1)
         code_BF = Dense32(self.code, dtype=self.dtype, name="code_dense")(fused_BD)
         factor_BF = Factor(self.factor, self.factor_dropout, self.dtype, name="factor_layers")(
             code_BF, train=train
@@ -129,19 +128,6 @@ class MFM(nn.Module):
             out[f"generated_{m}"] = generated_BTE
             out[f"error_{m}"] = jnp.square(generated_BTE - jax.lax.stop_gradient(target_BTE)).mean(-1)
         return out
-
-    def _fused(self, streams: Any, train: bool) -> Float[Array, "B D"]:
-        """The last states and the memory of the memory fusion network, side by side."""
-        names = ("attention", "proposal", "retain", "update")
-        fusion = MemoryFusion(
-            hidden=tuple(getattr(self, f"{m}_hidden") for m in streams),
-            memory=self.memory,
-            dtype=self.dtype,
-            name="fusion",
-            **{n: Network(getattr(self, f"{n}_hidden"), getattr(self, f"{n}_dropout")) for n in names},
-        )
-        hidden, memory_BF, _ = fusion(streams, train=train)
-        return jnp.concatenate([*hidden.values(), memory_BF], axis=-1)
 
 
 def _discrepancy(out: Arrays, batch: Arrays, key: Key[Array, ""]) -> Float[Array, ""]:

@@ -18,7 +18,7 @@ from msa_jax.corpora import MODALITIES
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
-from msa_jax.layers.memory_fusion import MemoryFusion, Network
+from msa_jax.layers.memory_fusion import fusion_of
 from msa_jax.models._streams import CROSS_MODAL, Front, streams_of
 from msa_jax.models.fields import Count, Positive, Rate
 from msa_jax.text import Encoder
@@ -77,16 +77,9 @@ class MFN(nn.Module):
           [B, T, 2 F] over the cells of the step before and of the step (F: the sum of the LSTMs' widths; only
           the step's own without `delta`).
         """
-        streams = streams_of(self, batch, train=train, count_padding=self.count_padding)
-        names = ("attention", "proposal", "retain", "update")
-        fusion = MemoryFusion(
-            hidden=tuple(getattr(self, f"{m}_hidden") for m in streams),
-            memory=self.memory,
-            delta=self.delta,
-            dtype=self.dtype,
-            name="fusion",
-            **{n: Network(getattr(self, f"{n}_hidden"), getattr(self, f"{n}_dropout")) for n in names},
-        )
+        given = streams_of(self, batch, train=train, count_padding=self.count_padding)
+        streams = self.front(given, train=train)
+        fusion = fusion_of(self, streams, delta=self.delta)
         hidden, memory_BF, attention_BTF = fusion(streams, train=train)
         fused_BD = jnp.concatenate([*hidden.values(), memory_BF], axis=-1)
         x_BD = nn.relu(Dense32(self.output_hidden, dtype=self.dtype, name="output_hidden_dense")(fused_BD))

@@ -76,7 +76,8 @@ class RMFN(nn.Module):
           [B, cross_width], the last z, and with highlights `highlight` [B, T, stages, sum of the states], the
           attention of each stage on each step.
         """
-        streams = streams_of(self, batch, train=train)
+        given = streams_of(self, batch, train=train)
+        streams = self.front(given, train=train)
         last, cross_BD, highlight_BTKH = self._recurrence(streams)
         fused_BD = jnp.concatenate([*last.values(), *([cross_BD] if self.fusion else [])], axis=-1)
         x_BD = nn.relu(Dense32(self.output_hidden, dtype=self.dtype, name="output")(fused_BD))

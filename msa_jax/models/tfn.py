@@ -20,8 +20,7 @@ from msa_jax.corpora import MODALITIES
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import drop, hashed_bits
 from msa_jax.layers.head import Head
-from msa_jax.layers.subnets import MeanSubnet, TextSubnet
-from msa_jax.models._streams import CROSS_MODAL, Front, streams_of
+from msa_jax.models._streams import CROSS_MODAL, Front, streams_of, vectors_of
 from msa_jax.models.fields import Misfit, NonNegative, Positive, Rate
 from msa_jax.text import Encoder
 
@@ -161,15 +160,8 @@ class TFN(nn.Module):
           `vector_<m>` [B, width of m].
         """
         streams = streams_of(self, batch, train=train, count_padding=self.count_padding)
-        vectors = {}
-        for m, (x_BTD, mask_BT) in streams.items():
-            width, dropout = (getattr(self, f"{m}_{what}") for what in ("width", "dropout"))
-            if m == "text":
-                text = TextSubnet(self.text_hidden, width, dropout, self.dtype, name="text_subnet")
-                vectors[m] = text(x_BTD, mask_BT, train=train)
-            else:
-                subnet = MeanSubnet(width, dropout, self.batch_norm, self.dtype, name=f"{m}_subnet")
-                vectors[m] = subnet(x_BTD, mask_BT, batch["mask"], train=train)
+        streams = self.front(streams, train=train)
+        vectors = vectors_of(self, streams, batch, train=train)
         fusion = TensorFusion(self.hidden, self.subtensors, self.fusion_dropout, self.dtype, name="fusion")
         x_BF = nn.relu(fusion(vectors, train=train))
         fused_BF = nn.relu(Dense32(self.hidden, dtype=self.dtype, name="dense")(x_BF))

@@ -55,8 +55,8 @@ def fusion_numpy(p, streams, delta=True):
     either = np.any([valid for _, valid in streams.values()], axis=0)
     cells = np.concatenate([*before, *after] if delta else after, axis=-1)
     proposals = len(p["proposal_out"]["kernel"])
-    retains = len(p["retain_out"])
-    memory, attention = np.zeros(len(p["memory_in"])), []
+    retains = len(p["memory"]["retain_kernel"])
+    memory, attention = np.zeros(len(p["memory"]["memory_kernel"])), []
     for t in range(len(either)):
         scores = dense_numpy(relu(dense_numpy(cells[t], p["attention_in"])), p["attention_out"])
         weights = np.exp(scores) / np.exp(scores).sum()
@@ -65,9 +65,9 @@ def fusion_numpy(p, streams, delta=True):
             continue
         inner = dense_numpy(weights * cells[t], p["attended_in"])
         proposal = np.tanh(dense_numpy(relu(inner[:proposals]), p["proposal_out"]))
-        gates = relu(inner[proposals:] + memory @ p["memory_in"])
-        retain = sigmoid(gates[:retains] @ p["retain_out"] + p["retain_bias"])
-        update = sigmoid(gates[retains:] @ p["update_out"] + p["update_bias"])
+        gates = relu(inner[proposals:] + memory @ p["memory"]["memory_kernel"])
+        retain = sigmoid(gates[:retains] @ p["memory"]["retain_kernel"] + p["memory"]["retain_bias"])
+        update = sigmoid(gates[retains:] @ p["memory"]["update_kernel"] + p["memory"]["update_bias"])
         memory = retain * memory + update * proposal
     return hidden, memory, np.array(attention)
 
@@ -150,7 +150,7 @@ def test_each_network_drops_what_is_inside_of_it(streams, name):
         silent["attended_in"]["bias"][places[name]] = 0
     if name in ("retain", "update"):
         place = slice(places[name].start - 4, places[name].stop - 4)
-        silent["memory_in"][:, place] = 0
+        silent["memory"]["memory_kernel"][:, place] = 0
     dropped = apply(layer, params, streams, True)[1]
     np.testing.assert_allclose(dropped, apply(LAYER, silent, streams)[1], atol=1e-6)
     assert np.abs(dropped - apply(layer, params, streams)[1]).max() > 1e-3

@@ -116,10 +116,10 @@ def forward_numpy(p, batch, row, squash, bend):
         if not any(batch[f"{m}_mask"][row, t] for m in WIDTHS):
             continue
         proposed = np.tanh(dense_numpy(np.maximum(dense_numpy(summary, p["proposal"]), 0), p["proposal_out"]))
-        inner = dense_numpy(summary, p["memory"]["input"]) + memory @ p["memory"]["memory_kernel"]
+        inner = dense_numpy(summary, p["memory_input"]) + memory @ p["memory"]["memory_kernel"]
         keep, write = np.split(np.maximum(inner, 0), [SMALL["keep_hidden"]])
-        keep = sigmoid(keep @ p["memory"]["keep_kernel"] + p["memory"]["keep_bias"])
-        write = sigmoid(write @ p["memory"]["write_kernel"] + p["memory"]["write_bias"])
+        keep = sigmoid(keep @ p["memory"]["retain_kernel"] + p["memory"]["retain_bias"])
+        write = sigmoid(write @ p["memory"]["update_kernel"] + p["memory"]["update_bias"])
         memory = keep * memory + write * proposed
     fused = np.concatenate([*(s[-1] for s in states.values()), memory])
     score = dense_numpy(np.maximum(dense_numpy(fused, p["output"]), 0), p["head"]["output_dense"])

@@ -68,12 +68,13 @@ def memory(theirs: Theirs) -> dict:
     )
     kernel = np.concatenate([keep["kernel"], write["kernel"]], axis=1)
     seen = len(kernel) - keep_out["bias"].size
-    return {
-        "input": {"kernel": kernel[:seen], "bias": np.concatenate([keep["bias"], write["bias"]])},
+    inputs = {"kernel": kernel[:seen], "bias": np.concatenate([keep["bias"], write["bias"]])}
+    own = {
         "memory_kernel": kernel[seen:],
-        **{f"keep_{name}": x for name, x in keep_out.items()},
-        **{f"write_{name}": x for name, x in write_out.items()},
+        **{f"retain_{name}": x for name, x in keep_out.items()},
+        **{f"update_{name}": x for name, x in write_out.items()},
     }
+    return {"memory_input": inputs, "memory": own}
 
 
 def carry(theirs: Theirs) -> dict:
@@ -85,7 +86,7 @@ def carry(theirs: Theirs) -> dict:
             "graph": graph(theirs),
             "proposal": theirs.dense("att2_fc1"),
             "proposal_out": theirs.dense("att2_fc2"),
-            "memory": memory(theirs),
+            **memory(theirs),
             "output": theirs.dense("out_fc1"),
             "head": {"output_dense": theirs.dense("out_fc2")},
         }

@@ -17,14 +17,14 @@ def fusion(theirs: Theirs, prefix: str = "") -> dict:
     proposal, retain, update = (theirs.dense(f"{prefix}{n}_fc1") for n in ("att2", "gamma1", "gamma2"))
     attended = len(proposal["kernel"])
     gates = np.concatenate([retain["kernel"], update["kernel"]], axis=1)
-    out["memory_in"] = gates[attended:]
+    out["memory"] = {"memory_kernel": gates[attended:]}
     out["attended_in"] = {
         "kernel": np.concatenate([proposal["kernel"], gates[:attended]], axis=1),
         "bias": np.concatenate([part["bias"] for part in (proposal, retain, update)]),
     }
     for ours, name in (("retain", "gamma1"), ("update", "gamma2")):
         second = theirs.dense(f"{prefix}{name}_fc2")
-        out[f"{ours}_out"], out[f"{ours}_bias"] = second["kernel"], second["bias"]
+        out["memory"] |= {f"{ours}_{what}": x for what, x in second.items()}
     return out
 
 
