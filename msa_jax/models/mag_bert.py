@@ -1,7 +1,7 @@
 """MAG-BERT: a pretrained text encoder whose states audio and vision shift, through a gate.
 
 Source: Rahman et al., "Integrating multimodal information in large pretrained transformers", ACL 2020,
-arXiv:1908.05787. Sizes are those of the MMSA toolkit for CMU-MOSI ("toolkit"), which most tables quote.
+arXiv:1908.05787. Sizes are those of the MMSA toolkit for CMU-MOSI ("toolkit").
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """MFM: a factor for the label, from all modalities, and one of each modality's own, which generate the data.
 
 Source: Tsai et al., "Learning factorized multimodal representations", ICLR 2019, arXiv:1806.06176. Sizes are
-those of the MMSA toolkit for CMU-MOSI ("toolkit"), which most tables quote.
+those of the MMSA toolkit for CMU-MOSI ("toolkit").
 """
 
 import dataclasses

@@ -262,7 +262,7 @@ class Loss(losses.Loss):
 Model = MISA
 
 # The toolkit's for CMU-MOSI. It has a weight decay for the other corpora, which never reaches its optimiser:
-# there is none here. It clips the sum of the gradients of two steps at 0.8; here they are averaged.
+# there is none here. It clips the running sum of the gradients of two steps at 0.8; here their mean is.
 DEFAULTS: Mapping[str, Any] = {
     "epochs": 100,  # ours: the patience ends it
     "patience": 8,
