@@ -3,8 +3,8 @@
     python -m msa_jax.main --config=configs/ef_lstm_sims.py --config.data.path=FILE
 
 Takes the file's own text features; --config.text.encoder=NAME fine-tunes an encoder instead. The MMSA toolkit
-reports MAE 0.591, Corr 0.055, Acc-5 21.23, Acc-2 69.37, F1 56.82, nearly what one and the same score for every
-clip would have; nobody has measured this implementation on this corpus yet.
+reports MAE 0.591, Corr 0.055, Acc-5 21.23, Acc-2 69.37, F1 56.82, nearly what one and the same score for
+every clip would have; nobody has measured this implementation on this corpus yet.
 """
 
 from msa_jax.config import base

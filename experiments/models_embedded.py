@@ -17,7 +17,6 @@ import numpy as np
 from table import file_of, pairs, show, train_all
 
 from msa_jax import config as configs
-from msa_jax import models
 from msa_jax.data import synthetic
 from msa_jax.data.synthetic import floor
 
@@ -89,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", nargs="+", default=models.names(), help="names, or config files")
+    parser.add_argument("--models", nargs="+", default=list(EPOCHS), help="names, or config files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2, help="processes that train at the same time")
     parser.add_argument("--full", action="store_true", help="uncut corpus, epochs and subsets")

@@ -161,7 +161,7 @@ def make_optimizer(
     """
     every = optim["accumulate"]
     total_steps = -(-total_steps // every)
-    warmup_steps = optim["warmup_steps"] or round(optim["warmup"] * total_steps)
+    warmup_steps = -(-optim["warmup_steps"] // every) or round(optim["warmup"] * total_steps)
     rate = schedule(
         optim["schedule"], optim["learning_rate"], total_steps=total_steps, warmup_steps=warmup_steps
     )

@@ -118,11 +118,12 @@ def test_the_clip_of_values_comes_before_the_clip_of_the_norm():
     np.testing.assert_allclose(optax.tree_utils.tree_get(state, "mu")["x"], 0.1 * clipped, rtol=1e-5)
 
 
-def test_accumulated_steps_are_one_step_of_their_mean():
-    section = {**OPTIM, "schedule": "constant", "warmup": 0.0, "warmup_steps": 1, "groups": ((".*", 1.0),)}
+@pytest.mark.parametrize("clip", [{}, {"clip": 0.3}, {"clip_value": 0.1}])
+def test_accumulated_steps_are_one_step_of_their_mean(clip):
+    section = {**OPTIM, "schedule": "constant", "warmup": 0.0, "groups": ((".*", 1.0),), **clip}
     params = {"x": jnp.zeros(2)}
-    every, rate = optim.make_optimizer({**section, "accumulate": 3}, params, total_steps=9)
-    whole, its_rate = optim.make_optimizer(section, params, total_steps=3)
+    every, rate = optim.make_optimizer({**section, "accumulate": 3, "warmup_steps": 6}, params, total_steps=9)
+    whole, its_rate = optim.make_optimizer({**section, "warmup_steps": 2}, params, total_steps=3)
     state, other = every.init(params), whole.init(params)
     x, y = params, params
     grads = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)

@@ -6,13 +6,14 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from msa_jax.layers.batch_norm import BatchNorm
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.pooling import last_valid, mean_over_time
 from msa_jax.layers.recurrent import LSTM
 
 
-class TextSubnet(nn.Module):
+class LastStateSubnet(nn.Module):
     """The last state of an LSTM, dropout, and a Dense layer.
 
     Attributes:
@@ -72,8 +73,9 @@ class MeanSubnet(nn.Module):
         """
         x_BD = mean_over_time(x_BTD, mask_BT)
         if self.batch_norm:
-            norm = nn.BatchNorm(use_running_average=not train, momentum=0.9, name="norm")
-            x_BD = norm(x_BD, mask=rows_B[:, None])
+            # What a clip lacks is not a mean of 0.
+            counts_B = jnp.asarray(rows_B, bool) & mask_BT.any(1)
+            x_BD = BatchNorm(x_BD.shape[-1], name="norm")(x_BD, counts_B[:, None], train=train)
         x_BD = Dropout(self.dropout)(x_BD, train=train)
         for k in range(3):
             x_BD = nn.relu(Dense32(self.width, dtype=self.dtype, name=f"dense_{k}")(x_BD))

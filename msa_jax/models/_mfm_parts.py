@@ -8,26 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
-from msa_jax.layers.pooling import last_valid
-from msa_jax.layers.recurrent import LSTM, recurrent_product, run
-
-
-class Coder(nn.Module):
-    """The last state of an LSTM, and a Dense layer: the code of one modality.
-
-    Attributes:
-      width: of the state and of the code.
-      dtype: compute type of the products.
-    """
-
-    width: int
-    dtype: Any = None
-
-    @nn.compact
-    def __call__(self, x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B F"]:
-        """[B, T, D] to [B, width]."""
-        states_BTF = LSTM(self.width, self.dtype, name="lstm")(x_BTD, mask_BT)
-        return Dense32(self.width, dtype=self.dtype, name="dense")(last_valid(states_BTF, mask_BT))
+from msa_jax.layers.recurrent import recurrent_product, run
 
 
 class Factor(nn.Module):

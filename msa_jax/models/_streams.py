@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 from msa_jax.corpora import MODALITIES
 from msa_jax.layers.convolution import MaskedConv
 from msa_jax.layers.crossmodal import CrossModal
-from msa_jax.layers.subnets import MeanSubnet, TextSubnet
+from msa_jax.layers.subnets import LastStateSubnet, MeanSubnet
 from msa_jax.models.fields import Count, Divides, Positive, Rate
 from msa_jax.text.states import text_states
 
@@ -36,18 +36,16 @@ class Front(nn.Module):
     attention_dropout: Rate = 0.1  # on attention weights; Table 1
 
     @nn.compact
-    def __call__(self, streams: Streams, *, train: bool) -> Streams:
+    def __call__(self, streams: Streams, *, train: bool, dtype: Any = None) -> Streams:
         """Each stream with what it attended to in the others, [B, T, width * (modalities - 1)].
 
-        A single modality has nothing to attend to: [B, T, width].
+        A single modality has nothing to attend to: [B, T, width]. `dtype` is that of the products.
         """
         if not self.layers:
             return streams
         convolved = {}
         for m, (x_BTD, mask_BT) in streams.items():
-            x_BTD = nn.relu(
-                MaskedConv(self.width, self.kernel, jnp.float32, name=f"{m}_conv")(x_BTD, mask_BT)
-            )
+            x_BTD = nn.relu(MaskedConv(self.width, self.kernel, dtype, name=f"{m}_conv")(x_BTD, mask_BT))
             convolved[m] = nn.LayerNorm(name=f"{m}_norm")(x_BTD), mask_BT
         attention = CrossModal(
             layers=self.layers,
@@ -55,6 +53,7 @@ class Front(nn.Module):
             ffn_width=4 * self.width,
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
+            dtype=dtype,
             name="attention",
         )
         joined, _ = attention(convolved, train=train)
@@ -90,7 +89,7 @@ def streams_of(
 def vectors_of(
     model: Any, streams: Streams, batch: Mapping[str, Array], *, train: bool
 ) -> dict[str, Float[Array, "B F"]]:
-    """One vector for each modality: of the text by `TextSubnet`, of the others by `MeanSubnet`.
+    """One vector for each modality: of the text by `LastStateSubnet`, of the others by `MeanSubnet`.
 
     Args:
       model: a module with the fields `text_hidden`, `<m>_width`, `<m>_dropout`, `batch_norm` and `dtype`; the
@@ -103,7 +102,7 @@ def vectors_of(
     for m, (x_BTD, mask_BT) in streams.items():
         width, dropout = (getattr(model, f"{m}_{what}") for what in ("width", "dropout"))
         if m == "text":
-            text = TextSubnet(model.text_hidden, width, dropout, model.dtype, name="text_subnet")
+            text = LastStateSubnet(model.text_hidden, width, dropout, model.dtype, name="text_subnet")
             vectors[m] = text(x_BTD, mask_BT, train=train)
         else:
             subnet = MeanSubnet(width, dropout, model.batch_norm, model.dtype, name=f"{m}_subnet")

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array
 
 from msa_jax import losses
 from msa_jax.corpora import MODALITIES
+from msa_jax.layers.batch_norm import BatchNorm
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
@@ -24,53 +25,6 @@ from msa_jax.layers.recurrent import LSTM
 from msa_jax.models._streams import CROSS_MODAL, Front, joined, streams_of
 from msa_jax.models.fields import Layers, Misfit, Positive, Rate
 from msa_jax.text import Encoder
-
-MOMENTUM, EPSILON = 0.9, 1e-5  # of the running statistics; beside the variance. toolkit
-
-
-class StepNorm(nn.Module):
-    """Batch normalisation of each step by its place, over the clips and all features.
-
-    Attributes:
-      steps: the most steps that there are, each with a mean and a variance (collection "batch_stats"), a
-        scale and a bias.
-    """
-
-    steps: int
-
-    @nn.compact
-    def __call__(
-        self, x_BTD: Float[Array, "B T D"], counts_BT: Bool[Array, "B T"], *, train: bool
-    ) -> Float[Array, "B T D"]:
-        """[B, T, D] normalised by the batch in training, and by the running statistics in evaluation.
-
-        Args:
-          x_BTD: the steps; T is at most `steps`.
-          counts_BT: the steps that count in the statistics. A place where no clip has any keeps its own.
-          train: whether the statistics are the batch's, which move the running ones.
-        """
-        T, D = x_BTD.shape[1:]
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (self.steps,), jnp.float32)
-        running_var = self.variable("batch_stats", "var", jnp.ones, (self.steps,), jnp.float32)
-        scale_T = self.param("scale", nn.initializers.ones, (self.steps,), jnp.float32)[:T]
-        bias_T = self.param("bias", nn.initializers.zeros, (self.steps,), jnp.float32)[:T]
-        mean_T, var_T = running_mean.value[:T], running_var.value[:T]
-        if train:
-            count_T = D * counts_BT.sum(0).astype(jnp.float32)
-
-            def mean(values_BTD: Array) -> Array:
-                kept_BTD = jnp.where(counts_BT[..., None], values_BTD, 0.0)
-                return kept_BTD.sum((0, 2)) / jnp.maximum(count_T, 1.0)
-
-            own_T = mean(x_BTD)
-            own_var_T = mean(jnp.square(x_BTD - own_T[None, :, None]))
-            met_T = count_T > 0
-            for running, own in ((running_mean, own_T), (running_var, own_var_T)):
-                moved_T = MOMENTUM * running.value[:T] + (1.0 - MOMENTUM) * own
-                running.value = running.value.at[:T].set(jnp.where(met_T, moved_T, running.value[:T]))
-            mean_T, var_T = own_T, own_var_T
-        factor_T = scale_T / jnp.sqrt(var_T + EPSILON)
-        return (x_BTD - mean_T[None, :, None]) * factor_T[None, :, None] + bias_T[None, :, None]
 
 
 class EFLSTM(nn.Module):
@@ -121,11 +75,12 @@ class EFLSTM(nn.Module):
           `fused` [B, hidden], what the head takes.
         """
         given = streams_of(self, batch, train=train, count_padding=self.count_padding)
-        streams = self.front(given, train=train)
+        streams = self.front(given, train=train, dtype=self.dtype)
         x_BTD, mask_BT = joined(streams)
         if self.step_norm:
             rows_B = jnp.asarray(batch["mask"], bool)
-            x_BTD = StepNorm(self.steps, name="step_norm")(x_BTD, mask_BT & rows_B[:, None], train=train)
+            norm = BatchNorm(self.steps, axis=1, name="step_norm")
+            x_BTD = norm(x_BTD, (mask_BT & rows_B[:, None])[..., None], train=train)
         for k in range(self.layers):
             if k:
                 x_BTD = Dropout(self.dropout)(x_BTD, train=train)

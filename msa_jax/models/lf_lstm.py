@@ -61,7 +61,7 @@ class LFLSTM(nn.Module):
           `prediction` [B] or `logits` [B, *outputs]; `fused` [B, width], what the head takes; `hidden_<m>`
           [B, hidden], the last state of each modality.
         """
-        streams = self.front(streams_of(self, batch, train=train), train=train)
+        streams = self.front(streams_of(self, batch, train=train), train=train, dtype=self.dtype)
         hidden = {
             m: last_valid(LSTM(self.hidden, self.dtype, name=f"{m}_lstm")(x_BTD, mask_BT), mask_BT)
             for m, (x_BTD, mask_BT) in streams.items()

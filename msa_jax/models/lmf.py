@@ -66,7 +66,7 @@ class LMF(nn.Module):
         """
         size = math.prod(self.outputs)
         streams = streams_of(self, batch, train=train, count_padding=self.count_padding)
-        streams = self.front(streams, train=train)
+        streams = self.front(streams, train=train, dtype=self.dtype)
         vectors = vectors_of(self, streams, batch, train=train)
         # In float32, whatever the vectors are made in: these products give the score itself, as a head does.
         fused_BRO = jnp.ones((), jnp.float32)

@@ -21,8 +21,9 @@ from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
 from msa_jax.layers.memory_fusion import fusion_of
+from msa_jax.layers.subnets import LastStateSubnet
 from msa_jax.losses import Arrays, Term, masked_mean, present
-from msa_jax.models._mfm_parts import Coder, Decoder, Factor, mmd
+from msa_jax.models._mfm_parts import Decoder, Factor, mmd
 from msa_jax.models._streams import CROSS_MODAL, Front, streams_of
 from msa_jax.models.fields import NonNegative, Positive, Rate
 from msa_jax.text import Encoder
@@ -97,7 +98,7 @@ class MFM(nn.Module):
           at a step, and, with factors of its own, `code_<m>` and `factor_<m>`.
         """
         given = streams_of(self, batch, train=train, count_padding=self.count_padding)
-        streams = self.front(given, train=train)
+        streams = self.front(given, train=train, dtype=self.dtype)
         hidden, memory_BF, _ = fusion_of(self, streams)(streams, train=train)
         fused_BD = jnp.concatenate([*hidden.values(), memory_BF], axis=-1)
         code_BF = Dense32(self.code, dtype=self.dtype, name="code_dense")(fused_BD)
@@ -118,8 +119,9 @@ class MFM(nn.Module):
             factors = [] if self.generated_from == "own" else [factor_BF]
             if self.generated_from != "discriminative":
                 sizes = (getattr(self, f"{m}_{name}") for name in ("factor", "factor_dropout"))
-                coder = Coder(getattr(self, f"{m}_code"), self.dtype, name=f"{m}_coder")
-                out[f"code_{m}"] = coder(*streams[m])
+                code = getattr(self, f"{m}_code")
+                coder = LastStateSubnet(code, code, dtype=self.dtype, name=f"{m}_coder")
+                out[f"code_{m}"] = coder(*streams[m], train=train)
                 layers = Factor(*sizes, self.dtype, name=f"{m}_factor_layers")
                 out[f"factor_{m}"] = layers(out[f"code_{m}"], train=train)
                 factors.append(out[f"factor_{m}"])

@@ -78,7 +78,7 @@ class MFN(nn.Module):
           the step's own without `delta`).
         """
         given = streams_of(self, batch, train=train, count_padding=self.count_padding)
-        streams = self.front(given, train=train)
+        streams = self.front(given, train=train, dtype=self.dtype)
         fusion = fusion_of(self, streams, delta=self.delta)
         hidden, memory_BF, attention_BTF = fusion(streams, train=train)
         fused_BD = jnp.concatenate([*hidden.values(), memory_BF], axis=-1)

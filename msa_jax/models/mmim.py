@@ -17,7 +17,6 @@ the rest (on CMU-MOSEI the programs stop their first pass halfway); and one norm
 """
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -78,7 +77,6 @@ class MMIM(nn.Module):
       encoder: the text encoder; None where `text` holds features.
       frozen: the encoder is not trained.
       modalities: those that the model has branches for.
-      outputs: () for a score.
       clips: of the training split.
     """
 
@@ -87,7 +85,6 @@ class MMIM(nn.Module):
     encoder: Encoder | None = None
     frozen: bool = False
     modalities: tuple[str, ...] = MODALITIES
-    outputs: tuple[int, ...] = ()
     clips: int = 0
     audio_hidden: Positive = 16  # of each direction's state; toolkit
     vision_hidden: Positive = 16  # likewise; toolkit
@@ -97,7 +94,8 @@ class MMIM(nn.Module):
     dropout: Rate = 0.1  # on the vectors side by side; toolkit
     bidirectional: bool = True  # the LSTMs; toolkit (False: the command of the authors)
     add_va: bool = False  # a bound of vision and audio, too; toolkit
-    # tanh on the predicted log variance, which has no bound otherwise; the programs name it and leave it out.
+    # tanh on the predicted log variance, which has no bound otherwise; ours. The programs name it and leave it
+    # out.
     bounded: bool = True
     log_determinant: bool = False  # the density's -1/2 of the log variance; the programs leave it out
     memory_size: Positive = 1  # batches before this one whose clips an entropy takes, too; programs
@@ -139,8 +137,8 @@ class MMIM(nn.Module):
         hidden_BD = Dropout(self.dropout)(joined_BE, train=train)
         for k in range(2):
             hidden_BD = jnp.tanh(dense(f"fusion_{k}", self.width)(hidden_BD))
-        head = nn.Dense(math.prod(self.outputs), kernel_init=xavier, name="output_dense")
-        out = {**named(head(hidden_BD), self.outputs), "fused": hidden_BD}
+        head = nn.Dense(1, kernel_init=xavier, name="output_dense")
+        out = {**named(head(hidden_BD), ()), "fused": hidden_BD}
         for m, x_BD in x_BDs.items():
             out[f"vector_{m}"] = x_BD
             out[f"predicted_{m}"] = dense(f"predict_{m}", x_BD.shape[1])(hidden_BD)
@@ -194,8 +192,9 @@ class Loss(losses.Loss):
     nce_weight: NonNegative = 0.1  # alpha; toolkit
     lld_weight: NonNegative = 0.1  # beta; toolkit
     entropy_weight: NonNegative = 0.1  # beta; toolkit
-    # Of the fit of q, as long as a bound needs it; ours (toolkit: 1, in a pass of its own). Adam makes its
-    # steps alike for each weight; with beta, the norm that clips all is that of the toolkit's second pass.
+    # Of the fit of q, as long as a bound needs it; ours (toolkit: 1, in a pass of its own). With beta, the
+    # norm that clips all is that of the toolkit's second pass; Adam's steps are as with 1, since the decay of
+    # q is a tenth, too.
     fit_weight: NonNegative = 0.1
     # What stands beside a clip's own pair of fusion and vector: the vectors of the other clips (paper), or
     # the predictions from the other clips' fusions (programs).
@@ -240,7 +239,7 @@ DEFAULTS: Mapping[str, Any] = {
     "optim.weight_decay": 1e-4,
     "optim.coupled": True,
     "optim.clip": 1.0,
-    "optim.groups": (("^encoder/", 0.05), ("^mmilb_", 1.0), (".*", 1.0)),
+    "optim.groups": (("^encoder/", 0.05), ("^mmilb_", 1.0, 1e-5), (".*", 1.0)),
     "data.time_line": "own",
 }
 

@@ -77,7 +77,7 @@ class RMFN(nn.Module):
           attention of each stage on each step.
         """
         given = streams_of(self, batch, train=train)
-        streams = self.front(given, train=train)
+        streams = self.front(given, train=train, dtype=self.dtype)
         last, cross_BD, highlight_BTKH = self._recurrence(streams)
         fused_BD = jnp.concatenate([*last.values(), *([cross_BD] if self.fusion else [])], axis=-1)
         x_BD = nn.relu(Dense32(self.output_hidden, dtype=self.dtype, name="output")(fused_BD))

@@ -21,7 +21,7 @@ from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
 from msa_jax.layers.pooling import first_valid
-from msa_jax.layers.subnets import TextSubnet
+from msa_jax.layers.subnets import LastStateSubnet
 from msa_jax.losses import Term, masked_mean, present
 from msa_jax.models import _self_mm_labels as labels
 from msa_jax.models._streams import streams_of
@@ -155,7 +155,7 @@ class SelfMM(nn.Module):
                 vectors[m] = first_valid(x_BTD, mask_BT)  # [CLS]
                 continue
             sizes = (getattr(self, f"{m}_{what}") for what in ("hidden", "width", "dropout"))
-            subnet = TextSubnet(*sizes, self.dtype, name=f"{m}_subnet")
+            subnet = LastStateSubnet(*sizes, self.dtype, name=f"{m}_subnet")
             vectors[m] = subnet(x_BTD, mask_BT, train=train)
         return vectors
 
@@ -224,7 +224,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "m_ta": {"model.unimodal": ("text", "audio")},
     "no_labels": {"model.targets": "own"},
     # Each step moves the parameters: an epoch of these has few.
-    "synthetic": {"optim.accumulate": 1},
+    "synthetic": {"optim.accumulate": 1, "model.bound": 3.0},
     "tiny": {
         "optim.accumulate": 1,
         "model.audio_hidden": 8,

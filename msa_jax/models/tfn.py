@@ -160,7 +160,7 @@ class TFN(nn.Module):
           `vector_<m>` [B, width of m].
         """
         streams = streams_of(self, batch, train=train, count_padding=self.count_padding)
-        streams = self.front(streams, train=train)
+        streams = self.front(streams, train=train, dtype=self.dtype)
         vectors = vectors_of(self, streams, batch, train=train)
         fusion = TensorFusion(self.hidden, self.subtensors, self.fusion_dropout, self.dtype, name="fusion")
         x_BF = nn.relu(fusion(vectors, train=train))

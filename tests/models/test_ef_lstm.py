@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from msa_jax.layers.batch_norm import BatchNorm
 from msa_jax.layers.dropout import Dropout
 from msa_jax.models._streams import Front
-from msa_jax.models.ef_lstm import EFLSTM, StepNorm
+from msa_jax.models.ef_lstm import EFLSTM
 from msa_jax.models.fields import Misfit
 from tests.layers.test_crossmodal import dense_numpy, double, draw
 from tests.layers.test_recurrent import lstm_numpy
@@ -120,7 +121,7 @@ def test_step_norm_normalises_by_place_and_remembers_what_it_met():
     rng = np.random.default_rng(0)
     x = rng.normal(2.0, 3.0, size=(4, 5, 3)).astype(np.float32)
     counts = np.arange(5)[None] < np.array([4, 2, 1, 3])[:, None]  # no clip has a fifth step
-    norm = StepNorm(steps=7)
+    norm = BatchNorm(7, axis=1)
     params = draw(norm, x, counts)
     start = {"mean": rng.normal(size=7), "var": rng.uniform(1, 2, size=7)}
     variables = {"params": params, "batch_stats": jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), start)}

@@ -21,7 +21,7 @@ def main() -> None:
     for name in args.names:
         found = compare.compare(compare.case_of(name))
         gradients = ", ".join(f"{k} {d.value:.1e} of {d.largest:.1e}" for k, d in found.gradients.items())
-        left = ", ".join(found.unused) or "none"
+        left = ", ".join(f"`{name}`" for name in (*found.unused, *found.left)) or "none"
         print(f"| `{name}` | {found.outputs.value:.1e} | {gradients} | {left} |", flush=True)
 
 

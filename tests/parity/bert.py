@@ -123,6 +123,7 @@ def carry(theirs: Theirs, prefix: str, **sizes: int) -> dict[str, Any]:
     folder = new_folder()
     tensors = {name.removeprefix(prefix): np.ascontiguousarray(theirs(name)) for name in own}
     tensors = {name: x for name, x in tensors.items() if not name.startswith("pooler.")}
+    theirs.leave(f"{prefix}pooler.")
     save_file(tensors, folder / "model.safetensors")
     weights = read_weights(folder, read_config(config_folder(**sizes)))
     shutil.rmtree(folder)

@@ -16,11 +16,19 @@ class Theirs:
       gradients: whether they are gradients. Of PyTorch's two biases of an LSTM, whose sum is our one, each
         has the gradient of the sum.
       used: names that a table has taken.
+      left: beginnings of the names that it leaves, since nothing of theirs reads them, or ours has no such.
     """
 
     tensors: Mapping[str, np.ndarray]
     gradients: bool = False
     used: set[str] = dataclasses.field(default_factory=set)
+    left: list[str] = dataclasses.field(default_factory=list)
+
+    def leave(self, *beginnings: str) -> None:
+        """Says which tensors are left, by the beginnings of their names; each must have some."""
+        for beginning in beginnings:
+            assert self.gradients or any(name.startswith(beginning) for name in self.tensors), beginning
+            self.left.append(beginning)
 
     def __call__(self, name: str) -> np.ndarray:
         """The tensor of a name."""

@@ -17,6 +17,7 @@ from tests.parity.case import Arrays, Case
 
 GOLDEN = Path(__file__).parent / "golden"
 OUTPUTS, GRADIENTS = 1e-5, 1e-4
+NOISE = 1e-7  # of sums in float32 that cancel
 
 
 def names() -> list[str]:
@@ -36,21 +37,25 @@ class Difference:
     value: float
     where: str
     largest: float  # number among the reference's
+    share: float  # the largest, beyond `NOISE`, of an array's own largest number
 
 
 def difference(ours: Any, theirs: Any) -> Difference:
     """The largest difference of two trees of the same paths and shapes."""
     mine, its = flat(ours), flat(theirs)
     assert sorted(mine) == sorted(its), sorted(set(mine) ^ set(its))
-    worst = Difference(0.0, "", 0.0)
-    largest = max(float(np.abs(x).max(initial=0)) for x in its.values())
+    worst = Difference(0.0, "", 0.0, 0.0)
+    largest, share = 0.0, 0.0
     for path, x in its.items():
         x = np.asarray(x)
         assert mine[path].shape == x.shape, (path, mine[path].shape, x.shape)
-        value = float(np.abs(mine[path] - x).max(initial=0))
-        if not value <= worst.value:
-            worst = Difference(value, path, largest)
-    return dataclasses.replace(worst, largest=largest)
+        assert np.isfinite(x).all(), path
+        value, size = (float(np.abs(y).max(initial=0)) for y in (mine[path] - x, x))
+        value = value if math.isfinite(value) else math.inf
+        largest, share = max(largest, size), max(share, (value - NOISE) / max(size, NOISE))
+        if value > worst.value:
+            worst = Difference(value, path, 0.0, 0.0)
+    return dataclasses.replace(worst, largest=largest, share=share)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +65,14 @@ class Compared:
     Attributes:
       outputs: the largest difference of what both return.
       gradients: by loss.
-      unused: the reference's parameters that the table of names does not take.
+      unused: the reference's parameters that the table of names does not take and does not name.
+      left: what it names and leaves, by the beginnings of the names.
     """
 
     outputs: Difference
     gradients: dict[str, Difference]
     unused: list[str]
+    left: list[str]
 
 
 def compare(case: Case, *, small: bool = False) -> Compared:
@@ -87,7 +94,12 @@ def compare(case: Case, *, small: bool = False) -> Compared:
     return Compared(
         outputs=difference(ours, outputs),
         gradients={name: difference(own[name], gradients[name]) for name in gradients},
-        unused=sorted(set(theirs.tensors) - theirs.used - buffers),
+        unused=sorted(
+            name
+            for name in set(theirs.tensors) - theirs.used - buffers
+            if not name.startswith(tuple(theirs.left))
+        ),
+        left=theirs.left,
     )
 
 

@@ -51,6 +51,6 @@ CASE = Case(
         "fused": lambda out: out["Feature_f"][..., None],
     },
     losses={"l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean()},
-    small_theirs={"hidden_dims": [4, 3, 2], "rank": 2},
-    small_ours={"text_hidden": 4, "text_width": 2, "audio_width": 3, "vision_width": 2, "rank": 2},
+    small_theirs={"hidden_dims": [4, 8, 9], "rank": 2},
+    small_ours={"text_hidden": 4, "text_width": 2, "audio_width": 8, "vision_width": 9, "rank": 2},
 )

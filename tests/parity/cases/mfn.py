@@ -49,7 +49,7 @@ SMALL_FUSION_THEIRS = {
     "NN1Config": network(3),
     "NN2Config": network(4),
     "gamma1Config": network(5),
-    "gamma2Config": network(2),
+    "gamma2Config": network(6),
 }
 SMALL_FUSION_OURS = {
     "text_hidden": 4,
@@ -59,7 +59,7 @@ SMALL_FUSION_OURS = {
     "attention_hidden": 3,
     "proposal_hidden": 4,
     "retain_hidden": 5,
-    "update_hidden": 2,
+    "update_hidden": 6,
 }
 
 CASE = Case(
@@ -69,6 +69,6 @@ CASE = Case(
     faults={"count_padding": True},
     outputs={"prediction": lambda out: out["M"][:, 0], "fused": lambda out: out["L"]},
     losses={"l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean()},
-    small_theirs={**SMALL_FUSION_THEIRS, "outConfig": network(6)},
-    small_ours={**SMALL_FUSION_OURS, "output_hidden": 6},
+    small_theirs={**SMALL_FUSION_THEIRS, "outConfig": network(8)},
+    small_ours={**SMALL_FUSION_OURS, "output_hidden": 8},
 )

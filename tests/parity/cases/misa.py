@@ -82,7 +82,7 @@ def carry(theirs: Theirs) -> dict:
     out["hidden"] = hidden
     out["head"] = {"output_dense": theirs.dense("fusion.fusion_layer_3")}
     # A discriminator whose loss the trainer does not use, and the norm of a text that BERT does not read.
-    theirs.used |= {name for name in theirs.tensors if name.startswith(("sp_discriminator.", "tlayer_norm."))}
+    theirs.leave("sp_discriminator.", "tlayer_norm.")
     return {"params": out}
 
 
@@ -120,6 +120,7 @@ CASE = bert.BertCase(
     },
     losses={
         "l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean(),
+        "mse": lambda model, out, label: (out["M"][:, 0] - label).square().mean(),
         "sim": lambda model, out, label: trainer(model).get_cmd_loss(),
         "diff": lambda model, out, label: trainer(model).get_diff_loss(),
         "recon": lambda model, out, label: trainer(model).get_recon_loss(),

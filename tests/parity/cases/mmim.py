@@ -205,6 +205,7 @@ CASE = MMIMCase(
         "fit": minus_likelihood(held=False),
         "entropy": lambda model, out, label: -out["H"],
     },
+    stages=(("fit",), ("l1", "nce", "lld", "entropy")),
     small_theirs={"d_vh": 3, "d_ah": 2, "d_vout": 8, "d_aout": 8, "d_prjh": 5},
     small_ours={
         "audio_hidden": 2,

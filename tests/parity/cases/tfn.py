@@ -41,7 +41,7 @@ def carry(theirs: Theirs) -> dict:
         "dense": theirs.dense("post_fusion_layer_2"),
         "head": {"output_dense": theirs.dense("post_fusion_layer_3")},
     }
-    theirs.used |= {"output_range", "output_shift"}  # constants of the reference, 6 and -3: our `bound`
+    theirs.leave("output_range", "output_shift")  # constants of the reference, 6 and -3: our `bound`
     return out
 
 
@@ -59,6 +59,6 @@ CASE = Case(
         "vector_vision": lambda out: out["Feature_v"],
     },
     losses={"l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean()},
-    small_theirs={"hidden_dims": [4, 3, 2], "text_out": 2, "post_fusion_dim": 3},
-    small_ours={"text_hidden": 4, "text_width": 2, "audio_width": 3, "vision_width": 2, "hidden": 3},
+    small_theirs={"hidden_dims": [4, 8, 9], "text_out": 2, "post_fusion_dim": 8},
+    small_ours={"text_hidden": 4, "text_width": 2, "audio_width": 8, "vision_width": 9, "hidden": 8},
 )
