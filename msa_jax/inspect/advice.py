@@ -47,17 +47,19 @@ def _config(corpus: str, words: bool) -> tuple[str, ConfigDict]:
     """(file name, config) of the shipped config that suits a corpus best.
 
     Words go to a model that lives in a text encoder, where there is one; features of the text to a config
-    that asks for them; audio and vision alone to a model that needs no encoder.
+    that asks for them; audio and vision alone to a model that needs no encoder. Of those, a model that is
+    marked as suggested comes first.
     """
     loaded = [(p.name, configs.load(f"configs/{p.name}")[0]) for p in shipped_files()]
     fitting = [(name, c) for name, c in loaded if c.data.corpus == corpus]
 
-    def rank(item: tuple[str, ConfigDict]) -> tuple[bool, bool, str]:
+    def rank(item: tuple[str, ConfigDict]) -> tuple[bool, bool, bool, str]:
         name, c = item
-        lives_in_text = models.find(c.model.name).needs_encoder
+        model = models.find(c.model.name)
+        lives_in_text = model.needs_encoder
         takes_features = c.text.encoder == FEATURES
         order = (not lives_in_text, takes_features) if words else (not takes_features, lives_in_text)
-        return (*order, name)
+        return (*order, not model.suggested, name)
 
     return min(fitting, key=rank)
 

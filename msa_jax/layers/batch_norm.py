@@ -57,7 +57,7 @@ class BatchNorm(nn.Module):
                 (jnp.where(count > 0, own, was) for own, was in ((own_mean, mean), (own_var, var))),
             )
             for variable, own, was in zip(running, (mean, var), before, strict=True):
-                moved = MOMENTUM * was + (1.0 - MOMENTUM) * own
+                moved = was + (1.0 - MOMENTUM) * (own - was)  # to the last digit `was` where nothing counts
                 variable.value = variable.value.at[:n].set(moved)
         factor = scale / jnp.sqrt(var + EPSILON)
         return (x - mean.reshape(shape)) * factor.reshape(shape) + bias.reshape(shape)

@@ -9,7 +9,8 @@ A model's file, here or in a package of its own, holds
 
 and, on the class, what applies of: TIME_LINE = "text" (audio and vision lie beside the text's tokens),
 NEEDS_ENCODER = True (the model lives in a text encoder), SCORES_ONLY = True (it has no output for classes),
-NEEDS_LABELS = True (it learns from `label_text`, `label_audio` and `label_vision`). A method
+NEEDS_LABELS = True (it learns from `label_text`, `label_audio` and `label_vision`), SUGGESTED = True (of all
+models that take a file, it is the one that the inspection of the file proposes). A method
 `check(max_length)` may raise `fields.Misfit` for fields that do not fit together; it is asked before there
 is an encoder, too. A method `notes(batch_size)` may yield lines that are printed before a run.
 
@@ -75,6 +76,11 @@ class Paper:
     def needs_labels(self) -> bool:
         """Whether the model learns from labels by modality."""
         return getattr(self.model, "NEEDS_LABELS", False)
+
+    @property
+    def suggested(self) -> bool:
+        """Whether it stands before other models that take the same file, where one is to be named."""
+        return getattr(self.model, "SUGGESTED", False)
 
     @property
     def _not_in_config(self) -> tuple[str, ...]:

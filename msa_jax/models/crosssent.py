@@ -146,6 +146,7 @@ class CrossSent(nn.Module):
 
     TIME_LINE = "text"
     NEEDS_ENCODER = True
+    SUGGESTED = True
     SCORES_ONLY = True  # the method ranks scores
 
     encoder: Encoder | None = None

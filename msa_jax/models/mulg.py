@@ -39,6 +39,8 @@ class MulG(nn.Module):
       outputs: () for one score, (4, 2) for four emotions of two classes each.
     """
 
+    SUGGESTED = True
+
     encoder: Encoder | None = None
     frozen: bool = False
     modalities: tuple[str, ...] = MODALITIES

@@ -122,10 +122,10 @@ def test_step_norm_normalises_by_place_and_remembers_what_it_met():
     x = rng.normal(2.0, 3.0, size=(4, 5, 3)).astype(np.float32)
     counts = np.arange(5)[None] < np.array([4, 2, 1, 3])[:, None]  # no clip has a fifth step
     norm = BatchNorm(7, axis=1)
-    params = draw(norm, x, counts)
+    params = draw(norm, x, counts[..., None])
     start = {"mean": rng.normal(size=7), "var": rng.uniform(1, 2, size=7)}
     variables = {"params": params, "batch_stats": jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), start)}
-    out, after = norm.apply(variables, x, counts, train=True, mutable=["batch_stats"])
+    out, after = norm.apply(variables, x, counts[..., None], train=True, mutable=["batch_stats"])
     after = after["batch_stats"]
     np.testing.assert_allclose(
         out[:, :4], step_norm_numpy(x.astype(float)[:, :4], counts[:, :4], double(params)), atol=1e-5
@@ -136,7 +136,7 @@ def test_step_norm_normalises_by_place_and_remembers_what_it_met():
         np.testing.assert_allclose(after["var"][t], 0.9 * start["var"][t] + 0.1 * seen.var(), rtol=1e-5)
     for name in ("mean", "var"):
         np.testing.assert_array_equal(after[name][4:], np.float32(start[name][4:]))
-    ready = norm.apply(variables, x, counts, train=False)
+    ready = norm.apply(variables, x, counts[..., None], train=False)
     mean, std = start["mean"][:5, None], np.sqrt(start["var"][:5, None] + 1e-5)
     expected = (x - mean) / std * params["scale"][:5, None] + params["bias"][:5, None]
     np.testing.assert_allclose(ready, expected, atol=1e-5)

@@ -144,7 +144,10 @@ def test_a_run_without_a_clip_is_stored_resumed_and_told_from_one_with_it(tmp_pa
         refuse_other_run(clipped, tmp_path)
     again = stored(tmp_path / "config.json", hint="")
     assert again.optim.clip is None
-    assert {k for k, v in flatten(again).items() if flatten(free)[k] != v} == {"optim.clip"}
+    assert {k for k, v in flatten(again).items() if flatten(free)[k] != v} == {
+        "optim.clip",
+        "optim.clip_value",
+    }
     bounds.check(override(again, ["--config.data.threads=1"]))
 
 
