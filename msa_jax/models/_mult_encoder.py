@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
+from msa_jax.layers.dense import product
 from msa_jax.layers.dropout import bits_at, drop
 from msa_jax.layers.pooling import last_valid
 from msa_jax.layers.transformer import sinusoids
@@ -235,7 +236,7 @@ class Encoder(nn.Module):
     def _dense(self, x: Array, kernel_JDF: Array, bias_JF: Array) -> Float[Array, "J B T F"]:
         """A product in the compute type, and the bias in float32."""
         x, kernel_JDF = x.astype(self.dtype), kernel_JDF.astype(self.dtype)
-        return jnp.einsum("jbtd,jdf->jbtf", x, kernel_JDF).astype(jnp.float32) + bias_JF[:, None, None]
+        return product(x, kernel_JDF).astype(jnp.float32) + bias_JF[:, None, None]
 
 
 def _normalised(x: Array, scale_JD: Array | None = None, bias_JD: Array | None = None) -> Array:

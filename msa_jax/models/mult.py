@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from msa_jax import losses, text
 from msa_jax.corpora import MODALITIES
-from msa_jax.layers.dense import Dense32
+from msa_jax.layers.dense import Dense32, product
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
 from msa_jax.models._mult_encoder import Encoder
@@ -177,11 +177,12 @@ class _Convolution(nn.Module):
         steps = T + before + after - K + 1
         # The products first and then the shifts: text is much wider than what is shifted so.
         x_BTE, kernel_KEF = x_BTE.astype(self.dtype), kernel_KEF.astype(self.dtype)
-        out_BTF = 0.0
-        for k in range(K):
-            seen_BTF = jnp.einsum("bte,ef->btf", x_BTE, kernel_KEF[k]).astype(jnp.float32)
-            padded_BTF = jnp.pad(seen_BTF, ((0, 0), (before, after), (0, 0)))
-            out_BTF = out_BTF + padded_BTF[:, k : k + steps]
+        kernel_EG = kernel_KEF.swapaxes(0, 1).reshape(x_BTE.shape[-1], K * self.features)
+        seen_BTG = product(x_BTE, kernel_EG).astype(jnp.float32)
+        padded_BTG = jnp.pad(seen_BTG, ((0, 0), (before, after), (0, 0)))
+        out_BTF = sum(
+            part_BTF[:, k : k + steps] for k, part_BTF in enumerate(jnp.split(padded_BTG, K, axis=-1))
+        )
         if self.valid:
             inside_BT = jnp.pad(mask_BT, ((0, 0), (0, after)))
             mask_BT = jnp.stack([inside_BT[:, k : k + steps] for k in range(K)]).all(0)
