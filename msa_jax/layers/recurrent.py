@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Bool, Float
 
@@ -86,8 +87,9 @@ class LSTM(nn.Module):
 
         With `cells` a pair: those, and the cells, [B, T, features], which an invalid step hands on.
         """
-        gates_BTG, kernel_FG = _parameters(self, x_BTD)
-        hidden_BTF, cell_BTF = run(self.dtype, gates_BTG, kernel_FG, mask_BT)
+        gates_TBG, kernel_FG = _parameters(self, x_BTD)
+        states = run(self.dtype, gates_TBG, kernel_FG, mask_BT.T)
+        hidden_BTF, cell_BTF = (x_TBF.swapaxes(0, 1) for x_TBF in states)
         hidden_BTF = jnp.where(mask_BT[..., None], hidden_BTF, 0.0)
         return (hidden_BTF, cell_BTF) if self.cells else hidden_BTF
 
@@ -116,11 +118,11 @@ class BiLSTM(nn.Module):
         forward, backward = (
             _Gates(self.features, self.dtype, name=name)(x_BTD) for name in ("forward", "backward")
         )
-        gates = jnp.stack([forward[0], backward[0][:, ::-1]])
-        masks = jnp.stack([mask_BT, mask_BT[:, ::-1]])
+        gates = jnp.stack([forward[0], backward[0][::-1]])
+        masks = jnp.stack([mask_BT.T, mask_BT.T[::-1]])
         both = jax.vmap(partial(run, self.dtype))(gates, jnp.stack([forward[1], backward[1]]), masks)[0]
         forward_BTF, backward_BTF = (
-            jnp.where(mask_BT[..., None], x_BTF, 0.0) for x_BTF in (both[0], both[1][:, ::-1])
+            jnp.where(mask_BT[..., None], x_TBF.swapaxes(0, 1), 0.0) for x_TBF in (both[0], both[1][::-1])
         )
         ends = (last_valid(forward_BTF, mask_BT), first_valid(backward_BTF, mask_BT))
         return jnp.concatenate([forward_BTF, backward_BTF], axis=-1), jnp.concatenate(ends, axis=-1)
@@ -138,20 +140,21 @@ class _Gates(nn.Module):
 
 
 def _parameters(module: Any, x_BTD: Float[Array, "B T D"]) -> Pair:
-    """(the inputs' part of the gates, one product for all steps; the kernel of the state's part)."""
+    """(the inputs' part of the gates, one product for all steps, [T, B, 4F]; the state's kernel)."""
     F = module.features
-    gates_BTG = Dense32(4 * F, dtype=module.dtype, name="input")(x_BTD)
+    # Time first before the product: what goes in is narrower than the gates, or has to be copied anyway.
+    gates_TBG = Dense32(4 * F, dtype=module.dtype, name="input")(x_BTD.swapaxes(0, 1))
     orthogonal = nn.initializers.orthogonal()
-    return gates_BTG, module.param("recurrent_kernel", orthogonal, (F, 4 * F), jnp.float32)
+    return gates_TBG, module.param("recurrent_kernel", orthogonal, (F, 4 * F), jnp.float32)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def run(
     dtype: Any,
-    gates_BTG: Float[Array, "B T G"],
+    gates_TBG: Float[Array, "T B G"],
     kernel_FG: Float[Array, "F G"],
-    mask_BT: Bool[Array, "B T"],
-) -> tuple[Float[Array, "B T F"], Float[Array, "B T F"]]:
+    mask_TB: Bool[Array, "T B"],
+) -> tuple[Float[Array, "T B F"], Float[Array, "T B F"]]:
     """The recurrence of an LSTM from a state of 0; an invalid step hands its state on.
 
     Its backward pass is written out: the kernel's gradient is one product over all steps at the end, where
@@ -159,72 +162,82 @@ def run(
 
     Args:
       dtype: compute type of the products; None: float32.
-      gates_BTG: [B, T, 4F], the inputs' part of input gate, forget gate, candidate, output gate.
+      gates_TBG: [T, B, 4F], the inputs' part of input gate, forget gate, candidate, output gate.
       kernel_FG: [F, 4F], the state's part.
-      mask_BT: [B, T] valid steps, wherever they lie.
+      mask_TB: [T, B] valid steps, wherever they lie.
 
     Returns:
-      (hidden state, cell) after every step, [B, T, F].
+      (hidden state, cell) after every step, [T, B, F].
     """
-    return _forward(dtype, gates_BTG, kernel_FG, mask_BT)[0]
+    return _forward(dtype, gates_TBG, kernel_FG, mask_TB)[0]
 
 
-def _forward(dtype: Any, gates_BTG: Array, kernel_FG: Array, mask_BT: Array) -> tuple[Pair, Any]:
+def _forward(dtype: Any, gates_TBG: Array, kernel_FG: Array, mask_TB: Array) -> tuple[Pair, Any]:
     def step(state: Pair, now: Pair) -> tuple[Pair, Any]:
         (hidden_BF, cell_BF), (gates_BG, valid_B1) = state, now
-        i, f, g, o = jnp.split(gates_BG + recurrent_product(hidden_BF, kernel_FG, dtype), 4, axis=-1)
-        # + 1 on the forget gate: remember at first (Jozefowicz et al. 2015).
-        i, f, g, o = nn.sigmoid(i), nn.sigmoid(f + 1.0), jnp.tanh(g), nn.sigmoid(o)
+        z_BG = gates_BG + recurrent_product(hidden_BF, kernel_FG, dtype)
+        # One operation for all gates: sigmoid(z) is tanh(z / 2) / 2 + 1 / 2.
+        active_BG = jnp.tanh((z_BG + shift_1G) * scale_1G) * scale_1G + (1.0 - scale_1G)
+        i, f, g, o = jnp.split(active_BG, 4, axis=-1)
         new_BF = f * cell_BF + i * g
         state = (
             jnp.where(valid_B1, o * jnp.tanh(new_BF), hidden_BF),
             jnp.where(valid_B1, new_BF, cell_BF),
         )
-        return state, (state, jnp.concatenate([i, f, g, o], axis=-1))
+        return state, (state, active_BG)
 
-    zero_BF = jnp.zeros((len(gates_BTG), kernel_FG.shape[0]), jnp.float32)
-    inputs = gates_BTG.swapaxes(0, 1), mask_BT.T[..., None]
-    _, (states, active_TBG) = jax.lax.scan(step, (zero_BF, zero_BF), inputs)
-    kept = (*states, active_TBG, kernel_FG, mask_BT)
-    return (states[0].swapaxes(0, 1), states[1].swapaxes(0, 1)), kept
+    F = kernel_FG.shape[0]
+    scale_1G = np.repeat(np.float32([[0.5, 0.5, 1.0, 0.5]]), F, axis=1)
+    # + 1 on the forget gate: remember at first (Jozefowicz et al. 2015).
+    shift_1G = np.repeat(np.float32([[0.0, 1.0, 0.0, 0.0]]), F, axis=1)
+    zero_BF = jnp.zeros((gates_TBG.shape[1], F), jnp.float32)
+    _, (states, active_TBG) = jax.lax.scan(step, (zero_BF, zero_BF), (gates_TBG, mask_TB[..., None]))
+    return states, (*states, active_TBG, kernel_FG, mask_TB)
 
 
 def _backward(dtype: Any, kept: Any, change: Pair) -> tuple[Array, Array, None]:
-    hidden_TBF, cell_TBF, active_TBG, kernel_FG, mask_BT = kept
-    transposed_GF = kernel_FG.T
-    first = jnp.zeros_like(hidden_TBF[:1])
-    before_TBF, cell_before_TBF = (jnp.concatenate([first, x[:-1]]) for x in (hidden_TBF, cell_TBF))
+    hidden_TBF, cell_TBF, active_TBG, kernel_FG, mask_TB = kept
+    transposed_GF, valid_TB1 = kernel_FG.T, mask_TB[..., None]
+    zero_BF = jnp.zeros_like(hidden_TBF[0])
+    before_TBF, cell_before_TBF = (jnp.concatenate([zero_BF[None], x[:-1]]) for x in (hidden_TBF, cell_TBF))
+    i, f, g, o = jnp.split(active_TBG, 4, axis=-1)
+    squashed_TBF = jnp.tanh(cell_TBF)
+
+    def where_valid(x: Array, otherwise: float) -> Array:
+        return jnp.where(valid_TB1, x, otherwise)
+
+    # What does not depend on the change is computed for all steps at once: small operations are slow.
+    of_hidden_TBF = where_valid(o * (1.0 - squashed_TBF**2), 0.0)  # d cell / d hidden
+    handed_on_TBF = where_valid(f, 1.0)  # of the cell
+    slopes = [  # of the gates: the first three through the cell, the last through the hidden state
+        where_valid(x, 0.0)
+        for x in (
+            g * i * (1.0 - i),
+            cell_before_TBF * f * (1.0 - f),
+            i * (1.0 - g**2),
+            squashed_TBF * o * (1.0 - o),
+        )
+    ]
 
     def step(state: Pair, now: Any) -> tuple[Pair, Array]:
-        (d_hidden_BF, d_cell_BF), (d_out, d_cell_out, active, cell_BF, before_BF, valid_B1) = state, now
-        d_hidden_BF, d_cell_BF = d_hidden_BF + d_out, d_cell_BF + d_cell_out
-        i, f, g, o = jnp.split(active, 4, axis=-1)
-        squashed_BF = jnp.tanh(cell_BF)
-        d_new_BF = d_cell_BF + d_hidden_BF * o * (1.0 - squashed_BF**2)
-        d_gates_BG = jnp.concatenate(
-            [
-                d_new_BF * g * i * (1.0 - i),
-                d_new_BF * before_BF * f * (1.0 - f),
-                d_new_BF * i * (1.0 - g**2),
-                d_hidden_BF * squashed_BF * o * (1.0 - o),
-            ],
-            axis=-1,
+        (d_hidden_BF, d_cell_BF), (d_out, d_cell_out, of_hidden_BF, handed_on_BF, of_gates, valid_B1) = (
+            state,
+            now,
         )
-        d_gates_BG = jnp.where(valid_B1, d_gates_BG, 0.0)
+        d_hidden_BF = d_hidden_BF + d_out
+        d_cell_BF = d_cell_BF + d_cell_out + d_hidden_BF * of_hidden_BF
+        through = (d_cell_BF, d_cell_BF, d_cell_BF, d_hidden_BF)
+        d_gates_BG = jnp.concatenate([d * slope for d, slope in zip(through, of_gates, strict=True)], axis=-1)
         d_before_BF = recurrent_product(d_gates_BG, transposed_GF, dtype)
-        state = (
-            jnp.where(valid_B1, d_before_BF, d_hidden_BF),
-            jnp.where(valid_B1, d_new_BF * f, d_cell_BF),
-        )
-        return state, d_gates_BG
+        return (jnp.where(valid_B1, d_before_BF, d_hidden_BF), d_cell_BF * handed_on_BF), d_gates_BG
 
-    d_out_TBF, d_cell_out_TBF = (x.swapaxes(0, 1) for x in change)
-    inputs = (d_out_TBF, d_cell_out_TBF, active_TBG, cell_TBF, cell_before_TBF, mask_BT.T[..., None])
-    zero = (jnp.zeros_like(first[0]), jnp.zeros_like(first[0]))
-    _, d_gates_TBG = jax.lax.scan(step, zero, inputs, reverse=True)
+    inputs = (*change, of_hidden_TBF, handed_on_TBF, slopes, valid_TB1)
+    _, d_gates_TBG = jax.lax.scan(step, (zero_BF, zero_BF), inputs, reverse=True)
+    # Over both axes, as steps and clips on one would be gathered where several devices share the clips.
     typed = (x if dtype is None else x.astype(dtype) for x in (before_TBF, d_gates_TBG))
-    d_kernel_FG = jnp.einsum("tbf,tbg->fg", *typed, preferred_element_type=jnp.float32)
-    return d_gates_TBG.swapaxes(0, 1), d_kernel_FG, None
+    over = (((0, 1), (0, 1)), ((), ()))
+    d_kernel_FG = jax.lax.dot_general(*typed, over, preferred_element_type=jnp.float32)
+    return d_gates_TBG, d_kernel_FG, None
 
 
 run.defvjp(_forward, _backward)

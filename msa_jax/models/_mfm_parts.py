@@ -52,12 +52,13 @@ class Decoder(nn.Module):
         bias_G = self.param("bias", nn.initializers.zeros, (4 * F,), jnp.float32)
         # The first state is 0 and what is read then are the factors; later both are the same state, so that
         # one product with the sum of both kernels gives the gates.
-        first_BT = mask_BT & (jnp.cumsum(mask_BT, axis=1) == 1)
-        start_B1G = recurrent_product(factors_BF, input_FG, self.dtype)[:, None]
-        gates_BTG = bias_G[None, None] + jnp.where(first_BT[..., None], start_B1G, 0.0)
-        hidden_BTF, _ = run(self.dtype, gates_BTG, input_FG + recurrent_FG, mask_BT)
+        mask_TB = mask_BT.T
+        first_TB = mask_TB & (jnp.cumsum(mask_TB, axis=0) == 1)
+        start_BG = recurrent_product(factors_BF, input_FG, self.dtype)
+        gates_TBG = bias_G[None, None] + jnp.where(first_TB[..., None], start_BG[None], 0.0)
+        hidden_TBF, _ = run(self.dtype, gates_TBG, input_FG + recurrent_FG, mask_TB)
         dense = Dense32(self.columns, dtype=self.dtype, name="dense")
-        return dense(hidden_BTF.reshape(B * T, F)).reshape(B, T, self.columns)
+        return dense(hidden_TBF.reshape(T * B, F)).reshape(T, B, self.columns).swapaxes(0, 1)
 
 
 def mmd(
