@@ -85,8 +85,10 @@ def _our_step(config: Any, lengths: tuple[int, int, int], rows: int) -> dict[str
     from msa_jax import parallel
     from msa_jax.assemble import without_data
     from msa_jax.corpora import MODALITIES
+    from msa_jax.process import keep_memory
     from msa_jax.step import make_state, train_step
 
+    keep_memory()
     widths = dict(zip(MODALITIES, WIDTHS, strict=True))
     pieces = without_data(config, widths, text_width=widths["text"], length=LENGTH)
     pieces = dataclasses.replace(pieces, preparation=dataclasses.replace(pieces.preparation, clips=1284))
@@ -195,8 +197,10 @@ def rows(names: list[str] | None, pairs: int, mosi: Path) -> Iterator[dict[str, 
 
     for name in names or compare.names():
         fine_tunes = isinstance(compare.case_of(name), bert.BertCase)
-        shapes = [None] if fine_tunes else [(LENGTH,) * 3]
-        for shape in shapes + [UNALIGNED[name]] * (name in UNALIGNED):
+        shapes: list[Any] = [None] if fine_tunes else [(LENGTH,) * 3]
+        if name in UNALIGNED:
+            shapes.append(UNALIGNED[name])
+        for shape in shapes:
             found: dict[str, list[dict[str, Any]]] = {"ours": [], "theirs": []}
             for _ in range(pairs):
                 for who, lines in found.items():

@@ -94,8 +94,8 @@ class MMIM(nn.Module):
     dropout: Rate = 0.1  # on the vectors side by side; toolkit
     bidirectional: bool = True  # the LSTMs; toolkit (False: the command of the authors)
     add_va: bool = False  # a bound of vision and audio, too; toolkit
-    # tanh on the predicted log variance, which has no bound otherwise; ours. The programs name it and leave it
-    # out.
+    # tanh on the predicted log variance, which has no bound otherwise; ours. The programs name it and leave
+    # it out.
     bounded: bool = True
     log_determinant: bool = False  # the density's -1/2 of the log variance; the programs leave it out
     memory_size: Positive = 1  # batches before this one whose clips an entropy takes, too; programs
