@@ -20,11 +20,11 @@ def get_config():
     config.model.audio_hidden = 16
     config.model.vision_hidden = 64
     config.model.vertex_width = 128
-    config.model.keep_hidden = 64
-    config.model.write_hidden = 256
+    config.model.retain_hidden = 64
+    config.model.update_hidden = 256
     config.model.output_hidden = 128
     config.model.proposal_dropout = 0.5
-    config.model.keep_dropout = 0.0
-    config.model.write_dropout = 0.7
+    config.model.retain_dropout = 0.0
+    config.model.update_dropout = 0.7
     config.model.output_dropout = 0.7
     return config

@@ -18,12 +18,12 @@ def get_config():
     config.optim.learning_rate = 5e-4
     config.optim.weight_decay = 1e-3
     config.model.vertex_width = 128
-    config.model.memory_width = 64
+    config.model.memory = 64
     config.model.proposal_hidden = 256
-    config.model.keep_hidden = 32
-    config.model.write_hidden = 32
+    config.model.retain_hidden = 32
+    config.model.update_hidden = 32
     config.model.proposal_dropout = 0.5
-    config.model.keep_dropout = 0.2
-    config.model.write_dropout = 0.7
+    config.model.retain_dropout = 0.2
+    config.model.update_dropout = 0.7
     config.model.output_dropout = 0.2
     return config

@@ -53,7 +53,7 @@ FRESH = {
 def settings(name: str, data: Path) -> dict[str, Any]:
     """The keys that a set fixes for every model."""
     if name == "embedded":
-        return {**SHORT, "epochs": 12}
+        return ALIKE | SHORT | {"epochs": 12}
     if name == "words":
         more = {"data.path": data / "mosi" / "mosi_words_valid.pkl", "data.cut.valid_fraction": 0.25}
         return FROZEN | more | {"data.buckets": 1, "epochs": 20}
@@ -96,7 +96,7 @@ def chance(config: str, overrides: Mapping[str, Any]) -> dict[str, float]:
     command = cli.parse([f"--config={config}", *(f"--config.{k}={v}" for k, v in overrides.items())])
     corpus = opening.open_corpus(command.config)
     train, test = (
-        np.array([clip.label for clip in corpus.split(name)], np.float64) for name in ("train", "test")
+        np.array([clip["label"] for clip in corpus.split(name)], np.float64) for name in ("train", "test")
     )
     return metrics.evaluate("mosi", np.full(len(test), train.mean()), test)
 

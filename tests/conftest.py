@@ -55,6 +55,7 @@ SHARE_PROGRAMS = (
         "test_destination",
         "test_outside_model",
         "test_every_model",
+        "test_collections",
         "test_without_text",
         "test_printed_commands",
     ),

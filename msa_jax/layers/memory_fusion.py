@@ -6,7 +6,6 @@ cells add to the gates are products over all steps at once, outside of any scan.
 """
 
 import functools
-import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import draw_bits, drop
-from msa_jax.layers.pooling import last_valid
+from msa_jax.layers.pooling import any_step, last_valid
 from msa_jax.layers.recurrent import LSTM, recurrent_product, scan_time
 
 Streams = Mapping[str, tuple[Float[Array, "B T D"], Bool[Array, "B T"]]]
@@ -81,12 +80,11 @@ class MemoryFusion(nn.Module):
             cells.append(cell_BTF)
         if not self.memory:
             return last, jnp.zeros((len(cells[0]), 0), jnp.float32), None
-        either_BT = functools.reduce(operator.or_, (mask_BT for _, mask_BT in streams.values()))
         now_BTF = jnp.concatenate(cells, axis=-1)
         # An invalid step hands the cell on, and the first cell is 0: before a step is the last valid one.
         before_BTF = jnp.pad(now_BTF[:, :-1], ((0, 0), (1, 0), (0, 0)))
         both_BTF = jnp.concatenate([before_BTF, now_BTF], axis=-1) if self.delta else now_BTF
-        memory_BF, attention_BTF = self._remember(both_BTF, either_BT, train)
+        memory_BF, attention_BTF = self._remember(both_BTF, any_step(streams), train)
         return last, memory_BF, attention_BTF
 
     def _remember(self, cells_BTF: Array, mask_BT: Array, train: bool) -> tuple[Array, Array]:

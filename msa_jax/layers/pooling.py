@@ -1,4 +1,8 @@
-"""Pooling of the steps of a sequence into one vector."""
+"""Pooling of the steps of a sequence into one vector, and of the masks of several."""
+
+import functools
+import operator
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -23,3 +27,10 @@ def first_valid(x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Fl
     first_B = jnp.argmax(mask_BT, axis=1)
     x_BD = jnp.take_along_axis(x_BTD, first_B[:, None, None], axis=1)[:, 0]
     return jnp.where(mask_BT.any(1)[:, None], x_BD, 0.0)
+
+
+def any_step(
+    streams: Mapping[str, tuple[Float[Array, "B T D"], Bool[Array, "B T"]]],
+) -> Bool[Array, "B T"]:
+    """The steps that any of some streams on one time line has, each given with its mask."""
+    return functools.reduce(operator.or_, (mask_BT for _, mask_BT in streams.values()))

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from msa_jax.corpora import MODALITIES
 from msa_jax.layers.convolution import MaskedConv
 from msa_jax.layers.crossmodal import CrossModal
+from msa_jax.layers.pooling import any_step
 from msa_jax.layers.subnets import LastStateSubnet, MeanSubnet
 from msa_jax.models.fields import Count, Divides, Positive, Rate
 from msa_jax.text.states import text_states
@@ -112,8 +113,4 @@ def vectors_of(
 
 def joined(streams: Streams) -> tuple[Float[Array, "B T D"], Bool[Array, "B T"]]:
     """Streams of one time line side by side, [B, T, D], and the steps that any of them has, [B, T]."""
-    masks = [mask_BT for _, mask_BT in streams.values()]
-    either_BT = masks[0]
-    for mask_BT in masks[1:]:
-        either_BT = either_BT | mask_BT
-    return jnp.concatenate([x_BTD for x_BTD, _ in streams.values()], axis=-1), either_BT
+    return jnp.concatenate([x_BTD for x_BTD, _ in streams.values()], axis=-1), any_step(streams)

@@ -20,7 +20,7 @@ from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
 from msa_jax.layers.memory_fusion import GatedMemory, Network
-from msa_jax.layers.pooling import last_valid
+from msa_jax.layers.pooling import any_step, last_valid
 from msa_jax.layers.recurrent import LSTM
 from msa_jax.models._graph_mfn_parts import FusionGraph, TwoSteps, handed_on
 from msa_jax.models._streams import streams_of
@@ -58,14 +58,14 @@ class GraphMFN(nn.Module):
     # Between the Dense layers of each network of the graph, which the paper calls deep (ReLU: ours); toolkit:
     # none, which makes each of them one linear map.
     graph_activation: Literal["relu", "none"] = "relu"
-    memory_width: Positive = 300  # toolkit
+    memory: Positive = 300  # toolkit
     proposal_hidden: Positive = 32  # inside the network of what may be written; toolkit
-    keep_hidden: Positive = 128  # inside the gate that keeps the memory; toolkit
-    write_hidden: Positive = 64  # inside the gate that writes to it; toolkit
+    retain_hidden: Positive = 128  # inside the gate on the memory so far; toolkit
+    update_hidden: Positive = 64  # inside the gate on what may be written; toolkit
     output_hidden: Positive = 256  # inside the output network; toolkit
     proposal_dropout: Rate = 0.0  # inside the first of these networks; toolkit
-    keep_dropout: Rate = 0.5  # inside the second; toolkit
-    write_dropout: Rate = 0.5  # inside the third; toolkit
+    retain_dropout: Rate = 0.5  # inside the second; toolkit
+    update_dropout: Rate = 0.5  # inside the third; toolkit
     output_dropout: Rate = 0.0  # inside the fourth; toolkit
     count_padding: bool = False  # as the toolkit does: padding is read as steps are
     dtype: Literal["float32", "bfloat16"] = "float32"  # compute type of the products (docs/models.md)
@@ -80,15 +80,13 @@ class GraphMFN(nn.Module):
           train: whether dropout is active (rng "dropout").
 
         Returns:
-          `prediction` [B] or `logits` [B, *outputs]; `fused` [B, sum of the states + memory_width], what the
-          output network sees; `hidden_<m>` [B, <m>_hidden] the last states; `memory` [B, memory_width];
+          `prediction` [B] or `logits` [B, *outputs]; `fused` [B, sum of the states + memory], what the
+          output network sees; `hidden_<m>` [B, <m>_hidden] the last states; `memory` [B, memory];
           `efficacies` [B, T, 19], one for each edge of the graph (5 with two modalities, 1 with one).
         """
         streams = streams_of(self, batch, train=train, count_padding=self.count_padding)
         last, vertices = {}, {}
-        any_BT = jnp.zeros_like(batch["text_mask"])
         for m, (x_BTD, mask_BT) in streams.items():
-            any_BT = any_BT | mask_BT
             width = getattr(self, f"{m}_hidden")
             states_BTF = LSTM(width, self.dtype, name=f"{m}_lstm")(x_BTD, mask_BT)
             last[m] = last_valid(states_BTF, mask_BT)
@@ -103,14 +101,12 @@ class GraphMFN(nn.Module):
         )
         summary_BTD, efficacy_BTE = graph(vertices)
         proposed_BTF = self._network("proposal", summary_BTD, train=train)
-        proposed_BTF = jnp.tanh(
-            Dense32(self.memory_width, dtype=self.dtype, name="proposal_out")(proposed_BTF)
-        )
-        keep = Network(self.keep_hidden, self.keep_dropout)
-        write = Network(self.write_hidden, self.write_dropout)
-        inner = Dense32(keep.hidden + write.hidden, dtype=self.dtype, name="memory_input")
-        memory = GatedMemory(keep, write, self.dtype, name="memory")
-        memory_BF = memory(inner(summary_BTD), proposed_BTF, any_BT, train=train)
+        proposed_BTF = jnp.tanh(Dense32(self.memory, dtype=self.dtype, name="proposal_out")(proposed_BTF))
+        retain = Network(self.retain_hidden, self.retain_dropout)
+        update = Network(self.update_hidden, self.update_dropout)
+        inner = Dense32(retain.hidden + update.hidden, dtype=self.dtype, name="memory_input")
+        memory = GatedMemory(retain, update, self.dtype, name="memory")
+        memory_BF = memory(inner(summary_BTD), proposed_BTF, any_step(streams), train=train)
         fused_BD = jnp.concatenate([*last.values(), memory_BF], axis=-1)
         out = Head(self.outputs, name="head")(self._network("output", fused_BD, train=train))
         out |= {"fused": fused_BD, "memory": memory_BF, "efficacies": efficacy_BTE}
@@ -155,10 +151,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "model.vision_hidden": 8,
         "model.vertex_width": 8,
         "model.graph_hidden": 8,
-        "model.memory_width": 8,
+        "model.memory": 8,
         "model.proposal_hidden": 8,
-        "model.keep_hidden": 8,
-        "model.write_hidden": 8,
+        "model.retain_hidden": 8,
+        "model.update_hidden": 8,
         "model.output_hidden": 8,
     },
 }

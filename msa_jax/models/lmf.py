@@ -57,8 +57,8 @@ class LMF(nn.Module):
 
         Args:
           batch: `text` [B, T] ids or [B, T, d] features, `audio` [B, A, d_a], `vision` [B, V, d_v], each with
-            its `<m>_mask`.
-          train: whether dropout is active (rng "dropout").
+            its `<m>_mask`, and `mask` [B], False on rows that only pad the batch.
+          train: whether dropout is active (rng "dropout"), and statistics are the batch's.
 
         Returns:
           `prediction` [B] or `logits` [B, *outputs]; `fused` [B, rank, O], the product of the modalities for
@@ -74,7 +74,7 @@ class LMF(nn.Module):
             one_BD = jnp.concatenate([jnp.ones_like(x_BD[:, :1]), x_BD], axis=-1)
             shape = (self.rank, one_BD.shape[1], size)
             factor_RDO = self.param(f"{m}_factor", nn.initializers.xavier_normal(), shape, jnp.float32)
-            fused_BRO = fused_BRO * jnp.einsum("bd,rdo->bro", one_BD, factor_RDO)  # eq. 7
+            fused_BRO = fused_BRO * jnp.einsum("bd,rdo->bro", one_BD, factor_RDO)
         weight_R = self.param(
             "rank_weight", nn.initializers.normal(self.rank**-0.5), (self.rank,), jnp.float32
         )  # ours

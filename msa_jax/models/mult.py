@@ -54,13 +54,13 @@ class MulT(nn.Module):
     relu_dropout: Rate = 0.0  # inside the feed-forward networks; toolkit
     residual_dropout: Rate = 0.0  # on what attentions and feed-forward networks add; toolkit
     output_dropout: Rate = 0.5  # inside the residual block; toolkit
-    positions: bool = True  # sinusoids on what goes into a transformer; eq. 5. Toolkit: False
+    positions: bool = True  # sinusoids on what goes into a transformer; paper. Toolkit: False
     # A query at step i sees the keys up to i + |difference of the two lengths|; code, and toolkit.
     future_mask: bool = True
-    targets: tuple[Modality, ...] = MODALITIES  # that attend to the others; Table 5 has one alone, too
-    cross_modal: bool = True  # False: a transformer for each modality, joined at the end (Table 5)
-    # False: an output for each step, as in eq. 4, with zeros beyond a clip's ends. True, as in the toolkit:
-    # only windows inside the clip, kernel - 1 fewer; a clip that is shorter than the kernel then has none.
+    targets: tuple[Modality, ...] = MODALITIES  # that attend to the others; one alone is an ablation
+    cross_modal: bool = True  # False: a transformer for each modality, joined at the end (ablation)
+    # False: an output for each step, as in the paper, with zeros beyond a clip's ends. True, as in the
+    # toolkit: only windows inside the clip, kernel - 1 fewer; a clip shorter than the kernel then has none.
     valid_convolution: bool = False
     count_padding: bool = False  # as the toolkit does: padding is attended to, and the last step may be it
     dtype: Literal["float32", "bfloat16"] = "float32"  # compute type of the products (docs/models.md)
@@ -118,7 +118,7 @@ class MulT(nn.Module):
         return {**Head(self.outputs, name="head")(fused_BD), "fused": fused_BD, **vectors}
 
     def _convolved(self, streams: Streams, train: bool) -> Streams:
-        """Each modality at the common width (eq. 4); the toolkit leaves one that has it as it is."""
+        """Each modality at the common width; the toolkit leaves one that has it as it is."""
         out = {}
         for m, (x_BTD, mask_BT) in streams.items():
             if m == "text":
@@ -216,8 +216,8 @@ DEFAULTS: Mapping[str, Any] = {
     "optim.groups": (("^encoder/", 0.05), (".*", 1.0)),  # where there is one; ours
 }
 
-# Table 5: one target alone, and unimodal transformers that are joined at the end. The transformers of one
-# modality are the variants text_only, audio_only and vision_only of every model.
+# The paper's ablations: one target alone, and unimodal transformers that are joined at the end. The
+# transformers of one modality are the variants text_only, audio_only and vision_only of every model.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "to_text": {"model.targets": ("text",)},
     "to_audio": {"model.targets": ("audio",)},

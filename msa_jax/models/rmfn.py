@@ -19,9 +19,10 @@ from msa_jax.corpora import MODALITIES
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
+from msa_jax.layers.pooling import any_step
 from msa_jax.layers.recurrent import recurrent_product, scan_time
 from msa_jax.models._rmfn_fusion import MultistageFusion, lstm_cell
-from msa_jax.models._streams import CROSS_MODAL, Front, Streams, joined, streams_of
+from msa_jax.models._streams import CROSS_MODAL, Front, Streams, streams_of
 from msa_jax.models.fields import Layers, Positive, Rate
 from msa_jax.text import Encoder
 
@@ -133,7 +134,7 @@ class RMFN(nn.Module):
         def side_by_side(lstms: Mapping[str, tuple[Array, Array]]) -> Array:
             return jnp.concatenate([lstms[m][1] for m in widths], axis=-1)
 
-        _, any_BT = joined(streams)
+        any_BT = any_step(streams)
         zeros = {m: (jnp.zeros((len(any_BT), F), jnp.float32),) * 2 for m, F in widths.items()}
         cross_BD = jnp.zeros((len(any_BT), self.cross_width), jnp.float32) if self.fusion else None
         # The way back computes the gates' activations again from the products: kept, they were most of what a

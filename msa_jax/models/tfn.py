@@ -100,7 +100,7 @@ class TensorFusion(nn.Module):
 
 
 def _outer(x_BD: Float[Array, "B D"], y_BE: Float[Array, "B E"]) -> Float[Array, "B DE"]:
-    """Eq. 4 for two vectors, its entries side by side."""
+    """The outer product of two vectors, its entries side by side."""
     return (x_BD[:, :, None] * y_BE[:, None, :]).reshape(len(x_BD), -1)
 
 
@@ -152,8 +152,8 @@ class TFN(nn.Module):
 
         Args:
           batch: `text` [B, T] ids or [B, T, d] features, `audio` [B, A, d_a], `vision` [B, V, d_v], each with
-            its `<m>_mask`.
-          train: whether dropout is active (rng "dropout").
+            its `<m>_mask`, and `mask` [B], False on rows that only pad the batch.
+          train: whether dropout is active (rng "dropout"), and statistics are the batch's.
 
         Returns:
           `prediction` [B] or `logits` [B, *outputs]; `fused` [B, hidden], the vector before the last Dense;

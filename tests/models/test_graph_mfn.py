@@ -17,10 +17,10 @@ SMALL = {
     "vision_hidden": 3,
     "vertex_width": 4,
     "graph_hidden": 9,
-    "memory_width": 5,
+    "memory": 5,
     "proposal_hidden": 9,
-    "keep_hidden": 8,
-    "write_hidden": 7,
+    "retain_hidden": 8,
+    "update_hidden": 7,
     "output_hidden": 12,
 }
 
@@ -105,7 +105,7 @@ def two_steps(p, m):
 def forward_numpy(p, batch, row, squash, bend):
     """(score, memory, efficacies by step) of one clip."""
     states = {m: lstm_numpy(p[f"{m}_lstm"], batch[m][row], batch[f"{m}_mask"][row]) for m in WIDTHS}
-    memory, efficacies = np.zeros(SMALL["memory_width"]), []
+    memory, efficacies = np.zeros(SMALL["memory"]), []
     for t in range(6):
         vertices = {
             m: np.maximum(np.concatenate([s[t], s[t + 1]]) @ two_steps(p, m) + p[f"{m}_vertex"]["bias"], 0)
@@ -117,7 +117,7 @@ def forward_numpy(p, batch, row, squash, bend):
             continue
         proposed = np.tanh(dense_numpy(np.maximum(dense_numpy(summary, p["proposal"]), 0), p["proposal_out"]))
         inner = dense_numpy(summary, p["memory_input"]) + memory @ p["memory"]["memory_kernel"]
-        keep, write = np.split(np.maximum(inner, 0), [SMALL["keep_hidden"]])
+        keep, write = np.split(np.maximum(inner, 0), [SMALL["retain_hidden"]])
         keep = sigmoid(keep @ p["memory"]["retain_kernel"] + p["memory"]["retain_bias"])
         write = sigmoid(write @ p["memory"]["update_kernel"] + p["memory"]["update_bias"])
         memory = keep * memory + write * proposed
@@ -183,10 +183,10 @@ def test_padding_and_the_rest_of_the_batch_change_nothing(batch):
     assert np.abs(counted["prediction"] - whole["prediction"])[1:3].min() > 1e-4
 
 
-@pytest.mark.parametrize("name", ["proposal", "keep", "write", "output"])
+@pytest.mark.parametrize("name", ["proposal", "retain", "update", "output"])
 def test_each_rate_drops_inside_its_own_network(batch, name):
     """The memory's three change the memory, and the output's the score alone."""
-    still = {f"{n}_dropout": 0.0 for n in ("proposal", "keep", "write", "output")}
+    still = {f"{n}_dropout": 0.0 for n in ("proposal", "retain", "update", "output")}
     params = draw(GraphMFN(**SMALL, **still), batch)
     kept, dropped = (
         apply(GraphMFN(**SMALL, **rates), params, batch, True)
