@@ -5,13 +5,14 @@
 Each model has the settings of its own config for CMU-MOSI, but for what a set fixes for all: the encoder, the
 case of the text, the batch size, the epochs, no patience, and that the parameters move at every step; and for
 the rates of CrossSent and MAG-BERT where no pretrained encoder is trained. The best epoch is that of the
-validation loss. A finished run is read, not repeated. The sets:
+validation loss. The seeds of a model are trained at once. A finished run is read, not repeated. The sets:
 
     embedded    the short embedded corpus (SYNTHETIC DATA), 12 epochs, an encoder from scratch; the best
                 possible predictor stands under it
-    words       CMU-MOSI, 229 clips with rows for each word, one cut by videos; MiniLM's states, frozen
-    utterance   CMU-MOSI, one audio and one vision vector for each clip, split_62_31; the same states
-    mmmo        ICT-MMMO's audio and vision without text, labels 1 to 5 mapped to -3 to 3
+    words       CMU-MOSI, 229 clips with rows for each word, each tested once in five folds of two videos, 300
+                steps; MiniLM's states, frozen
+    utterance   CMU-MOSI, one audio and one vision vector a clip, split_62_31, 8 epochs; the same states
+    mmmo        ICT-MMMO's audio and vision without text, labels 1 to 5 mapped to -3 to 3, 20 epochs
 
 CrossSent and MAG-BERT live in an encoder: on mmmo they have a small one, made new, without a text. "chance"
 is what the mean of the training labels scores. --data names the folder of the real sets.
@@ -20,17 +21,18 @@ is what the mean of the training labels scores. --data names the folder of the r
 import argparse
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from models_embedded import SHORT, made, show_floor
+from models_embedded import SHORT, show_floor
+from models_real import predictions
 from table import file_of, show, train_all
 
+from msa_jax import cli, metrics, models
 from msa_jax import config as configs
-from msa_jax import metrics, models
 from msa_jax.data import opening
 
 KEYS = ("mae", "corr", "acc7", "acc2_has0", "acc2_non0", "f1_non0")
@@ -55,14 +57,12 @@ def settings(name: str, data: Path) -> dict[str, Any]:
     if name == "embedded":
         return ALIKE | SHORT | {"epochs": 12}
     if name == "words":
-        more = {"data.path": data / "mosi" / "mosi_words_valid.pkl", "data.cut.valid_fraction": 0.25}
-        return FROZEN | more | {"data.buckets": 1, "epochs": 20}
+        path = data / "mosi" / "mosi_words_valid.pkl"
+        few = {"batch_size": 16, "epochs": 30, "data.cut.valid_fraction": 0.25}
+        return FROZEN | few | {"data.path": path, "data.buckets": 2}
     if name == "utterance":
-        return FROZEN | {
-            "data.path": data / "mosi" / "mosi_utterance_av.npz",
-            "data.buckets": 2,
-            "epochs": 8,
-        }
+        path = data / "mosi" / "mosi_utterance_av.npz"
+        return FROZEN | {"data.path": path, "data.buckets": 2, "epochs": 8}
     return ALIKE | {
         "data.path": _mapped(data / "mmmo_av"),
         "data.other_counts": True,
@@ -72,6 +72,8 @@ def settings(name: str, data: Path) -> dict[str, Any]:
     }
 
 
+VARIANTS = {"embedded": "synthetic", "mmmo": "no_text"}
+FOLDS = {"words": 5}
 SETS = ("embedded", "words", "utterance", "mmmo")
 
 
@@ -89,31 +91,44 @@ def _mapped(folder: Path) -> Path:
     return out
 
 
-def chance(config: str, overrides: Mapping[str, Any]) -> dict[str, float]:
-    """What the mean of the training labels scores on the test split."""
-    from msa_jax import cli
+def jobs_of(name: str, model: str, data: Path) -> list[tuple[str, dict[str, Any]]]:
+    """(FILE[:VARIANT], keys and their values) of each fold of a set, or of all of it."""
+    fixed = settings(name, data) | ({} if name == "embedded" else FRESH.get(model, {}))
+    config = ":".join(filter(None, (file_of(model), VARIANTS.get(name))))
+    if name not in FOLDS:
+        return [(config, fixed)]
+    return [(config, {**fixed, "data.cut.fold": fold}) for fold in range(FOLDS[name])]
 
-    command = cli.parse([f"--config={config}", *(f"--config.{k}={v}" for k, v in overrides.items())])
-    corpus = opening.open_corpus(command.config)
-    train, test = (
-        np.array([clip["label"] for clip in corpus.split(name)], np.float64) for name in ("train", "test")
-    )
-    return metrics.evaluate("mosi", np.full(len(test), train.mean()), test)
+
+def chance(jobs: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, float]:
+    """What the mean of the training labels scores on the test splits of all folds."""
+    found = []
+    for config, overrides in jobs:
+        command = cli.parse([f"--config={config}", *(f"--config.{k}={v}" for k, v in overrides.items())])
+        corpus = opening.open_corpus(command.config)
+        train, test = (
+            np.array([clip["label"] for clip in corpus.split(split)], np.float64)
+            for split in ("train", "test")
+        )
+        found.append(np.stack([test, np.full(len(test), train.mean())], axis=1))
+    labels, guesses = np.concatenate(found).T
+    return metrics.evaluate("mosi", guesses, labels)
 
 
 def table(name: str, args: argparse.Namespace) -> None:
     """Trains every model on a set, and prints their rows."""
-    overrides = settings(name, args.data)
-    jobs = {}
-    for model in args.models:
-        file = made(file_of(model), "") if name == "embedded" else file_of(model)
-        jobs[model] = (file, overrides | ({} if name == "embedded" else FRESH.get(model, {})))
-    runs = train_all(args.runs / name, jobs, args.seeds, workers=args.jobs)
-    rows = {model: [results["test"] for results in runs[model]] for model in jobs}
-    rows = {"chance": [chance(*next(iter(jobs.values())))], **rows}
+    folds = {model: jobs_of(name, model, args.data) for model in args.models}
+    jobs = {f"{model}-{k}": job for model, own in folds.items() for k, job in enumerate(own)}
+    train_all(args.runs / name, jobs, args.seeds, workers=args.jobs, together=True)
+    rows = {"chance": [chance(folds[args.models[0]])]}
+    for model, own in folds.items():
+        rows[model] = []
+        for seed in args.seeds:
+            runs = [args.runs / name / f"{model}-{k}" / f"seed_{seed}" for k in range(len(own))]
+            labels, guesses = np.concatenate([predictions(run) for run in runs]).T
+            rows[model].append(metrics.evaluate("mosi", guesses, labels))
     about = " (SYNTHETIC)" if name == "embedded" else ""
-    clips = runs[args.models[0]][0]["test"]["clips"]
-    show(f"{name}{about}, test split, {clips} clips, {len(args.seeds)} seeds", rows, KEYS)
+    show(f"{name}{about}, {len(labels)} clips tested, {len(args.seeds)} seeds", rows, KEYS)
     if name == "embedded":
         show_floor(SHORT["data.corpus"])
 

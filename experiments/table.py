@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import json
 import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
@@ -50,6 +51,15 @@ def _train_seeds(
         ]
 
 
+def _train_together(
+    folders: Sequence[Path], config: str, overrides: Mapping[str, Any], seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    """As `_train_seeds`, by one program; the runs are in the folders seed_<seed> of the first folder."""
+    with open(os.devnull, "w") as quiet, contextlib.redirect_stderr(quiet):
+        folder, _ = train(folders[0], config, {**overrides, "seeds": ",".join(map(str, seeds))})
+    return [json.loads((folder / f"seed_{seed}" / "results.json").read_text()) for seed in seeds]
+
+
 def _own_core(queue: Any) -> None:
     """Gives this process one core: two trainings that share two cores wait for each other."""
     core = queue.get()
@@ -63,14 +73,16 @@ def train_all(
     seeds: Sequence[int],
     *,
     workers: int,
+    together: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
     """Trains every job with every seed, several at a time; what is finished is only read.
 
     Args:
       runs: folder of the runs.
       jobs: name to (FILE[:VARIANT], config keys and their values).
-      seeds: of each job; they follow each other in one process, so that each program is compiled once.
+      seeds: of each job; in one process, so that each program is compiled once.
       workers: processes that train at the same time, each on a core of its own.
+      together: the seeds of a job are trained at once, on clips in the same order, and not one by one.
 
     Returns:
       For each name what results.json holds, one for each seed.
@@ -84,8 +96,10 @@ def train_all(
     ) as pool:
         waiting = {}
         for name, (config, overrides) in jobs.items():
-            folders = [runs / f"{name or 'full'}-seed{seed}" for seed in seeds]
-            waiting[name] = pool.submit(_train_seeds, folders, config, overrides, seeds)
+            name_of = name or "full"
+            folders = [runs / (name_of if together else f"{name_of}-seed{seed}") for seed in seeds]
+            run = _train_together if together else _train_seeds
+            waiting[name] = pool.submit(run, folders, config, overrides, seeds)
         return {name: future.result() for name, future in waiting.items()}
 
 

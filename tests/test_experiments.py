@@ -138,13 +138,14 @@ def test_every_set_of_the_baselines_opens_with_every_model_s_config(script, real
     baselines = script("baselines")
     monkeypatch.setattr(baselines.tempfile, "gettempdir", lambda: str(tmp_path))
     for name in baselines.SETS:
-        fixed = baselines.settings(name, real)
         for model in models.names():
-            values = fixed | ({} if name == "embedded" else baselines.FRESH.get(model, {}))
-            argv = [f"--config.{key}={value}" for key, value in values.items()]
-            config = cli.parse([f"--config={baselines.file_of(model)}", *argv]).config
-            assert (config.patience, config.optim.accumulate) == (0, 1)
-            assert name == "embedded" or Path(config.data.path).exists()
+            jobs = baselines.jobs_of(name, model, real)
+            assert len(jobs) == (5 if name == "words" else 1)
+            for file, values in jobs:
+                argv = [f"--config.{key}={value}" for key, value in values.items()]
+                config = cli.parse([f"--config={file}", *argv]).config
+                assert (config.patience, config.optim.accumulate) == (0, 1)
+                assert name == "embedded" or Path(config.data.path).exists()
 
 
 def test_labels_of_one_to_five_are_mapped_to_those_of_mosi_in_a_copy(script, real, tmp_path, monkeypatch):
@@ -169,7 +170,7 @@ def test_chance_is_what_the_mean_of_the_training_labels_scores(script, words_fol
         "text.encoder": "scratch",
         "data.other_counts": True,
     }
-    found = baselines.chance(baselines.file_of("lmf"), values)
+    found = baselines.chance([(baselines.file_of("lmf"), values)] * 2)
     labels = {s: [e.label for e in readers.read(words_folder / f"{s}.pkl")] for s in ("train", "test")}
     errors = np.abs(np.asarray(labels["test"]) - np.mean(labels["train"]))
     np.testing.assert_allclose(found["mae"], errors.mean(), rtol=1e-6)
