@@ -10,12 +10,13 @@ validation loss. The seeds of a model are trained at once. A finished run is rea
     embedded    the short embedded corpus (SYNTHETIC DATA), 12 epochs, an encoder from scratch; the best
                 possible predictor stands under it
     words       CMU-MOSI, 229 clips with rows for each word, each tested once in five folds of two videos, 300
-                steps; MiniLM's states, frozen
+                steps; the text is MiniLM's states
     utterance   CMU-MOSI, one audio and one vision vector a clip, split_62_31, 8 epochs; the same states
     mmmo        ICT-MMMO's audio and vision without text, labels 1 to 5 mapped to -3 to 3, 20 epochs
 
-CrossSent and MAG-BERT live in an encoder: on mmmo they have a small one, made new, without a text. "chance"
-is what the mean of the training labels scores. --data names the folder of the real sets.
+CrossSent and MAG-BERT live in an encoder: they have MiniLM itself, frozen, in place of its states; on mmmo
+they have a small one, made new, without a text. "chance" is what the mean of the training labels scores.
+--data names the folder of the real sets.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import states
 from models_embedded import SHORT, show_floor
 from models_real import predictions
 from table import file_of, show, train_all
@@ -91,13 +93,20 @@ def _mapped(folder: Path) -> Path:
     return out
 
 
-def jobs_of(name: str, model: str, data: Path) -> list[tuple[str, dict[str, Any]]]:
+def jobs_of(name: str, model: str, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     """(FILE[:VARIANT], keys and their values) of each fold of a set, or of all of it."""
-    fixed = settings(name, data) | ({} if name == "embedded" else FRESH.get(model, {}))
+    keys = settings(name, args.data)
+    lives_in_encoder = models.find(model).needs_encoder
+    if keys.get("text.frozen") and not lives_in_encoder:
+        path = states.write(args.runs / "states" / f"{name}.pkl", keys, splits=name not in FOLDS)
+        keys = {k: v for k, v in keys.items() if not k.startswith("text.") and k != "data.lowercase"}
+        keys |= {"data.path": path, "text.encoder": "features"}
+    if name != "embedded":
+        keys |= FRESH.get(model, {})
     config = ":".join(filter(None, (file_of(model), VARIANTS.get(name))))
     if name not in FOLDS:
-        return [(config, fixed)]
-    return [(config, {**fixed, "data.cut.fold": fold}) for fold in range(FOLDS[name])]
+        return [(config, keys)]
+    return [(config, {**keys, "data.cut.fold": fold}) for fold in range(FOLDS[name])]
 
 
 def chance(jobs: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, float]:
@@ -117,7 +126,7 @@ def chance(jobs: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, float]:
 
 def table(name: str, args: argparse.Namespace) -> None:
     """Trains every model on a set, and prints their rows."""
-    folds = {model: jobs_of(name, model, args.data) for model in args.models}
+    folds = {model: jobs_of(name, model, args) for model in args.models}
     jobs = {f"{model}-{k}": job for model, own in folds.items() for k, job in enumerate(own)}
     train_all(args.runs / name, jobs, args.seeds, workers=args.jobs, together=True)
     rows = {"chance": [chance(folds[args.models[0]])]}

