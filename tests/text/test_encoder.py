@@ -163,11 +163,22 @@ def test_each_dropout_rate_acts_alone(variables, place):
     assert np.abs(out.last_hidden_state - apply(variables).last_hidden_state).max() > 1e-3
 
 
+def products_of(program):
+    """The matrix products of a program and of all programs in it."""
+    for equation in program.eqns:
+        if equation.primitive.name == "dot_general":
+            yield equation
+        for value in equation.params.values():
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from products_of(inner)
+
+
 def test_bfloat16_multiplies_in_it_and_stays_close(variables):
     out, exact = apply(variables, dtype=jnp.bfloat16), apply(variables)
     np.testing.assert_allclose(out.last_hidden_state, exact.last_hidden_state, atol=0.1)
     program = jax.make_jaxpr(lambda v: apply(v, dtype=jnp.bfloat16).last_hidden_state)(variables)
-    products = [e for e in program.eqns if e.primitive.name == "dot_general"]
+    products = list(products_of(program.jaxpr))
     assert len(products) >= 6 * CONFIG.num_layers
     assert {v.aval.dtype for e in products for v in e.invars} == {jnp.dtype("bfloat16")}
     params = jax.eval_shape(Encoder(CONFIG, dtype=jnp.bfloat16).init, jax.random.key(0), IDS)
