@@ -21,7 +21,6 @@ they have a small one, made new, without a text. "chance" is what the mean of th
 
 import argparse
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ import numpy as np
 import states
 from models_embedded import SHORT, show_floor
 from models_real import predictions
-from table import file_of, show, train_all
+from table import file_of, folder_of, show, train_all
 
 from msa_jax import cli, metrics, models
 from msa_jax import config as configs
@@ -54,8 +53,9 @@ FRESH = {
 }
 
 
-def settings(name: str, data: Path) -> dict[str, Any]:
+def settings(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """The keys that a set fixes for every model."""
+    data = args.data
     if name == "embedded":
         return ALIKE | SHORT | {"epochs": 12}
     if name == "words":
@@ -66,7 +66,7 @@ def settings(name: str, data: Path) -> dict[str, Any]:
         path = data / "mosi" / "mosi_utterance_av.npz"
         return FROZEN | {"data.path": path, "data.buckets": 2, "epochs": 8}
     return ALIKE | {
-        "data.path": _mapped(data / "mmmo_av"),
+        "data.path": args.runs / "mapped",
         "data.other_counts": True,
         "data.buckets": 1,
         "epochs": 20,
@@ -79,26 +79,24 @@ FOLDS = {"words": 5}
 SETS = ("embedded", "words", "utterance", "mmmo")
 
 
-def _mapped(folder: Path) -> Path:
-    """A copy of ICT-MMMO whose labels have the range of CMU-MOSI's; the same place every time."""
-    out = Path(tempfile.gettempdir()) / "msa_jax_mmmo_mapped"
-    if not out.exists():
-        part = out.with_name(f"{out.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(folder, part)
-        for path in part.glob("y_*.h5"):
-            with h5py.File(path, "r+") as file:
-                file["d1"][...] = (file["d1"][()] - 3) * 1.5
-        part.rename(out)
+def _mapped(folder: Path, out: Path) -> Path:
+    """A copy of ICT-MMMO whose labels have the range of CMU-MOSI's, made anew."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for path in folder.glob("*.h5"):
+        shutil.copyfile(path, out / path.name)  # without the mode, as theirs may be read-only
+    for path in out.glob("y_*.h5"):
+        with h5py.File(path, "r+") as file:
+            file["d1"][...] = (file["d1"][()] - 3) * 1.5
     return out
 
 
 def jobs_of(name: str, model: str, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     """(FILE[:VARIANT], keys and their values) of each fold of a set, or of all of it."""
-    keys = settings(name, args.data)
+    keys = settings(name, args)
     lives_in_encoder = models.find(model).needs_encoder
     if keys.get("text.frozen") and not lives_in_encoder:
-        path = states.write(args.runs / "states" / f"{name}.pkl", keys, splits=name not in FOLDS)
+        path = states.write(args.runs / "states", file_of(model), keys, splits=name not in FOLDS)
         keys = {k: v for k, v in keys.items() if not k.startswith("text.") and k != "data.lowercase"}
         keys |= {"data.path": path, "text.encoder": "features"}
     if name != "embedded":
@@ -126,6 +124,8 @@ def chance(jobs: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, float]:
 
 def table(name: str, args: argparse.Namespace) -> None:
     """Trains every model on a set, and prints their rows."""
+    if name == "mmmo":
+        _mapped(args.data / "mmmo_av", settings(name, args)["data.path"])
     folds = {model: jobs_of(name, model, args) for model in args.models}
     jobs = {f"{model}-{k}": job for model, own in folds.items() for k, job in enumerate(own)}
     train_all(args.runs / name, jobs, args.seeds, workers=args.jobs, together=True)
@@ -133,7 +133,7 @@ def table(name: str, args: argparse.Namespace) -> None:
     for model, own in folds.items():
         rows[model] = []
         for seed in args.seeds:
-            runs = [args.runs / name / f"{model}-{k}" / f"seed_{seed}" for k in range(len(own))]
+            runs = [folder_of(args.runs / name, f"{model}-{k}", seed, together=True) for k in range(len(own))]
             labels, guesses = np.concatenate([predictions(run) for run in runs]).T
             rows[model].append(metrics.evaluate("mosi", guesses, labels))
     about = " (SYNTHETIC)" if name == "embedded" else ""

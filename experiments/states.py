@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from table import file_of
 
 from msa_jax import assemble, cli
 from msa_jax.corpora import SPLITS
@@ -22,24 +21,25 @@ from msa_jax.data.preprocessing import Statistics
 ROWS = 32
 
 
-def write(out: Path, overrides: Mapping[str, Any], *, splits: bool) -> Path:
-    """Writes the file where it is not there yet.
+def write(folder: Path, file: str, overrides: Mapping[str, Any], *, splits: bool) -> Path:
+    """Writes the file where there is none of these data yet.
 
     Args:
-      out: the file.
-      overrides: keys of the config that says the encoder and the data.
+      folder: where it goes; its name is made of what is in the data.
+      file: the config, of any model that takes a frozen encoder's states.
+      overrides: keys of the config that say the encoder and the data.
       splits: the file has those of the config; otherwise it has none, and is cut anew where it is read.
 
     Returns:
-      `out`.
+      The file.
     """
-    if out.exists():
-        return out
-    # Any model with this time line and without cross-modal parts.
     values = {**overrides, "data.time_line": "text", "data.buckets": 1}
-    argv = [f"--config={file_of('lmf')}", *(f"--config.{k}={v}" for k, v in values.items())]
+    argv = [f"--config={file}", *(f"--config.{k}={v}" for k, v in values.items())]
     config = cli.parse(argv).config
     corpus = opening.open_corpus(config)
+    out = folder / f"{corpus.content_hash[:16]}.pkl"
+    if out.exists():
+        return out
     pieces = assemble.assemble(config, corpus)
     parts = {name: _of_split(pieces, pieces.preparation.scan(corpus.split(name))) for name in SPLITS}
     content = (

@@ -54,10 +54,10 @@ def _train_seeds(
 def _train_together(
     folders: Sequence[Path], config: str, overrides: Mapping[str, Any], seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """As `_train_seeds`, by one program; the runs are in the folders seed_<seed> of the first folder."""
+    """As `_train_seeds`, by one program; the folders have one parent, and the names that such a run gives."""
     with open(os.devnull, "w") as quiet, contextlib.redirect_stderr(quiet):
-        folder, _ = train(folders[0], config, {**overrides, "seeds": ",".join(map(str, seeds))})
-    return [json.loads((folder / f"seed_{seed}" / "results.json").read_text()) for seed in seeds]
+        train(folders[0].parent, config, {**overrides, "seeds": ",".join(map(str, seeds))})
+    return [json.loads((folder / "results.json").read_text(encoding="utf-8")) for folder in folders]
 
 
 def _own_core(queue: Any) -> None:
@@ -65,6 +65,12 @@ def _own_core(queue: Any) -> None:
     core = queue.get()
     if hasattr(os, "sched_setaffinity") and core in os.sched_getaffinity(0):
         os.sched_setaffinity(0, {core})
+
+
+def folder_of(runs: Path, name: str, seed: int, *, together: bool = False) -> Path:
+    """Where `train_all` has the run of a job with a seed."""
+    name = name or "full"
+    return runs / name / f"seed_{seed}" if together else runs / f"{name}-seed{seed}"
 
 
 def train_all(
@@ -96,9 +102,8 @@ def train_all(
     ) as pool:
         waiting = {}
         for name, (config, overrides) in jobs.items():
-            name_of = name or "full"
-            folders = [runs / (name_of if together else f"{name_of}-seed{seed}") for seed in seeds]
             run = _train_together if together else _train_seeds
+            folders = [folder_of(runs, name, seed, together=together) for seed in seeds]
             waiting[name] = pool.submit(run, folders, config, overrides, seeds)
         return {name: future.result() for name, future in waiting.items()}
 

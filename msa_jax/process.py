@@ -32,8 +32,9 @@ def prepare_process(cache: Path) -> None:
 def keep_memory() -> None:
     """Lets the C library keep the memory that a step gives up, and return that of a long compilation.
 
-    A step on a CPU asks for the same large blocks again and again. glibc fetches such blocks from the system
-    each time, page by page, which takes up to a fifth of a step. What compiling took, some 600 MB a large
+    A step on a CPU asks for the same large blocks again and again, which glibc would fetch from the system
+    each time, page by page. It still does so with a block above 64 MB that a thread of its own asks for, as
+    none of the memory that it keeps for such threads is larger. What compiling took, some 600 MB a large
     program, is of no more use. Elsewhere, and with another C library, this does nothing.
     """
     if not sys.platform.startswith("linux"):

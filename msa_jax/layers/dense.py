@@ -18,7 +18,7 @@ def product(x: Float[Array, "*GB E"], kernel: Float[Array, "*G E D"]) -> Float[A
     """Rows times a kernel, in the type of both.
 
     The kernel's gradient is the product that JAX would make, its operands in the other order: so, of rows on
-    several axes, XLA lays out the narrower one anew on a CPU, and takes up to half of the time.
+    several axes, XLA lays out the narrower one anew on a CPU, which is quicker.
 
     Args:
       x: [*G, *B, E] the rows, on any axes B.

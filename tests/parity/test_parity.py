@@ -37,7 +37,8 @@ def test_the_golden_file_is_what_the_reference_gives(name):
     assert compare.difference(golden, outputs).value <= 1e-6
     for loss, tree in gradients.items():
         found = compare.difference(golden_gradients[loss], tree)
-        assert found.value <= 1e-5 * max(1.0, found.largest)  # another CPU sums in another order
+        # Numbers above 1 have fewer digits behind the point, and another CPU sums in another order.
+        assert found.value <= (1e-6 if found.largest <= 1 else 5e-6 * found.largest)
 
 
 def test_every_shipped_model_of_the_reference_has_a_case():
