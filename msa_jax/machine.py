@@ -26,6 +26,9 @@ def check() -> None:
     try:
         import jax
 
+        from msa_jax.process import keep_memory
+
+        keep_memory()  # before there is a backend, which reads then how it is to run
         jax.devices()
     except (AssertionError, RuntimeError, ValueError) as e:
         raise UserError(_explained(str(e))) from None

@@ -33,9 +33,9 @@ def keep_memory() -> None:
     """Lets the C library keep the memory that a step gives up, and return that of a long compilation.
 
     A step on a CPU asks for the same large blocks again and again, which glibc would fetch from the system
-    each time, page by page. It still does so with a block above 64 MB that a thread of its own asks for, as
-    none of the memory that it keeps for such threads is larger. What compiling took, some 600 MB a large
-    program, is of no more use. Elsewhere, and with another C library, this does nothing.
+    each time, page by page. What it keeps for each thread but the first is never larger than 64 MB. So a step
+    on one CPU device runs in the thread that asks for it, where JAX has not started yet. What compiling took,
+    some 600 MB a large program, is of no more use. Elsewhere, and with another C library, this does nothing.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -46,6 +46,7 @@ def keep_memory() -> None:
         return
     set_option(_MMAP_MAX, _NONE)
     set_option(_TRIM_THRESHOLD, _NEVER)
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
     def compiled(event: str, seconds: float, **facts: object) -> None:
         del facts
