@@ -50,15 +50,8 @@ TINY = {
 # Files whose tests train the same small models again and again.
 SHARE_PROGRAMS = (
     *("test_run", "test_scoring", "test_train", "test_models_run", "test_experiments", "test_aligned_run"),
-    *(
-        "test_faults",
-        "test_destination",
-        "test_outside_model",
-        "test_every_model",
-        "test_collections",
-        "test_without_text",
-        "test_printed_commands",
-    ),
+    *("test_faults", "test_destination", "test_outside_model", "test_every_model", "test_collections"),
+    *("test_without_text", "test_printed_commands", "test_seeds"),
 )
 # Files that take the longest start first, so that no process is left alone with one at the end.
 LONGEST = ("test_every_model", "test_models_run", "test_embedded", "test_train", "test_run", "test_tecafn")

@@ -89,7 +89,7 @@ class Sown(nn.Module):
     ],
 )
 def test_what_a_step_cannot_carry_is_one_line(odd, message):
-    config = config_of("lmf", "tiny")
+    config = config_of("lmf", "tiny", text__encoder="scratch")
     pieces, batch = prepared(config)
     model = Sown(odd)
     variables = model.init(jax.random.key(0), batch, train=False)

@@ -1,6 +1,7 @@
 """Schedule, clip and parameter groups."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -102,8 +103,9 @@ BY_MODALITY = (("^encoder/.*bias", 0.1, 0.0), ("^audio_", 5.0), ("^vision_", 2.0
 
 @pytest.mark.parametrize("variants", [(), ("no_audio",), ("text_only",), ("no_text",)])
 def test_a_form_of_a_model_need_not_have_all_the_parameters_that_groups_name(variants):
-    without_numbers(config_of("lmf", "tiny", *variants, optim__groups=BY_MODALITY))  # not refused
-    wrong = config_of("lmf", "tiny", *variants, optim__groups=(("^adio_", 5.0), *BY_MODALITY))
+    form = partial(config_of, "lmf", "tiny", *variants, text__encoder="scratch")
+    without_numbers(form(optim__groups=BY_MODALITY))  # not refused
+    wrong = form(optim__groups=(("^adio_", 5.0), *BY_MODALITY))
     with pytest.raises(UserError, match="'\\^adio_' is never the first match for any parameter"):
         without_numbers(wrong)
 

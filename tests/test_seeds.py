@@ -1,4 +1,4 @@
-"""Tests of several seeds that are trained together: each is what it is alone, and all have one program."""
+"""Tests of runs of several seeds: each has a folder of its own, is what it is alone, and goes on alike."""
 
 import dataclasses
 import json
@@ -17,80 +17,20 @@ import msa_jax
 from msa_jax import (
     bounds,
     cli,
-    evaluate,
     lane_memory,
     lanes,
     loop,
-    models,
     parallel,
     seeds,
-    step,
     stopping,
     train,
 )
-from msa_jax.data.plan import BatchPlan
 from msa_jax.errors import UserError
 from msa_jax.files import write_json
-from msa_jax.together import Together
-from tests.models.tracing import config_of, make_state, prepared
+from tests.models.tracing import config_of
 from tests.test_faults import lines, tiny
 
 ROOT = Path(__file__).parents[1]
-SEEDS = (3, 5)
-
-
-@pytest.mark.parametrize("name", models.names())
-def test_a_step_of_several_seeds_is_the_step_of_each(name):
-    """Dropout and every other draw included; orthogonal starts of several seeds are made one by one."""
-    config = config_of(name, "tiny")
-    pieces, batch = prepared(config)
-    alone = []
-    for seed in SEEDS:
-        config.seed = seed
-        alone.append(make_state(config, pieces.of_seed(seed)))
-    together = Together(len(SEEDS), (), parallel.layout().for_seeds(len(SEEDS)))
-    state = together.state(alone)
-    of_one, of_all = jax.jit(step.train_step), jax.jit(together.step(step.train_step, state))
-    for number in range(3):
-        state, terms = of_all(state, batch)
-        losses = []
-        for k, one in enumerate(alone):
-            alone[k], own = of_one(one, batch)
-            losses.append(float(own["loss"]))
-        np.testing.assert_allclose(terms["loss"], losses, rtol=1e-5)
-        if number == 0:  # then Adam's moments are the gradient and its square
-            for one, lane in zip(alone, together.states_of(state), strict=True):
-                assert_close(one.opt_state, lane.opt_state)
-    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
-
-
-def assert_close(one, other):
-    """Two trees are equal to 1e-5 of the largest number of one of their arrays."""
-    one, other = ([np.asarray(x) for x in jax.tree.leaves(tree)] for tree in (one, other))
-    largest = max(np.abs(x).max() for x in one if x.dtype.kind == "f" and x.size)
-    for a, b in zip(one, other, strict=True):
-        assert a.shape == b.shape
-        assert not a.size or np.abs(a - b).max() <= 1e-5 * largest
-
-
-def test_a_frozen_encoder_is_one_for_all_seeds():
-    config = config_of("lmf", "tiny", text__frozen=True)
-    pieces, batch = prepared(config)
-    states = [make_state(config, pieces.of_seed(seed)) for seed in SEEDS]
-    encoder = states[0].params["encoder"]  # a pretrained one is the same for all
-    states = [state.replace(params={**state.params, "encoder": encoder}) for state in states]
-    together = Together(2, ("encoder",), parallel.layout())
-    state = together.state(states)
-    plain, both = (jax.tree.leaves(tree.params["encoder"])[0].shape for tree in (states[0], state))
-    assert plain == both
-    after, terms = jax.jit(together.step(step.train_step, state))(state, batch)
-    wanted = [float(jax.jit(step.train_step)(one, batch)[1]["loss"]) for one in states]
-    np.testing.assert_allclose(terms["loss"], wanted, rtol=1e-5)
-    assert [x.shape for x in jax.tree.leaves(after)] == [x.shape for x in jax.tree.leaves(state)]
-    scores = jax.jit(lambda v: evaluate.forward_lanes(pieces.model, together, v, batch))(
-        {"params": after.params}
-    )
-    assert scores["prediction"].shape == (2, len(batch["mask"]))
 
 
 @pytest.fixture(scope="module")
@@ -355,19 +295,6 @@ def test_seeds_have_a_default_folder_of_their_own(monkeypatch, tmp_path):
     assert two != parse("--config.seeds=3")  # another order of batches
 
 
-@pytest.mark.parametrize("name", models.names())
-def test_a_step_of_seeds_on_devices_of_their_own_is_the_step_of_each(name):
-    program = (
-        "import sys\nfrom tests import test_seeds\ntest_seeds.compare_on_devices(sys.argv[1])\nprint('equal')"
-    )
-    two = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2"}
-    command = [sys.executable, "-c", program, name]
-    done = subprocess.run(
-        command, cwd=ROOT, env=two, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.stdout == "equal\n", done.stderr[-2000:]
-
-
 def test_a_convolution_is_refused_for_seeds_on_devices_of_their_own(tmp_path):
     """And taken on one device; XLA computes that of several seeds wrongly where they are spread."""
     (tmp_path / "a_conv_of_mine.py").write_text(CONVOLUTION)
@@ -413,28 +340,6 @@ class Model(nn.Module):
 class Loss(losses.Loss):
     pass
 """
-
-
-def compare_on_devices(name):
-    """A seed on each of two devices, and the same alone on one: first loss and gradient."""
-    config = config_of(name, "tiny")
-    pieces, batch = prepared(config)
-    plan = BatchPlan(np.full((100, 3), 4), ((4, 4, 4),), config.batch_size, epochs=config.epochs, seed=0)
-    one_device = parallel.layout(1)
-    together = Together(len(SEEDS), (), parallel.layout(2).for_seeds(len(SEEDS)))
-    assert together.layout.groups == 2
-    states, of_one, alone = [], jax.jit(step.train_step), []
-    for seed in SEEDS:
-        config.seed = seed
-        own = pieces.of_seed(seed)
-        states.append(step.make_state(config, own, plan, together.layout)[0])
-        state, _ = step.make_state(config, own, plan, one_device)
-        alone.append(of_one(state, one_device.batch(batch)))
-    state = together.state(states)
-    state, terms = jax.jit(together.step(step.train_step, state))(state, together.layout.batch(batch))
-    np.testing.assert_allclose(terms["loss"], [float(own["loss"]) for _, own in alone], rtol=1e-5)
-    for (one, _), lane in zip(alone, together.states_of(state), strict=True):
-        assert_close(one.opt_state, lane.opt_state)
 
 
 def test_seeds_are_spread_over_devices(three, tmp_path):

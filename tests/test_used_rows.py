@@ -117,7 +117,7 @@ def test_a_model_from_elsewhere_has_the_whole_table():
 
 @pytest.mark.parametrize("name", models.names())
 def test_the_table_of_every_model_with_words_is_found(name, monkeypatch):
-    config = config_of(name, "tiny", optim__weight_decay=0.0)
+    config = config_of(name, "tiny", text__encoder="scratch", optim__weight_decay=0.0)
     params = prepared(config)[0].variables["params"]
     arguments = (config, params, train_tokenizer(["a"], 20), [IDS])
     assert (used_rows.find(*arguments) is not None) == ("encoder" in params)

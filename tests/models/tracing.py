@@ -19,11 +19,15 @@ ROWS, STEPS, TEXT_WIDTH, WIDTHS = 8, 12, 5, {"audio": 3, "vision": 2}
 def config_of(name, *variants, **values):
     """The config of a model at its defaults, changed by variants and then by keys with __ for the dots.
 
-    A pretrained encoder, which is not on disk, gives way to one from scratch.
+    A pretrained encoder, which is not on disk, gives way to one from scratch. Where the model's own text is
+    features it stays so, whatever the variants say: an encoder in front of each takes long to compile.
     """
     config = configs.base.config(name)
+    features = config.text.encoder == "features"
     for variant in variants:
         configs.base.apply(config, variant)
+    if features:
+        config.text.encoder = "features"
     return without_weights(config, **values)
 
 
