@@ -9,8 +9,8 @@ validation loss. The seeds of a model are trained at once. A finished run is rea
 
     embedded    the short embedded corpus (SYNTHETIC DATA), 12 epochs, an encoder from scratch; the best
                 possible predictor stands under it
-    words       CMU-MOSI, 229 clips with rows for each word, each tested once in five folds of two videos, 300
-                steps; the text is MiniLM's states
+    words       CMU-MOSI, 229 clips with rows for each word, each tested once in five folds of two videos, 20
+                epochs; the text is MiniLM's states
     utterance   CMU-MOSI, one audio and one vision vector a clip, split_62_31, 8 epochs; the same states
     mmmo        ICT-MMMO's audio and vision without text, labels 1 to 5 mapped to -3 to 3, 20 epochs
 
@@ -60,7 +60,7 @@ def settings(name: str, args: argparse.Namespace) -> dict[str, Any]:
         return ALIKE | SHORT | {"epochs": 12}
     if name == "words":
         path = data / "mosi" / "mosi_words_valid.pkl"
-        few = {"batch_size": 16, "epochs": 30, "data.cut.valid_fraction": 0.25}
+        few = {"batch_size": 16, "epochs": 20, "data.cut.valid_fraction": 0.25}
         return FROZEN | few | {"data.path": path, "data.buckets": 2}
     if name == "utterance":
         path = data / "mosi" / "mosi_utterance_av.npz"

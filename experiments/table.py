@@ -87,7 +87,7 @@ def train_all(
       runs: folder of the runs.
       jobs: name to (FILE[:VARIANT], config keys and their values).
       seeds: of each job; in one process, so that each program is compiled once.
-      workers: processes that train at the same time, each on a core of its own.
+      workers: processes that train at the same time, several each on a core of its own.
       together: the seeds of a job are trained at once, on clips in the same order, and not one by one.
 
     Returns:
@@ -97,9 +97,8 @@ def train_all(
     cores = context.Manager().Queue()
     for core in range(workers):
         cores.put(core)
-    with concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_own_core, initargs=(cores,)
-    ) as pool:
+    bound = {"initializer": _own_core, "initargs": (cores,)} if workers > 1 else {}
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, **bound) as pool:
         waiting = {}
         for name, (config, overrides) in jobs.items():
             run = _train_together if together else _train_seeds
