@@ -258,8 +258,7 @@ def optim() -> ConfigDict:
     c.plateau.patience = 20  # epochs without a lower validation loss before that
     c.clip = 1.0  # largest global norm of the gradient; inf: no clip
     c.clip_value = math.inf  # largest size of each number in it, before that; inf: no clip
-    # Steps whose gradients are averaged before the parameters move once, as with a batch so many times as
-    # large, but for what compares the clips of a batch.
+    # Steps whose gradients are averaged before the parameters move once; each counts alike.
     c.accumulate = 1
     c.eps = 1e-8  # of Adam, beside the root of the second moment
     c.weight_decay = 0.0  # of each parameter whose group does not have its own

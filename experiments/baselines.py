@@ -4,8 +4,8 @@
 
 Each model has the settings of its own config for CMU-MOSI, but for what a set fixes for all: the encoder, the
 case of the text, the batch size, the epochs, no patience, and that the parameters move at every step; and for
-the rates of CrossSent and MAG-BERT where no pretrained encoder is trained. The best epoch is that of the
-validation loss. The seeds of a model are trained at once. A finished run is read, not repeated. The sets:
+the rates of CrossSent, MAG-BERT and MISA where no pretrained encoder is trained. The best epoch is that of
+the validation loss. The seeds of a model are trained at once. A finished run is read, not repeated. The sets:
 
     embedded    the short embedded corpus (SYNTHETIC DATA), 12 epochs, an encoder from scratch; the best
                 possible predictor stands under it
@@ -50,6 +50,7 @@ FROZEN = ALIKE | {
 FRESH = {
     "crosssent": {"optim.learning_rate": 1e-3, "optim.warmup": 0.1, "optim.groups": "(('.*', 1.0),)"},
     "mag_bert": {"optim.learning_rate": 1e-3, "optim.groups": "(('.*', 1.0),)"},
+    "misa": {"optim.learning_rate": 1e-3},
 }
 
 

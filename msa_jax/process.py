@@ -11,7 +11,7 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"
 _LONG = 1.0  # seconds; shorter compilations leave little behind
 
 # Names of mallopt in glibc's malloc.h, and what they are set to.
-_TRIM_THRESHOLD, _NEVER = -1, 2**31 - 1
+_TRIM_THRESHOLD, _NEVER = -1, -1
 _MMAP_MAX, _NONE = -4, 0
 
 

@@ -134,8 +134,10 @@ def test_streaming_goes_from_the_pickle_to_the_batch(script, tmp_path):
     assert found["padding"] < found["padding_in_one_bucket"]
 
 
-def test_every_set_of_the_baselines_opens_with_every_model_s_config(script, real, tmp_path, monkeypatch):
-    """The keys that a set fixes are keys of all models, and the files that it names are there."""
+def test_the_keys_of_every_set_of_the_baselines_are_keys_of_every_model_s_config(
+    script, real, tmp_path, monkeypatch
+):
+    """And the files that it names are there."""
     baselines = script("baselines")
     # Frozen states take minutes to make.
     monkeypatch.setattr(baselines.states, "write", lambda folder, *_, **__: folder)
@@ -200,6 +202,9 @@ def test_a_file_of_frozen_states_gives_a_model_what_the_frozen_encoder_gives_it(
     kept = path.stat()
     assert states.write(tmp_path, baselines.file_of("mfn"), values | encoder, splits=True) == path
     assert path.stat() == kept  # it is not made again
+    assert states.write(tmp_path, baselines.file_of("mfn"), values | encoder, splits=False) != path
+    cased = encoder | {"data.lowercase": False}
+    assert states.write(tmp_path, baselines.file_of("mfn"), values | cased, splits=True) != path
     features = values | {"data.path": path, "text.encoder": "features"}
     found = []
     for keys in (values | encoder, features):

@@ -83,7 +83,7 @@ class MAG(nn.Module):
 
 
 def _norm(x_BTD: Float[Array, "B T D"]) -> Float[Array, "B T"]:
-    """Length of each state; 1 for one of zeros, where a length has no gradient and the shift is 0 anyway."""
+    """Length of each vector; 1 for one of zeros, which has no gradient: a shift of zeros stays so."""
     squares_BT = jnp.square(x_BTD).sum(-1)
     return jnp.sqrt(jnp.where(squares_BT > 0, squares_BT, 1.0))
 
@@ -155,7 +155,7 @@ class MAGBERT(nn.Module):
             output_hidden_states=False,
             output_attentions=False,
         )
-        x_BD = first_valid(encoded.last_hidden_state, mask_BT)  # [CLS]
+        x_BD = first_valid(encoded.last_hidden_state, mask_BT)  # [CLS], if there is text
         fused_BD = jnp.tanh(nn.Dense(x_BD.shape[-1], kernel_init=_NORMAL, name="pooler")(x_BD))
         x_BD = Dropout(self.dropout)(fused_BD, train=train)
         return {**Head(self.outputs, name="head")(x_BD), "fused": fused_BD, **extras}

@@ -285,5 +285,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "invariant_fusion": {"model.form": "invariant_fusion"},
     "adversarial": {"model.similarity": "adversarial"},
     "text_lstm": {"model.text_vector": "lstm"},
+    "synthetic": {"optim.learning_rate": 1e-3},  # of an encoder that is made new
     "tiny": {"model.width": 8, "model.lstm_width": 4, "model.ffn_width": 16},
 }

@@ -72,6 +72,7 @@ def random_folder(**sizes: int) -> Path:
     """A folder with a random BERT and its vocabulary, made once for each set of sizes.
 
     Args:
+      pooler: whether the reference reads BERT's pooler, which the caller takes then; otherwise it is left.
       **sizes: as for `sizes_of`.
     """
     import torch
@@ -104,11 +105,10 @@ def encoder(**sizes: int) -> Encoder:
     return Encoder(read_config(config_folder(**sizes)))
 
 
-def carry(theirs: Theirs, prefix: str, **sizes: int) -> dict[str, Any]:
+def carry(theirs: Theirs, prefix: str, *, pooler: bool = False, **sizes: int) -> dict[str, Any]:
     """{"encoder": parameters, or their gradients}; {} where the reference has no BERT, as in the small form.
 
-    The tensors take the way of a user's: through a folder's safetensors. The pooler of theirs is taken and
-    left: no model of the reference uses it.
+    The tensors take the way of a user's: through a folder's safetensors. The pooler is not among them.
 
     Args:
       theirs: the reference's tensors.
@@ -123,7 +123,8 @@ def carry(theirs: Theirs, prefix: str, **sizes: int) -> dict[str, Any]:
     folder = new_folder()
     tensors = {name.removeprefix(prefix): np.ascontiguousarray(theirs(name)) for name in own}
     tensors = {name: x for name, x in tensors.items() if not name.startswith("pooler.")}
-    theirs.leave(f"{prefix}pooler.")
+    if not pooler:
+        theirs.leave(f"{prefix}pooler.")
     save_file(tensors, folder / "model.safetensors")
     weights = read_weights(folder, read_config(config_folder(**sizes)))
     shutil.rmtree(folder)

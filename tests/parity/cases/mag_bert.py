@@ -56,7 +56,7 @@ def call(module: Any, inputs: Any, args: Any) -> Any:
 def carry(theirs: Theirs) -> dict:
     """The table of names."""
     small = len(theirs("bert.pooler.dense.bias")) == SMALL["hidden"]
-    out = bert.carry(theirs, "bert.", **SMALL if small else {})
+    out = bert.carry(theirs, "bert.", pooler=True, **SMALL if small else {})
     out["mag"] = {"norm": theirs.norm("MAG.LayerNorm")}
     for ours, m in (("audio", "a"), ("vision", "v")):
         out["mag"][f"{ours}_dense"] = theirs.dense(f"MAG.W_{m}")
