@@ -11,7 +11,8 @@ mean over an epoch. Ours is the step of a run, with its clip, its schedule and i
 means of audio and vision that MMSA's loader has taken before. MMSA's MMIM goes twice through a batch, once
 for each of its two losses, where ours goes once. The word embedding of theirs has BERT's 30,522 rows, all of
 which its optimiser moves; ours has only those rows to move that the texts use, for which a small vocabulary
-stands. Each figure is the fastest of three rows of steps; the time to compile (all lengths) is reported separately.
+stands. Each figure is the fastest of three rows of steps; the time to compile (all lengths) is reported
+separately.
 """
 
 import argparse
