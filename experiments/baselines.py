@@ -75,6 +75,7 @@ def settings(name: str, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+READER = "mfn"  # whose config opens the corpus where its states are written, once for all models
 VARIANTS = {"embedded": "synthetic", "mmmo": "no_text"}
 FOLDS = {"words": 5}
 SETS = ("embedded", "words", "utterance", "mmmo")
@@ -97,7 +98,7 @@ def jobs_of(name: str, model: str, args: argparse.Namespace) -> list[tuple[str, 
     keys = settings(name, args)
     lives_in_encoder = models.find(model).needs_encoder
     if keys.get("text.frozen") and not lives_in_encoder:
-        path = states.write(args.runs / "states", file_of(model), keys, splits=name not in FOLDS)
+        path = states.write(args.runs / "states", file_of(READER), keys, splits=name not in FOLDS)
         keys = {k: v for k, v in keys.items() if not k.startswith("text.") and k != "data.lowercase"}
         keys |= {"data.path": path, "text.encoder": "features"}
     if name != "embedded":

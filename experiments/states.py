@@ -4,8 +4,6 @@ A file in the form of MMSA's aligned_50.pkl: of each clip the states of its toke
 beside them, as a run with the same encoder and `data.time_line=text` sees them, not standardised.
 """
 
-import hashlib
-import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from msa_jax import assemble, cli
-from msa_jax import config as configs
+from msa_jax import assemble, cli, identity
 from msa_jax.corpora import SPLITS
 from msa_jax.data import opening
 from msa_jax.data.pipeline import Split
@@ -28,7 +25,7 @@ def write(folder: Path, file: str, overrides: Mapping[str, Any], *, splits: bool
     """Writes the file where there is none of these data yet.
 
     Args:
-      folder: where it goes; its name is made of what is in the data and of all that decides the file.
+      folder: where it goes; its name is that of a run with these settings and data.
       file: the config, of any model that takes a frozen encoder's states.
       overrides: keys of the config that say the encoder and the data.
       splits: the file has those of the config; otherwise it has none, and is cut anew where it is read.
@@ -40,10 +37,8 @@ def write(folder: Path, file: str, overrides: Mapping[str, Any], *, splits: bool
     argv = [f"--config={file}", *(f"--config.{k}={v}" for k, v in values.items())]
     config = cli.parse(argv).config
     corpus = opening.open_corpus(config)
-    asked = {k: str(v) for k, v in configs.flatten(config).items() if k.startswith(("text.", "data."))}
-    del asked["data.path"], asked["data.cache"]  # the content is told by its hash
-    what = {**asked, "content": corpus.content_hash, "splits": splits}
-    out = folder / f"{hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]}.pkl"
+    data = {"hash": corpus.content_hash, "cut": [corpus.cut, splits]}
+    out = folder / f"{identity.of_run(config, identity.contents(config, data))[:16]}.pkl"
     if out.exists():
         return out
     pieces = assemble.assemble(config, corpus)

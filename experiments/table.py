@@ -87,7 +87,7 @@ def train_all(
       runs: folder of the runs.
       jobs: name to (FILE[:VARIANT], config keys and their values).
       seeds: of each job; in one process, so that each program is compiled once.
-      workers: processes that train at the same time, several each on a core of its own.
+      workers: processes that train at the same time, if more than one, each on a core of its own.
       together: the seeds of a job are trained at once, on clips in the same order, and not one by one.
 
     Returns:

@@ -83,7 +83,7 @@ class MAG(nn.Module):
 
 
 def _norm(x_BTD: Float[Array, "B T D"]) -> Float[Array, "B T"]:
-    """Length of each vector; 1 for one of zeros, which has no gradient: a shift of zeros stays so."""
+    """Length of each vector; 1 for one of zeros, where it has no gradient; a shift of zeros stays zeros."""
     squares_BT = jnp.square(x_BTD).sum(-1)
     return jnp.sqrt(jnp.where(squares_BT > 0, squares_BT, 1.0))
 
