@@ -3,8 +3,8 @@
     python -m msa_jax.main --config=configs/mfn_mosei.py --config.data.path=FILE
 
 Takes the file's own text features; --config.text.encoder=NAME fine-tunes an encoder instead. The MMSA toolkit
-reports MAE 0.573, Corr 0.718, Acc-7 51.34, Acc-2 78.94 (NN/N) and 82.86 (P/N) on word-aligned features;
-nobody has measured this implementation on this corpus yet.
+reports MAE 0.573, Corr 0.718, Acc-7 51.34, Acc-2 78.94 (NN/N) and 82.86 (P/N) on word-aligned text
+beside the means of audio and vision over time; nobody has measured this implementation on this corpus yet.
 """
 
 from msa_jax.config import base

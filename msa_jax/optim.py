@@ -158,6 +158,9 @@ def make_optimizer(
 
     Returns:
       (transformation, schedule by step); the schedule is that of a group with the factor 1.
+
+    Raises:
+      UserError: when a parameter matches no pattern of the groups.
     """
     every = optim["accumulate"]
     total_steps = -(-total_steps // every)

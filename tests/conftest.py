@@ -51,7 +51,7 @@ TINY = {
 SHARE_PROGRAMS = (
     *("test_run", "test_scoring", "test_train", "test_models_run", "test_experiments", "test_aligned_run"),
     *("test_faults", "test_destination", "test_outside_model", "test_every_model", "test_collections"),
-    *("test_without_text", "test_printed_commands", "test_seeds"),
+    *("test_without_text", "test_printed_commands", "test_seeds", "test_api", "test_own_model"),
 )
 # Files that take the longest start first, so that no process is left alone with one at the end.
 LONGEST = ("test_every_model", "test_models_run", "test_embedded", "test_train", "test_run", "test_tecafn")

@@ -1,10 +1,10 @@
 """Devices: what a model's step gives on one and on several virtual ones, one JSON line for each layout.
 
-    JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=8 python -m tests.devices MODEL [DEVICES ...] [--processes 2]
+    JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=8 python -m tests.devices MODEL ... [--devices 1 8] [--processes 2]
 
-Without DEVICES it tries one and eight; with the last number the state is sharded, too. With --processes there
-are lines for as many processes on this machine as well, which have that number of devices together; these say
-nothing of `bytes_of_state` and `restored`.
+With the last number of devices the state is sharded, too. With --processes there are lines for as many
+processes on this machine as well, which have that number of devices together; these say nothing of
+`bytes_of_state` and `restored`.
 
 Of each line `loss`, `gradient` and `scores` are the largest differences from one device: relative to the
 loss, and to the largest entry of the gradient and of the scores. `restored` says whether a checkpoint of the
@@ -90,73 +90,80 @@ def differences(one, found):
     }
 
 
-def main(name, counts=DEVICES, processes=1):
-    """Prints a line for each number of devices, the first of which all others are compared with."""
-    one = before = None
-    for devices, sharded in (*((count, False) for count in counts), (counts[-1], True)):
-        found = measure(name, devices, sharded)
-        one, before = one or found, before or found
-        row = {
-            "model": name,
-            "processes": 1,
-            "devices": devices,
-            "sharded": sharded,
-            **differences(one, found),
-            "bytes_of_state": found["bytes"],
-            "restored": moves(before["state"], found["state"]) and moves(found["state"], one["state"]),
-        }
-        print(json.dumps(row), flush=True)
-        before = found
+def main(names, counts=DEVICES, processes=1):
+    """Prints a line for each model and number of devices, the first of which all others are compared with."""
+    first = {}
+    for name in names:
+        one = before = None
+        for devices, sharded in (*((count, False) for count in counts), (counts[-1], True)):
+            found = measure(name, devices, sharded)
+            one, before = one or found, before or found
+            restored = moves(before["state"], found["state"]) and moves(found["state"], one["state"])
+            more = {"bytes_of_state": found["bytes"], "restored": restored}
+            show(name, 1, devices, sharded, differences(one, found) | more)
+            before = found
+        first[name] = {k: one[k] for k in ("loss", "gradient", "scores")}
+        jax.clear_caches()
     for devices in (n for n in counts if processes > 1 and n % processes == 0):
-        row = {"model": name, "processes": processes, "devices": devices, "sharded": False}
-        print(json.dumps({**row, **differences(one, of_processes(name, devices, processes))}), flush=True)
+        for name, found in of_processes(names, devices, processes):
+            show(name, processes, devices, False, differences(first[name], found))
 
 
-def of_processes(name, devices, processes):
-    """What `measure` finds in several processes that have so many devices together."""
+def show(name, processes, devices, sharded, values):
+    """Prints a line."""
+    layout = {"model": name, "processes": processes, "devices": devices, "sharded": sharded}
+    print(json.dumps(layout | values), flush=True)
+
+
+def of_processes(names, devices, processes):
+    """What `measure` finds of each model in several processes that have so many devices together."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     env = {**os.environ, "JAX_NUM_CPU_DEVICES": str(devices // processes)}
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tests.devices", name, f"--processes={processes}"]
-        command += [f"--address={address}", f"--written={folder}/found.npz"]
+        command = [sys.executable, "-m", "tests.devices", *names, f"--processes={processes}"]
+        command += [f"--address={address}", f"--written={folder}"]
         running = [
             subprocess.Popen([*command, f"--process={k}"], env=env, stdout=subprocess.DEVNULL)
             for k in range(processes)
         ]
         try:
-            codes = [process.wait(300) for process in running]
+            codes = [process.wait(600) for process in running]
         finally:
             for process in running:
                 process.kill()
         assert not any(codes), f"the processes ended with codes {codes}"
-        with np.load(f"{folder}/found.npz") as arrays:
-            found = dict(arrays)
-    gradient = [found[f"gradient_{k}"] for k in range(len(found) - 2)]
-    return {"loss": float(found["loss"]), "scores": found["scores"], "gradient": gradient}
+        for name in names:
+            with np.load(f"{folder}/{name}.npz") as arrays:
+                found = dict(arrays)
+            gradient = [found[f"gradient_{k}"] for k in range(len(found) - 2)]
+            yield name, {"loss": float(found["loss"]), "scores": found["scores"], "gradient": gradient}
 
 
 def one_of_several(args):
     """Takes part in the measurement as one of several processes; the first one writes it."""
     jax.distributed.initialize(args.address, args.processes, args.process)
-    found = measure(args.model, None, False)
-    if agreement.is_first():
-        gradient = {f"gradient_{k}": g for k, g in enumerate(found["gradient"])}
-        np.savez(args.written, loss=found["loss"], scores=found["scores"], **gradient)
+    for name in args.models:
+        found = measure(name, None, False)
+        if agreement.is_first():
+            gradient = {f"gradient_{k}": g for k, g in enumerate(found["gradient"])}
+            path = f"{args.written}/{name}.npz"
+            np.savez(path, loss=found["loss"], scores=found["scores"], **gradient)
+        jax.clear_caches()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("devices", metavar="DEVICES", nargs="*", type=int)
+    parser.add_argument("models", metavar="MODEL", nargs="+")
+    parser.add_argument("--devices", nargs="+", type=int, default=list(DEVICES))
     parser.add_argument("--processes", type=int, default=1, help="also in so many processes")
     for hidden in ("--address", "--written"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     parser.add_argument("--process", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.processes > 1 and all(n % arguments.processes for n in arguments.devices or DEVICES):
+    if arguments.processes > 1 and all(n % arguments.processes for n in arguments.devices):
         parser.error(f"{arguments.processes} processes divide none of the numbers of devices")
     if arguments.process is None:
-        main(arguments.model, tuple(arguments.devices) or DEVICES, arguments.processes)
+        main(arguments.models, tuple(arguments.devices), arguments.processes)
     else:
         one_of_several(arguments)

@@ -20,7 +20,8 @@ TINY = "lmf_mosi:synthetic:tiny"
 
 
 def tiny(folder, **changes):
-    return msa_jax.configure(TINY, {"data.cache": str(folder / "cache"), "epochs": 2, **changes})
+    few = {"data.cache": str(folder / "cache"), "data.buckets": 1, "epochs": 2}
+    return msa_jax.configure(TINY, few | changes)
 
 
 def test_a_config_is_the_one_of_the_command_line_with_the_same_changes(tmp_path):

@@ -27,7 +27,7 @@ def tiny(folder, **changes):
     """A config of the quickest model on the words in a folder, which are made where they are not there."""
     config = base.apply(base.config("lmf"), "tiny")
     config.epochs, config.batch_size, config.log_every, config.data.other_counts = 4, 4, 1, True
-    config.data.path, config.data.cache = str(folder / "words"), str(folder / "cache")
+    config.data.path, config.data.cache, config.data.buckets = str(folder / "words"), str(folder / "cache"), 2
     config.optim.learning_rate = 1e-3
     config.optim.schedule = "constant"
     config.optim.warmup = 0.0

@@ -119,7 +119,11 @@ def test_four_emotions(tmp_path):
     assert msa_jax.load(folder).predict(["a b"]).shape == (1, 4, 2)
 
 
-@pytest.mark.parametrize("model", models.names())
+# The others are run so in tests/models/test_every_model.py.
+WITH_ENCODER = [name for name in models.names() if configs.base.config(name).text.encoder != "features"]
+
+
+@pytest.mark.parametrize("model", WITH_ENCODER)
 def test_text_as_features_needs_no_tokenizer_and_no_words(trained, model):
     results, folder = trained(model, "features")
     assert np.isfinite(results["test"]["mae"])

@@ -1,5 +1,6 @@
 """Tests of several devices: the same numbers on one and on eight, whatever batch they have to divide."""
 
+import functools
 import json
 import os
 import subprocess
@@ -17,16 +18,30 @@ from msa_jax.errors import UserError
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module", params=models.names())
-def on_eight(request):
-    """By layout, what `tests.devices` measured of a model in a process with eight devices."""
-    command = [sys.executable, "-m", "tests.devices", request.param, "--processes=2"]
+NAMES = models.names()
+
+
+@functools.cache
+def measured(names):
+    """What `tests.devices` prints of some models in a process with eight devices, by model.
+
+    Several share a process, as it takes long to start one.
+    """
+    command = [sys.executable, "-m", "tests.devices", *names, "--processes=2"]
     eight = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8"}
     done = subprocess.run(
         command, cwd=ROOT, env=eight, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return {name: [line for line in lines if line["model"] == name] for name in names}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def on_eight(request):
+    """By layout, what was measured of a model."""
+    start = NAMES.index(request.param) // 3 * 3
+    return measured(tuple(NAMES[start : start + 3]))[request.param]
 
 
 def test_loss_and_gradient_are_those_of_one_device(on_eight):

@@ -299,6 +299,7 @@ def test_a_convolution_is_refused_for_seeds_on_devices_of_their_own(tmp_path):
     """And taken on one device; XLA computes that of several seeds wrongly where they are spread."""
     (tmp_path / "a_conv_of_mine.py").write_text(CONVOLUTION)
     arguments = ["--config=a_config.py:synthetic:tiny", "--config.seeds=3,4", "--config.epochs=1"]
+    arguments += ["--config.data.buckets=1"]
     config = (
         "from msa_jax.config import base\n\n\ndef get_config():\n    return base.config('a_conv_of_mine')\n"
     )

@@ -4,7 +4,7 @@ Source: Qin et al., "Multimodal GRU with directed pairwise cross-modal attention
 Scientific Reports 2025, eqs. 5-7 and Figures 3 and 5. Where the paper is silent, "ours" marks the choice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, UInt16
 from msa_jax.layers.attention import MultiHeadAttention, masked_softmax
 from msa_jax.layers.dense import Dense, Dense32
 from msa_jax.layers.dropout import draw_bits, drop
+from msa_jax.layers.pooling import Streams
 from msa_jax.layers.residual import add_residual, end_residual, start_residual
 from msa_jax.layers.transformer import with_positions
 
@@ -257,7 +258,7 @@ class CrossModal(nn.Module):
     @nn.compact
     def __call__(
         self,
-        streams: Mapping[str, tuple[Float[Array, "B T D"], Bool[Array, "B T"]]],
+        streams: Streams,
         *,
         train: bool,
     ) -> tuple[dict[str, Float[Array, "B T F"]], dict[tuple[str, str], Float[Array, "L B H T S"]]]:

@@ -6,7 +6,7 @@ cells add to the gates are products over all steps at once, outside of any scan.
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -15,10 +15,8 @@ from jaxtyping import Array, Bool, Float
 
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import draw_bits, drop
-from msa_jax.layers.pooling import any_step, last_valid
+from msa_jax.layers.pooling import Streams, any_step, last_valid
 from msa_jax.layers.recurrent import LSTM, recurrent_product, scan_time
-
-Streams = Mapping[str, tuple[Float[Array, "B T D"], Bool[Array, "B T"]]]
 
 
 class Network(NamedTuple):

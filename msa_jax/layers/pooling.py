@@ -7,6 +7,9 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+# By modality its steps, and which of them are valid.
+Streams = Mapping[str, tuple[Float[Array, "B T D"], Bool[Array, "B T"]]]
+
 
 def mean_over_time(x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B D"]:
     """Mean over the valid steps; 0 where there is none."""
@@ -29,8 +32,6 @@ def first_valid(x_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"]) -> Fl
     return jnp.where(mask_BT.any(1)[:, None], x_BD, 0.0)
 
 
-def any_step(
-    streams: Mapping[str, tuple[Float[Array, "B T D"], Bool[Array, "B T"]]],
-) -> Bool[Array, "B T"]:
-    """The steps that any of some streams on one time line has, each given with its mask."""
+def any_step(streams: Streams) -> Bool[Array, "B T"]:
+    """The steps that any of some streams on one time line has."""
     return functools.reduce(operator.or_, (mask_BT for _, mask_BT in streams.values()))

@@ -88,7 +88,7 @@ class LSTM(nn.Module):
         With `cells` a pair: those, and the cells, [B, T, features], which an invalid step hands on.
         """
         gates_TBG, kernel_FG = _parameters(self, x_BTD)
-        states = run(self.dtype, gates_TBG, kernel_FG, mask_BT.T)
+        states = lstm_scan(self.dtype, gates_TBG, kernel_FG, mask_BT.T)
         hidden_BTF, cell_BTF = (x_TBF.swapaxes(0, 1) for x_TBF in states)
         hidden_BTF = jnp.where(mask_BT[..., None], hidden_BTF, 0.0)
         return (hidden_BTF, cell_BTF) if self.cells else hidden_BTF
@@ -120,7 +120,7 @@ class BiLSTM(nn.Module):
         )
         gates = jnp.stack([forward[0], backward[0][::-1]])
         masks = jnp.stack([mask_BT.T, mask_BT.T[::-1]])
-        both = jax.vmap(partial(run, self.dtype))(gates, jnp.stack([forward[1], backward[1]]), masks)[0]
+        both = jax.vmap(partial(lstm_scan, self.dtype))(gates, jnp.stack([forward[1], backward[1]]), masks)[0]
         forward_BTF, backward_BTF = (
             jnp.where(mask_BT[..., None], x_TBF.swapaxes(0, 1), 0.0) for x_TBF in (both[0], both[1][::-1])
         )
@@ -149,7 +149,7 @@ def _parameters(module: Any, x_BTD: Float[Array, "B T D"]) -> Pair:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def run(
+def lstm_scan(
     dtype: Any,
     gates_TBG: Float[Array, "T B G"],
     kernel_FG: Float[Array, "F G"],
@@ -208,7 +208,7 @@ def _backward(dtype: Any, kept: Any, change: Pair) -> tuple[Array, Array, None]:
 
     # What does not depend on the change is computed for all steps at once: small operations are slow.
     of_hidden_TBF = where_valid(o * (1.0 - squashed_TBF**2), 0.0)  # d cell / d hidden
-    handed_on_TBF = where_valid(f, 1.0)  # of the cell
+    kept_TBF = where_valid(f, 1.0)  # of the cell
     slopes = [  # of the gates: the first three through the cell, the last through the hidden state
         where_valid(x, 0.0)
         for x in (
@@ -220,7 +220,7 @@ def _backward(dtype: Any, kept: Any, change: Pair) -> tuple[Array, Array, None]:
     ]
 
     def step(state: Pair, now: Any) -> tuple[Pair, Array]:
-        (d_hidden_BF, d_cell_BF), (d_out, d_cell_out, of_hidden_BF, handed_on_BF, of_gates, valid_B1) = (
+        (d_hidden_BF, d_cell_BF), (d_out, d_cell_out, of_hidden_BF, kept_BF, of_gates, valid_B1) = (
             state,
             now,
         )
@@ -229,9 +229,9 @@ def _backward(dtype: Any, kept: Any, change: Pair) -> tuple[Array, Array, None]:
         through = (d_cell_BF, d_cell_BF, d_cell_BF, d_hidden_BF)
         d_gates_BG = jnp.concatenate([d * slope for d, slope in zip(through, of_gates, strict=True)], axis=-1)
         d_before_BF = recurrent_product(d_gates_BG, transposed_GF, dtype)
-        return (jnp.where(valid_B1, d_before_BF, d_hidden_BF), d_cell_BF * handed_on_BF), d_gates_BG
+        return (jnp.where(valid_B1, d_before_BF, d_hidden_BF), d_cell_BF * kept_BF), d_gates_BG
 
-    inputs = (*change, of_hidden_TBF, handed_on_TBF, slopes, valid_TB1)
+    inputs = (*change, of_hidden_TBF, kept_TBF, slopes, valid_TB1)
     _, d_gates_TBG = jax.lax.scan(step, (zero_BF, zero_BF), inputs, reverse=True)
     # Over both axes, as steps and clips on one would be gathered where several devices share the clips.
     typed = (x if dtype is None else x.astype(dtype) for x in (before_TBF, d_gates_TBG))
@@ -240,4 +240,4 @@ def _backward(dtype: Any, kept: Any, change: Pair) -> tuple[Array, Array, None]:
     return d_gates_TBG, d_kernel_FG, None
 
 
-run.defvjp(_forward, _backward)
+lstm_scan.defvjp(_forward, _backward)

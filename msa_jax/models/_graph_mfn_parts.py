@@ -69,15 +69,15 @@ class FusionGraph(nn.Module):
     Attributes:
       width: of a vertex of several modalities, and of the summary.
       hidden: width inside each network.
-      squash: the efficacies end in a sigmoid.
-      bend: a ReLU between the Dense layers of each network.
+      sigmoid_efficacy: the efficacies end in a sigmoid.
+      relu_between: a ReLU between the Dense layers of each network.
       dtype: compute type of the products; None: that of the input. What is handed on is float32 in any case.
     """
 
     width: int
     hidden: int
-    squash: bool = True
-    bend: bool = True
+    sigmoid_efficacy: bool = True
+    relu_between: bool = True
     dtype: Any = None
 
     @nn.compact
@@ -113,7 +113,7 @@ class FusionGraph(nn.Module):
         efficacy_BTE = self._network(
             "efficacy", [parts["efficacy", (m,)] for m in vertices], self.width, len(ways)
         )
-        if self.squash:
+        if self.sigmoid_efficacy:
             efficacy_BTE = nn.sigmoid(efficacy_BTE)
 
         def reached(end: Vertex | None) -> Array:
@@ -134,7 +134,7 @@ class FusionGraph(nn.Module):
         bias_D = self.param(f"{name}_bias", nn.initializers.zeros, (self.hidden,), jnp.float32)
         x_BTD = functools.reduce(operator.add, parts) + bias_D[None, None]
         for k, width in enumerate(widths):
-            x_BTD = nn.relu(x_BTD) if self.bend else x_BTD
+            x_BTD = nn.relu(x_BTD) if self.relu_between else x_BTD
             x_BTD = Dense32(width, dtype=self.dtype, name=f"{name}_{k + 1}")(x_BTD)
         return x_BTD
 
@@ -143,7 +143,7 @@ def _name(vertex: Vertex | None) -> str:
     return "summary" if vertex is None else "_".join(vertex)
 
 
-def handed_on(x_BTF: Float[Array, "B T F"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B T F"]:
+def last_state_so_far(x_BTF: Float[Array, "B T F"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B T F"]:
     """On each step the last valid one up to it; 0 before the first, where x must be 0."""
     T = mask_BT.shape[1]
     last_BT = jax.lax.cummax(jnp.where(mask_BT, jnp.arange(T), 0), axis=1)

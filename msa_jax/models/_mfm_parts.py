@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
-from msa_jax.layers.recurrent import recurrent_product, run
+from msa_jax.layers.recurrent import lstm_scan, recurrent_product
 
 
 class Factor(nn.Module):
@@ -56,7 +56,7 @@ class Decoder(nn.Module):
         first_TB = mask_TB & (jnp.cumsum(mask_TB, axis=0) == 1)
         start_BG = recurrent_product(factors_BF, input_FG, self.dtype)
         gates_TBG = bias_G[None, None] + jnp.where(first_TB[..., None], start_BG[None], 0.0)
-        hidden_TBF, _ = run(self.dtype, gates_TBG, input_FG + recurrent_FG, mask_TB)
+        hidden_TBF, _ = lstm_scan(self.dtype, gates_TBG, input_FG + recurrent_FG, mask_TB)
         dense = Dense32(self.columns, dtype=self.dtype, name="dense")
         return dense(hidden_TBF.reshape(T * B, F)).reshape(T, B, self.columns).swapaxes(0, 1)
 

@@ -1,7 +1,7 @@
 """Encoder of transformer layers over one sequence, or of one over another; several run side by side.
 
 Source: Tsai et al., ACL 2019, section 3.2, and the MMSA toolkit for what the paper leaves open. Shapes as in
-`_mult_attention`: J stacks side by side, in one program where the sequences that ask agree in length.
+`_mult_attention`: J stacks side by side, in one program where the sequences of the queries agree in length.
 """
 
 import dataclasses
@@ -25,13 +25,13 @@ _NEVER = np.iinfo(np.int32).max  # the order of a step that no query may see
 
 
 @dataclasses.dataclass(frozen=True)
-class _Asked:
-    """What neighbouring stacks of a program ask, of one length.
+class _KeySide:
+    """The keys' side of neighbouring stacks of a program, whose keys have one length.
 
     Attributes:
       stacks: which of the J.
       steps_JBSD: what the keys and what the values are made of, normalised; one array where it is the same,
-        none where the stacks ask their own input.
+        none where the stacks attend to their own input.
       limit_JBT, order_JBS: a query sees the keys whose order is not above its limit.
       any_JB: whether there is a key at all.
       rates: of the dropout on the attention weights.
@@ -81,28 +81,28 @@ class Encoder(nn.Module):
         """Runs stack i over targets[i].
 
         Args:
-          targets: for each stack the sequence that asks, at least one.
-          sources: for each stack what every layer of it asks; None: its own input.
+          targets: for each stack the sequence of the queries, at least one.
+          sources: for each stack what every layer of it attends to; None: its own input.
           train: whether dropout is active (rng "dropout").
 
         Returns:
           For each stack [B, T, D]; with `last` [B, D], of no meaning where a clip has no valid step.
         """
         J, params = len(targets), self._parameters(len(targets))
-        words = None
+        draws = None
         if train and any((*self.rates, self.embed_dropout, self.relu_dropout, self.residual_dropout)):
-            # All that is drawn at random: two words for each mask, which a hash makes the mask of.
-            words = jax.random.bits(self.make_rng("dropout"), (J, self.layers, 7, 2), jnp.uint32)
+            # All that is drawn at random: two numbers for each mask, which a hash makes the mask of.
+            draws = jax.random.bits(self.make_rng("dropout"), (J, self.layers, 7, 2), jnp.uint32)
         groups: dict[int, list[int]] = {}
         for i in sorted(range(J), key=lambda i: 0 if sources is None else sources[i][0].shape[1]):
             groups.setdefault(targets[i][0].shape[1], []).append(i)
         out: dict[int, Array] = {}
         for members in groups.values():
             own = {name: p[:, np.array(members)] for name, p in params.items()}
-            asking = _stacked([targets[i] for i in members])
-            asked = None if sources is None else [sources[i] for i in members]
+            queried = _stacked([targets[i] for i in members])
+            attended = None if sources is None else [sources[i] for i in members]
             rates = tuple(self.rates[i] for i in members)
-            x_JBTD = self._run(own, asking, asked, rates, None if words is None else words[members[0]])
+            x_JBTD = self._run(own, queried, attended, rates, None if draws is None else draws[members[0]])
             out |= dict(zip(members, x_JBTD, strict=True))
         return [out[i] for i in range(J)]
 
@@ -128,17 +128,17 @@ class Encoder(nn.Module):
         target: tuple[Array, Array],
         sources: list[Steps] | None,
         rates: tuple[float, ...],
-        words: UInt32[Array, "L 7 2"] | None,
+        draws: UInt32[Array, "L 7 2"] | None,
     ) -> Float[Array, "J B ..."]:
         """Runs stacks whose targets agree in length: [J, B, T, D], or with `last` [J, B, D]."""
         x_JBTD, mask_JBT = target
-        x_JBTD = self._embedded(x_JBTD, mask_JBT, None if words is None else words[0, 0])
-        asked = self._asked(mask_JBT, sources, rates, words)
+        x_JBTD = self._embedded(x_JBTD, mask_JBT, None if draws is None else draws[0, 0])
+        keys = self._key_sides(mask_JBT, sources, rates, draws)
 
         def layer(x_JBTD: Array, own: Any) -> tuple[Array, None]:
-            return self._layer(x_JBTD, *own, asked), None
+            return self._layer(x_JBTD, *own, keys), None
 
-        own = {name: p for name, p in params.items() if not name.startswith("norm_")}, words
+        own = {name: p for name, p in params.items() if not name.startswith("norm_")}, draws
         most = self.layers - self.last
         if most:
             # Backward, all of a layer but its attention is computed again: to keep it takes more time.
@@ -146,12 +146,12 @@ class Encoder(nn.Module):
             body = jax.checkpoint(layer, prevent_cse=False, policy=policy)
             x_JBTD, _ = jax.lax.scan(body, x_JBTD, jax.tree.map(lambda p: p[:most], own))
         if self.last:
-            x_JBTD = self._layer(x_JBTD, *jax.tree.map(lambda p: p[most], own), asked, mask_JBT)
+            x_JBTD = self._layer(x_JBTD, *jax.tree.map(lambda p: p[most], own), keys, mask_JBT)
         x_JBTD = _normalised(x_JBTD, params["norm_scale"][0], params["norm_bias"][0])
         return x_JBTD[:, :, 0] if self.last else x_JBTD
 
     def _embedded(
-        self, x_JBTD: Float[Array, "J B T D"], mask_JBT: Bool[Array, "J B T"], words_2: Array | None
+        self, x_JBTD: Float[Array, "J B T D"], mask_JBT: Bool[Array, "J B T"], draws_2: Array | None
     ) -> Float[Array, "J B T D"]:
         """Scaled, with positions counted from 1 over the valid steps, and dropped from."""
         _, _, T, D = x_JBTD.shape
@@ -159,51 +159,51 @@ class Encoder(nn.Module):
         if self.positions:
             table = np.concatenate([np.zeros((1, D), np.float32), sinusoids(T + 1, D)[1:]])
             x_JBTD = x_JBTD + jnp.asarray(table)[jnp.where(mask_JBT, jnp.cumsum(mask_JBT, -1), 0)]
-        return _dropped(x_JBTD, words_2, self.embed_dropout)
+        return _dropped(x_JBTD, draws_2, self.embed_dropout)
 
-    def _asked(
-        self, mask_JBT: Array, sources: list[Steps] | None, rates: tuple[float, ...], words: Array | None
-    ) -> list[_Asked]:
-        """What the stacks ask. Lengths are the clips' own where they count, so padding changes nothing."""
+    def _key_sides(
+        self, mask_JBT: Array, sources: list[Steps] | None, rates: tuple[float, ...], draws: Array | None
+    ) -> list[_KeySide]:
+        """The keys' side of the stacks. Lengths are the clips' own: padding changes nothing."""
         lengths = [0] * len(rates) if sources is None else [x_BSD.shape[1] for x_BSD, _ in sources]
         found = []
         for S in dict.fromkeys(lengths):
             stacks = slice(lengths.index(S), lengths.index(S) + lengths.count(S))
-            asking_JBT, steps = mask_JBT[stacks], []
-            asked_JBS = asking_JBT
+            query_JBT, steps = mask_JBT[stacks], []
+            key_JBS = query_JBT
             if sources is not None:  # it is the same in every layer: normalised once
-                x_JBSD, asked_JBS = _stacked(sources[stacks])
-                draws = [None] if words is None or not self.embed_dropout else [words[0, 1], words[0, 2]]
-                steps = [_normalised(self._embedded(x_JBSD, asked_JBS, draw)) for draw in draws]
-            rank_JBT, rank_JBS = (jnp.cumsum(mask, -1) for mask in (asking_JBT, asked_JBS))
-            count_JB1, asked_count_JB1 = (mask.sum(-1, keepdims=True) for mask in (asking_JBT, asked_JBS))
-            limit_JBT = jnp.broadcast_to(asked_count_JB1, rank_JBT.shape)
+                x_JBSD, key_JBS = _stacked(sources[stacks])
+                each = [None] if draws is None or not self.embed_dropout else [draws[0, 1], draws[0, 2]]
+                steps = [_normalised(self._embedded(x_JBSD, key_JBS, draw)) for draw in each]
+            rank_JBT, rank_JBS = (jnp.cumsum(mask, -1) for mask in (query_JBT, key_JBS))
+            count_JB1, key_count_JB1 = (mask.sum(-1, keepdims=True) for mask in (query_JBT, key_JBS))
+            limit_JBT = jnp.broadcast_to(key_count_JB1, rank_JBT.shape)
             if self.future_mask:
-                limit_JBT = rank_JBT + jnp.abs(count_JB1 - asked_count_JB1)
-            order_JBS = jnp.where(asked_JBS, rank_JBS, _NEVER)
-            found.append(_Asked(stacks, steps, limit_JBT, order_JBS, asked_JBS.any(-1), rates[stacks]))
+                limit_JBT = rank_JBT + jnp.abs(count_JB1 - key_count_JB1)
+            order_JBS = jnp.where(key_JBS, rank_JBS, _NEVER)
+            found.append(_KeySide(stacks, steps, limit_JBT, order_JBS, key_JBS.any(-1), rates[stacks]))
         return found
 
     def _layer(
         self,
         x_JBTD: Float[Array, "J B T D"],
         p: Mapping[str, Array],
-        words: UInt32[Array, "7 2"] | None,
-        asked: list[_Asked],
+        draws: UInt32[Array, "7 2"] | None,
+        keys: list[_KeySide],
         last_JBT: Bool[Array, "J B T"] | None = None,
     ) -> Float[Array, "J B T D"]:
         """One layer; with the mask `last_JBT` for the last valid step alone, [J, B, 1, D]."""
-        words = [None] * 7 if words is None else words
-        normed_JBTD = asking_JBTD = _normalised(x_JBTD)
+        draws = [None] * 7 if draws is None else draws
+        normed_JBTD = query_in_JBTD = _normalised(x_JBTD)
         if last_JBT is not None:
-            x_JBTD, asking_JBTD = (_last_of(x, last_JBT) for x in (x_JBTD, normed_JBTD))
+            x_JBTD, query_in_JBTD = (_last_of(x, last_JBT) for x in (x_JBTD, normed_JBTD))
         # One norm serves queries, keys and values. Its scale and bias, the layer's own, are taken into their
-        # product, so that what every layer asks need not be normalised in each.
+        # product, so that what every layer attends to need not be normalised in each.
         kernel = p["attention_norm_scale"][..., None] * p["in_kernel"]
         bias = p["in_bias"] + jnp.einsum("jd,jdf->jf", p["attention_norm_bias"], p["in_kernel"])
         D, mixed = self.width, []
-        query_JBTD = self._dense(asking_JBTD, kernel[..., :D], bias[..., :D])
-        for k, one in enumerate(asked):
+        query_JBTD = self._dense(query_in_JBTD, kernel[..., :D], bias[..., :D])
+        for k, one in enumerate(keys):
             w, b = kernel[one.stacks], bias[one.stacks]
             steps = one.steps_JBSD or [normed_JBTD]
             if len(steps) == 1:
@@ -217,21 +217,21 @@ class Encoder(nn.Module):
             if last_JBT is not None:
                 limit = _last_of(limit[..., None], last_JBT)[..., 0]
             form = {"heads": self.heads, "rates": one.rates, "dtype": self.dtype}
-            drawn = None if words[3] is None else words[3] + np.uint32(k)
+            drawn = None if draws[3] is None else draws[3] + np.uint32(k)
             out = attend(
                 query_JBTD[one.stacks], both[..., :D], both[..., D:], limit, one.order_JBS, drawn, **form
             )
             mixed.append(out)
         mixed_JBTD = self._dense(jnp.concatenate(mixed), p["out_kernel"], p["out_bias"])
-        any_JB = jnp.concatenate([one.any_JB for one in asked])
+        any_JB = jnp.concatenate([one.any_JB for one in keys])
         mixed_JBTD = jnp.where(any_JB[..., None, None], mixed_JBTD, 0.0)  # without a key nothing is added
-        x_JBTD = x_JBTD + _dropped(mixed_JBTD, words[4], self.residual_dropout)
+        x_JBTD = x_JBTD + _dropped(mixed_JBTD, draws[4], self.residual_dropout)
 
         hidden = _normalised(x_JBTD, p["ffn_norm_scale"], p["ffn_norm_bias"])
         hidden = nn.relu(self._dense(hidden, p["ffn_in_kernel"], p["ffn_in_bias"]))
-        hidden = _dropped(hidden, words[5], self.relu_dropout)
+        hidden = _dropped(hidden, draws[5], self.relu_dropout)
         out_JBTD = self._dense(hidden, p["ffn_out_kernel"], p["ffn_out_bias"])
-        return x_JBTD + _dropped(out_JBTD, words[6], self.residual_dropout)
+        return x_JBTD + _dropped(out_JBTD, draws[6], self.residual_dropout)
 
     def _dense(self, x: Array, kernel_JDF: Array, bias_JF: Array) -> Float[Array, "J B T F"]:
         """A product in the compute type, and the bias in float32."""
@@ -257,11 +257,11 @@ def _last_of(x_JBTD: Array, mask_JBT: Bool[Array, "J B T"]) -> Array:
     return jax.vmap(last_valid)(x_JBTD, mask_JBT)[:, :, None]
 
 
-def _dropped(x_JBTD: Array, words_2: UInt32[Array, "2"] | None, rate: float) -> Array:
-    """Dropout by two random words; None drops nothing."""
-    if words_2 is None or not rate:
+def _dropped(x_JBTD: Array, draws_2: UInt32[Array, "2"] | None, rate: float) -> Array:
+    """Dropout by two random numbers; None drops nothing."""
+    if draws_2 is None or not rate:
         return x_JBTD
     J, _, T, D = x_JBTD.shape
     j, b, t, d = (jax.lax.broadcasted_iota(jnp.uint32, x_JBTD.shape, axis) for axis in range(4))
     place = ((b * np.uint32(J) + j) * np.uint32(T) + t) * np.uint32(D) + d
-    return drop(x_JBTD, bits_at(place, words_2), rate)
+    return drop(x_JBTD, bits_at(place, draws_2), rate)

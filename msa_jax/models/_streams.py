@@ -10,12 +10,10 @@ from jaxtyping import Array, Bool, Float
 from msa_jax.corpora import MODALITIES
 from msa_jax.layers.convolution import MaskedConv
 from msa_jax.layers.crossmodal import CrossModal
-from msa_jax.layers.pooling import any_step
+from msa_jax.layers.pooling import Streams, any_step
 from msa_jax.layers.subnets import LastStateSubnet, MeanSubnet
 from msa_jax.models.fields import Count, Divides, Positive, Rate
 from msa_jax.text.states import text_states
-
-Streams = dict[str, tuple[Float[Array, "B T D"], Bool[Array, "B T"]]]
 
 # The variant that puts cross-modal attention in front of a model, at the sizes of the ablations.
 CROSS_MODAL: Mapping[str, Any] = {"model.front.layers": 2}
@@ -98,6 +96,9 @@ def vectors_of(
       streams: of its modalities.
       batch: for `mask`, False on rows that only pad the batch.
       train: whether dropout is active, and statistics are the batch's.
+
+    Returns:
+      Modality to [B, its width], in the order of `streams`.
     """
     vectors = {}
     for m, (x_BTD, mask_BT) in streams.items():

@@ -22,7 +22,7 @@ from msa_jax.layers.head import Head
 from msa_jax.layers.memory_fusion import GatedMemory, Network
 from msa_jax.layers.pooling import any_step, last_valid
 from msa_jax.layers.recurrent import LSTM
-from msa_jax.models._graph_mfn_parts import FusionGraph, TwoSteps, handed_on
+from msa_jax.models._graph_mfn_parts import FusionGraph, TwoSteps, last_state_so_far
 from msa_jax.models._streams import streams_of
 from msa_jax.models.fields import Positive, Rate
 from msa_jax.text import Encoder
@@ -90,7 +90,9 @@ class GraphMFN(nn.Module):
             width = getattr(self, f"{m}_hidden")
             states_BTF = LSTM(width, self.dtype, name=f"{m}_lstm")(x_BTD, mask_BT)
             last[m] = last_valid(states_BTF, mask_BT)
-            vertices[m] = TwoSteps(width, self.dtype, name=f"{m}_vertex")(handed_on(states_BTF, mask_BT))
+            vertices[m] = TwoSteps(width, self.dtype, name=f"{m}_vertex")(
+                last_state_so_far(states_BTF, mask_BT)
+            )
         graph = FusionGraph(
             self.vertex_width,
             self.graph_hidden,

@@ -18,8 +18,9 @@ from msa_jax.corpora import MODALITIES
 from msa_jax.layers.dense import Dense32, product
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
+from msa_jax.layers.pooling import Streams
 from msa_jax.models._mult_encoder import Encoder
-from msa_jax.models._streams import Streams, streams_of
+from msa_jax.models._streams import streams_of
 from msa_jax.models.fields import Divides, Layers, Misfit, Modality, Positive, Rate
 
 

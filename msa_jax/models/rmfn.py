@@ -19,10 +19,10 @@ from msa_jax.corpora import MODALITIES
 from msa_jax.layers.dense import Dense32
 from msa_jax.layers.dropout import Dropout
 from msa_jax.layers.head import Head
-from msa_jax.layers.pooling import any_step
+from msa_jax.layers.pooling import Streams, any_step
 from msa_jax.layers.recurrent import recurrent_product, scan_time
 from msa_jax.models._rmfn_fusion import MultistageFusion, lstm_cell
-from msa_jax.models._streams import CROSS_MODAL, Front, Streams, streams_of
+from msa_jax.models._streams import CROSS_MODAL, Front, streams_of
 from msa_jax.models.fields import Layers, Positive, Rate
 from msa_jax.text import Encoder
 
@@ -45,8 +45,6 @@ class RMFN(nn.Module):
     frozen: bool = False
     modalities: tuple[str, ...] = MODALITIES
     outputs: tuple[int, ...] = ()
-    # With features of 300, 74 and 47 columns these widths make about as many parameters as the models have
-    # beside which the tables of Qin et al. 2025 print this one (some 368 000).
     text_hidden: Positive = 64  # state of the text's LSTHM; ours
     audio_hidden: Positive = 32  # of audio's; ours
     vision_hidden: Positive = 32  # of vision's; ours

@@ -152,7 +152,7 @@ class SelfMM(nn.Module):
         vectors = {}
         for m, (x_BTD, mask_BT) in streams_of(self, batch, train=train).items():
             if m == "text":
-                vectors[m] = first_valid(x_BTD, mask_BT)  # [CLS]
+                vectors[m] = first_valid(x_BTD, mask_BT)  # [CLS], where the text comes from an encoder
                 continue
             sizes = (getattr(self, f"{m}_{what}") for what in ("hidden", "width", "dropout"))
             subnet = LastStateSubnet(*sizes, self.dtype, name=f"{m}_subnet")

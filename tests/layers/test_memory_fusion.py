@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from msa_jax.layers.memory_fusion import MemoryFusion, Network
+from tests.layers.doubles import lstm_all_numpy, sigmoid
 from tests.layers.test_attention import float64
 from tests.layers.test_crossmodal import dense_numpy, draw
 
@@ -22,36 +23,18 @@ MASKS = {
 }
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
 def relu(x):
     return np.maximum(x, 0)
-
-
-def lstm_numpy(p, x, valid):
-    """(the last hidden state, the cells before and after every step) of one clip."""
-    F = len(p["recurrent_kernel"])
-    hidden, cell, before, after = np.zeros(F), np.zeros(F), [], []
-    for x_D, counts in zip(x, valid, strict=True):
-        before.append(cell)
-        if counts:
-            gates = dense_numpy(x_D, p["input"]) + hidden @ p["recurrent_kernel"]
-            i, f, g, o = np.split(gates, 4)
-            cell = sigmoid(f + 1) * cell + sigmoid(i) * np.tanh(g)
-            hidden = sigmoid(o) * np.tanh(cell)
-        after.append(cell)
-    return hidden, np.array(before), np.array(after)
 
 
 def fusion_numpy(p, streams, delta=True):
     """(last hidden states by modality, memory, attention by step) of one clip."""
     hidden, before, after = {}, [], []
     for m, (x, valid) in streams.items():
-        hidden[m], first, second = lstm_numpy(p[f"{m}_lstm"], x, valid)
-        before.append(first)
-        after.append(second)
+        states, own = lstm_all_numpy(p[f"{m}_lstm"], x, valid)
+        hidden[m] = states[-1]
+        before.append(own[:-1])
+        after.append(own[1:])
     either = np.any([valid for _, valid in streams.values()], axis=0)
     cells = np.concatenate([*before, *after] if delta else after, axis=-1)
     proposals = len(p["proposal_out"]["kernel"])

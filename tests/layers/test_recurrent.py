@@ -6,26 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from msa_jax.layers.recurrent import LSTM, BiLSTM, run, scan_time
-from tests.layers.test_attention import dense_numpy, float64, shake
+from msa_jax.layers.recurrent import LSTM, BiLSTM, lstm_scan, scan_time
+from tests.layers.doubles import lstm_numpy
+from tests.layers.test_attention import float64, shake
 
 MASK = np.array([[1, 1, 1, 1, 1], [0, 1, 0, 1, 0], [0, 0, 0, 0, 0]], bool)
-
-
-def lstm_numpy(p, x, valid):
-    """One clip: the state stands still on invalid steps, and what is read there is 0."""
-
-    def sigmoid(a):
-        return 1 / (1 + np.exp(-a))
-
-    H = len(p["recurrent_kernel"])
-    cell, hidden, out = np.zeros(H), np.zeros(H), np.zeros((len(x), H))
-    for t in np.flatnonzero(valid):
-        i, f, g, o = np.split(dense_numpy(p["input"], x[t]) + hidden @ p["recurrent_kernel"], 4)
-        cell = sigmoid(f + 1) * cell + sigmoid(i) * np.tanh(g)
-        hidden = sigmoid(o) * np.tanh(cell)
-        out[t] = hidden
-    return out
 
 
 @pytest.fixture
@@ -108,7 +93,7 @@ def test_the_backward_pass_written_out_is_that_of_the_scan(dtype, tolerance):
         return jax.jit(jax.grad(total, argnums=(0, 1)))(gates, kernel)
 
     def written_out(gates, kernel):
-        states = run(dtype, gates.swapaxes(0, 1), kernel, jnp.asarray(MASK.T))
+        states = lstm_scan(dtype, gates.swapaxes(0, 1), kernel, jnp.asarray(MASK.T))
         return [x.swapaxes(0, 1) for x in states]
 
     found, expected = gradient(written_out), gradient(plain)

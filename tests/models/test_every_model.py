@@ -22,6 +22,8 @@ from tests.models.tracing import config_of, make_state, prepared, traced, withou
 BASE = configs.base.VARIANTS
 # The embedded corpus takes another run, and need not take another model.
 SAME_MODEL = ("synthetic",)
+# What a model's text is by default: features, or an encoder, in these tests one from scratch.
+TEXT = {name: without_weights(configs.base.config(name)).text.encoder for name in models.names()}
 VARIANTS = [(name, variant) for name in models.names() for variant in {**models.find(name).variants, **BASE}]
 
 
@@ -117,6 +119,7 @@ def trained(tmp_path_factory):
         # Every split's longest clip is as long as the longest for training: one program scores them all.
         values = {"data.cache": folder / "cache", "eval_batch_size": 8, "text.max_content": 6}
         values |= {"optim.learning_rate": 0.01, "optim.schedule": "constant"}
+        values |= {"text.encoder": TEXT[name]}
         argv = [f"--config={folder / 'any_mosi.py'}:synthetic:tiny"]
         argv += [f"--workdir={folder / 'run'}", *(f"--config.{k}={v}" for k, v in values.items())]
         assert main(argv) == 0
@@ -137,8 +140,14 @@ def test_a_run_goes_through_the_command_and_scores_new_clips(trained, name):
     one = trained(name)
     assert one.results["test"]["clips"] == 8
     assert np.isfinite(one.results["test"]["mae"])
-    scores = one.run.predict(["ba be", "bi"], audio=[np.ones((2, 74)), None])
+    audio = [np.ones((2, 74)), None]
+    if TEXT[name] == "features":
+        states = [np.ones((2, 300)), np.zeros((1, 300))]
+        scores = one.run.predict(["", ""], text_features=states, audio=audio)
+    else:
+        scores = one.run.predict(["ba be", "bi"], audio=audio)
     assert np.isfinite(scores).all()
+    assert (one.folder / "tokenizer.json").exists() is (TEXT[name] != "features")
 
 
 @pytest.mark.parametrize("name", models.names())

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from msa_jax.models._graph_mfn_parts import edges, handed_on
+from msa_jax.models._graph_mfn_parts import edges, last_state_so_far
 from msa_jax.models.graph_mfn import GraphMFN
+from tests.layers.doubles import lstm_all_numpy, sigmoid
 from tests.layers.test_crossmodal import dense_numpy, double, draw
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
@@ -44,24 +45,6 @@ def batch():
     return out
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def lstm_numpy(p, x, mask):
-    """The hidden state after each step, by steps; on a step that does not count, the one before."""
-    width = p["recurrent_kernel"].shape[0]
-    hidden, cell, states = np.zeros(width), np.zeros(width), [np.zeros(width)]
-    for row, valid in zip(x, mask, strict=True):
-        if valid:
-            gates = dense_numpy(row, p["input"]) + hidden @ p["recurrent_kernel"]
-            i, f, g, o = np.split(gates, 4)
-            cell = sigmoid(f + 1) * cell + sigmoid(i) * np.tanh(g)
-            hidden = sigmoid(o) * np.tanh(cell)
-        states.append(hidden)
-    return states
-
-
 # The networks that each vertex goes to, in the order of the columns that it keeps for them.
 ENDS = {
     "text": ["efficacy", "text_audio", "text_vision", "text_audio_vision", "summary"],
@@ -74,7 +57,7 @@ ENDS = {
 }
 
 
-def graph_numpy(p, known, squash, bend):
+def graph_numpy(p, known, sigmoid_efficacy, relu_between):
     """The summary and the efficacies of three modalities, edge by edge."""
 
     def network(name, starts, efficacies, layers=1):
@@ -84,12 +67,12 @@ def graph_numpy(p, known, squash, bend):
         x = np.concatenate([e * known[v] for e, v in zip(efficacies, starts, strict=True)])
         x = x @ np.concatenate(kernel) + p[f"{name}_bias"]
         for k in range(layers):
-            x = dense_numpy(np.maximum(x, 0) if bend else x, p[f"{name}_{k + 1}"])
+            x = dense_numpy(np.maximum(x, 0) if relu_between else x, p[f"{name}_{k + 1}"])
         return x
 
     known = dict(known)
     e = network("efficacy", ["text", "audio", "vision"], [1, 1, 1], 2)
-    e = sigmoid(e) if squash else e
+    e = sigmoid(e) if sigmoid_efficacy else e
     known["text_audio"] = network("text_audio", ["text", "audio"], e[0:2])
     known["text_vision"] = network("text_vision", ["text", "vision"], e[2:4])
     known["audio_vision"] = network("audio_vision", ["audio", "vision"], e[4:6])
@@ -102,16 +85,16 @@ def two_steps(p, m):
     return np.concatenate(np.split(p[f"{m}_vertex"]["dense"]["kernel"], 2, axis=1))
 
 
-def forward_numpy(p, batch, row, squash, bend):
+def forward_numpy(p, batch, row, sigmoid_efficacy, relu_between):
     """(score, memory, efficacies by step) of one clip."""
-    states = {m: lstm_numpy(p[f"{m}_lstm"], batch[m][row], batch[f"{m}_mask"][row]) for m in WIDTHS}
+    states = {m: lstm_all_numpy(p[f"{m}_lstm"], batch[m][row], batch[f"{m}_mask"][row])[0] for m in WIDTHS}
     memory, efficacies = np.zeros(SMALL["memory"]), []
     for t in range(6):
         vertices = {
             m: np.maximum(np.concatenate([s[t], s[t + 1]]) @ two_steps(p, m) + p[f"{m}_vertex"]["bias"], 0)
             for m, s in states.items()
         }
-        summary, efficacy = graph_numpy(p["graph"], vertices, squash, bend)
+        summary, efficacy = graph_numpy(p["graph"], vertices, sigmoid_efficacy, relu_between)
         efficacies.append(efficacy)
         if not any(batch[f"{m}_mask"][row, t] for m in WIDTHS):
             continue
@@ -154,7 +137,7 @@ def test_the_edges_come_as_the_efficacies_do():
 def test_a_step_without_a_row_has_the_state_of_the_last_one_with_one():
     mask = np.array([[False, True, False, True, False]])
     x = np.array([0.0, 1.0, 0.0, 2.0, 0.0], np.float32)[None, :, None]
-    np.testing.assert_array_equal(handed_on(x, mask)[0, :, 0], [0, 1, 1, 2, 2])
+    np.testing.assert_array_equal(last_state_so_far(x, mask)[0, :, 0], [0, 1, 1, 2, 2])
 
 
 def test_every_parameter_is_trained(batch):

@@ -9,9 +9,10 @@ import pytest
 
 from msa_jax.models import _mfm_parts as parts
 from msa_jax.models.mfm import MFM, VARIANTS, Loss
+from tests.layers.doubles import lstm_all_numpy, sigmoid
 from tests.layers.test_attention import float64
 from tests.layers.test_crossmodal import dense_numpy, draw
-from tests.layers.test_memory_fusion import fusion_numpy, lstm_numpy, relu, sigmoid
+from tests.layers.test_memory_fusion import fusion_numpy, relu
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
 SMALL = {key.removeprefix("model."): value for key, value in VARIANTS["tiny"].items()}
@@ -71,7 +72,7 @@ def test_the_model_equals_its_equations(batch, outputs, generated_from):
         for m, (x, valid) in streams.items():
             factors = [] if generated_from == "own" else [factor]
             if generated_from != "discriminative":
-                state, _, _ = lstm_numpy(p[f"{m}_coder"]["lstm"], x, valid)
+                state = lstm_all_numpy(p[f"{m}_coder"]["lstm"], x, valid)[0][-1]
                 own = dense_numpy(state, p[f"{m}_coder"]["dense"])
                 np.testing.assert_allclose(out[f"code_{m}"][b], own, atol=1e-5)
                 factors.append(factor_numpy(own, p[f"{m}_factor_layers"]))

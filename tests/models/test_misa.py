@@ -9,6 +9,7 @@ import pytest
 
 from msa_jax.corpora import MODALITIES
 from msa_jax.models.misa import MISA, Loss
+from tests.layers.doubles import lstm_numpy, sigmoid
 from tests.layers.test_crossmodal import draw
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
@@ -52,10 +53,6 @@ def gradient(model, params, batch):
     return jax.jit(jax.value_and_grad(total))(params)
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
 def dense(x, p):
     return x @ np.asarray(p["kernel"], np.float64) + p["bias"]
 
@@ -67,18 +64,10 @@ def norm(x, p):
 
 def lstm(steps, p):
     """The states of one clip's steps, forward and then backward, [T, 2F], and the last of each, [2F]."""
-    both, ends = [], []
-    for name, order in (("forward", slice(None)), ("backward", slice(None, None, -1))):
-        q, states = p[name], []
-        hidden = cell = np.zeros(len(q["recurrent_kernel"]))
-        for x in steps[order]:
-            i, f, g, o = np.split(dense(x, q["input"]) + hidden @ q["recurrent_kernel"], 4)
-            cell = sigmoid(f + 1) * cell + sigmoid(i) * np.tanh(g)
-            hidden = sigmoid(o) * np.tanh(cell)
-            states.append(hidden)
-        both.append(np.reshape(states, (len(steps), -1))[order])
-        ends.append(hidden)
-    return np.concatenate(both, axis=1), np.concatenate(ends)
+    valid = np.ones(len(steps))
+    forward = lstm_numpy(p["forward"], steps, valid)
+    backward = lstm_numpy(p["backward"], steps[::-1], valid)
+    return np.concatenate([forward, backward[::-1]], axis=1), np.concatenate([forward[-1], backward[-1]])
 
 
 def attention(x, p, heads):

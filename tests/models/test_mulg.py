@@ -16,6 +16,7 @@ from msa_jax.layers.crossmodal import Copies
 from msa_jax.models._mulg_recurrent import GRU, FlaxGRU
 from msa_jax.models.mulg import Loss, MulG
 from msa_jax.text import Encoder, EncoderConfig
+from tests.layers.doubles import sigmoid
 from tests.layers.test_crossmodal import dense_numpy, double, draw, norm_numpy, residual_numpy, stack_numpy
 from tests.models.tracing import config_of, traced
 
@@ -91,10 +92,6 @@ def learn(model, params, batch):
 def score(model, params, batch):
     out = run(model, params, batch, {})
     return np.asarray(out["logits" if model.outputs else "prediction"])
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
 
 
 def gru_numpy(p, x, mask):

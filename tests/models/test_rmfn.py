@@ -8,6 +8,7 @@ import pytest
 
 from msa_jax.models._streams import Front
 from msa_jax.models.rmfn import RMFN
+from tests.layers.doubles import sigmoid
 from tests.layers.test_crossmodal import dense_numpy, double, draw
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
@@ -40,10 +41,6 @@ def batch():
         out[f"{m}_mask"][0, 3] = False
     out["audio_mask"][0, 2] = False
     return out
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
 
 
 def cell_numpy(gates, cell):

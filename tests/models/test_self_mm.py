@@ -9,8 +9,8 @@ import pytest
 
 from msa_jax.models import _self_mm_labels as labels
 from msa_jax.models.self_mm import Loss, SelfMM
+from tests.layers.doubles import lstm_numpy
 from tests.layers.test_crossmodal import dense_numpy, draw
-from tests.layers.test_recurrent import lstm_numpy
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
 HEADS = {"fusion": 7, "text": 5, "audio": 6, "vision": 3}

@@ -14,8 +14,8 @@ from msa_jax.corpora import MODALITIES
 from msa_jax.errors import UserError
 from msa_jax.models.tecafn import TeCaFN
 from msa_jax.text import Encoder, EncoderConfig
+from tests.layers.doubles import lstm_numpy
 from tests.layers.test_attention import dense_numpy, float64
-from tests.layers.test_recurrent import lstm_numpy
 from tests.layers.test_transformer import positions_numpy, transformer_numpy
 from tests.models.tracing import config_of, prepared
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from tests.parity.carry import Theirs
 from tests.parity.case import Case
+from tests.parity.cases.lmf import subnets
 
 # The order in which each side joins the vectors of its modalities.
 OURS, THEIRS = ("text", "audio", "vision"), ("audio", "vision", "text")
@@ -11,22 +12,12 @@ OURS, THEIRS = ("text", "audio", "vision"), ("audio", "vision", "text")
 
 def carry(theirs: Theirs) -> dict:
     """The table of names; the joined vectors are put in our order."""
-    params = {
-        "text_subnet": {
-            "lstm": theirs.lstm("text_subnet.rnn", "_l0"),
-            "dense": theirs.dense("text_subnet.linear_1"),
-        },
+    out = subnets(theirs)
+    params = out["params"]
+    params |= {
         "dense_1": theirs.dense("post_fusion_layer_2"),
         "head": {"output_dense": theirs.dense("post_fusion_layer_3")},
     }
-    statistics = {}
-    for ours, name in (("audio", "audio_subnet"), ("vision", "video_subnet")):
-        params[f"{ours}_subnet"] = {
-            "norm": theirs.norm(f"{name}.norm"),
-            **{f"dense_{k}": theirs.dense(f"{name}.linear_{k + 1}") for k in range(3)},
-        }
-        if not theirs.gradients:
-            statistics[f"{ours}_subnet"] = {"norm": theirs.statistics(f"{name}.norm")}
     widths = {
         "text": params["text_subnet"]["dense"]["kernel"].shape[1],
         **{m: params[f"{m}_subnet"]["dense_2"]["kernel"].shape[1] for m in ("audio", "vision")},
@@ -35,7 +26,7 @@ def carry(theirs: Theirs) -> dict:
     joined = theirs.dense("post_fusion_layer_1")
     parts = dict(zip(THEIRS, np.split(joined["kernel"], ends), strict=True))
     params["dense_0"] = {**joined, "kernel": np.concatenate([parts[m] for m in OURS])}
-    return {"params": params, "batch_stats": statistics}
+    return out
 
 
 CASE = Case(
