@@ -128,7 +128,7 @@ def of_processes(names, devices, processes):
             for k in range(processes)
         ]
         try:
-            codes = [process.wait(600) for process in running]
+            codes = [process.wait(250) for process in running]
         finally:
             for process in running:
                 process.kill()

@@ -30,7 +30,7 @@ def measured(names):
     command = [sys.executable, "-m", "tests.devices", *names, "--processes=2"]
     eight = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8"}
     done = subprocess.run(
-        command, cwd=ROOT, env=eight, capture_output=True, text=True, timeout=900, check=False
+        command, cwd=ROOT, env=eight, capture_output=True, text=True, timeout=540, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

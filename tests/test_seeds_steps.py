@@ -85,7 +85,7 @@ def said(names):
     two = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2"}
     command = [sys.executable, "-c", program, *names]
     done = subprocess.run(
-        command, cwd=ROOT, env=two, capture_output=True, text=True, timeout=600, check=False
+        command, cwd=ROOT, env=two, capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
@@ -93,8 +93,8 @@ def said(names):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_of_seeds_on_devices_of_their_own_is_the_step_of_each(name):
-    start = NAMES.index(name) // 6 * 6
-    assert said(tuple(NAMES[start : start + 6]))[name] == "equal"
+    start = NAMES.index(name) // 3 * 3
+    assert said(tuple(NAMES[start : start + 3]))[name] == "equal"
 
 
 def compare_all(names):

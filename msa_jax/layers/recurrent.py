@@ -207,7 +207,7 @@ def _backward(dtype: Any, kept: Any, change: Pair) -> tuple[Array, Array, None]:
         return jnp.where(valid_TB1, x, otherwise)
 
     # What does not depend on the change is computed for all steps at once: small operations are slow.
-    of_hidden_TBF = where_valid(o * (1.0 - squashed_TBF**2), 0.0)  # d cell / d hidden
+    of_hidden_TBF = where_valid(o * (1.0 - squashed_TBF**2), 0.0)  # d hidden / d cell
     kept_TBF = where_valid(f, 1.0)  # of the cell
     slopes = [  # of the gates: the first three through the cell, the last through the hidden state
         where_valid(x, 0.0)

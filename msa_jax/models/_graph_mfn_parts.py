@@ -105,8 +105,8 @@ class FusionGraph(nn.Module):
             names += [_name(end) for end, start in ways if start == vertex]
             width, name = len(names) * self.hidden, f"from_{_name(vertex)}"
             x_BTD = Dense32(width, use_bias=False, dtype=self.dtype, name=name)(known[vertex])
-            for name, part_BTD in zip(names, jnp.split(x_BTD, len(names), axis=-1), strict=True):
-                parts[name, vertex] = part_BTD
+            for network, part_BTD in zip(names, jnp.split(x_BTD, len(names), axis=-1), strict=True):
+                parts[network, vertex] = part_BTD
 
         for m in vertices:
             spread((m,))

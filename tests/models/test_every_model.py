@@ -15,6 +15,7 @@ from msa_jax import config as configs
 from msa_jax.corpora import MODALITIES
 from msa_jax.data import opening, synthetic
 from msa_jax.data.plan import BatchPlan
+from msa_jax.errors import UserError
 from msa_jax.main import main
 from msa_jax.run import Run
 from tests.models.tracing import config_of, make_state, prepared, traced, without_weights
@@ -73,7 +74,16 @@ def test_a_model_that_keeps_state_can_be_asked_too():
 
 @pytest.mark.parametrize("path", specs.shipped_files(), ids=lambda path: path.stem)
 def test_one_step_of_each_shipped_config_traces(path):
-    config = without_weights(configs.load(str(path))[0])
+    step_traces(without_weights(configs.load(str(path))[0]))
+
+
+@pytest.mark.parametrize("name", [name for name in models.names() if TEXT[name] == "features"])
+def test_one_step_of_a_model_of_features_traces_with_an_encoder(name):
+    step_traces(config_of(name, "tiny", text__encoder="scratch"))
+
+
+def step_traces(config):
+    """A training step can be traced, and leaves a state of the same shapes and types."""
     pieces, batch = prepared(config)
 
     def first(variables):
@@ -142,8 +152,12 @@ def test_a_run_goes_through_the_command_and_scores_new_clips(trained, name):
     assert np.isfinite(one.results["test"]["mae"])
     audio = [np.ones((2, 74)), None]
     if TEXT[name] == "features":
-        states = [np.ones((2, 300)), np.zeros((1, 300))]
+        assert one.run.preparation.preprocessing.text_width == 300
+        states = list(np.random.default_rng(0).normal(size=(2, 5, 300)).astype(np.float32))
         scores = one.run.predict(["", ""], text_features=states, audio=audio)
+        assert scores[0] != scores[1]
+        with pytest.raises(UserError, match="text features of 300 columns, got shape"):
+            one.run.predict([""], text_features=[np.ones((2, 7))])
     else:
         scores = one.run.predict(["ba be", "bi"], audio=audio)
     assert np.isfinite(scores).all()
