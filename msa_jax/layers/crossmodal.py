@@ -257,10 +257,7 @@ class CrossModal(nn.Module):
 
     @nn.compact
     def __call__(
-        self,
-        streams: Streams,
-        *,
-        train: bool,
+        self, streams: Streams, *, train: bool
     ) -> tuple[dict[str, Float[Array, "B T F"]], dict[tuple[str, str], Float[Array, "L B H T S"]]]:
         """Attends in both directions of every pair.
 
