@@ -16,7 +16,7 @@ def get_config():
     config.data.corpus = "mosei"
     config.batch_size = 4
     config.optim.learning_rate = 5e-4
-    config.optim.plateau.patience = 20
+    config.optim.plateau.patience = 20  # which the run's patience of 8 never lets it come to
     config.model.width = 30
     config.model.heads = 6
     config.model.audio_kernel = 1

@@ -4,13 +4,16 @@
 
 Each model has the settings of its own config for CMU-MOSI, but for what a set fixes for all: the encoder, the
 case of the text, the batch size, the epochs, no patience, and that the parameters move at every step; and for
-the rates of CrossSent, MAG-BERT and MISA where no pretrained encoder is trained. The best epoch is that of
+the rates of CrossSent, MAG-BERT and MISA where no pretrained encoder is trained. On `embedded` all parameters
+have one rate and one decay. A limit of the gradient, or a decay, that a config divides by the batches that it
+adds up (MISA, MulT, Self-MM) stays as it is there. The best epoch is that of
 the validation loss. The seeds of a model are trained at once. A finished run is read, not repeated. The sets:
 
     embedded    the short embedded corpus (SYNTHETIC DATA), 12 epochs, an encoder from scratch; the best
                 possible predictor stands under it
     words       CMU-MOSI, 229 clips with rows for each word, each tested once in five folds of two videos, 20
-                epochs; the text is MiniLM's states
+                epochs; the text is MiniLM's states, beside which audio and vision stand token
+                by token for all models
     utterance   CMU-MOSI, one audio and one vision vector a clip, split_62_31, 8 epochs; the same states
     mmmo        ICT-MMMO's audio and vision without text, labels 1 to 5 mapped to -3 to 3, 20 epochs
 

@@ -14,19 +14,14 @@ import pytest
 from msa_jax import models, parallel
 from msa_jax.data.batching import Share
 from msa_jax.errors import UserError
+from tests.models.tracing import neighbours
 
 ROOT = Path(__file__).parents[1]
 
 
-NAMES = models.names()
-
-
 @functools.cache
 def measured(names):
-    """What `tests.devices` prints of some models in a process with eight devices, by model.
-
-    Several share a process, as it takes long to start one.
-    """
+    """What `tests.devices` prints of some models in a process with eight devices, by model."""
     command = [sys.executable, "-m", "tests.devices", *names, "--processes=2"]
     eight = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8"}
     done = subprocess.run(
@@ -37,11 +32,10 @@ def measured(names):
     return {name: [line for line in lines if line["model"] == name] for name in names}
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=models.names())
 def on_eight(request):
     """By layout, what was measured of a model."""
-    start = NAMES.index(request.param) // 3 * 3
-    return measured(tuple(NAMES[start : start + 3]))[request.param]
+    return measured(neighbours(request.param))[request.param]
 
 
 def test_loss_and_gradient_are_those_of_one_device(on_eight):

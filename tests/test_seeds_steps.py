@@ -15,7 +15,7 @@ import pytest
 from msa_jax import evaluate, models, parallel, step
 from msa_jax.data.plan import BatchPlan
 from msa_jax.together import Together
-from tests.models.tracing import config_of, make_state, prepared
+from tests.models.tracing import config_of, make_state, neighbours, prepared
 
 ROOT = Path(__file__).parents[1]
 SEEDS = (3, 5)
@@ -75,12 +75,9 @@ def test_a_frozen_encoder_is_one_for_all_seeds():
     assert scores["prediction"].shape == (2, len(batch["mask"]))
 
 
-NAMES = models.names()
-
-
 @functools.cache
 def said(names):
-    """What a process with two devices says of some models, by model; several share one."""
+    """What a process with two devices says of some models, by model."""
     program = "import sys\nfrom tests.test_seeds_steps import compare_all\ncompare_all(sys.argv[1:])"
     two = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2"}
     command = [sys.executable, "-c", program, *names]
@@ -91,10 +88,9 @@ def said(names):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", models.names())
 def test_a_step_of_seeds_on_devices_of_their_own_is_the_step_of_each(name):
-    start = NAMES.index(name) // 3 * 3
-    assert said(tuple(NAMES[start : start + 3]))[name] == "equal"
+    assert said(neighbours(name))[name] == "equal"
 
 
 def compare_all(names):

@@ -18,8 +18,8 @@ def product(x: Float[Array, "*GB E"], kernel: Float[Array, "*G E D"]) -> Float[A
     """Rows times a kernel, in the type of both.
 
     The gradient is written out, so JAX refuses forward mode (`jax.jvp`). The kernel's is the product that JAX
-    would make, its operands in the other order: so, of rows on several axes, XLA lays out the narrower one
-    anew on a CPU, which is quicker.
+    would make with its operands exchanged: of rows on several axes, XLA then copies the narrower operand on a
+    CPU, which is quicker.
 
     Args:
       x: [*G, *B, E] the rows, on any axes B.

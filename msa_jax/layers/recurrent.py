@@ -142,7 +142,7 @@ class _Gates(nn.Module):
 def _parameters(module: Any, x_BTD: Float[Array, "B T D"]) -> Pair:
     """(the inputs' part of the gates, one product for all steps, [T, B, 4F]; the state's kernel)."""
     F = module.features
-    # Time first before the product: what goes in is narrower than the gates, or has to be copied anyway.
+    # The axes are swapped before the product: its input is narrower than the gates, or is copied anyway.
     gates_TBG = Dense32(4 * F, dtype=module.dtype, name="input")(x_BTD.swapaxes(0, 1))
     orthogonal = nn.initializers.orthogonal()
     return gates_TBG, module.param("recurrent_kernel", orthogonal, (F, 4 * F), jnp.float32)
@@ -208,7 +208,7 @@ def _backward(dtype: Any, kept: Any, change: Pair) -> tuple[Array, Array, None]:
 
     # What does not depend on the change is computed for all steps at once: small operations are slow.
     of_hidden_TBF = where_valid(o * (1.0 - squashed_TBF**2), 0.0)  # d hidden / d cell
-    kept_TBF = where_valid(f, 1.0)  # of the cell
+    forget_TBF = where_valid(f, 1.0)
     slopes = [  # of the gates: the first three through the cell, the last through the hidden state
         where_valid(x, 0.0)
         for x in (
@@ -220,7 +220,7 @@ def _backward(dtype: Any, kept: Any, change: Pair) -> tuple[Array, Array, None]:
     ]
 
     def step(state: Pair, now: Any) -> tuple[Pair, Array]:
-        (d_hidden_BF, d_cell_BF), (d_out, d_cell_out, of_hidden_BF, kept_BF, of_gates, valid_B1) = (
+        (d_hidden_BF, d_cell_BF), (d_out, d_cell_out, of_hidden_BF, forget_BF, of_gates, valid_B1) = (
             state,
             now,
         )
@@ -229,9 +229,9 @@ def _backward(dtype: Any, kept: Any, change: Pair) -> tuple[Array, Array, None]:
         through = (d_cell_BF, d_cell_BF, d_cell_BF, d_hidden_BF)
         d_gates_BG = jnp.concatenate([d * slope for d, slope in zip(through, of_gates, strict=True)], axis=-1)
         d_before_BF = recurrent_product(d_gates_BG, transposed_GF, dtype)
-        return (jnp.where(valid_B1, d_before_BF, d_hidden_BF), d_cell_BF * kept_BF), d_gates_BG
+        return (jnp.where(valid_B1, d_before_BF, d_hidden_BF), d_cell_BF * forget_BF), d_gates_BG
 
-    inputs = (*change, of_hidden_TBF, kept_TBF, slopes, valid_TB1)
+    inputs = (*change, of_hidden_TBF, forget_TBF, slopes, valid_TB1)
     _, d_gates_TBG = jax.lax.scan(step, (zero_BF, zero_BF), inputs, reverse=True)
     # Over both axes, as steps and clips on one would be gathered where several devices share the clips.
     typed = (x if dtype is None else x.astype(dtype) for x in (before_TBF, d_gates_TBG))

@@ -31,7 +31,7 @@ def attend(
     v_JBSD: Float[Array, "J B S D"],
     limit_JBT: Int[Array, "J B T"],
     order_JBS: Int[Array, "J B S"],
-    words_2: UInt32[Array, "2"] | None,
+    draws_2: UInt32[Array, "2"] | None,
     *,
     heads: int,
     rates: tuple[float, ...],
@@ -41,8 +41,9 @@ def attend(
 
     Args:
       q_JBTD, k_JBSD, v_JBSD: [J, B, T or S, D] queries, keys and values of all heads.
-      limit_JBT, order_JBS: as said. A query that sees no key gives an average of all values.
-      words_2: random, for the dropout on the weights; None drops nothing.
+      limit_JBT, order_JBS: as said. A query that sees no key gives an average of all values,
+        and its gradient has no meaning: leave it out.
+      draws_2: two random numbers, for the dropout on the weights; None drops nothing.
       heads: that share D.
       rates: of the dropout, for each of the J.
       dtype: compute type of the products; the scores and their softmax are float32.
@@ -53,7 +54,7 @@ def attend(
     J, B, T, D = q_JBTD.shape
     S, K = k_JBSD.shape[2], D // heads
     clips, some = _block(J * T * S, B, heads)
-    form = _Form(rates if words_2 is not None else (0.0,) * J, dtype)
+    form = _Form(rates if draws_2 is not None else (0.0,) * J, dtype)
 
     def blocks(x: Array) -> Array:
         """[J, B, heads or 1, ...] to [X, R, heads of a block or 1, ...]."""
@@ -70,9 +71,9 @@ def attend(
     shape = (J, B, heads, 1, 1)
     j, b, h = (jax.lax.broadcasted_iota(jnp.uint32, shape, axis) for axis in range(3))
     place = ((b * np.uint32(J) + j) * np.uint32(heads) + h) * np.uint32(T * S)
-    first = None if words_2 is None else blocks(place + words_2[0])
+    first = None if draws_2 is None else blocks(place + draws_2[0])
     masks = blocks(limit_JBT[:, :, None, :, None]), blocks(order_JBS[:, :, None, None, :])
-    second = None if words_2 is None else words_2[1]
+    second = None if draws_2 is None else draws_2[1]
     out = _attended(form, split(q_JBTD * K**-0.5), split(k_JBSD), split(v_JBSD), masks, first, second)
     out = out.reshape(B // clips, heads // some, J, clips, some, K, T)
     return out.transpose(2, 3, 0, 6, 1, 4, 5).reshape(J, B, T, D)

@@ -29,7 +29,8 @@ class LFDNN(nn.Module):
     """One vector for each modality, joined, and two Dense layers with ReLU before the head.
 
     Audio and vision come standardised by the training split (ours); `batch_norm` normalises their means over
-    the batch besides, as the toolkit does. A missing modality is treated as features that are all 0.
+    the batch besides, as the toolkit does. A missing text has the state 0, missing audio or vision
+    the mean 0.
 
     Attributes:
       encoder: the text encoder; None where `text` holds features.

@@ -25,7 +25,8 @@ class LMF(nn.Module):
     """One vector for each modality, and their low-rank product (section 3.2).
 
     Audio and vision come standardised by the training split (ours); `batch_norm` normalises their means over
-    the batch besides, as the toolkit does. A missing modality is treated as features that are all 0.
+    the batch besides, as the toolkit does. A missing text has the state 0, missing audio or vision
+    the mean 0.
 
     Attributes:
       encoder: the text encoder; None where `text` holds features.

@@ -83,7 +83,7 @@ class MAG(nn.Module):
 
 
 def _norm(x_BTD: Float[Array, "B T D"]) -> Float[Array, "B T"]:
-    """Length of each vector; 1 for one of zeros, where it has no gradient; a shift of zeros stays zeros."""
+    """Length of each vector. Of a vector of zeros it is 1, without a gradient, and its shift stays 0."""
     squares_BT = jnp.square(x_BTD).sum(-1)
     return jnp.sqrt(jnp.where(squares_BT > 0, squares_BT, 1.0))
 
@@ -107,8 +107,9 @@ class MAGBERT(nn.Module):
     modalities: tuple[str, ...] = MODALITIES
     outputs: tuple[int, ...] = ()
     mag: MAG = MAG()
-    # The gate works on the input of this encoder layer, 0-based: at 0 on the embeddings; toolkit. The paper
-    # finds the first layers best, and has it after the first one for XLNet.
+    # The gate works on the input of this encoder layer, 0-based: at 0 on the embeddings (toolkit), at the
+    # number of layers on what the encoder gives. The paper finds the first layers best, and has it after the
+    # first one for XLNet.
     layer: Count = 0
     dropout: Rate = 0.1  # on the pooled vector; toolkit: BERT's own rate
 
@@ -117,7 +118,7 @@ class MAGBERT(nn.Module):
         del max_length
         if self.encoder is not None and self.layer > self.encoder.config.num_layers:
             layers = self.encoder.config.num_layers
-            raise Misfit(f"layer: {self.layer}, but the encoder has {layers} layers")
+            raise Misfit(f"layer: {self.layer}, but the encoder has {layers} layers; it is at most {layers}")
 
     @nn.compact
     def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:

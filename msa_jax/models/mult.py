@@ -99,8 +99,8 @@ class MulT(nn.Module):
         pairs = [(t, s) for t in targets for s in streams if s != t] if self.cross_modal else []
         if pairs:
             crossmodal = self._encoder("crossmodal", self.width, self.layers, [rates[s] for _, s in pairs])
-            asking, asked = ([streams[pair[k]] for pair in pairs] for k in (0, 1))
-            found = dict(zip(pairs, crossmodal(asking, asked, train=train), strict=True))
+            queried, attended = ([streams[pair[k]] for pair in pairs] for k in (0, 1))
+            found = dict(zip(pairs, crossmodal(queried, attended, train=train), strict=True))
             for t in targets:
                 x_BTD = jnp.concatenate([found[pair] for pair in pairs if pair[0] == t], axis=-1)
                 streams[t] = x_BTD, streams[t][1]

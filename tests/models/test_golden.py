@@ -51,3 +51,23 @@ def test_where_every_step_is_valid_a_model_that_counts_no_padding_gives_the_numb
         assert found.share <= compare.GRADIENTS, (loss, found)
     ragged, _ = case.our_numbers(model, variables, batch, losses=False)
     assert compare.difference(ragged, outputs).value > 10 * compare.OUTPUTS
+
+
+def test_a_wrong_number_is_found():
+    assert compare.difference({"a": np.zeros(2)}, {"a": np.array([0.0, 0.5])}).where == "a"
+    assert compare.difference({"a": np.array(np.nan), "b": 1.0}, {"a": 1.0, "b": 1.0}).value == np.inf
+    small = compare.difference({"a": 1.0, "b": 2e-4}, {"a": 1.0, "b": 1e-4})
+    assert small.value < 2e-4
+    assert small.share > 0.9
+    assert flat({"a": {"b": 1.0}}) == {"a/b": 1.0}
+
+
+def test_what_counts_as_noise_is_small_beside_the_largest_number_and_beside_1e_7():
+    def share(other, *, largest):
+        ours, theirs = {"a": largest, "b": other}, {"a": largest, "b": 0.0}
+        return compare.difference(ours, theirs).share
+
+    assert share(0.9e-9, largest=1e-3) <= 0
+    assert share(1.2e-9, largest=1e-3) > compare.GRADIENTS
+    assert share(0.9e-7, largest=10.0) <= 0
+    assert share(1.2e-7, largest=10.0) > compare.GRADIENTS

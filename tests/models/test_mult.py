@@ -56,11 +56,14 @@ def embedded(x, positions):
 
 def transformer(p, i, x, source, heads, positions, future_mask):
     """Stack i over one clip without padding."""
-    x, asked = embedded(x, positions), None if source is None else embedded(source, positions)
+    x, attended = embedded(x, positions), None if source is None else embedded(source, positions)
     D, K = x.shape[1], x.shape[1] // heads
     for layer in range(len(p["in_kernel"])):
         q = {name: v[layer, i] for name, v in p.items() if not name.startswith("norm_")}
-        queries, keys = norm(x, q, "attention_norm"), norm(x if asked is None else asked, q, "attention_norm")
+        queries, keys = (
+            norm(x, q, "attention_norm"),
+            norm(x if attended is None else attended, q, "attention_norm"),
+        )
         query = dense(queries, q, "in")[:, :D]
         key, value = np.split(dense(keys, q, "in")[:, D:], 2, axis=1)
         mixed = np.zeros_like(query)

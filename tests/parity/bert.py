@@ -72,7 +72,6 @@ def random_folder(**sizes: int) -> Path:
     """A folder with a random BERT and its vocabulary, made once for each set of sizes.
 
     Args:
-      pooler: whether the reference reads BERT's pooler, which the caller takes then; otherwise it is left.
       **sizes: as for `sizes_of`.
     """
     import torch
@@ -113,6 +112,7 @@ def carry(theirs: Theirs, prefix: str, *, pooler: bool = False, **sizes: int) ->
     Args:
       theirs: the reference's tensors.
       prefix: what stands before a BERT's own names, such as "bertmodel.model.".
+      pooler: whether the reference reads BERT's pooler, which the caller takes then; otherwise it is left.
       **sizes: as for `sizes_of`.
     """
     from safetensors.numpy import save_file

@@ -17,7 +17,8 @@ from tests.parity.case import Arrays, Case
 
 GOLDEN = Path(__file__).parent / "golden"
 OUTPUTS, GRADIENTS = 1e-5, 1e-4
-NOISE = 1e-6  # of sums in float32 that cancel, of the largest number of all
+# Of sums in float32 that cancel: a share of the largest number of all arrays, and at most so much.
+NOISE, MOST_NOISE = 1e-6, 1e-7
 
 
 def names() -> list[str]:
@@ -37,7 +38,7 @@ class Difference:
     value: float
     where: str
     largest: float  # number among the reference's
-    share: float  # the largest, beyond noise, of an array's own largest number
+    share: float  # of an array's own largest number that a difference beyond noise is; the largest of all
 
 
 def difference(ours: Any, theirs: Any) -> Difference:
@@ -46,7 +47,7 @@ def difference(ours: Any, theirs: Any) -> Difference:
     assert sorted(mine) == sorted(its), sorted(set(mine) ^ set(its))
     worst, share = Difference(0.0, "", 0.0, 0.0), 0.0
     largest = max(float(np.abs(x).max(initial=0)) for x in its.values())
-    noise = min(NOISE * largest, 1e-7)
+    noise = min(NOISE * largest, MOST_NOISE)
     for path, x in its.items():
         x = np.asarray(x)
         assert mine[path].shape == x.shape, (path, mine[path].shape, x.shape)

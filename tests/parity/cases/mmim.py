@@ -37,6 +37,11 @@ def make(args: Any) -> Any:
     return bert.without_encoder(AMIO(args).Model, "bertmodel", args)
 
 
+def pairs_of(module: Any) -> dict[str, tuple[str, str, str]]:
+    """Those of `PAIRS` that a module has a bound for."""
+    return {pair: names for pair, names in PAIRS.items() if hasattr(module, f"mi_{names[0]}")}
+
+
 def remembered(pair: str, width: int) -> dict[str, np.ndarray]:
     """What is remembered of the batch before: for each sign [clips, width]."""
     rng = np.random.default_rng(list(PAIRS).index(pair))
@@ -49,7 +54,7 @@ def call(module: Any, inputs: Any, args: Any) -> Any:
     import torch
 
     memory = {}
-    for pair, (short, *_) in PAIRS.items():
+    for pair, (short, *_) in pairs_of(module).items():
         width = getattr(module, f"mi_{short}").entropy_prj[0].out_features
         memory[short] = {k: [torch.from_numpy(x)] for k, x in remembered(pair, width).items()}
     streams = [(inputs[m], inputs[f"{m}_mask"].sum(1)) for m in ("audio", "vision")]
@@ -77,7 +82,7 @@ def minus_likelihood(*, held: bool) -> Any:
         from torch.func import functional_call
 
         total = 0.0
-        for short, x, y in PAIRS.values():
+        for short, x, y in pairs_of(module).values():
             estimator = getattr(module, f"mi_{short}")
             params, given = dict(estimator.named_parameters()), (out[x], out[y])
             if held:
