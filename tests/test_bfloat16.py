@@ -19,6 +19,7 @@ from msa_jax.layers.convolution import MaskedConv
 from msa_jax.layers.dense import Dense, Dense32
 from msa_jax.main import main
 from msa_jax.together import Together
+from tests import kinds
 from tests.models.tracing import config_of, make_state, prepared
 
 HEAD_ALONE = ("ef_lstm", "lf_lstm", "lf_dnn", "tfn", "mfn", "graph_mfn", "mfm", "rmfn", "misa")
@@ -50,6 +51,8 @@ UNMOVED = {
     "mfm": ["error_text", "error_audio", "error_vision"],
 }
 EXPONENTIALS = ("tecafn", "mulg", "amsgfn", "mfn", "mfm", "rmfn", "mult", "misa", "mmim")
+# One of each kind: products alone, a recurrence, collections, stacks side by side.
+KINDS = ("lmf", "mulg", "mmim", "mult")
 FORMS = [
     *((name,) for name in (*HEAD_ALONE, "mult", "self_mm", "mmim")),
     ("tecafn",),
@@ -61,6 +64,8 @@ FORMS = [
     ("amsgfn",),
     ("lmf",),
 ]
+# The programs of all are looked at; those of one of each kind are run.
+RUN = [form if form[0] in KINDS else pytest.param(form, marks=pytest.mark.every_model) for form in FORMS]
 RNGS = {"dropout": 1, "sample": 2}
 
 
@@ -196,7 +201,7 @@ def test_the_backward_pass_multiplies_in_bfloat16_too(form):
     assert types["bfloat16"] >= FEW.get(form[0], (0, 6 * exact))[1]
 
 
-@pytest.mark.parametrize("form", FORMS, ids="-".join)
+@pytest.mark.parametrize("form", RUN, ids="-".join)
 def test_outputs_are_float32_and_near_those_of_float32(form):
     variables, _ = start(*form)
     exact, near = (jax.jit(forward(form, dtype))(variables) for dtype in ("float32", "bfloat16"))
@@ -212,7 +217,7 @@ def test_outputs_are_float32_and_near_those_of_float32(form):
         assert away > 2**-14 or name in UNMOVED.get(form[0], ())
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", kinds.by_default(KINDS, tuple(EXACT)))
 def test_loss_and_gradients_are_finite_and_near_those_of_float32(name):
     variables, batch = start(name)
     found = []
@@ -242,10 +247,6 @@ def test_parameters_and_what_the_optimiser_keeps_stay_float32(name):
     params, kept = types_of(after)
     assert params == {"float32"}
     assert kept <= {"float32", "int32"}
-
-
-# One of each kind: products alone, a recurrence, collections, stacks side by side. In float32 all are asked.
-KINDS = ("lmf", "mulg", "mmim", "mult")
 
 
 @pytest.mark.parametrize("name", KINDS)

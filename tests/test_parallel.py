@@ -11,10 +11,10 @@ import jax
 import numpy as np
 import pytest
 
-from msa_jax import models, parallel
+from msa_jax import parallel
 from msa_jax.data.batching import Share
 from msa_jax.errors import UserError
-from tests.models.tracing import neighbours
+from tests import kinds
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,10 +32,10 @@ def measured(names):
     return {name: [line for line in lines if line["model"] == name] for name in names}
 
 
-@pytest.fixture(scope="module", params=models.names())
+@pytest.fixture(scope="module", params=kinds.by_default(kinds.BATCH))
 def on_eight(request):
     """By layout, what was measured of a model."""
-    return measured(neighbours(request.param))[request.param]
+    return measured(kinds.neighbours(request.param, kinds.BATCH))[request.param]
 
 
 def test_loss_and_gradient_are_those_of_one_device(on_eight):

@@ -1,4 +1,4 @@
-"""Tests of a step of several seeds: for each seed it is the step of that seed alone, for every model."""
+"""Tests of a step of several seeds: for each seed it is the step of that seed alone."""
 
 import functools
 import json
@@ -12,16 +12,17 @@ import jax
 import numpy as np
 import pytest
 
-from msa_jax import evaluate, models, parallel, step
+from msa_jax import evaluate, parallel, step
 from msa_jax.data.plan import BatchPlan
 from msa_jax.together import Together
-from tests.models.tracing import config_of, make_state, neighbours, prepared
+from tests import kinds
+from tests.models.tracing import config_of, make_state, prepared
 
 ROOT = Path(__file__).parents[1]
 SEEDS = (3, 5)
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", kinds.by_default(kinds.BATCH))
 def test_a_step_of_several_seeds_is_the_step_of_each(name):
     """Dropout and every other draw included; orthogonal starts of several seeds are made one by one."""
     config = config_of(name, "tiny")
@@ -88,9 +89,9 @@ def said(names):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", kinds.by_default(kinds.STATE))
 def test_a_step_of_seeds_on_devices_of_their_own_is_the_step_of_each(name):
-    assert said(neighbours(name))[name] == "equal"
+    assert said(kinds.neighbours(name, kinds.STATE))[name] == "equal"
 
 
 def compare_all(names):

@@ -19,6 +19,7 @@ from msa_jax.data.preparation import Preparation
 from msa_jax.data.preprocessing import Preprocessing
 from msa_jax.errors import UserError
 from msa_jax.main import main
+from tests import kinds
 from tests.data.small_files import hdf5_folder, mmsa, mult_pickle, write, write_mmsa
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "mmmo_av"
@@ -80,7 +81,8 @@ def test_a_real_corpus_without_text_trains_and_scores(mapped, tmp_path, capsys):
     assert len(np.unique(values)) > 300
 
 
-@pytest.mark.parametrize("name", models.names())
+# Before a step, tests/test_models_run.py asks all of them.
+@pytest.mark.parametrize("name", kinds.by_default(("lmf", "mulg", "crosssent", "mag_bert")))
 def test_every_model_builds_and_scores(untrained, tmp_path, capsys, name):
     path = hdf5_folder(tmp_path)
     for file in path.glob("text_*"):

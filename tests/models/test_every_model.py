@@ -77,9 +77,10 @@ def test_one_step_of_each_shipped_config_traces(path):
     step_traces(without_weights(configs.load(str(path))[0]))
 
 
-@pytest.mark.parametrize("name", [name for name in models.names() if TEXT[name] == "features"])
-def test_one_step_of_a_model_of_features_traces_with_an_encoder(name):
-    step_traces(config_of(name, "tiny", text__encoder="scratch"))
+@pytest.mark.parametrize("name", models.names())
+def test_one_step_traces_with_the_text_that_is_not_the_default(name):
+    other = "scratch" if TEXT[name] == "features" else "features"
+    step_traces(config_of(name, "tiny", text__encoder=other))
 
 
 def step_traces(config):

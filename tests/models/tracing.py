@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from msa_jax import assemble, models, optim, parallel, step
+from msa_jax import assemble, optim, parallel, step
 from msa_jax import config as configs
 from msa_jax.corpora import MODALITIES
 from msa_jax.data.plan import BatchPlan
@@ -29,13 +29,6 @@ def config_of(name, *variants, **values):
     if features:
         config.text.encoder = "features"
     return without_weights(config, **values)
-
-
-def neighbours(name):
-    """The shipped models that share a process with one where each is asked in it: a process starts slowly."""
-    names = models.names()
-    start = names.index(name) // 3 * 3
-    return tuple(names[start : start + 3])
 
 
 def without_weights(config, **values):
