@@ -2,18 +2,18 @@
 
     python experiments/benchmark.py --against mmsa [--model NAME ...] [--pairs 3] [--mosi PATH]
 
-Needs `pip install ".[parity]"`. Both have the published sizes and the batch of CMU-MOSI, random clips whose
-steps are all valid, float32, dropout, the task loss with every auxiliary term, and Adam, which moves the
-parameters at each step, also where a run accumulates gradients. Where the text is features, each modality has
-50 steps (MulT besides 50, 375 and 500). Where an encoder of BERT base's shape is fine-tuned, the clips are as
-long as MOSI's texts (--mosi): MMSA pads them to 50 tokens, ours to one of four lengths, and its step is the
-mean over an epoch. Ours is the step of a run, with its clip, its schedule and its logged norm, and takes the
-means of audio and vision that MMSA's loader has taken before. MMSA's MMIM goes twice through a batch, once
-for each of its two losses, where ours goes once; its Self-MM is timed without what makes its labels, which is
-in our step, and its MISA with both forms of the task's loss, of which ours has one. The word embedding of
-theirs has BERT's 30,522 rows, all of which its optimiser moves; ours has only those rows to move that the
-texts use, for which a small vocabulary stands. Each figure is the fastest of three rows of steps; the time to
-compile (all lengths) is reported separately.
+Needs `pip install ".[parity]"`. Both have the published sizes and the batch of CMU-MOSI, random clips,
+float32, dropout, the task loss with every auxiliary term, and Adam, which moves the parameters at each step,
+also where a run accumulates gradients. Where the text is features, each modality has 50 valid steps (MulT
+besides 50, 375 and 500). For all models the clips are besides as long as MOSI's texts (--mosi): MMSA pads
+them to 50 steps, ours to one of four lengths, and its step is the mean over an epoch. An encoder that is
+fine-tuned has BERT base's shape, and is timed on these lengths alone. Ours is the step of a run, with its
+clip, its schedule and its logged norm, and takes the means of audio and vision that MMSA's loader has taken
+before. MMSA's MMIM goes twice through a batch, once for each of its two losses, where ours goes once; its
+Self-MM is timed without what makes its labels, which is in our step, and its MISA with both forms of the
+task's loss, of which ours has one. The word embedding of theirs has BERT's 30,522 rows, all of which its
+optimiser moves; ours has only those rows to move that the texts use, for which a small vocabulary stands.
+Each figure is the fastest of three rows of steps; the time to compile (all lengths) is reported separately.
 """
 
 import argparse
@@ -118,11 +118,12 @@ def theirs(name: str, lengths: tuple[int, int, int] | None, mosi: Path) -> dict[
     import torch
 
     sys.path.insert(0, str(ROOT))
-    from tests.parity import compare, reference
+    from tests.parity import bert, compare, reference
 
     torch.manual_seed(0)
     case = compare.case_of(name)
-    if lengths is None:
+    reads_tokens = isinstance(case, bert.BertCase)
+    if reads_tokens:
         case = _with_base(case)
     module, args = reference.make(case, small=False)
     module.train()
@@ -135,7 +136,7 @@ def theirs(name: str, lengths: tuple[int, int, int] | None, mosi: Path) -> dict[
         inputs[m], inputs[f"{m}_mask"] = torch.from_numpy(x), torch.from_numpy(mask)
         if case.averaged and m != "text":
             inputs[m] = inputs[m].mean(1, keepdim=True)
-    if lengths is None:
+    if reads_tokens:
         ids = rng.integers(1000, 2000, (rows, LENGTH)) * inputs["text_mask"].numpy()
         inputs["text"] = torch.from_numpy(ids)
     label = inputs["label"] = torch.from_numpy(rng.uniform(-3, 3, rows).astype(np.float32))
@@ -202,7 +203,7 @@ def rows(names: list[str] | None, pairs: int, mosi: Path) -> Iterator[dict[str, 
 
     for name in names or compare.names():
         fine_tunes = isinstance(compare.case_of(name), bert.BertCase)
-        shapes: list[Any] = [None] if fine_tunes else [(LENGTH,) * 3]
+        shapes: list[Any] = [None] if fine_tunes else [(LENGTH,) * 3, None]
         if name in UNALIGNED:
             shapes.append(UNALIGNED[name])
         for shape in shapes:

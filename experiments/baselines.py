@@ -1,6 +1,7 @@
 """Every model in one table: the embedded corpus and the real clips at hand, several seeds.
 
-    python experiments/baselines.py [--sets embedded words utterance mmmo] [--models NAME ...] [--seeds 0 1 2]
+    python experiments/baselines.py [--sets embedded words utterance mmmo pom] [--models NAME ...]
+        [--seeds 0 1 2]
 
 Each model has the settings of its own config for CMU-MOSI, but for what a set fixes for all: the encoder, the
 case of the text, the batch size, the epochs, no patience, and that the parameters move at every step; and for
@@ -16,15 +17,16 @@ the validation loss. The seeds of a model are trained at once. A finished run is
                 by token for all models
     utterance   CMU-MOSI, one audio and one vision vector a clip, split_62_31, 8 epochs; the same states
     mmmo        ICT-MMMO's audio and vision without text, labels 1 to 5 mapped to -3 to 3, 20 epochs
+    pom         the same of POM, whose labels for the sentiment, 1 to 7, are mapped to -3 to 3
 
-CrossSent and MAG-BERT live in an encoder: they have MiniLM itself, frozen, in place of its states; on mmmo
-they have a small one, made new, without a text. "chance" is what the mean of the training labels scores.
---data names the folder of the real sets.
+CrossSent and MAG-BERT live in an encoder: they have MiniLM itself, frozen, in place of its states; on the
+last two they have a small one, made new, without a text. "chance" is what the mean of the training labels
+scores. --data names the folder of the real sets.
 """
 
 import argparse
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +72,7 @@ def settings(name: str, args: argparse.Namespace) -> dict[str, Any]:
         path = data / "mosi" / "mosi_utterance_av.npz"
         return FROZEN | {"data.path": path, "data.buckets": 2, "epochs": 8}
     return ALIKE | {
-        "data.path": args.runs / "mapped",
+        "data.path": args.runs / f"mapped_{name}",
         "data.other_counts": True,
         "data.buckets": 1,
         "epochs": 20,
@@ -79,20 +81,28 @@ def settings(name: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 READER = "mfn"  # whose config opens the corpus where its states are written, once for all models
-VARIANTS = {"embedded": "synthetic", "mmmo": "no_text"}
+VARIANTS = {"embedded": "synthetic", "mmmo": "no_text", "pom": "no_text"}
 FOLDS = {"words": 5}
-SETS = ("embedded", "words", "utterance", "mmmo")
+SETS = ("embedded", "words", "utterance", "mmmo", "pom")
+# Their folders, and the scores in CMU-MOSI's range that their labels are; POM's 15th trait is sentiment.
+MAPPED: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "mmmo": ("mmmo_av", lambda labels: (labels - 3) * 1.5),
+    "pom": ("pom", lambda labels: labels[:, 14] - 4),
+}
 
 
-def _mapped(folder: Path, out: Path) -> Path:
-    """A copy of ICT-MMMO whose labels have the range of CMU-MOSI's, made anew."""
+def _mapped(name: str, data: Path, out: Path) -> Path:
+    """A copy of a set whose labels have the range of CMU-MOSI's, made anew."""
+    folder, score = MAPPED[name]
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    for path in folder.glob("*.h5"):
+    for path in (data / folder).glob("*.h5"):
         shutil.copyfile(path, out / path.name)  # without the mode, as theirs may be read-only
     for path in out.glob("y_*.h5"):
         with h5py.File(path, "r+") as file:
-            file["d1"][...] = (file["d1"][()] - 3) * 1.5
+            labels = file["d1"][()]
+            del file["d1"]
+            file["d1"] = score(labels).astype(np.float32)
     return out
 
 
@@ -129,8 +139,8 @@ def chance(jobs: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, float]:
 
 def table(name: str, args: argparse.Namespace) -> None:
     """Trains every model on a set, and prints their rows."""
-    if name == "mmmo":
-        _mapped(args.data / "mmmo_av", settings(name, args)["data.path"])
+    if name in MAPPED:
+        _mapped(name, args.data, settings(name, args)["data.path"])
     folds = {model: jobs_of(name, model, args) for model in args.models}
     jobs = {f"{model}-{k}": job for model, own in folds.items() for k, job in enumerate(own)}
     train_all(args.runs / name, jobs, args.seeds, workers=args.jobs, together=True)

@@ -1,5 +1,6 @@
 """The command line: flags, overrides, and what to say when one of them is wrong."""
 
+import copy
 import dataclasses
 import itertools
 import os
@@ -74,7 +75,7 @@ class Command:
         file, *variants = split_spec(self.spec)
         spec = ":".join((file, "synthetic", *variants))
         plain, name = configs.load(spec)
-        config = configs.override(configs.load(spec)[0], self.overrides)
+        config = configs.override(copy.deepcopy(plain), self.overrides)
         bounds.check(config)
         corpus = f"{self.config.data.corpus} corpus"
         if self.config.text.encoder == FEATURES:
@@ -165,7 +166,7 @@ def parse(argv: Sequence[str]) -> Command:
     config, name = configs.load(values.config) if values.config else (None, "")
     named = files.expanded(values.workdir) if values.workdir else None
     if training:
-        plain = configs.load(values.config)[0]
+        plain = copy.deepcopy(config)
         config = configs.override(config, rest)
         if config.seeds and _says(overrides, "seed"):
             raise UserError("--config.seed: --config.seeds is given, too; leave one of them out")

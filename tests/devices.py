@@ -13,6 +13,7 @@ layout before is restored onto this one, and of this one onto one device, bit fo
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import socket
@@ -41,13 +42,20 @@ def padded(batch, layout):
     return out
 
 
-def measure(name, devices, sharded):
-    """Loss, gradient and scores of a batch near the end of a run, so that every schedule weighs."""
+@functools.cache
+def start(name):
+    """(config, pieces with numbers on the host, batch) of a small model."""
     config = config_of(name, "tiny")
     config.batch_size = CLIPS
     pieces, batch = prepared(config)
     make = jax.jit(lambda key: assemble.init_variables(pieces.model, pieces.preparation, key, None))
-    pieces = dataclasses.replace(pieces, variables=make(jax.random.key(3)))
+    variables = jax.tree.map(np.asarray, make(jax.random.key(3)))
+    return config, dataclasses.replace(pieces, variables=variables), batch
+
+
+def measure(name, devices, sharded):
+    """Loss, gradient and scores of a batch near the end of a run, so that every schedule weighs."""
+    config, pieces, batch = start(name)
     layout = parallel.layout(devices, shard_state=sharded)
     plan = BatchPlan(np.full((100, 3), STEPS), ((STEPS,) * 3,), CLIPS, epochs=config.epochs, seed=0)
     state, _ = step.make_state(config, pieces, plan, layout)

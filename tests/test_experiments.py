@@ -142,7 +142,8 @@ def test_the_keys_of_every_set_of_the_baselines_are_keys_of_every_model_s_config
     # Frozen states take minutes to make: the file that they would be made of stands for theirs.
     monkeypatch.setattr(baselines.states, "write", lambda folder, file, keys, **_: keys["data.path"])
     args = argparse.Namespace(data=real, runs=tmp_path)
-    baselines._mapped(real / "mmmo_av", tmp_path / "mapped")
+    for name in baselines.MAPPED:
+        baselines._mapped(name, real, tmp_path / f"mapped_{name}")
     for name in baselines.SETS:
         for model in models.names():
             jobs = baselines.jobs_of(name, model, args)
@@ -154,18 +155,20 @@ def test_the_keys_of_every_set_of_the_baselines_are_keys_of_every_model_s_config
                 assert name == "embedded" or Path(config.data.path).exists()
 
 
-def test_labels_of_one_to_five_are_mapped_to_those_of_mosi_in_a_copy(script, real, tmp_path):
+@pytest.mark.parametrize(("name", "slope", "zero"), [("mmmo", 1.5, 3), ("pom", 1, 4)])
+def test_labels_are_mapped_to_those_of_mosi_in_a_copy(script, real, tmp_path, name, slope, zero):
     baselines = script("baselines")
-    source = real / "mmmo_av"
+    source = real / baselines.MAPPED[name][0]
     before = {path.name: path.read_bytes() for path in source.glob("*.h5")}
     for _ in range(2):  # the second takes the place of the first
-        copy = baselines._mapped(source, tmp_path / "mapped")
+        copy = baselines._mapped(name, real, tmp_path / "mapped")
     assert {path.name for path in copy.iterdir()} == set(before)
     for path in source.glob("y_*.h5"):
         assert path.read_bytes() == before[path.name]
         with h5py.File(path) as old, h5py.File(copy / path.name) as new:
-            np.testing.assert_allclose(new["d1"][()], old["d1"][()] * 1.5 - 4.5, atol=1e-6)
-            assert np.abs(new["d1"][()]).max() <= 3
+            scores = old["d1"][()].reshape(len(old["d1"]), -1)[:, {"mmmo": 0, "pom": 14}[name]]
+            np.testing.assert_allclose(np.ravel(new["d1"][()]), (scores - zero) * slope, atol=1e-6)
+            assert 2 < np.abs(new["d1"][()]).max() <= 3
 
 
 def test_chance_is_what_the_mean_of_the_training_labels_scores(script, words_folder, tmp_path):

@@ -21,8 +21,12 @@ ROOT = Path(__file__).parents[1]
 
 @functools.cache
 def measured(names):
-    """What `tests.devices` prints of some models in a process with eight devices, by model."""
-    command = [sys.executable, "-m", "tests.devices", *names, "--processes=2"]
+    """What `tests.devices` prints of some models in a process with eight devices, by model.
+
+    Two processes run the program of one on eight devices: the models of `kinds.STATE` are asked there, too.
+    """
+    count = 2 if names[0] in kinds.STATE else 1
+    command = [sys.executable, "-m", "tests.devices", *names, f"--processes={count}"]
     eight = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8"}
     done = subprocess.run(
         command, cwd=ROOT, env=eight, capture_output=True, text=True, timeout=540, check=False
@@ -35,13 +39,17 @@ def measured(names):
 @pytest.fixture(scope="module", params=kinds.by_default(kinds.BATCH))
 def on_eight(request):
     """By layout, what was measured of a model."""
-    return measured(kinds.neighbours(request.param, kinds.BATCH))[request.param]
+    name = request.param
+    rest = tuple(one for one in kinds.BATCH if one not in kinds.STATE)
+    among = next((some for some in (kinds.STATE, rest) if name in some), kinds.BATCH)
+    return measured(kinds.neighbours(name, among))[name]
 
 
 def test_loss_and_gradient_are_those_of_one_device(on_eight):
     """Dropout is on, and 12 clips make a batch, which eight devices do not divide."""
     layouts = [(row["processes"], row["devices"], row["sharded"]) for row in on_eight]
-    assert layouts == [(1, 1, False), (1, 8, False), (1, 8, True), (2, 8, False)]
+    several = [(2, 8, False)] if on_eight[0]["model"] in kinds.STATE else []
+    assert layouts == [(1, 1, False), (1, 8, False), (1, 8, True), *several]
     assert on_eight[0]["largest_gradient"] > 0
     for row in on_eight[1:]:
         assert row["gradient"] < 1e-5

@@ -89,7 +89,7 @@ def _norm(x_BTD: Float[Array, "B T D"]) -> Float[Array, "B T"]:
 
 
 class MAGBERT(nn.Module):
-    """Text encoder with one gate inside it, BERT's pooler, and a head.
+    """Text encoder with a gate inside it, BERT's pooler, and a head.
 
     Attributes:
       encoder: the BERT or RoBERTa encoder. The gate inside it computes in its type, `text.dtype`; what
@@ -111,6 +111,7 @@ class MAGBERT(nn.Module):
     # number of layers on what the encoder gives. The paper finds the first layers best, and has it after the
     # first one for XLNet.
     layer: Count = 0
+    every_layer: bool = False  # in place of `layer` a gate before each layer; of its own parameters, ours
     dropout: Rate = 0.1  # on the pooled vector; toolkit: BERT's own rate
 
     def check(self, max_length: int) -> None:
@@ -131,7 +132,8 @@ class MAGBERT(nn.Module):
 
         Returns:
           `prediction` [B] or `logits` [B, *outputs]; `fused` [B, D], the pooled vector; with a gate `alpha`
-          [B, T], how much of each shift is kept, and `shift` [B, T, D], what is added to the states.
+          [B, T], how much of each shift is kept, and `shift` [B, T, D], what is added to the states (of
+          several gates, the last one's).
         """
         self.check(batch["text_mask"].shape[1])
         extras: dict[str, Array] = {}
@@ -141,10 +143,15 @@ class MAGBERT(nn.Module):
             if m in self.modalities and m != "text"
         }
 
-        def inject(z_BTD: Array) -> Array:
-            out_BTD, found = self.mag(z_BTD, rows, train=train, dtype=self.encoder.dtype)
+        def inject(gate: MAG, z_BTD: Array) -> Array:
+            out_BTD, found = gate(z_BTD, rows, train=train, dtype=self.encoder.dtype)
             extras.update(found)
             return out_BTD
+
+        gates = {self.layer: self.mag}
+        if self.every_layer:
+            form = {"beta": self.mag.beta, "dropout": self.mag.dropout, "form": self.mag.form}
+            gates = {k: MAG(**form, name=f"mag_{k}") for k in range(self.encoder.config.num_layers)}
 
         # Without text, the steps that have audio or vision carry the encoder: padding tokens with positions.
         mask_BT = batch["text_mask"] | batch["audio_mask"] | batch["vision_mask"]
@@ -152,7 +159,7 @@ class MAGBERT(nn.Module):
             batch["text"],
             mask_BT,
             train=train and not self.frozen,
-            hooks={self.layer - 1: inject} if rows else None,
+            hooks={k - 1: partial(inject, gate) for k, gate in gates.items()} if rows else None,
             output_hidden_states=False,
             output_attentions=False,
         )
@@ -184,6 +191,7 @@ DEFAULTS: Mapping[str, Any] = {
 # The paper's other places and forms of the gate; without audio and vision, :text_only, there is none.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "layer_1": {"model.layer": 1},
+    "every_layer": {"model.every_layer": True},
     "addition": {"model.mag.form": "addition"},
     "concatenation": {"model.mag.form": "concatenation"},
     # Everything is fresh there, and takes a larger learning rate.

@@ -35,10 +35,11 @@ from msa_jax.layers.recurrent import LSTM, BiLSTM
 from msa_jax.losses import Term, masked_mean, present
 from msa_jax.models._mmim_entropy import Entropy
 from msa_jax.models._streams import streams_of
-from msa_jax.models.fields import NonNegative, Positive, Rate
+from msa_jax.models.fields import Modality, NonNegative, Positive, Rate
 from msa_jax.text import Encoder
 
 Pair = tuple[str, str]
+_PAIRS = (("text", "vision"), ("text", "audio"), ("vision", "audio"))
 xavier = nn.initializers.xavier_normal()  # of every matrix outside the encoder; programs
 
 
@@ -93,7 +94,8 @@ class MMIM(nn.Module):
     width: Positive = 128  # of the fusion; toolkit
     dropout: Rate = 0.1  # on the vectors side by side; toolkit
     bidirectional: bool = True  # the LSTMs; toolkit (False: the command of the authors)
-    add_va: bool = False  # a bound of vision and audio, too; toolkit
+    # The pairs of modalities with a bound; the toolkit's option add_va adds the third.
+    bounds: tuple[Literal["text_vision", "text_audio", "vision_audio"], ...] = ("text_vision", "text_audio")
     # tanh on the predicted log variance, which has no bound otherwise; ours. The programs name it and leave
     # it out.
     bounded: bool = True
@@ -107,8 +109,16 @@ class MMIM(nn.Module):
 
     def pairs(self) -> tuple[Pair, ...]:
         """(x, y) of the bounds: y is predicted from x."""
-        wanted = (("text", "vision"), ("text", "audio"), *((("vision", "audio"),) if self.add_va else ()))
+        wanted = ((x, y) for x, y in _PAIRS if f"{x}_{y}" in self.bounds)
         return tuple(pair for pair in wanted if set(pair) <= set(self.modalities))
+
+    def notes(self, batch_size: int) -> Iterator[str]:
+        """What a user should know before a run."""
+        del batch_size
+        have = {f"{x}_{y}" for x, y in self.pairs()}
+        if lost := [name for name in self.bounds if name not in have]:
+            read = ", ".join(self.modalities)
+            yield f"model.bounds: {', '.join(lost)} are left out, as the model reads {read} alone"
 
     @nn.compact
     def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:
@@ -193,19 +203,20 @@ class Loss(losses.Loss):
     lld_weight: NonNegative = 0.1  # beta; toolkit
     entropy_weight: NonNegative = 0.1  # beta; toolkit
     # Of the fit of q, as long as a bound needs it; ours (toolkit: 1, in a pass of its own). With beta, the
-    # norm that clips all is that of the toolkit's second pass; Adam's steps are as with 1, since the decay of
-    # q is a tenth, too.
+    # norm that clips all is that of the toolkit's second pass; Adam's steps are as with 1, since `DEFAULTS`
+    # takes a tenth of the decay for q, too.
     fit_weight: NonNegative = 0.1
+    contrast: tuple[Modality, ...] = MODALITIES  # those that the fusion is to tell from other clips'
     # What stands beside a clip's own pair of fusion and vector: the vectors of the other clips (paper), or
     # the predictions from the other clips' fusions (programs).
     nce_noise: Literal["vectors", "predictions"] = "vectors"
 
     def terms(self, model: Any) -> Iterator[Term]:
-        """`nce`; where two modalities have a bound `lld`, `fit` and `entropy`. All are to be lowered."""
+        """`nce`, of `contrast`; where there is a bound `lld`, `fit` and `entropy`. All are to be lowered."""
 
         def nce(out: losses.Arrays, batch: losses.Arrays, key: Array) -> Array:
             total = jnp.zeros((), jnp.float32)
-            for m in model.modalities:
+            for m in contrasted:
                 pair = [out[f"predicted_{m}"], out[f"vector_{m}"]]
                 pair = pair if self.nce_noise == "vectors" else pair[::-1]
                 total += losses.nce(*pair, temperature=1.0, mask=present(batch, m))
@@ -216,7 +227,8 @@ class Loss(losses.Loss):
                 -sum(masked_mean(out[f"{what}_{x}_{y}"], present(batch, x, y)) for x, y in model.pairs())
             )
 
-        yield Term("nce", self.nce_weight, nce)
+        if contrasted := [m for m in model.modalities if m in self.contrast]:
+            yield Term("nce", self.nce_weight, nce)
         if model.pairs():
             yield Term("lld", self.lld_weight, minus("lld"))
             yield Term("fit", self.fit_weight if self.lld_weight else 0.0, minus("fit"))
@@ -249,7 +261,12 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "no_cpc": {"loss.nce_weight": 0.0},
     "no_lld": {"loss.lld_weight": 0.0},
     "no_entropy": {"loss.entropy_weight": 0.0},
-    "add_va": {"model.add_va": True},
+    "no_cpc_text": {"loss.contrast": ("audio", "vision")},
+    "no_cpc_audio": {"loss.contrast": ("text", "vision")},
+    "no_cpc_vision": {"loss.contrast": ("text", "audio")},
+    "no_bound_text_vision": {"model.bounds": ("text_audio",)},
+    "no_bound_text_audio": {"model.bounds": ("text_vision",)},
+    "add_va": {"model.bounds": ("text_vision", "text_audio", "vision_audio")},
     "unidirectional": {"model.bidirectional": False},
     "log_determinant": {"model.log_determinant": True},
     "train_projection": {"model.train_projection": True},

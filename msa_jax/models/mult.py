@@ -59,7 +59,9 @@ class MulT(nn.Module):
     # A query at step i sees the keys up to i + |difference of the two lengths|; code, and toolkit.
     future_mask: bool = True
     targets: tuple[Modality, ...] = MODALITIES  # that attend to the others; one alone is an ablation
-    cross_modal: bool = True  # False: a transformer for each modality, joined at the end (ablation)
+    # "late": a transformer for each modality, joined at the end; "early": one transformer over all, one after
+    # the other in time (both ablations; of the second only the vector of its last step is scored).
+    fusion: Literal["crossmodal", "late", "early"] = "crossmodal"
     # False: an output for each step, as in the paper, with zeros beyond a clip's ends. True, as in the
     # toolkit: only windows inside the clip, kernel - 1 fewer; a clip shorter than the kernel then has none.
     valid_convolution: bool = False
@@ -84,19 +86,25 @@ class MulT(nn.Module):
         Returns:
           `prediction` [B] or `logits` [B, *outputs]; `fused`, the vector before the head, all `vector_<m>`
           side by side after the residual block; `vector_<m>` [B, width * sources] for each target, the last
-          valid step of its transformer, 0 where the clip has no such step.
+          valid step of its transformer, 0 where the clip has no such step; with early fusion `vector_all`
+          [B, width] in their place.
         """
         streams = self._convolved(
             streams_of(self, batch, train=train, count_padding=self.count_padding), train
         )
         targets = [m for m in streams if m in self.targets]
+        if self.fusion == "early":
+            targets = ["all"]
+            streams = {
+                "all": tuple(jnp.concatenate(parts, axis=1) for parts in zip(*streams.values(), strict=True))
+            }
         rates = {
             "text": self.attention_dropout,
             "audio": self.audio_attention_dropout,
             "vision": self.vision_attention_dropout,
         }
         # The rate of a direction is that of its source, as in the toolkit.
-        pairs = [(t, s) for t in targets for s in streams if s != t] if self.cross_modal else []
+        pairs = [(t, s) for t in targets for s in streams if s != t] if self.fusion == "crossmodal" else []
         if pairs:
             crossmodal = self._encoder("crossmodal", self.width, self.layers, [rates[s] for _, s in pairs])
             queried, attended = ([streams[pair[k]] for pair in pairs] for k in (0, 1))
@@ -217,13 +225,15 @@ DEFAULTS: Mapping[str, Any] = {
     "optim.groups": (("^encoder/", 0.05), (".*", 1.0)),  # where there is one; ours
 }
 
-# The paper's ablations: one target alone, and unimodal transformers that are joined at the end. The
-# transformers of one modality are the variants text_only, audio_only and vision_only of every model.
+# The paper's ablations: one target alone, unimodal transformers that are joined at the end, one transformer
+# over all. The transformers of one modality are the variants text_only, audio_only and vision_only of every
+# model. Its crossmodal transformers that attend to features of the sources' own layers are not there.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "to_text": {"model.targets": ("text",)},
     "to_audio": {"model.targets": ("audio",)},
     "to_vision": {"model.targets": ("vision",)},
-    "late_fusion": {"model.cross_modal": False},
+    "late_fusion": {"model.fusion": "late"},
+    "early_fusion": {"model.fusion": "early"},
     "no_positions": {"model.positions": False},
     "no_future_mask": {"model.future_mask": False},
     "tiny": {"model.width": 8, "model.heads": 2, "model.layers": 1, "model.self_layers": 1},

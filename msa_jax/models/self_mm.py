@@ -25,7 +25,7 @@ from msa_jax.layers.subnets import LastStateSubnet
 from msa_jax.losses import Term, masked_mean, present
 from msa_jax.models import _self_mm_labels as labels
 from msa_jax.models._streams import streams_of
-from msa_jax.models.fields import AboveZero, Modality, NonNegative, Positive, Rate
+from msa_jax.models.fields import AboveZero, Misfit, Modality, NonNegative, Positive, Rate
 from msa_jax.text import Encoder
 
 
@@ -99,6 +99,12 @@ class SelfMM(nn.Module):
     # is bounded, the other two are not.
     relative: labels.Relative = "toolkit"
     dtype: Literal["float32", "bfloat16"] = "float32"  # compute type of the products (docs/models.md)
+
+    def check(self, max_length: int) -> None:
+        """Refuses heads for modalities that the run does not have, where they are all."""
+        del max_length
+        if self.unimodal and not self.heads:
+            raise Misfit(f"unimodal: none of {self.unimodal} is among the modalities {self.modalities}")
 
     @property
     def heads(self) -> tuple[str, ...]:

@@ -135,6 +135,28 @@ def test_the_gate_stands_before_the_layer_that_the_field_names(batch, layer):
         make(layer=3).check(max_length=T)
 
 
+def test_before_every_layer_stands_a_gate_of_its_own(batch):
+    model = make(every_layer=True)
+    params = draw(model, batch)
+    assert {name for name in params if name.startswith("mag")} == {"mag_0", "mag_1"}
+    rows = {m: np.where(batch[f"{m}_mask"][..., None], batch[m], 0) for m in ("audio", "vision")}
+
+    def moved(k, z):
+        return MAG().apply({"params": params[f"mag_{k}"]}, z, rows, train=False, dtype=jnp.float32)[0]
+
+    encoded = Encoder(ENCODER).apply(
+        {"params": params["encoder"]},
+        batch["text"],
+        batch["text_mask"],
+        hooks={k - 1: functools.partial(moved, k) for k in range(2)},
+    )
+    p = double(params)
+    pooled = np.tanh(dense_numpy(np.float64(encoded.last_hidden_state[:, 0]), p["pooler"]))
+    np.testing.assert_allclose(apply(model, params, batch)["fused"], pooled, rtol=1e-4, atol=1e-5)
+    alone = apply(make(), {**params, "mag": params["mag_0"]}, batch)["fused"]
+    assert np.abs(alone - pooled).max() > 1e-3
+
+
 def test_without_audio_and_vision_there_is_the_encoder_alone(batch):
     model = make(modalities=("text",))
     params = draw(model, batch)

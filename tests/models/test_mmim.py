@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from msa_jax.corpora import MODALITIES
 from msa_jax.models.mmim import MMIM, VARIANTS, Loss
 from tests.layers.test_crossmodal import draw
 from tests.models.tracing import config_of, traced
@@ -16,6 +17,7 @@ SMALL = {
     "audio_hidden": 5, "vision_hidden": 4, "audio_width": 12, "vision_width": 8, "width": 6, "clips": 60,
 }  # fmt: skip
 B, T = 10, 6
+BOUNDS = ("text_vision", "text_audio", "vision_audio")
 
 
 def batch_of(index, seed=0, labels=None):
@@ -56,7 +58,7 @@ def perceptron(params, name, x):
 @pytest.mark.parametrize("bounded", [True, False])
 @pytest.mark.parametrize("log_determinant", [True, False])
 def test_a_likelihood_is_that_of_a_gaussian(bounded, log_determinant):
-    model = MMIM(**SMALL, add_va=True, bounded=bounded, log_determinant=log_determinant)
+    model = MMIM(**SMALL, bounds=BOUNDS, bounded=bounded, log_determinant=log_determinant)
     batch = batch_of(range(B))
     variables = start(model, batch)
     out, _ = apply(model, variables, batch)
@@ -214,7 +216,7 @@ def test_every_matrix_starts_with_the_spread_of_xavier():
 def test_what_is_left_out_has_no_parameters_and_no_bound():
     batch = batch_of(range(B))
     names = {
-        modalities: set(MMIM(**SMALL, add_va=True, modalities=modalities).init(
+        modalities: set(MMIM(**SMALL, bounds=BOUNDS, modalities=modalities).init(
             jax.random.key(0), batch, train=False
         ))
         for modalities in (("text",), ("audio", "vision"), ("text", "audio"))
@@ -223,6 +225,28 @@ def test_what_is_left_out_has_no_parameters_and_no_bound():
     assert names[("audio", "vision")] == names[("text", "audio")] == {"params", "memory", "fixed"}
     assert MMIM(modalities=("audio", "vision")).pairs() == ()
     assert [t.name for t in Loss().terms(MMIM(modalities=("text",)))] == ["nce"]
+
+
+def test_a_bound_whose_modality_the_run_lacks_is_named():
+    assert list(MMIM(bounds=BOUNDS).notes(8)) == []
+    (note,) = MMIM(bounds=BOUNDS, modalities=("text", "vision")).notes(8)
+    assert "text_audio, vision_audio are left out" in note
+    assert MMIM(bounds=BOUNDS[::-1]).pairs() == (("text", "vision"), ("text", "audio"), ("vision", "audio"))
+
+
+def test_the_contrast_is_the_sum_over_the_modalities_that_it_names():
+    batch = batch_of(range(B))
+    model = MMIM(**SMALL)
+    out, _ = apply(model, start(model, batch), batch)
+    found = {}
+    for kept in (("text",), ("audio",), ("vision",), ("text", "vision"), MODALITIES):
+        (nce,) = (t for t in Loss(contrast=kept).terms(model) if t.name == "nce")
+        found[kept] = float(nce.value(out, batch, jax.random.key(0)))
+    one_by_one = [found[(m,)] for m in MODALITIES]
+    assert len(set(one_by_one)) == 3
+    assert found[MODALITIES] == pytest.approx(sum(one_by_one), rel=1e-6)
+    assert found[("text", "vision")] == pytest.approx(one_by_one[0] + one_by_one[2], rel=1e-6)
+    assert "nce" not in {t.name for t in Loss(contrast=()).terms(model)}
 
 
 def test_without_contrast_nothing_but_the_task_is_left():

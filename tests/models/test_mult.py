@@ -80,7 +80,7 @@ def transformer(p, i, x, source, heads, positions, future_mask):
     return norm(x, {name: v[0, i] for name, v in p.items() if name.startswith("norm_")}, "norm")
 
 
-def score(p, clip, *, positions=True, future_mask=True, targets=tuple(WIDTHS), cross_modal=True, **_):
+def score(p, clip, *, positions=True, future_mask=True, targets=tuple(WIDTHS), fusion="crossmodal", **_):
     """The whole model for one clip: modality to its valid steps [n, width]."""
     streams = {}
     for m, x in clip.items():
@@ -90,8 +90,10 @@ def score(p, clip, *, positions=True, future_mask=True, targets=tuple(WIDTHS), c
         streams[m] = np.stack([np.einsum("ke,kef->f", padded[t : t + K], kernel) for t in range(len(x))])
     form = (2, positions, future_mask)
     targets = [m for m in clip if m in targets]
-    pairs = [(t, s) for t in targets for s in clip if s != t] if cross_modal else []
+    pairs = [(t, s) for t in targets for s in clip if s != t] if fusion == "crossmodal" else []
     joined = {m: streams[m] for m in targets}
+    if fusion == "early":
+        targets, joined = ["all"], {"all": np.concatenate(list(streams.values()))}
     if pairs:
         found = [
             transformer(p["crossmodal"], i, streams[t], streams[s], *form) for i, (t, s) in enumerate(pairs)
@@ -114,7 +116,9 @@ def score(p, clip, *, positions=True, future_mask=True, targets=tuple(WIDTHS), c
         {"positions": False},
         {"future_mask": False},
         {"targets": ("audio",)},
-        {"cross_modal": False},
+        {"fusion": "late"},
+        {"fusion": "early"},
+        {"fusion": "early", "modalities": ("vision",)},
         {"modalities": ("text", "vision")},
         {"modalities": ("vision",)},
         {"outputs": (4, 2)},

@@ -182,7 +182,7 @@ CASE = MMIMCase(
     make=make,
     call=call,
     faults={
-        "add_va": True,
+        "bounds": tuple(PAIRS),
         "bounded": False,
         "train_projection": True,
         "ridge": 0.0,
