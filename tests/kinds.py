@@ -14,6 +14,8 @@ from msa_jax import models
 # GRUs; tables by clip; an encoder, and pairs of clips; clips that fuse with other clips; distributions over
 # the batch; draws of a sample; gradients that stop; a map over blocks of clips.
 BATCH = ("mulg", "self_mm", "crosssent", "tecafn", "misa", "mfm", "mmim", "mult")
+# Those whose step of several seeds has something of its own: draws, tables, a memory, masks by a hash.
+SEEDS = ("mulg", "self_mm", "tecafn", "mmim", "mult")
 # Those of them that differ in what a seed keeps: arrays and a recurrent start, collections.
 STATE = ("mulg", "self_mm")
 

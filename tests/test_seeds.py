@@ -1,6 +1,7 @@
 """Tests of runs of several seeds: each has a folder of its own, is what it is alone, and goes on alike."""
 
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -28,9 +29,11 @@ from msa_jax import (
 from msa_jax.errors import UserError
 from msa_jax.files import write_json
 from tests.models.tracing import config_of
-from tests.test_faults import lines, tiny
+from tests.test_faults import lines
+from tests.test_faults import tiny as tiny_of_faults
 
 ROOT = Path(__file__).parents[1]
+tiny = functools.partial(tiny_of_faults, data__buckets=1)  # one program for all seeds of a test
 
 
 @pytest.fixture(scope="module")
@@ -347,7 +350,7 @@ def test_seeds_are_spread_over_devices(three, tmp_path):
     """Two seeds on four devices: each on two, which split its rows."""
     folder, _ = three
     program = (
-        "import sys, pathlib\nfrom tests.test_faults import tiny\nfrom msa_jax import train\n"
+        "import sys, pathlib\nfrom tests.test_seeds import tiny\nfrom msa_jax import train\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "train.train_and_evaluate(tiny(folder, seeds=(4, 7)), pathlib.Path(sys.argv[2]))\n"
     )

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 SEEDS = (3, 5)
 
 
-@pytest.mark.parametrize("name", kinds.by_default(kinds.BATCH))
+@pytest.mark.parametrize("name", kinds.by_default(kinds.SEEDS))
 def test_a_step_of_several_seeds_is_the_step_of_each(name):
     """Dropout and every other draw included; orthogonal starts of several seeds are made one by one."""
     config = config_of(name, "tiny")
