@@ -5,6 +5,7 @@ is run for those that give it something of their own to do; `python -m pytest -m
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -13,27 +14,24 @@ from msa_jax import models
 # What a step of the one does, and a step of no other that stands before it: streams of their own lengths and
 # GRUs; tables by clip; an encoder, and pairs of clips; clips that fuse with other clips; distributions over
 # the batch; draws of a sample; gradients that stop; a map over blocks of clips.
-BATCH = ("mulg", "self_mm", "crosssent", "tecafn", "misa", "mfm", "mmim", "mult")
+STATE = ("mulg", "self_mm")  # what a state holds is of these two kinds
+BATCH = (*STATE, "crosssent", "tecafn", "misa", "mfm", "mmim", "mult")
 # Those whose step of several seeds has something of its own: draws, tables, a memory, masks by a hash.
-SEEDS = ("mulg", "self_mm", "tecafn", "mmim", "mult")
-# Those of them that differ in what a seed keeps: arrays and a recurrent start, collections.
-STATE = ("mulg", "self_mm")
+SEEDS = (*STATE, "tecafn", "mmim", "mult")
 
 
-def others(kinds: Sequence[str]) -> list[str]:
-    """The shipped models that are not among some."""
-    return [name for name in models.names() if name not in kinds]
+def by_default(kinds: Sequence[Any], of: Sequence[Any] | None = None) -> list[Any]:
+    """All models, or what `of` holds, as parameters; what is not in `kinds` is marked `every_model`."""
+    of = models.names() if of is None else of
+    return [one if one in kinds else pytest.param(one, marks=pytest.mark.every_model) for one in of]
 
 
-def by_default(kinds: Sequence[str], names: Sequence[str] | None = None) -> list:
-    """All models, or `names`, as parameters: those that are not of `kinds` are marked `every_model`."""
-    names = models.names() if names is None else names
-    mark = pytest.mark.every_model
-    return [name if name in kinds else pytest.param(name, marks=mark) for name in names]
+def neighbours(name: str, *groups: Sequence[str]) -> tuple[str, ...]:
+    """The models that share a process with one where each is asked in it: a process starts slowly.
 
-
-def neighbours(name: str, kinds: Sequence[str]) -> tuple[str, ...]:
-    """The models that share a process with one where each is asked in it: a process starts slowly."""
-    names = kinds if name in kinds else others(kinds)
+    They are of its group, or like it of none.
+    """
+    rest = [other for other in models.names() if not any(other in group for group in groups)]
+    names = next(group for group in (*groups, rest) if name in group)
     start = names.index(name) // 2 * 2
     return tuple(names[start : start + 2])

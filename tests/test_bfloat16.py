@@ -65,7 +65,7 @@ FORMS = [
     ("lmf",),
 ]
 # The programs of all are looked at; those of one of each kind are run.
-RUN = [form if form[0] in KINDS else pytest.param(form, marks=pytest.mark.every_model) for form in FORMS]
+RUN = kinds.by_default([form for form in FORMS if form[0] in KINDS], FORMS)
 RNGS = {"dropout": 1, "sample": 2}
 
 
@@ -223,7 +223,7 @@ def test_outputs_are_float32_and_near_those_of_float32(form):
         assert away > 2**-14 or name in UNMOVED.get(form[0], ())
 
 
-@pytest.mark.parametrize("name", kinds.by_default(KINDS, tuple(EXACT)))
+@pytest.mark.parametrize("name", kinds.by_default(KINDS, EXACT))
 def test_loss_and_gradients_are_finite_and_near_those_of_float32(name):
     variables, batch = start(name)
     found = []

@@ -206,3 +206,8 @@ def test_what_an_interrupt_leaves_is_said_by_what_was_interrupted(argv, again, m
     monkeypatch.setattr("msa_jax.main._run", interrupted)
     assert main(argv) == 130
     assert capsys.readouterr().err == f"msa_jax: interrupted; the same command again {again}\n"
+
+
+def test_a_variant_that_takes_back_another_is_noted_once(capsys):
+    cli.parse(["--config=tfn_mosi:unbounded:synthetic", "--config.model.bound=2.0"])
+    assert capsys.readouterr().out.count("synthetic sets model.bound again") == 1

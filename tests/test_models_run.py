@@ -132,8 +132,7 @@ def test_text_as_features_needs_no_tokenizer(trained):
 
 @pytest.mark.parametrize("model", WITH_ENCODER)
 def test_text_as_features_is_read_without_words(tmp_path, model):
-    features = {"epochs": 1, "text.encoder": "features"}
-    one = untrained(f"{model}_mosi:synthetic", tmp_path, **features)
+    one = untrained(f"{model}_mosi:synthetic", tmp_path, **{"text.encoder": "features"})
     texts = np.random.default_rng(0).normal(size=(2, 5, 300)).astype(np.float32)
     scores = one.predict(["", ""], text_features=list(texts))
     assert scores[0] != scores[1]

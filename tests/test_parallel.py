@@ -17,6 +17,7 @@ from msa_jax.errors import UserError
 from tests import kinds
 
 ROOT = Path(__file__).parents[1]
+REST = tuple(name for name in kinds.BATCH if name not in kinds.STATE)
 
 
 @functools.cache
@@ -39,10 +40,7 @@ def measured(names):
 @pytest.fixture(scope="module", params=kinds.by_default(kinds.BATCH))
 def on_eight(request):
     """By layout, what was measured of a model."""
-    name = request.param
-    rest = tuple(one for one in kinds.BATCH if one not in kinds.STATE)
-    among = next((some for some in (kinds.STATE, rest) if name in some), kinds.BATCH)
-    return measured(kinds.neighbours(name, among))[name]
+    return measured(kinds.neighbours(request.param, kinds.STATE, REST))[request.param]
 
 
 def test_loss_and_gradient_are_those_of_one_device(on_eight):

@@ -115,8 +115,10 @@ class MAGBERT(nn.Module):
     dropout: Rate = 0.1  # on the pooled vector; toolkit: BERT's own rate
 
     def check(self, max_length: int) -> None:
-        """Refuses a layer that the encoder does not have."""
+        """Refuses a layer that the encoder does not have, and one beside all."""
         del max_length
+        if self.layer and self.every_layer:
+            raise Misfit(f"layer: {self.layer}, but model.every_layer has a gate before each; leave one out")
         if self.encoder is not None and self.layer > self.encoder.config.num_layers:
             layers = self.encoder.config.num_layers
             raise Misfit(f"layer: {self.layer}, but the encoder has {layers} layers; it is at most {layers}")
@@ -150,8 +152,8 @@ class MAGBERT(nn.Module):
 
         gates = {self.layer: self.mag}
         if self.every_layer:
-            form = {"beta": self.mag.beta, "dropout": self.mag.dropout, "form": self.mag.form}
-            gates = {k: MAG(**form, name=f"mag_{k}") for k in range(self.encoder.config.num_layers)}
+            layers = range(self.encoder.config.num_layers)
+            gates = {k: self.mag.clone(parent=self, name=f"mag_{k}") for k in layers}
 
         # Without text, the steps that have audio or vision carry the encoder: padding tokens with positions.
         mask_BT = batch["text_mask"] | batch["audio_mask"] | batch["vision_mask"]

@@ -214,6 +214,8 @@ class Loss(losses.Loss):
     def terms(self, model: Any) -> Iterator[Term]:
         """`nce`, of `contrast`; where there is a bound `lld`, `fit` and `entropy`. All are to be lowered."""
 
+        contrasted = [m for m in model.modalities if m in self.contrast]
+
         def nce(out: losses.Arrays, batch: losses.Arrays, key: Array) -> Array:
             total = jnp.zeros((), jnp.float32)
             for m in contrasted:
@@ -227,7 +229,7 @@ class Loss(losses.Loss):
                 -sum(masked_mean(out[f"{what}_{x}_{y}"], present(batch, x, y)) for x, y in model.pairs())
             )
 
-        if contrasted := [m for m in model.modalities if m in self.contrast]:
+        if contrasted:
             yield Term("nce", self.nce_weight, nce)
         if model.pairs():
             yield Term("lld", self.lld_weight, minus("lld"))

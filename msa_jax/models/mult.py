@@ -69,10 +69,14 @@ class MulT(nn.Module):
     dtype: Literal["float32", "bfloat16"] = "float32"  # compute type of the products (docs/models.md)
 
     def check(self, max_length: int) -> None:
-        """Refuses targets of which the run has none."""
+        """Refuses targets of which the run has none, and targets where there are none to choose."""
         del max_length
         if not set(self.targets) & set(self.modalities):
             raise Misfit(f"targets: none of {self.targets} is among the modalities {self.modalities}")
+        if self.fusion == "early" and set(self.targets) != set(MODALITIES):
+            raise Misfit(
+                f"targets: {self.targets}, but model.fusion=early has one sequence of all and no target"
+            )
 
     @nn.compact
     def __call__(self, batch: Mapping[str, Array], *, train: bool) -> dict[str, Array]:

@@ -135,6 +135,11 @@ def test_the_gate_stands_before_the_layer_that_the_field_names(batch, layer):
         make(layer=3).check(max_length=T)
 
 
+def test_a_layer_beside_every_layer_is_refused():
+    with pytest.raises(Misfit, match=r"layer: 1, but model\.every_layer has a gate before each"):
+        make(layer=1, every_layer=True).check(max_length=T)
+
+
 def test_before_every_layer_stands_a_gate_of_its_own(batch):
     model = make(every_layer=True)
     params = draw(model, batch)

@@ -279,6 +279,9 @@ def test_sizes_reach_the_parameters_and_a_target_that_is_left_out_has_none(batch
 def test_targets_that_the_run_does_not_have_are_refused():
     with pytest.raises(Misfit, match="targets"):
         MulT(targets=("vision",), modalities=("text", "audio")).check(max_length=50)
+    with pytest.raises(Misfit, match=r"targets.*one sequence of all"):
+        MulT(targets=("text",), fusion="early").check(max_length=50)
+    MulT(fusion="early", modalities=("text", "audio")).check(max_length=50)
 
 
 def test_bfloat16_is_near_float32(batch):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from msa_jax.models import _self_mm_labels as labels
+from msa_jax.models.fields import Misfit
 from msa_jax.models.self_mm import Loss, SelfMM
 from tests.layers.doubles import lstm_numpy
 from tests.layers.test_crossmodal import dense_numpy, draw
@@ -288,3 +289,10 @@ def test_a_model_has_the_heads_and_terms_that_it_is_told():
     assert {name.split("_")[0] for name in variables["labels"]} == {"fusion", "text", "vision"}
     for fields in ({"unimodal": ()}, {"targets": "own"}):
         assert start(SelfMM(clips=CLIPS, **SMALL, **fields))["labels"] == {}
+
+
+def test_heads_for_modalities_that_the_run_lacks_are_refused_where_they_are_all():
+    with pytest.raises(Misfit, match=r"unimodal: none of \('vision',\) is among the modalities"):
+        SelfMM(unimodal=("vision",), modalities=("text", "audio")).check(max_length=50)
+    SelfMM(unimodal=(), modalities=("text",)).check(max_length=50)
+    SelfMM(unimodal=("text", "vision"), modalities=("text",)).check(max_length=50)

@@ -15,15 +15,8 @@ OF_THE_PROGRAM = {
     *("model_name", "dataset_name", "language", "featurePath", "feature_dims", "seq_lens", "num_classes"),
     *("train_samples", "KeyEval", "missing_rate", "missing_seed", "custom_feature", "save_labels"),
     *("need_data_aligned", "need_model_aligned", "need_normalized", "need_normalize", "use_bert"),
-    *(
-        "use_finetune",
-        "use_bert_finetune",
-        "transformers",
-        "pretrained",
-        "feature_T",
-        "feature_A",
-        "feature_V",
-    ),
+    *("use_finetune", "use_bert_finetune", "transformers", "pretrained"),
+    *("feature_T", "feature_A", "feature_V"),
 }
 
 
@@ -38,8 +31,9 @@ def decay_of(path, times=1.0):
 
 
 def _group(ours, path):
-    (found,) = [g for g in ours["optim.groups"] if re.search(g[0], path)][:1]
-    return found[1], found[2] if len(found) > 2 else ours["optim.weight_decay"]
+    """(factor of the rate, weight decay) of the first group that is found in a path."""
+    _, factor, *decay = next(group for group in ours["optim.groups"] if re.search(group[0], path))
+    return factor, decay[0] if decay else ours["optim.weight_decay"]
 
 
 def whole_clip(ours):
@@ -56,17 +50,24 @@ def layers_of(**names):
     return rows
 
 
-def by_modality(fields, name, start=0):
-    """The places of a list, in their order, by our fields."""
-    return {f"model.{field}": f"{name}.{start + k}" for k, field in enumerate(fields)}
+def places(name, *fields):
+    """Those of their list, in its order, by our fields."""
+    return {f"model.{field}": f"{name}.{k}" for k, field in enumerate(fields)}
+
+
+def named(ours, theirs, names):
+    """Keys that differ in a name alone: ours to theirs, with {} in its place."""
+    return {ours.format(own): theirs.format(*(other,) * theirs.count("{}")) for own, other in names.items()}
 
 
 RATE = {"optim.learning_rate": "learning_rate"}
 DECAY = {"optim.weight_decay": "weight_decay"}
-HIDDEN = by_modality(("text_hidden", "audio_hidden", "vision_hidden"), "hidden_dims")
-WIDE = by_modality(("text_hidden", "audio_width", "vision_width"), "hidden_dims")
-DROPOUTS = by_modality(("audio_dropout", "vision_dropout", "text_dropout", "fusion_dropout"), "dropouts")
-MEMORY = {"model.memory": "memsize", "optim.coupled": lambda theirs: True}
+HIDDEN = places("hidden_dims", "text_hidden", "audio_hidden", "vision_hidden")
+WIDE = places("hidden_dims", "text_hidden", "audio_width", "vision_width")
+DROPOUTS = places("dropouts", "audio_dropout", "vision_dropout", "text_dropout", "fusion_dropout")
+MEMORY = {"model.memory": "memsize"}
+SHORT = {"text": "l", "audio": "a", "vision": "v"}
+HEADS = {"fusion": "fusion", "text": "text", "audio": "audio", "vision": "video"}
 # Our key, or a function of all ours, to theirs, or to a function of all theirs.
 TABLE = {
     "ef_lstm": [
@@ -87,7 +88,7 @@ TABLE = {
         RATE,
         DECAY,
         {"model.rank": "rank", "model.text_width": lambda theirs: theirs["hidden_dims"][0] // 2},
-        by_modality(("audio_dropout", "vision_dropout", "text_dropout"), "dropouts"),
+        places("dropouts", "audio_dropout", "vision_dropout", "text_dropout"),
         {rate_of("text_factor"): "factor_lr"},
     ],
     "mfn": [
@@ -111,33 +112,18 @@ TABLE = {
         MEMORY,
         DECAY,
         layers_of(attention="NN1Config", proposal="NN2Config", retain="gamma1Config", update="gamma2Config"),
-        {
-            f"model.{m}_code": f"z{short}_size"
-            for m, short in zip(("text", "audio", "vision"), "lav", strict=True)
-        },
-        {
-            f"model.{m}_factor": f"f{short}_size"
-            for m, short in zip(("text", "audio", "vision"), "lav", strict=True)
-        },
-        {
-            f"model.{m}_factor_dropout": f"z{s}_to_f{s}_dropout"
-            for m, s in zip(("text", "audio", "vision"), "lav", strict=True)
-        },
-        {
-            f"loss.{m}_weight": f"lda_x{short}"
-            for m, short in zip(("text", "audio", "vision"), "lav", strict=True)
-        },
+        named("model.{}_code", "z{}_size", SHORT),
+        named("model.{}_factor", "f{}_size", SHORT),
+        named("model.{}_factor_dropout", "z{}_to_f{}_dropout", SHORT),
+        named("loss.{}_weight", "lda_x{}", SHORT),
         {"model.code": "zy_size", "model.factor": "fy_size", "model.factor_dropout": "zy_to_fy_dropout"},
         {"model.output_dropout": "fy_to_y_dropout", "loss.mmd_weight": "lda_mmd"},
         {"optim.learning_rate": lambda theirs: 1e-3},  # theirs is not handed to the optimiser
     ],
     "mult": [
         RATE,
-        by_modality(("width", "heads"), "dst_feature_dim_nheads"),
-        {
-            f"model.{m}_kernel": f"conv1d_kernel_size_{m[0].replace('t', 'l')}"
-            for m in ("text", "audio", "vision")
-        },
+        places("dst_feature_dim_nheads", "width", "heads"),
+        named("model.{}_kernel", "conv1d_kernel_size_{}", SHORT),
         {"model.layers": "nlevels", "model.self_layers": lambda theirs: max(theirs["nlevels"], 3)},
         {"model.attention_dropout": "attn_dropout", "model.audio_attention_dropout": "attn_dropout_a"},
         {"model.vision_attention_dropout": "attn_dropout_v", "model.relu_dropout": "relu_dropout"},
@@ -154,7 +140,11 @@ TABLE = {
         RATE,
         {"model.width": "hidden_size", "model.dropout": "dropout", "optim.accumulate": "update_epochs"},
         {"model.reverse_weight": "reverse_grad_weight"},
-        {f"loss.{name}_weight": f"{name}_weight" for name in ("diff", "sim", "recon")},
+        {
+            "loss.diff_weight": "diff_weight",
+            "loss.sim_weight": "sim_weight",
+            "loss.recon_weight": "recon_weight",
+        },
         {whole_clip: "grad_clip"},
         {lambda ours: ours["model.similarity"] == "moments": "use_cmd_sim"},
     ],
@@ -178,14 +168,8 @@ TABLE = {
         {"model.audio_hidden": "a_lstm_hidden_size", "model.vision_hidden": "v_lstm_hidden_size"},
         {"model.audio_width": "audio_out", "model.vision_width": "video_out"},
         {"model.audio_dropout": "a_lstm_dropout", "model.vision_dropout": "v_lstm_dropout"},
-        {
-            f"model.{m}_head": f"post_{short}_dim"
-            for m, short in (("fusion", "fusion"), ("text", "text"), ("audio", "audio"), ("vision", "video"))
-        },
-        {
-            f"model.{m}_head_dropout": f"post_{short}_dropout"
-            for m, short in (("fusion", "fusion"), ("text", "text"), ("audio", "audio"), ("vision", "video"))
-        },
+        named("model.{}_head", "post_{}_dim", HEADS),
+        named("model.{}_head_dropout", "post_{}_dropout", HEADS),
     ],
     "mmim": [
         {"optim.learning_rate": "lr_main", rate_of("encoder/x"): "lr_bert", rate_of("mmilb_x"): "lr_mmilb"},
@@ -233,10 +217,9 @@ def test_every_number_of_the_toolkit_is_in_our_config(name, corpus):
 
     theirs = get_config_regression(compare.case_of(name).theirs, corpus)
     ours = configs.flatten(configs.load(f"configs/{name}_{corpus}.py")[0])
-    rows = {k: v for part in TABLE[name] for k, v in part.items()} | {
-        "batch_size": "batch_size",
-        "patience": "early_stop",
-    }
+    rows = {"batch_size": "batch_size", "patience": "early_stop"}
+    for part in TABLE[name]:
+        rows |= part
     read = set()
     for key, path in rows.items():
         found = key(ours) if callable(key) else ours[key]
@@ -249,4 +232,5 @@ def test_every_number_of_the_toolkit_is_in_our_config(name, corpus):
             assert wanted == OTHERS[name, corpus, key][0]
             wanted = OTHERS[name, corpus, key][1]
         assert found == pytest.approx(wanted, rel=1e-12), (key, path)
+    assert ours["optim.coupled"] or not ours["optim.weight_decay"]  # theirs is the L2 of PyTorch's Adam
     assert set(theirs) - OF_THE_PROGRAM - read == UNUSED.get(name, set())
