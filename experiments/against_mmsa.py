@@ -1,13 +1,14 @@
 """Comparison with MMSA 2.2.1: a training step of its PyTorch models and of ours, in turn.
 
     python experiments/benchmark.py --against mmsa [--model NAME ...] [--pairs 3] [--mosi PATH]
+        [--steps full texts unaligned]
 
 Needs `pip install ".[parity]"`. Both have the published sizes and the batch of CMU-MOSI, random clips,
 float32, dropout, the task loss with every auxiliary term, and Adam, which moves the parameters at each step,
-also where a run accumulates gradients. Where the text is features, each modality has 50 valid steps (MulT
-besides 50, 375 and 500). For all models the clips are besides as long as MOSI's texts (--mosi): MMSA pads
-them to 50 steps, ours to one of four lengths, and its step is the mean over an epoch. An encoder that is
-fine-tuned has BERT base's shape, and is timed on these lengths alone. Ours is the step of a run, with its
+also where a run accumulates gradients. --steps says how many steps the clips have: "full", 50 of each
+modality; "texts", as many as MOSI's texts (--mosi), which MMSA pads to 50 and ours to one of four lengths, its
+time being the mean over an epoch; "unaligned", 50, 375 and 500, for MulT. An encoder that is fine-tuned has
+BERT base's shape, and is timed on the texts alone. Ours is the step of a run, with its
 clip, its schedule and its logged norm, and takes the means of audio and vision that MMSA's loader has taken
 before. MMSA's MMIM goes twice through a batch, once for each of its two losses, where ours goes once; its
 Self-MM is timed without what makes its labels, which is in our step, and its MISA with both forms of the
@@ -34,6 +35,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 LENGTH, BUCKETS, WORDS = 50, 4, 30522
 WIDTHS = (768, 5, 20)  # of MMSA's own files of CMU-MOSI
+STEPS = ("full", "texts", "unaligned")
 UNALIGNED = {"mult": (50, 375, 500)}  # measured besides, where the model is made for it
 LEAST = 3.0  # seconds of a row of steps
 ENCODER = {"layers": 12, "inside": 3072, "vocabulary": WORDS}
@@ -187,11 +189,12 @@ def can_compare() -> bool:
     return all(importlib.util.find_spec(name) for name in ("torch", "MMSA"))
 
 
-def rows(names: list[str] | None, pairs: int, mosi: Path) -> Iterator[dict[str, Any]]:
+def rows(names: list[str] | None, steps: list[str], pairs: int, mosi: Path) -> Iterator[dict[str, Any]]:
     """For each model and shape what both take, in turn, and the ratio of the least; each is printed, too.
 
     Args:
       names: of models; None: all that MMSA has.
+      steps: some of `STEPS`.
       pairs: turns.
       mosi: the CSV.
 
@@ -203,10 +206,11 @@ def rows(names: list[str] | None, pairs: int, mosi: Path) -> Iterator[dict[str, 
 
     for name in names or compare.names():
         fine_tunes = isinstance(compare.case_of(name), bert.BertCase)
-        shapes: list[Any] = [None] if fine_tunes else [(LENGTH,) * 3, None]
+        shapes: dict[str, Any] = {} if fine_tunes else {"full": (LENGTH,) * 3}
+        shapes["texts"] = None
         if name in UNALIGNED:
-            shapes.append(UNALIGNED[name])
-        for shape in shapes:
+            shapes["unaligned"] = UNALIGNED[name]
+        for shape in (shapes[which] for which in steps if which in shapes):
             found: dict[str, list[dict[str, Any]]] = {"ours": [], "theirs": []}
             for _ in range(pairs):
                 for who, lines in found.items():

@@ -2,7 +2,7 @@
 
     python experiments/benchmark.py [--case NAME [--case NAME ...]] [--config NAME ...] [--markdown FILE]
     python experiments/benchmark.py --against torch [--torch=PYTHON] [--pairs=3] [--batch=16]
-    python experiments/benchmark.py --against mmsa [--model NAME ...] [--pairs=3]
+    python experiments/benchmark.py --against mmsa [--model NAME ...] [--steps=full] [--pairs=3]
 
 One JSON line for each row, with the device, the versions and the commit, and at the end Markdown tables of
 them, without what is nested in a line, printed or in FILE. Each case runs in a process of its own, without a
@@ -221,6 +221,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--against", choices=("torch", "mmsa"), help="compare with others' programs")
     parser.add_argument("--model", nargs="+", help="of --against mmsa: models by name; all that MMSA has")
     parser.add_argument("--torch", default=sys.executable, help="a python that has torch and transformers")
+    kinds = ("full", "texts", "unaligned")
+    parser.add_argument("--steps", nargs="+", choices=kinds, default=kinds, help="of --against mmsa")
     parser.add_argument("--pairs", type=_at_least_one, default=3)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ceilings", help=argparse.SUPPRESS)
@@ -257,7 +259,7 @@ def main() -> None:
     if args.against == "mmsa":
         import against_mmsa
 
-        report.write(list(against_mmsa.rows(args.model, args.pairs, args.mosi)), args.markdown)
+        report.write(list(against_mmsa.rows(args.model, args.steps, args.pairs, args.mosi)), args.markdown)
         return
     if args.against:
         import against_torch

@@ -17,12 +17,12 @@ from jaxtyping import Array, Float
 def product(x: Float[Array, "*GB E"], kernel: Float[Array, "*G E D"]) -> Float[Array, "*GB D"]:
     """Rows times a kernel, in the type of both.
 
-    The gradient is written out, so JAX refuses forward mode (`jax.jvp`). The kernel's is the product that JAX
-    would make with its operands exchanged: of rows on several axes, XLA then copies the narrower operand on a
-    CPU, which is quicker.
+    The gradient is written out, so JAX refuses forward mode (`jax.jvp`). The kernel's is one product over all
+    rows side by side: over rows on several axes XLA first copies an operand on a CPU.
 
     Args:
-      x: [*G, *B, E] the rows, on any axes B.
+      x: [*G, *B, E] the rows, on any axes B; where several devices share the clips, these are the first of
+        them, or the rows would be gathered.
       kernel: [*G, E, D], of the same type; with axes G, each place on them has a kernel of its own.
     """
     at = kernel.ndim - 2
@@ -37,9 +37,10 @@ def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
 def _backward(kept: tuple[Array, Array], change: Array) -> tuple[Array, Array]:
     x, kernel = kept
     at, last = kernel.ndim - 2, x.ndim - 1
-    groups, rows = tuple(range(at)), tuple(range(at, last))
+    groups = tuple(range(at))
     d_x = jax.lax.dot_general(change, kernel, (((last,), (at + 1,)), (groups, groups)))
-    return d_x, jax.lax.dot_general(x, change, ((rows, rows), (groups, groups)))
+    x, change = (a.reshape(*a.shape[:at], -1, a.shape[-1]) for a in (x, change))
+    return d_x, jax.lax.dot_general(x, change, (((at,), (at,)), (groups, groups)))
 
 
 product.defvjp(_forward, _backward)

@@ -87,9 +87,7 @@ class LSTM(nn.Module):
 
         With `cells` a pair: those, and the cells, [B, T, features], which an invalid step hands on.
         """
-        gates_TBG, kernel_FG = _parameters(self, x_BTD)
-        states = lstm_scan(self.dtype, gates_TBG, kernel_FG, mask_BT.T)
-        hidden_BTF, cell_BTF = (x_TBF.swapaxes(0, 1) for x_TBF in states)
+        hidden_BTF, cell_BTF = lstm_scan(self.dtype, *_parameters(self, x_BTD), mask_BT)
         hidden_BTF = jnp.where(mask_BT[..., None], hidden_BTF, 0.0)
         return (hidden_BTF, cell_BTF) if self.cells else hidden_BTF
 
@@ -118,11 +116,11 @@ class BiLSTM(nn.Module):
         forward, backward = (
             _Gates(self.features, self.dtype, name=name)(x_BTD) for name in ("forward", "backward")
         )
-        gates = jnp.stack([forward[0], backward[0][::-1]])
-        masks = jnp.stack([mask_BT.T, mask_BT.T[::-1]])
+        gates = jnp.stack([forward[0], backward[0][:, ::-1]])
+        masks = jnp.stack([mask_BT, mask_BT[:, ::-1]])
         both = jax.vmap(partial(lstm_scan, self.dtype))(gates, jnp.stack([forward[1], backward[1]]), masks)[0]
         forward_BTF, backward_BTF = (
-            jnp.where(mask_BT[..., None], x_TBF.swapaxes(0, 1), 0.0) for x_TBF in (both[0], both[1][::-1])
+            jnp.where(mask_BT[..., None], x_BTF, 0.0) for x_BTF in (both[0], both[1][:, ::-1])
         )
         ends = (last_valid(forward_BTF, mask_BT), first_valid(backward_BTF, mask_BT))
         return jnp.concatenate([forward_BTF, backward_BTF], axis=-1), jnp.concatenate(ends, axis=-1)
@@ -140,39 +138,39 @@ class _Gates(nn.Module):
 
 
 def _parameters(module: Any, x_BTD: Float[Array, "B T D"]) -> Pair:
-    """(the inputs' part of the gates, one product for all steps, [T, B, 4F]; the state's kernel)."""
+    """(the inputs' part of the gates, one product for all steps, [B, T, 4F]; the state's kernel)."""
     F = module.features
-    # The axes are swapped before the product: its input is narrower than the gates, or is copied anyway.
-    gates_TBG = Dense32(4 * F, dtype=module.dtype, name="input")(x_BTD.swapaxes(0, 1))
+    gates_BTG = Dense32(4 * F, dtype=module.dtype, name="input")(x_BTD)
     orthogonal = nn.initializers.orthogonal()
-    return gates_TBG, module.param("recurrent_kernel", orthogonal, (F, 4 * F), jnp.float32)
+    return gates_BTG, module.param("recurrent_kernel", orthogonal, (F, 4 * F), jnp.float32)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def lstm_scan(
     dtype: Any,
-    gates_TBG: Float[Array, "T B G"],
+    gates_BTG: Float[Array, "B T G"],
     kernel_FG: Float[Array, "F G"],
-    mask_TB: Bool[Array, "T B"],
-) -> tuple[Float[Array, "T B F"], Float[Array, "T B F"]]:
+    mask_BT: Bool[Array, "B T"],
+) -> tuple[Float[Array, "B T F"], Float[Array, "B T F"]]:
     """The recurrence of an LSTM from a state of 0; an invalid step hands its state on.
 
     Its backward pass is written out: the kernel's gradient is one product over all steps at the end, where
-    the transpose of a scan would add to the whole kernel at every step.
+    the transpose of a scan would add to the whole kernel at every step. Steps come first within the scan
+    alone, so that this product, and that of the inputs, go over clips and steps as they lie.
 
     Args:
       dtype: compute type of the products; None: float32.
-      gates_TBG: [T, B, 4F], the inputs' part of input gate, forget gate, candidate, output gate.
+      gates_BTG: [B, T, 4F], the inputs' part of input gate, forget gate, candidate, output gate.
       kernel_FG: [F, 4F], the state's part.
-      mask_TB: [T, B] valid steps, wherever they lie.
+      mask_BT: [B, T] valid steps, wherever they lie.
 
     Returns:
-      (hidden state, cell) after every step, [T, B, F].
+      (hidden state, cell) after every step, [B, T, F].
     """
-    return _forward(dtype, gates_TBG, kernel_FG, mask_TB)[0]
+    return _forward(dtype, gates_BTG, kernel_FG, mask_BT)[0]
 
 
-def _forward(dtype: Any, gates_TBG: Array, kernel_FG: Array, mask_TB: Array) -> tuple[Pair, Any]:
+def _forward(dtype: Any, gates_BTG: Array, kernel_FG: Array, mask_BT: Array) -> tuple[Pair, Any]:
     def step(state: Pair, now: Pair) -> tuple[Pair, Any]:
         (hidden_BF, cell_BF), (gates_BG, valid_B1) = state, now
         z_BG = gates_BG + recurrent_product(hidden_BF, kernel_FG, dtype)
@@ -190,16 +188,18 @@ def _forward(dtype: Any, gates_TBG: Array, kernel_FG: Array, mask_TB: Array) -> 
     scale_1G = np.repeat(np.float32([[0.5, 0.5, 1.0, 0.5]]), F, axis=1)
     # + 1 on the forget gate: remember at first (Jozefowicz et al. 2015).
     shift_1G = np.repeat(np.float32([[0.0, 1.0, 0.0, 0.0]]), F, axis=1)
-    zero_BF = jnp.zeros((gates_TBG.shape[1], F), jnp.float32)
-    _, (states, active_TBG) = jax.lax.scan(step, (zero_BF, zero_BF), (gates_TBG, mask_TB[..., None]))
-    return states, (*states, active_TBG, kernel_FG, mask_TB)
+    zero_BF = jnp.zeros((len(gates_BTG), F), jnp.float32)
+    inputs = _swapped(gates_BTG), mask_BT.T[..., None]
+    _, ((hidden_TBF, cell_TBF), active_TBG) = jax.lax.scan(step, (zero_BF, zero_BF), inputs)
+    states = _swapped(hidden_TBF), _swapped(cell_TBF)
+    return states, (states[0], cell_TBF, active_TBG, kernel_FG, mask_BT)
 
 
 def _backward(dtype: Any, kept: Any, change: Pair) -> tuple[Array, Array, None]:
-    hidden_TBF, cell_TBF, active_TBG, kernel_FG, mask_TB = kept
-    transposed_GF, valid_TB1 = kernel_FG.T, mask_TB[..., None]
-    zero_BF = jnp.zeros_like(hidden_TBF[0])
-    before_TBF, cell_before_TBF = (jnp.concatenate([zero_BF[None], x[:-1]]) for x in (hidden_TBF, cell_TBF))
+    hidden_BTF, cell_TBF, active_TBG, kernel_FG, mask_BT = kept
+    transposed_GF, valid_TB1 = kernel_FG.T, mask_BT.T[..., None]
+    zero_BF = jnp.zeros_like(cell_TBF[0])
+    cell_before_TBF = jnp.concatenate([zero_BF[None], cell_TBF[:-1]])
     i, f, g, o = jnp.split(active_TBG, 4, axis=-1)
     squashed_TBF = jnp.tanh(cell_TBF)
 
@@ -231,13 +231,18 @@ def _backward(dtype: Any, kept: Any, change: Pair) -> tuple[Array, Array, None]:
         d_before_BF = recurrent_product(d_gates_BG, transposed_GF, dtype)
         return (jnp.where(valid_B1, d_before_BF, d_hidden_BF), d_cell_BF * forget_BF), d_gates_BG
 
-    inputs = (*change, of_hidden_TBF, forget_TBF, slopes, valid_TB1)
+    inputs = (*map(_swapped, change), of_hidden_TBF, forget_TBF, slopes, valid_TB1)
     _, d_gates_TBG = jax.lax.scan(step, (zero_BF, zero_BF), inputs, reverse=True)
-    # Over both axes, as steps and clips on one would be gathered where several devices share the clips.
-    typed = (x if dtype is None else x.astype(dtype) for x in (before_TBF, d_gates_TBG))
-    over = (((0, 1), (0, 1)), ((), ()))
-    d_kernel_FG = jax.lax.dot_general(*typed, over, preferred_element_type=jnp.float32)
-    return d_gates_TBG, d_kernel_FG, None
+    d_gates_BTG = _swapped(d_gates_TBG)
+    before_BTF = jnp.concatenate([zero_BF[:, None], hidden_BTF[:, :-1]], axis=1)
+    typed = (x if dtype is None else x.astype(dtype) for x in (before_BTF, d_gates_BTG))
+    rows = (x.reshape(-1, x.shape[-1]) for x in typed)
+    d_kernel_FG = jax.lax.dot_general(*rows, (((0,), (0,)), ((), ())), preferred_element_type=jnp.float32)
+    return d_gates_BTG, d_kernel_FG, None
+
+
+def _swapped(x: Array) -> Array:
+    return x.swapaxes(0, 1)
 
 
 lstm_scan.defvjp(_forward, _backward)

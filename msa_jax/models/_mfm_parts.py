@@ -46,19 +46,17 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, factors_BF: Float[Array, "B F"], mask_BT: Bool[Array, "B T"]) -> Float[Array, "B T E"]:
         """[B, F], as wide as the state, to [B, T, columns]; an invalid step repeats what was before it."""
-        (B, F), T = factors_BF.shape, mask_BT.shape[1]
+        F = factors_BF.shape[-1]
         input_FG = self.param("input_kernel", nn.initializers.lecun_normal(), (F, 4 * F), jnp.float32)
         recurrent_FG = self.param("recurrent_kernel", nn.initializers.orthogonal(), (F, 4 * F), jnp.float32)
         bias_G = self.param("bias", nn.initializers.zeros, (4 * F,), jnp.float32)
         # The first state is 0 and what is read then are the factors; later both are the same state, so that
         # one product with the sum of both kernels gives the gates.
-        mask_TB = mask_BT.T
-        first_TB = mask_TB & (jnp.cumsum(mask_TB, axis=0) == 1)
+        first_BT = mask_BT & (jnp.cumsum(mask_BT, axis=1) == 1)
         start_BG = recurrent_product(factors_BF, input_FG, self.dtype)
-        gates_TBG = bias_G[None, None] + jnp.where(first_TB[..., None], start_BG[None], 0.0)
-        hidden_TBF, _ = lstm_scan(self.dtype, gates_TBG, input_FG + recurrent_FG, mask_TB)
-        dense = Dense32(self.columns, dtype=self.dtype, name="dense")
-        return dense(hidden_TBF.reshape(T * B, F)).reshape(T, B, self.columns).swapaxes(0, 1)
+        gates_BTG = bias_G[None, None] + jnp.where(first_BT[..., None], start_BG[:, None], 0.0)
+        hidden_BTF, _ = lstm_scan(self.dtype, gates_BTG, input_FG + recurrent_FG, mask_BT)
+        return Dense32(self.columns, dtype=self.dtype, name="dense")(hidden_BTF)
 
 
 def mmd(
