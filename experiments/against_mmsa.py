@@ -6,14 +6,14 @@
 Needs `pip install ".[parity]"`. Both have the published sizes and the batch of CMU-MOSI, random clips,
 float32, dropout, the task loss with every auxiliary term, and Adam, which moves the parameters at each step,
 also where a run accumulates gradients. --steps says how many steps the clips have: "full", 50 of each
-modality; "texts", as many as MOSI's texts (--mosi), which MMSA pads to 50 and ours to one of four lengths, its
-time being the mean over an epoch; "unaligned", 50, 375 and 500, for MulT. An encoder that is fine-tuned has
-BERT base's shape, and is timed on the texts alone. Ours is the step of a run, with its
-clip, its schedule and its logged norm, and takes the means of audio and vision that MMSA's loader has taken
-before. MMSA's MMIM goes twice through a batch, once for each of its two losses, where ours goes once; its
-Self-MM is timed without what makes its labels, which is in our step, and its MISA with both forms of the
-task's loss, of which ours has one. The word embedding of theirs has BERT's 30,522 rows, all of which its
-optimiser moves; ours has only those rows to move that the texts use, for which a small vocabulary stands.
+modality; "texts", as many as MOSI's texts (--mosi), which MMSA pads to 50 and ours to one of four lengths,
+its time being the mean over an epoch; "unaligned", 50, 375 and 500, for MulT. An encoder that is fine-tuned
+has BERT base's shape, and is timed on the texts alone. Ours is the step of a run, with its clip, its
+schedule and its logged norm, and takes the means of audio and vision that MMSA's loader has taken before.
+MMSA's MMIM goes twice through a batch, once for each of its two losses, where ours goes once; its Self-MM is
+timed without what makes its labels, which is in our step, and its MISA with both forms of the task's loss,
+of which ours has one. The word embedding of theirs has BERT's 30,522 rows, all of which its optimiser moves;
+ours has only those rows to move that the texts use, for which a small vocabulary stands.
 Each figure is the fastest of three rows of steps; the time to compile (all lengths) is reported separately.
 """
 
