@@ -13,5 +13,6 @@ def get_config():
     """Settings that are all ours; the paper gives none."""
     config = base.config("amsgfn")
     config.data.corpus = "mosei"
+    config.data.lowercase = True
     config.epochs = 20
     return config

@@ -16,6 +16,7 @@ def get_config():
     """The toolkit's settings, column MOSEI."""
     config = base.config("ef_lstm")
     config.data.corpus = "mosei"
+    config.data.lowercase = True
     config.batch_size = 128
     config.optim.learning_rate = 5e-3
     config.optim.weight_decay = 1e-4

@@ -14,4 +14,6 @@ from msa_jax.config import base
 
 def get_config():
     """The toolkit's settings, column MOSI."""
-    return base.config("ef_lstm")
+    config = base.config("ef_lstm")
+    config.data.lowercase = True
+    return config

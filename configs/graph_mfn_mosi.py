@@ -12,4 +12,6 @@ from msa_jax.config import base
 
 def get_config():
     """The toolkit's settings, column MOSI."""
-    return base.config("graph_mfn")
+    config = base.config("graph_mfn")
+    config.data.lowercase = True
+    return config

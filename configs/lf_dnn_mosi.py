@@ -12,4 +12,6 @@ from msa_jax.config import base
 
 def get_config():
     """The toolkit's settings, column MOSI."""
-    return base.config("lf_dnn")
+    config = base.config("lf_dnn")
+    config.data.lowercase = True
+    return config

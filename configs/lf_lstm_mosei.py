@@ -14,5 +14,6 @@ def get_config():
     """Settings that are all ours; no paper gives any."""
     config = base.config("lf_lstm")
     config.data.corpus = "mosei"
+    config.data.lowercase = True
     config.batch_size = 128
     return config

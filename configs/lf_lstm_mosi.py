@@ -12,4 +12,6 @@ from msa_jax.config import base
 
 def get_config():
     """Settings that are all ours; no paper gives any."""
-    return base.config("lf_lstm")
+    config = base.config("lf_lstm")
+    config.data.lowercase = True
+    return config

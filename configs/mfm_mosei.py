@@ -14,6 +14,7 @@ def get_config():
     """The toolkit's settings, column MOSEI."""
     config = base.config("mfm")
     config.data.corpus = "mosei"
+    config.data.lowercase = True
     config.optim.weight_decay = 5e-4
     config.model.text_hidden = 256
     config.model.vision_hidden = 256

@@ -14,6 +14,7 @@ def get_config():
     """The toolkit's settings, column MOSEI."""
     config = base.config("mfn")
     config.data.corpus = "mosei"
+    config.data.lowercase = True
     config.batch_size = 64
     config.optim.learning_rate = 5e-4
     config.optim.weight_decay = 1e-4

@@ -14,6 +14,7 @@ def get_config():
     """The toolkit's settings, column MOSEI."""
     config = base.config("misa")
     config.data.corpus = "mosei"
+    config.data.lowercase = True
     config.batch_size = 64
     config.model.dropout = 0.5
     config.loss.diff_weight = 0.3

@@ -14,6 +14,7 @@ def get_config():
     """The paper's Table 1, column MOSEI."""
     config = base.config("mulg")
     config.data.corpus = "mosei"
+    config.data.lowercase = True
     config.epochs = 50
     config.batch_size = 16
     config.model.text_dropout = 0.3

@@ -14,4 +14,5 @@ from msa_jax.config import base
 def get_config():
     """The paper's Table 1, column MOSI."""
     config = base.config("mulg")
+    config.data.lowercase = True
     return config

@@ -14,6 +14,7 @@ def get_config():
     """The toolkit's settings, column MOSEI."""
     config = base.config("mult")
     config.data.corpus = "mosei"
+    config.data.lowercase = True
     config.batch_size = 4
     config.optim.learning_rate = 5e-4
     config.optim.plateau.patience = 20  # which the run's patience of 8 never lets it come to

@@ -13,4 +13,5 @@ from msa_jax.config import base
 def get_config():
     """The toolkit's settings, column MOSI."""
     config = base.config("mult")
+    config.data.lowercase = True
     return config

@@ -14,5 +14,6 @@ def get_config():
     """Settings that are all ours; the paper gives none."""
     config = base.config("rmfn")
     config.data.corpus = "mosei"
+    config.data.lowercase = True
     config.epochs = 50
     return config

@@ -13,4 +13,6 @@ from msa_jax.config import base
 
 def get_config():
     """Settings that are all ours; the paper gives none."""
-    return base.config("rmfn")
+    config = base.config("rmfn")
+    config.data.lowercase = True
+    return config

@@ -14,6 +14,7 @@ def get_config():
     """The toolkit's settings, column MOSEI."""
     config = base.config("self_mm")
     config.data.corpus = "mosei"
+    config.data.lowercase = True
     config.batch_size = 32
     config.model.fusion_head_dropout = 0.1
     config.model.text_head_dropout = 0.0

@@ -12,4 +12,6 @@ from msa_jax.config import base
 
 def get_config():
     """The toolkit's settings, column MOSI."""
-    return base.config("self_mm")
+    config = base.config("self_mm")
+    config.data.lowercase = True
+    return config

@@ -13,6 +13,7 @@ def get_config():
     """The paper's settings, column MOSEI."""
     config = base.config("tecafn")
     config.data.corpus = "mosei"
+    config.data.lowercase = True
     config.batch_size = 64
     config.model.p = 0.4
     return config

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import cohen_kappa_score, confusion_matrix
-from table import show, train_all
+from table import run_script, show, train_all
 
 from msa_jax.corpora import MODALITIES
 from msa_jax.data import synthetic
@@ -141,4 +141,4 @@ def named(shares: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -35,7 +35,7 @@ import numpy as np
 import states
 from models_embedded import SHORT, show_floor
 from models_real import predictions
-from table import file_of, folder_of, show, train_all
+from table import file_of, folder_of, run_script, show, train_all
 
 from msa_jax import cli, metrics, models
 from msa_jax import config as configs
@@ -179,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import stats
-from table import show, show_pairs, train
+from table import run_script, show, show_pairs, train
 
 from msa_jax.data import synthetic
 from msa_jax.data.pipeline import Split
@@ -119,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

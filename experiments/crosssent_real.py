@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from table import show, show_pairs, train
+from table import run_script, show, show_pairs, train
 
 import msa_jax
 from msa_jax import metrics
@@ -162,4 +162,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from table import file_of, pairs, show, train_all
+from table import file_of, pairs, run_script, show, train_all
 
 from msa_jax import config as configs
 from msa_jax.data import synthetic
@@ -105,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

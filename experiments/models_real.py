@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from table import file_of, pairs, show, train_all
+from table import file_of, pairs, run_script, show, train_all
 
 from msa_jax import metrics
 
@@ -120,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -5,7 +5,8 @@ import contextlib
 import json
 import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from msa_jax import cli
 from msa_jax import config as configs
 from msa_jax.data import opening
+from msa_jax.errors import exit_code
 from msa_jax.process import prepare_process
 from msa_jax.progress import say
 from msa_jax.train import train_and_evaluate
@@ -92,6 +94,9 @@ def train_all(
 
     Returns:
       For each name what results.json holds, one for each seed.
+
+    Raises:
+      UserError: of the first job that fails, once those that run at that time have ended; no other is begun.
     """
     context = multiprocessing.get_context("spawn")
     cores = context.Manager().Queue()
@@ -104,7 +109,16 @@ def train_all(
             run = _train_together if together else _train_seeds
             folders = [folder_of(runs, name, seed, together=together) for seed in seeds]
             waiting[name] = pool.submit(run, folders, config, overrides, seeds)
+        done, _ = concurrent.futures.wait(waiting.values(), return_when=concurrent.futures.FIRST_EXCEPTION)
+        for failure in filter(None, (future.exception() for future in done)):
+            pool.shutdown(cancel_futures=True)
+            raise failure
         return {name: future.result() for name, future in waiting.items()}
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Runs a script's `main` and ends the process; an error that the user can mend is one line and code 2."""
+    sys.exit(exit_code(main, interrupted="interrupted; the same command again goes on"))
 
 
 def show(title: str, rows: Mapping[str, Sequence[Mapping[str, float]]], keys: Sequence[str]) -> None:

@@ -47,6 +47,12 @@ def test_every_shipped_config_and_each_of_its_variants_is_good(path):
         assert {key: configs.get(config, key) for key in changes} == changes
 
 
+@shipped
+def test_configs_lower_the_text_of_the_corpora_whose_releases_differ_in_case_and_of_no_other(path):
+    config = configs.load(str(path))[0]
+    assert config.data.lowercase == (config.data.corpus in ("mosi", "mosei"))
+
+
 # Each corpus with the embedded one of its own form: scores, two classes, four emotions.
 MADE = {
     "mosi": "synthetic", "mosei": "synthetic", "sims": "synthetic", "ur_funny": "synthetic_ur_funny",
