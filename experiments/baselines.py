@@ -21,7 +21,8 @@ the validation loss. The seeds of a model are trained at once. A finished run is
 
 CrossSent and MAG-BERT live in an encoder: they have MiniLM itself, frozen, in place of its states; on the
 last two they have a small one, made new, without a text. "chance" is what the mean of the training labels
-scores. --data names the folder of the real sets.
+scores, "ridge" a ridge regression on the text's state of the first token, or on the mean of its states.
+--data names the folder of the real sets.
 """
 
 import argparse
@@ -35,11 +36,15 @@ import numpy as np
 import states
 from models_embedded import SHORT, show_floor
 from models_real import predictions
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from table import file_of, folder_of, run_script, show, train_all
 
 from msa_jax import cli, metrics, models
 from msa_jax import config as configs
 from msa_jax.data import opening
+from msa_jax.data.example import Example
 
 KEYS = ("mae", "corr", "acc7", "acc2_has0", "acc2_non0", "f1_non0")
 ALIKE: dict[str, Any] = {"patience": 0, "optim.accumulate": 1, "batch_size": 32}
@@ -80,6 +85,7 @@ def settings(name: str, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+OF_STATES = {"ridge, first token": lambda x: x[0], "ridge, mean": lambda x: x.mean(0)}
 READER = "mfn"  # whose config opens the corpus where its states are written, once for all models
 VARIANTS = {"embedded": "synthetic", "mmmo": "no_text", "pom": "no_text"}
 FOLDS = {"words": 5}
@@ -122,19 +128,42 @@ def jobs_of(name: str, model: str, args: argparse.Namespace) -> list[tuple[str, 
     return [(config, {**keys, "data.cut.fold": fold}) for fold in range(FOLDS[name])]
 
 
-def chance(jobs: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, float]:
-    """What the mean of the training labels scores on the test splits of all folds."""
+def without_training(
+    jobs: Iterable[tuple[str, Mapping[str, Any]]],
+    predict: Callable[[list[Example], np.ndarray, list[Example]], np.ndarray],
+) -> dict[str, float]:
+    """What a predictor scores on the test splits of all folds.
+
+    Args:
+      jobs: of a model, of which the data alone counts.
+      predict: (training clips, their labels, test clips) to the predictions.
+    """
     found = []
     for config, overrides in jobs:
         command = cli.parse([f"--config={config}", *(f"--config.{k}={v}" for k, v in overrides.items())])
         corpus = opening.open_corpus(command.config)
-        train, test = (
-            np.array([clip["label"] for clip in corpus.split(split)], np.float64)
-            for split in ("train", "test")
-        )
-        found.append(np.stack([test, np.full(len(test), train.mean())], axis=1))
+        train, test = (list(corpus.split(split)) for split in ("train", "test"))
+        known, wanted = (np.array([clip["label"] for clip in clips], np.float64) for clips in (train, test))
+        found.append(np.stack([wanted, predict(train, known, test)], axis=1))
     labels, guesses = np.concatenate(found).T
     return metrics.evaluate("mosi", guesses, labels)
+
+
+def guess(train: list[Example], known: np.ndarray, test: list[Example]) -> np.ndarray:
+    """A predictor for `without_training`: the mean of the training labels."""
+    del train
+    return np.full(len(test), known.mean())
+
+
+def ridge(vector: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
+    """A predictor for `without_training`: ridge regression on one vector of the text's states [T, D]."""
+
+    def predict(train: list[Example], known: np.ndarray, test: list[Example]) -> np.ndarray:
+        model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 20)))
+        x, x_test = (np.stack([vector(clip["text_features"]) for clip in clips]) for clips in (train, test))
+        return model.fit(x, known).predict(x_test)
+
+    return predict
 
 
 def table(name: str, args: argparse.Namespace) -> None:
@@ -144,7 +173,10 @@ def table(name: str, args: argparse.Namespace) -> None:
     folds = {model: jobs_of(name, model, args) for model in args.models}
     jobs = {f"{model}-{k}": job for model, own in folds.items() for k, job in enumerate(own)}
     train_all(args.runs / name, jobs, args.seeds, workers=args.jobs, together=True)
-    rows = {"chance": [chance(folds[args.models[0]])]}
+    own = jobs_of(name, READER, args)
+    rows = {"chance": [without_training(own, guess)]}
+    if own[0][1].get("text.encoder") == "features":
+        rows |= {what: [without_training(own, ridge(vector))] for what, vector in OF_STATES.items()}
     for model, own in folds.items():
         rows[model] = []
         for seed in args.seeds:

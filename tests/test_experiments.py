@@ -192,10 +192,31 @@ def test_chance_is_what_the_mean_of_the_training_labels_scores(script, words_fol
         "text.encoder": "scratch",
         "data.other_counts": True,
     }
-    found = baselines.chance([(baselines.file_of("lmf"), values)] * 2)
+    job = baselines.file_of("lmf"), values
+    found = baselines.without_training([job] * 2, baselines.guess)
     labels = {s: [e.label for e in readers.read(words_folder / f"{s}.pkl")] for s in ("train", "test")}
     errors = np.abs(np.asarray(labels["test"]) - np.mean(labels["train"]))
     np.testing.assert_allclose(found["mae"], errors.mean(), rtol=1e-6)
+
+
+def test_ridge_finds_what_its_vector_of_the_states_says_and_nothing_else(script):
+    baselines = script("baselines")
+    rng = np.random.default_rng(0)
+    clips = [{"text_features": rng.normal(size=(3 + k % 4, 5))} for k in range(200)]
+    first, mean = (
+        baselines.ridge(vector)
+        for vector in map(baselines.OF_STATES.get, ("ridge, first token", "ridge, mean"))
+    )
+    labels = np.array([clip["text_features"][0] @ np.arange(5) for clip in clips])
+    own, other = (
+        np.corrcoef(predict(clips[:150], labels[:150], clips[150:]), labels[150:])[0, 1]
+        for predict in (first, mean)
+    )
+    assert own > 0.99
+    assert other < 0.8
+    labels = np.array([clip["text_features"].mean(0) @ np.arange(5) for clip in clips])
+    predicted = mean(clips[:150], labels[:150], clips[150:])
+    assert np.corrcoef(predicted, labels[150:])[0, 1] > 0.99
 
 
 def test_lengths_of_texts_are_of_the_training_texts_with_special_tokens(script, tmp_path):
