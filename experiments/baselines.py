@@ -21,8 +21,9 @@ the validation loss. The seeds of a model are trained at once. A finished run is
 
 CrossSent and MAG-BERT live in an encoder: they have MiniLM itself, frozen, in place of its states; on the
 last two they have a small one, made new, without a text. "chance" is what the mean of the training labels
-scores, "ridge" a ridge regression on the text's state of the first token, or on the mean of its states.
---data names the folder of the real sets.
+scores, "ridge" a ridge regression on the text's state of the first token, or on the mean of its states; on
+the last two it is on the means and deviations of audio and vision over time. --data names the folder of the
+real sets.
 """
 
 import argparse
@@ -85,7 +86,11 @@ def settings(name: str, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-OF_STATES = {"ridge, first token": lambda x: x[0], "ridge, mean": lambda x: x.mean(0)}
+# What a ridge regression reads of the text's states.
+OF_STATES: dict[str, Callable[[Example], np.ndarray]] = {
+    "ridge, first token": lambda clip: clip["text_features"][0],
+    "ridge, mean": lambda clip: clip["text_features"].mean(0),
+}
 READER = "mfn"  # whose config opens the corpus where its states are written, once for all models
 VARIANTS = {"embedded": "synthetic", "mmmo": "no_text", "pom": "no_text"}
 FOLDS = {"words": 5}
@@ -155,12 +160,18 @@ def guess(train: list[Example], known: np.ndarray, test: list[Example]) -> np.nd
     return np.full(len(test), known.mean())
 
 
-def ridge(vector: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
-    """A predictor for `without_training`: ridge regression on one vector of the text's states [T, D]."""
+def moments(clip: Example) -> np.ndarray:
+    """Means and deviations of audio and vision over time; 0 where a clip has none."""
+    steps = (clip[m] if len(clip[m]) else np.zeros((1, clip[m].shape[1])) for m in ("audio", "vision"))
+    return np.concatenate([f(x, axis=0) for x in steps for f in (np.mean, np.std)])
+
+
+def ridge(vector: Callable[[Example], np.ndarray]) -> Callable[..., np.ndarray]:
+    """A predictor for `without_training`: ridge regression on one vector of a clip."""
 
     def predict(train: list[Example], known: np.ndarray, test: list[Example]) -> np.ndarray:
         model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 20)))
-        x, x_test = (np.stack([vector(clip["text_features"]) for clip in clips]) for clips in (train, test))
+        x, x_test = (np.stack([vector(clip) for clip in clips]) for clips in (train, test))
         return model.fit(x, known).predict(x_test)
 
     return predict
@@ -175,8 +186,8 @@ def table(name: str, args: argparse.Namespace) -> None:
     train_all(args.runs / name, jobs, args.seeds, workers=args.jobs, together=True)
     own = jobs_of(name, READER, args)
     rows = {"chance": [without_training(own, guess)]}
-    if own[0][1].get("text.encoder") == "features":
-        rows |= {what: [without_training(own, ridge(vector))] for what, vector in OF_STATES.items()}
+    read = {"ridge": moments} if name in MAPPED else OF_STATES if name != "embedded" else {}
+    rows |= {what: [without_training(own, ridge(vector))] for what, vector in read.items()}
     for model, own in folds.items():
         rows[model] = []
         for seed in args.seeds:
