@@ -41,6 +41,7 @@ from pathlib import Path
 from typing import Any
 
 import report
+from against_mmsa import STEPS
 
 EPOCHS = ("main_job", "synthetic", "mosi_buckets", "mosi_padded")
 CASES = (*EPOCHS, "crosssent", "finetune", "growth", "devices", "seeds", "start", "idle")
@@ -221,8 +222,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--against", choices=("torch", "mmsa"), help="compare with others' programs")
     parser.add_argument("--model", nargs="+", help="of --against mmsa: models by name; all that MMSA has")
     parser.add_argument("--torch", default=sys.executable, help="a python that has torch and transformers")
-    kinds = ("full", "texts", "unaligned")
-    parser.add_argument("--steps", nargs="+", choices=kinds, default=kinds, help="of --against mmsa")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="of --against mmsa")
     parser.add_argument("--pairs", type=_at_least_one, default=3)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ceilings", help=argparse.SUPPRESS)
@@ -259,7 +259,10 @@ def main() -> None:
     if args.against == "mmsa":
         import against_mmsa
 
-        report.write(list(against_mmsa.rows(args.model, args.steps, args.pairs, args.mosi)), args.markdown)
+        found = list(against_mmsa.rows(args.model, args.steps, args.pairs, args.mosi))
+        if not found:
+            raise SystemExit(f"--steps: none of these models is timed on {', '.join(args.steps)}")
+        report.write(found, args.markdown)
         return
     if args.against:
         import against_torch

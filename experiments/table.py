@@ -96,7 +96,7 @@ def train_all(
       For each name what results.json holds, one for each seed.
 
     Raises:
-      UserError: of the first job that fails, once those that run at that time have ended; no other is begun.
+      UserError: of the first job that fails, once those that a process has been handed by then have ended.
     """
     context = multiprocessing.get_context("spawn")
     cores = context.Manager().Queue()

@@ -84,15 +84,14 @@ def test_the_table_of_the_models_holds_every_shipped_variant(script):
         assert set(table.variants(model, full=False)) == {"", *shipped} - set(table.REST)
 
 
-def test_a_script_ends_with_one_line_where_the_user_can_mend_it_and_begins_no_other_run(tmp_path):
-    command = [sys.executable, FOLDER / "baselines.py", "--sets", "embedded", "--models", "lf_dnn", "ef_lstm"]
+def test_a_script_that_trains_ends_with_one_line_where_the_user_can_mend_it(tmp_path):
+    command = [sys.executable, FOLDER / "baselines.py", "--sets", "embedded", "--models", "lf_dnn"]
     command += ["--seeds", "0", "0", "--jobs", "1", "--runs", tmp_path]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2
     assert done.stderr.startswith("msa_jax: ")
     assert done.stderr.count("\n") == 1
     assert "seeds" in done.stderr
-    assert "ef_lstm" not in done.stdout
     assert not list(tmp_path.glob("*/*"))
 
 
