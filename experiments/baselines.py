@@ -7,8 +7,8 @@ Each model has the settings of its own config for CMU-MOSI, but for what a set f
 case of the text, the batch size, the epochs, no patience, and that the parameters move at every step; and for
 the rates of CrossSent, MAG-BERT and MISA where no pretrained encoder is trained. On `embedded` all parameters
 have one rate and one decay. A limit of the gradient, or a decay, that a config divides by the batches that it
-adds up (MISA, MulT, Self-MM) stays as it is there. The best epoch is that of
-the validation loss. The seeds of a model are trained at once. A finished run is read, not repeated. The sets:
+adds up (MISA, MulT, Self-MM) is whole here. The best epoch is that of the validation loss. The seeds of a
+model are trained at once. A finished run is read, not repeated. The sets:
 
     embedded    the short embedded corpus (SYNTHETIC DATA), 12 epochs, an encoder from scratch; the best
                 possible predictor stands under it
@@ -21,9 +21,9 @@ the validation loss. The seeds of a model are trained at once. A finished run is
 
 CrossSent and MAG-BERT live in an encoder: they have MiniLM itself, frozen, in place of its states; on the
 last two they have a small one, made new, without a text. "chance" is what the mean of the training labels
-scores, "ridge" a ridge regression on the text's state of the first token, or on the mean of its states; on
-the last two it is on the means and deviations of audio and vision over time. --data names the folder of the
-real sets.
+scores, "ridge" a ridge regression: on the text's state of the first token, on the mean of its states, and on
+that mean beside the means and deviations of audio and vision over time; on the last two sets on these alone.
+--data names the folder of the real sets.
 """
 
 import argparse
@@ -65,6 +65,14 @@ FRESH = {
 }
 
 
+# What a config divides by the batches that it adds up, where a step is of one.
+UNDIVIDED = {
+    "misa": {"optim.clip_value": 0.8},
+    "mult": {"optim.clip_value": 0.6},
+    "self_mm": {"optim.weight_decay": 1e-3},
+}
+
+
 def settings(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """The keys that a set fixes for every model."""
     data = args.data
@@ -86,11 +94,6 @@ def settings(name: str, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-# What a ridge regression reads of the text's states.
-OF_STATES: dict[str, Callable[[Example], np.ndarray]] = {
-    "ridge, first token": lambda clip: clip["text_features"][0],
-    "ridge, mean": lambda clip: clip["text_features"].mean(0),
-}
 READER = "mfn"  # whose config opens the corpus where its states are written, once for all models
 VARIANTS = {"embedded": "synthetic", "mmmo": "no_text", "pom": "no_text"}
 FOLDS = {"words": 5}
@@ -119,7 +122,7 @@ def _mapped(name: str, data: Path, out: Path) -> Path:
 
 def jobs_of(name: str, model: str, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     """(FILE[:VARIANT], keys and their values) of each fold of a set, or of all of it."""
-    keys = settings(name, args)
+    keys = UNDIVIDED.get(model, {}) | settings(name, args)
     lives_in_encoder = models.find(model).needs_encoder
     if keys.get("text.frozen") and not lives_in_encoder:
         path = states.write(args.runs / "states", file_of(READER), keys, splits=name not in FOLDS)
@@ -166,6 +169,15 @@ def moments(clip: Example) -> np.ndarray:
     return np.concatenate([f(x, axis=0) for x in steps for f in (np.mean, np.std)])
 
 
+# What a ridge regression reads where there are states of the text, and where there are none.
+OF_STATES: dict[str, Callable[[Example], np.ndarray]] = {
+    "ridge: first token": lambda clip: clip["text_features"][0],
+    "ridge: text": lambda clip: clip["text_features"].mean(0),
+    "ridge: text, audio, vision": lambda clip: np.append(clip["text_features"].mean(0), moments(clip)),
+}
+OF_MOMENTS = {"ridge: audio, vision": moments}
+
+
 def ridge(vector: Callable[[Example], np.ndarray]) -> Callable[..., np.ndarray]:
     """A predictor for `without_training`: ridge regression on one vector of a clip."""
 
@@ -186,7 +198,7 @@ def table(name: str, args: argparse.Namespace) -> None:
     train_all(args.runs / name, jobs, args.seeds, workers=args.jobs, together=True)
     own = jobs_of(name, READER, args)
     rows = {"chance": [without_training(own, guess)]}
-    read = {"ridge": moments} if name in MAPPED else OF_STATES if name != "embedded" else {}
+    read = OF_MOMENTS if name in MAPPED else OF_STATES if name != "embedded" else {}
     rows |= {what: [without_training(own, ridge(vector))] for what, vector in read.items()}
     for model, own in folds.items():
         rows[model] = []

@@ -211,11 +211,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--case", action="append", help=f"of {', '.join(CASES)}; default: the first four")
     parser.add_argument("--config", nargs="+", default=[], help="shipped configs by name, or all")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument(
-        "--batch",
-        type=_at_least_one,
-        help="clips in a step, of --config, --against and the cases mosi_*, devices, seeds",
-    )
+    of_batch = "clips in a step, of --config, --against torch and the cases mosi_*, devices, seeds"
+    parser.add_argument("--batch", type=_at_least_one, help=of_batch)
     parser.add_argument("--buckets", type=_at_least_one, default=4, help="length buckets of mosi_buckets")
     parser.add_argument("--seeds", type=_at_least_one, default=8, help="of the case seeds")
     parser.add_argument("--markdown", type=Path, help="a file for the tables; default: they are printed")
@@ -238,8 +235,10 @@ def arguments() -> argparse.Namespace:
     if args.against == "mmsa":
         import against_mmsa
 
-        if not against_mmsa.can_compare():
-            parser.error('--against mmsa: torch or MMSA is missing; pip install ".[parity]"')
+        if args.batch:
+            parser.error("--batch: --against mmsa has the published batch of each model")
+        if why := against_mmsa.unfit(args.model):
+            parser.error(f"--against mmsa: {why}")
     if args.against == "torch":
         import against_torch
 

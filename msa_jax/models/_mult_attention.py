@@ -15,14 +15,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int, UInt32
 
 from msa_jax.layers.attention import MASKED
 from msa_jax.layers.dropout import LEVELS, bits_at
 
 # Scores of a block: on a CPU they should stay in a core's cache, elsewhere the device should be busy.
-_ON_CPU, _ELSEWHERE = 1 << 18, 1 << 26
+_ON_CPU, _ELSEWHERE = 1 << 19, 1 << 26
 
 
 def attend(
@@ -151,7 +150,6 @@ def _forward(
         return mixed * (form.scale(len(q)) / total.swapaxes(2, 3)), top + jnp.log(total)
 
     out, level = _one_by_one(block, (q, k, v, masks, first))
-    out, level = checkpoint_name(out, "mixed"), checkpoint_name(level, "level")
     return out, (q, k, v, masks, first, second, out, level)
 
 

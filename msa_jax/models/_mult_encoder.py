@@ -1,7 +1,9 @@
 """Encoder of transformer layers over one sequence, or of one over another; several run side by side.
 
-Source: Tsai et al., ACL 2019, section 3.2, and the MMSA toolkit for what the paper leaves open. Shapes as in
-`_mult_attention`: J stacks side by side, in one program where the sequences of the queries agree in length.
+Source: Tsai et al., ACL 2019, section 3.2, and the MMSA toolkit for what the paper leaves open. What
+attention and feed-forward network give is added to what goes into their norm, as in the toolkit; the paper
+prints what comes out of it. Shapes as in `_mult_attention`: J stacks side by side, in one program where the
+sequences of the queries agree in length.
 """
 
 import dataclasses
@@ -141,10 +143,7 @@ class Encoder(nn.Module):
         own = {name: p for name, p in params.items() if not name.startswith("norm_")}, draws
         most = self.layers - self.last
         if most:
-            # Backward, all of a layer but its attention is computed again: to keep it takes more time.
-            policy = jax.checkpoint_policies.save_only_these_names("mixed", "level")
-            body = jax.checkpoint(layer, prevent_cse=False, policy=policy)
-            x_JBTD, _ = jax.lax.scan(body, x_JBTD, jax.tree.map(lambda p: p[:most], own))
+            x_JBTD, _ = jax.lax.scan(layer, x_JBTD, jax.tree.map(lambda p: p[:most], own))
         if self.last:
             x_JBTD = self._layer(x_JBTD, *jax.tree.map(lambda p: p[most], own), keys, mask_JBT)
         x_JBTD = _normalised(x_JBTD, params["norm_scale"][0], params["norm_bias"][0])
@@ -167,13 +166,14 @@ class Encoder(nn.Module):
         """The keys' side of the stacks. Lengths are the clips' own: padding changes nothing."""
         lengths = [0] * len(rates) if sources is None else [x_BSD.shape[1] for x_BSD, _ in sources]
         found = []
-        for S in dict.fromkeys(lengths):
+        for k, S in enumerate(dict.fromkeys(lengths)):
             stacks = slice(lengths.index(S), lengths.index(S) + lengths.count(S))
             query_JBT, steps = mask_JBT[stacks], []
             key_JBS = query_JBT
             if sources is not None:  # it is the same in every layer: normalised once
                 x_JBSD, key_JBS = _stacked(sources[stacks])
-                each = [None] if draws is None or not self.embed_dropout else [draws[0, 1], draws[0, 2]]
+                drawn = draws is not None and self.embed_dropout
+                each = [draws[0, which] + np.uint32(k) for which in (1, 2)] if drawn else [None]
                 steps = [_normalised(self._embedded(x_JBSD, key_JBS, draw)) for draw in each]
             rank_JBT, rank_JBS = (jnp.cumsum(mask, -1) for mask in (query_JBT, key_JBS))
             count_JB1, key_count_JB1 = (mask.sum(-1, keepdims=True) for mask in (query_JBT, key_JBS))

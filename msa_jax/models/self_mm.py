@@ -197,8 +197,8 @@ class Loss(losses.Loss):
 
 Model = SelfMM
 
-# The toolkit's 0.001, as L2 in Adam, stands beside the sum of four batches' gradients; here it is their mean.
-DECAY = 1e-3 / 4
+# The toolkit's, as L2 in Adam, stands beside the sum of four batches' gradients; here it is their mean.
+DECAY = 1e-3
 # The toolkit's for CMU-MOSI.
 DEFAULTS: Mapping[str, Any] = {
     "epochs": 100,  # ours: the patience ends it
@@ -208,7 +208,7 @@ DEFAULTS: Mapping[str, Any] = {
     "optim.learning_rate": 1e-3,
     "optim.clip": math.inf,
     "optim.accumulate": 4,
-    "optim.weight_decay": DECAY,
+    "optim.weight_decay": DECAY / 4,
     "optim.coupled": True,
     "optim.groups": (
         ("^encoder/.*(bias|scale)$", 0.05, 0.0),
@@ -230,9 +230,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "m_ta": {"model.unimodal": ("text", "audio")},
     "no_labels": {"model.targets": "own"},
     # Each step moves the parameters: an epoch of these has few.
-    "synthetic": {"optim.accumulate": 1, "model.bound": 3.0},
+    "synthetic": {"optim.accumulate": 1, "optim.weight_decay": DECAY, "model.bound": 3.0},
     "tiny": {
         "optim.accumulate": 1,
+        "optim.weight_decay": DECAY,
         "model.audio_hidden": 8,
         "model.vision_hidden": 8,
         "model.audio_width": 8,

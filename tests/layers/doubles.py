@@ -1,6 +1,28 @@
-"""NumPy doubles that tests of several layers and models share: an LSTM, clip by clip and step by step."""
+"""NumPy doubles that tests of several layers and models share, and parameters for both."""
 
+import jax
 import numpy as np
+
+
+def draw(module, *args, seed=9):
+    """Parameters for a module, away from the special values of the start, so that every term shows."""
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *args, train=False)).get("params", {})
+    rng = np.random.default_rng(seed)
+
+    def values(path, leaf):
+        mean = 1.0 if path[-1].key == "scale" else 0.0
+        return (mean + 0.3 * rng.normal(size=leaf.shape)).astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(values, shapes)
+
+
+def double(tree):
+    """Arrays as float64."""
+    return jax.tree.map(lambda p: np.asarray(p, np.float64), tree)
+
+
+def dense_numpy(x, p):
+    return x @ p["kernel"] + p["bias"]
 
 
 def sigmoid(x):

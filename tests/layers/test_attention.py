@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from msa_jax.layers.attention import MultiHeadAttention, masked_softmax
-
-
-def float64(params):
-    return jax.tree.map(lambda x: np.asarray(x, np.float64), params)
+from tests.layers.doubles import dense_numpy, double
 
 
 def shake(params, seed=9):
@@ -19,18 +16,14 @@ def shake(params, seed=9):
     return jax.tree.map(jnp.add, params, jax.tree.unflatten(jax.tree.structure(params), noise))
 
 
-def dense_numpy(p, x):
-    return x @ p["kernel"] + p["bias"]
-
-
 def attention_numpy(p, query, source, valid, heads):
     """One clip, Vaswani et al. 2017, section 3.2; no source, no attention."""
     width = query.shape[1] // heads
     weights = np.zeros((heads, len(query), len(source)))
     if not valid.any():
         return np.zeros_like(query), weights
-    q = dense_numpy(p["query"], query)
-    k, v = np.split(dense_numpy(p["key_value"], source), 2, axis=1)
+    q = dense_numpy(query, p["query"])
+    k, v = np.split(dense_numpy(source, p["key_value"]), 2, axis=1)
     mixed = np.zeros_like(q)
     for h in range(heads):
         part = slice(h * width, (h + 1) * width)
@@ -38,7 +31,7 @@ def attention_numpy(p, query, source, valid, heads):
         e = np.exp(scores - scores.max(1, keepdims=True))
         weights[h][:, valid] = e / e.sum(1, keepdims=True)
         mixed[:, part] = weights[h][:, valid] @ v[valid, part]
-    return dense_numpy(p["output"], mixed), weights
+    return dense_numpy(mixed, p["output"]), weights
 
 
 @pytest.fixture
@@ -55,7 +48,7 @@ def test_equals_its_equations_with_another_width_and_holes_in_the_mask(case):
     layer, params, query, source, mask = case
     out, weights = layer.apply({"params": params}, query, source, mask, train=False)
     for b in range(3):
-        mixed, w = attention_numpy(float64(params), query[b].astype(float), source[b], mask[b], heads=3)
+        mixed, w = attention_numpy(double(params), query[b].astype(float), source[b], mask[b], heads=3)
         np.testing.assert_allclose(out[b], mixed, atol=1e-5)
         np.testing.assert_allclose(weights[b], w, atol=1e-6)
     # Exactly 0, whatever the biases are.

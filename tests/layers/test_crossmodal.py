@@ -9,34 +9,15 @@ import pytest
 from msa_jax.layers.crossmodal import SCORINGS, BilinearAttention, CrossModal
 from msa_jax.layers.residual import RESIDUALS
 from msa_jax.layers.transformer import sinusoids
+from tests.layers.doubles import dense_numpy, double, draw
 
 D = 8
 LENGTHS = {"text": 4, "audio": 6, "vision": 3}
 
 
-def double(tree):
-    return jax.tree.map(lambda p: np.asarray(p, np.float64), tree)
-
-
-def draw(module, *args, seed=9):
-    """Parameters for a module, away from the special values of the start, so that every term shows."""
-    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *args, train=False)).get("params", {})
-    rng = np.random.default_rng(seed)
-
-    def values(path, leaf):
-        mean = 1.0 if path[-1].key == "scale" else 0.0
-        return (mean + 0.3 * rng.normal(size=leaf.shape)).astype(np.float32)
-
-    return jax.tree_util.tree_map_with_path(values, shapes)
-
-
 def norm_numpy(x, p):
     x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
     return x * p["scale"] + p["bias"]
-
-
-def dense_numpy(x, p):
-    return x @ p["kernel"] + p["bias"]
 
 
 def softmax_numpy(scores, mask):

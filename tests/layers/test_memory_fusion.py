@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from msa_jax.layers.memory_fusion import MemoryFusion, Network
-from tests.layers.doubles import lstm_all_numpy, sigmoid
-from tests.layers.test_attention import float64
-from tests.layers.test_crossmodal import dense_numpy, draw
+from tests.layers.doubles import dense_numpy, double, draw, lstm_all_numpy, sigmoid
 
 HIDDEN = {"text": 4, "audio": 2, "vision": 3}
 WIDTHS = {"text": 5, "audio": 3, "vision": 2}
@@ -79,7 +77,7 @@ def test_the_layer_equals_its_equations(streams, used, delta):
     hidden, memory, attention = apply(layer, params, streams)
     for b in range(4):
         own = {m: (x[b].astype(float), mask[b]) for m, (x, mask) in streams.items()}
-        states, remembered, weights = fusion_numpy(float64(params), own, delta)
+        states, remembered, weights = fusion_numpy(double(params), own, delta)
         for m in used:
             np.testing.assert_allclose(hidden[m][b], states[m], atol=1e-5)
         np.testing.assert_allclose(memory[b], remembered, atol=1e-5)

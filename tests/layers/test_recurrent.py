@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from msa_jax.layers.recurrent import LSTM, BiLSTM, lstm_scan, scan_time
-from tests.layers.doubles import lstm_numpy
-from tests.layers.test_attention import float64, shake
+from tests.layers.doubles import double, lstm_numpy
+from tests.layers.test_attention import shake
 
 MASK = np.array([[1, 1, 1, 1, 1], [0, 1, 0, 1, 0], [0, 0, 0, 0, 0]], bool)
 
@@ -24,9 +24,7 @@ def test_lstm_equals_its_equations(case):
     params, x = case
     out = LSTM(3).apply({"params": params}, x, MASK)
     for b in range(3):
-        np.testing.assert_allclose(
-            out[b], lstm_numpy(float64(params), x[b].astype(float), MASK[b]), atol=1e-5
-        )
+        np.testing.assert_allclose(out[b], lstm_numpy(double(params), x[b].astype(float), MASK[b]), atol=1e-5)
 
 
 def test_lstm_equals_flax_s_cell(case):
@@ -106,7 +104,7 @@ def test_the_backward_direction_reads_the_clip_from_its_end(case):
     _, x = case
     params = shake(BiLSTM(3).init(jax.random.key(0), x, MASK)["params"])
     states, ends = BiLSTM(3).apply({"params": params}, x, MASK)
-    forward, backward = (float64(params[name]) for name in ("forward", "backward"))
+    forward, backward = (double(params[name]) for name in ("forward", "backward"))
     for b in range(3):
         there = lstm_numpy(forward, x[b], MASK[b])
         back = lstm_numpy(backward, x[b][::-1], MASK[b][::-1])[::-1]

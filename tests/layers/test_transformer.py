@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from msa_jax.layers.transformer import Transformer, sinusoids, with_positions
-from tests.layers.test_attention import attention_numpy, dense_numpy, float64, shake
+from tests.layers.doubles import dense_numpy, double
+from tests.layers.test_attention import attention_numpy, shake
 
 MASK = np.array([[1, 1, 1, 1], [0, 1, 1, 0], [0, 0, 0, 0]], bool)
 
@@ -26,7 +27,7 @@ def transformer_numpy(params, x, source, valid, heads, residual_on_norm=False):
         weights.append(w)
         x = (normed if residual_on_norm else x) + mixed
         normed = norm_numpy(p["ffn_norm"], x)
-        out = dense_numpy(p["ffn_out"], np.maximum(dense_numpy(p["ffn_in"], normed), 0))
+        out = dense_numpy(np.maximum(dense_numpy(normed, p["ffn_in"]), 0), p["ffn_out"])
         x = (normed if residual_on_norm else x) + out
     return norm_numpy(params["norm"], x), np.stack(weights)
 
@@ -61,7 +62,7 @@ def test_equals_its_equations(crossed, residual_on_norm):
     assert weights.shape == (2, 3, 2, x.shape[1], 4)
     for b in range(3):
         y, w = transformer_numpy(
-            float64(params),
+            double(params),
             x[b].astype(float),
             None if source is None else source[b].astype(float),
             MASK[b],

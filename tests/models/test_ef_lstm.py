@@ -13,8 +13,7 @@ from msa_jax.layers.dropout import Dropout
 from msa_jax.models._streams import Front
 from msa_jax.models.ef_lstm import EFLSTM
 from msa_jax.models.fields import Misfit
-from tests.layers.doubles import lstm_numpy
-from tests.layers.test_crossmodal import dense_numpy, double, draw
+from tests.layers.doubles import dense_numpy, double, draw, lstm_numpy
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
 SMALL = {"hidden": 6, "layers": 3}

@@ -8,8 +8,7 @@ import pytest
 
 from msa_jax.models._graph_mfn_parts import edges, last_state_so_far
 from msa_jax.models.graph_mfn import GraphMFN
-from tests.layers.doubles import lstm_all_numpy, sigmoid
-from tests.layers.test_crossmodal import dense_numpy, double, draw
+from tests.layers.doubles import dense_numpy, double, draw, lstm_all_numpy, sigmoid
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
 SMALL = {

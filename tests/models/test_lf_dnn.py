@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from msa_jax.models.lf_dnn import LFDNN
-from tests.layers.doubles import lstm_numpy
-from tests.layers.test_crossmodal import dense_numpy, double, draw
+from tests.layers.doubles import dense_numpy, double, draw, lstm_numpy
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
 SMALL = {"text_hidden": 6, "text_width": 7, "audio_width": 9, "vision_width": 8, "fusion_width": 12}

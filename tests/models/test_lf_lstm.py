@@ -8,8 +8,7 @@ import pytest
 
 from msa_jax.models._streams import Front
 from msa_jax.models.lf_lstm import LFLSTM
-from tests.layers.doubles import lstm_numpy
-from tests.layers.test_crossmodal import dense_numpy, double, draw
+from tests.layers.doubles import dense_numpy, double, draw, lstm_numpy
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
 SMALL = {"hidden": 6, "width": 4}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from msa_jax.models.lmf import LMF
-from tests.layers.test_crossmodal import draw
+from tests.layers.doubles import draw
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
 SMALL = {"text_hidden": 6, "text_width": 4, "audio_width": 3, "vision_width": 2, "rank": 3}

@@ -11,7 +11,7 @@ import pytest
 from msa_jax.models.fields import Misfit
 from msa_jax.models.mag_bert import MAG, MAGBERT
 from msa_jax.text import Encoder, EncoderConfig
-from tests.layers.test_crossmodal import dense_numpy, double, draw
+from tests.layers.doubles import dense_numpy, double, draw
 
 ENCODER = EncoderConfig(
     family="bert",

@@ -9,9 +9,7 @@ import pytest
 
 from msa_jax.models import _mfm_parts as parts
 from msa_jax.models.mfm import MFM, VARIANTS, Loss
-from tests.layers.doubles import lstm_all_numpy, sigmoid
-from tests.layers.test_attention import float64
-from tests.layers.test_crossmodal import dense_numpy, draw
+from tests.layers.doubles import dense_numpy, double, draw, lstm_all_numpy, sigmoid
 from tests.layers.test_memory_fusion import fusion_numpy, relu
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
@@ -59,7 +57,7 @@ def decoder_numpy(factors, p, valid):
 def test_the_model_equals_its_equations(batch, outputs, generated_from):
     model = MFM(outputs=outputs, generated_from=generated_from, **SMALL)
     params = draw(model, batch)
-    out, p = apply(model, params, batch), float64(params)
+    out, p = apply(model, params, batch), double(params)
     for b in range(4):
         streams = {m: (batch[m][b].astype(float), batch[f"{m}_mask"][b]) for m in WIDTHS}
         hidden, memory, _ = fusion_numpy(p["fusion"], streams)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from msa_jax.models.mfn import MFN, VARIANTS
-from tests.layers.test_attention import float64
-from tests.layers.test_crossmodal import dense_numpy, draw
+from tests.layers.doubles import dense_numpy, double, draw
 from tests.layers.test_memory_fusion import fusion_numpy, relu
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
@@ -35,7 +34,7 @@ def batch():
 def test_the_score_is_two_layers_over_last_states_and_memory(batch, outputs):
     model = MFN(outputs=outputs, **SMALL)
     params = draw(model, batch)
-    out, p = apply(model, params, batch), float64(params)
+    out, p = apply(model, params, batch), double(params)
     for b in range(4):
         streams = {m: (batch[m][b].astype(float), batch[f"{m}_mask"][b]) for m in WIDTHS}
         hidden, memory, _ = fusion_numpy(p["fusion"], streams)

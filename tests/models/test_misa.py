@@ -9,8 +9,7 @@ import pytest
 
 from msa_jax.corpora import MODALITIES
 from msa_jax.models.misa import MISA, Loss
-from tests.layers.doubles import lstm_numpy, sigmoid
-from tests.layers.test_crossmodal import draw
+from tests.layers.doubles import draw, lstm_numpy, sigmoid
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
 STEPS = {"text": 4, "audio": 7, "vision": 6}
@@ -204,11 +203,14 @@ def test_the_discriminator_learns_and_the_shared_encoder_is_driven_the_other_way
 
 def test_the_discriminator_is_judged_by_the_modality_of_each_vector(batch):
     model = MISA(similarity="adversarial", modalities=("audio", "vision"), **SMALL)
-    out = apply(model, draw(model, batch), batch)
+    params = draw(model, batch)
+    out = apply(model, params, batch)
     _, found = values(model, Loss(), out, batch)
     losses = []
     for k, m in enumerate(("audio", "vision")):
         logits = rows_of(out, batch, "domain", m)
+        hidden = np.maximum(dense(rows_of(out, batch, "shared", m), params["discriminator_hidden"]), 0)
+        np.testing.assert_allclose(logits, dense(hidden, params["discriminator_output"]), atol=1e-4)
         logits = logits[~np.isnan(logits[:, 0])]
         losses += list(np.log(np.exp(logits).sum(1)) - logits[:, k])
     assert len(losses) == 9  # five clips count, of which one has no audio

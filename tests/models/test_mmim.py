@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 from msa_jax.corpora import MODALITIES
 from msa_jax.models.mmim import MMIM, VARIANTS, Loss
-from tests.layers.test_crossmodal import draw
+from tests.layers.doubles import draw
 from tests.models.tracing import config_of, traced
 
 WIDTHS = {"text": 7, "audio": 4, "vision": 3}

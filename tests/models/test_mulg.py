@@ -16,8 +16,8 @@ from msa_jax.layers.crossmodal import Copies
 from msa_jax.models._mulg_recurrent import GRU, FlaxGRU
 from msa_jax.models.mulg import Loss, MulG
 from msa_jax.text import Encoder, EncoderConfig
-from tests.layers.doubles import sigmoid
-from tests.layers.test_crossmodal import dense_numpy, double, draw, norm_numpy, residual_numpy, stack_numpy
+from tests.layers.doubles import dense_numpy, double, draw, sigmoid
+from tests.layers.test_crossmodal import norm_numpy, residual_numpy, stack_numpy
 from tests.models.tracing import config_of, traced
 
 ENCODER = EncoderConfig(

@@ -16,7 +16,7 @@ from msa_jax.errors import UserError
 from msa_jax.identity import refuse_other_run
 from msa_jax.models.mulg import MulG
 from msa_jax.workdir import claim
-from tests.layers.test_crossmodal import draw
+from tests.layers.doubles import draw
 
 B, L = 3, 6
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from msa_jax.models import _mult_attention as attention
+from msa_jax.models import _mult_encoder as encoder
 from msa_jax.models.fields import Misfit
 from msa_jax.models.mult import MulT
-from tests.layers.test_crossmodal import double, draw
+from tests.layers.doubles import double, draw
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
 LENGTHS = {"text": [6, 2, 1, 4], "audio": [3, 7, 5, 1], "vision": [2, 4, 9, 8]}
@@ -266,6 +267,22 @@ def test_every_rate_is_drawn(batch, field):
     )
     assert np.abs(dropped - kept).max() > 1e-3
     assert np.abs(dropped - again).max() > 1e-3
+
+
+def test_no_two_masks_are_drawn_by_the_same_numbers(batch, monkeypatch):
+    """A target has two sources, of different lengths."""
+    drop, drawn = encoder._dropped, []
+
+    def noted(x, draws, rate):
+        if not isinstance(draws, jax.core.Tracer):  # those outside of the scan over layers
+            drawn.append(tuple(np.asarray(draws).tolist()))
+        return drop(x, draws, rate)
+
+    params = draw(MulT(**SMALL), batch)
+    monkeypatch.setattr(encoder, "_dropped", noted)
+    MulT(**SMALL).apply({"params": params}, batch, train=True, rngs={"dropout": jax.random.key(0)})
+    assert len(drawn) >= 3 * (1 + 2 * 2)  # for each target its queries, and its sources' keys and values
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_sizes_reach_the_parameters_and_a_target_that_is_left_out_has_none(batch):

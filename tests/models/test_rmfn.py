@@ -8,8 +8,7 @@ import pytest
 
 from msa_jax.models._streams import Front
 from msa_jax.models.rmfn import RMFN
-from tests.layers.doubles import sigmoid
-from tests.layers.test_crossmodal import dense_numpy, double, draw
+from tests.layers.doubles import dense_numpy, double, draw, sigmoid
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
 SMALL = {

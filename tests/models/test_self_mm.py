@@ -10,8 +10,7 @@ import pytest
 from msa_jax.models import _self_mm_labels as labels
 from msa_jax.models.fields import Misfit
 from msa_jax.models.self_mm import Loss, SelfMM
-from tests.layers.doubles import lstm_numpy
-from tests.layers.test_crossmodal import dense_numpy, draw
+from tests.layers.doubles import dense_numpy, double, draw, lstm_numpy
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
 HEADS = {"fusion": 7, "text": 5, "audio": 6, "vision": 3}
@@ -54,10 +53,6 @@ def start(model, *, seed=9):
 def apply(model, variables, batch, train=True):
     """(outputs, tables after it)."""
     return model.apply(variables, batch, train=train, mutable="labels", rngs={"dropout": jax.random.key(1)})
-
-
-def float64(tree):
-    return jax.tree.map(lambda x: np.asarray(x, np.float64), tree)
 
 
 class Double:
@@ -197,7 +192,7 @@ def test_scores_are_those_of_the_equations(modalities):
     model = SelfMM(modalities=modalities, **SMALL)
     variables, batch = start(model), clips([0, 2, 5, 7])
     out, _ = apply(model, variables, batch, False)
-    p = float64(variables["params"])
+    p = double(variables["params"])
     vectors = {}
     for m in modalities:
         if m == "text":

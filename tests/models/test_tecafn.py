@@ -14,8 +14,7 @@ from msa_jax.corpora import MODALITIES
 from msa_jax.errors import UserError
 from msa_jax.models.tecafn import TeCaFN
 from msa_jax.text import Encoder, EncoderConfig
-from tests.layers.doubles import lstm_numpy
-from tests.layers.test_attention import dense_numpy, float64
+from tests.layers.doubles import dense_numpy, double, lstm_numpy
 from tests.layers.test_transformer import positions_numpy, transformer_numpy
 from tests.models.tracing import config_of, prepared
 
@@ -176,13 +175,13 @@ def tecafn_numpy(p, batch, core, sources, *, lstm=True, residual=False, heads=2)
             h, weights = transformer_numpy(p[f"cross_{m}"], queries, keys, mask[m][j], heads, residual)
             out[f"attention_{m}"].append(weights)
             pooled = mean(h, mask[core][b])
-            out[f"pair_logits_{m}"].append(dense_numpy(p[f"pair_{m}"], pooled))
+            out[f"pair_logits_{m}"].append(dense_numpy(pooled, p[f"pair_{m}"]))
             z = vector(p[f"stage2_{m}_projection"], h, mask[core][b])
             out[f"stage2_{m}"].append(z * mask[m][b].any())
             fused = fused + pooled
         out["fused"].append(fused)
-        inner = np.tanh(dense_numpy(p["head_dense"], fused))
-        out["prediction"].append(dense_numpy(p["head"]["output_dense"], inner)[0])
+        inner = np.tanh(dense_numpy(fused, p["head_dense"]))
+        out["prediction"].append(dense_numpy(inner, p["head"]["output_dense"])[0])
     out = {name: np.stack(values) for name, values in out.items()}
     for m in others:
         out[f"similarity_{m}"] = out[f"stage1_{core}"] @ out[f"stage1_{m}"].T
@@ -202,7 +201,7 @@ def test_equals_its_equations(core, fields):
         out = run(model, params, batch, train, sample=2)
         sources = {m: np.asarray(out.get(f"source_{m}", np.arange(B))) for m in others}
         expected = tecafn_numpy(
-            float64(params),
+            double(params),
             batch,
             core,
             sources,

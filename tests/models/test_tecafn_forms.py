@@ -11,7 +11,7 @@ from msa_jax.layers.convolution import MaskedConv
 from msa_jax.layers.recurrent import LSTM
 from msa_jax.layers.transformer import Transformer, with_positions
 from msa_jax.models.tecafn import TeCaFN
-from tests.layers.test_crossmodal import draw
+from tests.layers.doubles import draw
 
 AUDIO, VISION = 6, 7  # raw widths; the second has no divisor but 7
 

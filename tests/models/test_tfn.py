@@ -9,7 +9,7 @@ import pytest
 
 from msa_jax.models.fields import Misfit
 from msa_jax.models.tfn import ORDERS, TFN, TensorFusion
-from tests.layers.test_crossmodal import dense_numpy, double, draw
+from tests.layers.doubles import dense_numpy, double, draw
 
 WIDTHS = {"text": 5, "audio": 4, "vision": 3}
 VECTORS = {"text": 4, "audio": 3, "vision": 2}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from msa_jax.models.self_mm import SelfMM
-from tests.layers.test_crossmodal import draw
+from tests.layers.doubles import draw
 
 torch, _ = (
     pytest.importorskip(name, reason=f'{name} is not installed (pip install ".[parity]")')

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.parity.carry import Theirs
-from tests.parity.case import Case
+from tests.parity.case import Case, l1, score
 from tests.parity.cases.lmf import subnets
 
 # The order in which each side joins the vectors of its modalities.
@@ -37,12 +37,12 @@ CASE = Case(
     aligned=False,
     faults={"batch_norm": True, "count_padding": True},
     outputs={
-        "prediction": lambda out: out["M"][:, 0],
+        "prediction": score,
         "vector_text": lambda out: out["Feature_t"],
         "vector_audio": lambda out: out["Feature_a"],
         "vector_vision": lambda out: out["Feature_v"],
     },
-    losses={"l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean()},
+    losses={"l1": l1},
     small_theirs={"hidden_dims": [4, 8, 9], "text_out": 5, "post_fusion_dim": 6},
     small_ours={
         "text_hidden": 4,

@@ -1,7 +1,7 @@
 """LMF beside MMSA's."""
 
 from tests.parity.carry import Theirs
-from tests.parity.case import Case
+from tests.parity.case import Case, l1, score
 
 
 def subnets(theirs: Theirs) -> dict:
@@ -44,13 +44,13 @@ CASE = Case(
     aligned=False,
     faults={"batch_norm": True, "count_padding": True},
     outputs={
-        "prediction": lambda out: out["M"][:, 0],
+        "prediction": score,
         "vector_text": lambda out: out["Feature_t"],
         "vector_audio": lambda out: out["Feature_a"],
         "vector_vision": lambda out: out["Feature_v"],
         "fused": lambda out: out["Feature_f"][..., None],
     },
-    losses={"l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean()},
+    losses={"l1": l1},
     small_theirs={"hidden_dims": [4, 8, 9], "rank": 2},
     small_ours={"text_hidden": 4, "text_width": 2, "audio_width": 8, "vision_width": 9, "rank": 2},
 )

@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.parity import bert
 from tests.parity.carry import Theirs
-from tests.parity.case import Arrays, Case
+from tests.parity.case import Arrays, Case, l1, score
 
 SMALL = {"hidden": 8, "layers": 1, "heads": 2, "inside": 8, "vocabulary": 20}
 
@@ -96,10 +96,10 @@ CASE = MagCase(
     make=make,
     call=call,
     outputs={
-        "prediction": lambda out: out["M"][:, 0],
+        "prediction": score,
         "fused": lambda out: out["pooled"],
     },
-    losses={"l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean()},
+    losses={"l1": l1},
     # So that some shifts are cut and some are not.
     small_theirs={"beta_shift": 0.15},
     small_ours={"mag": {"beta": 0.15}},

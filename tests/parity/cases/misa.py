@@ -6,6 +6,7 @@ import numpy as np
 
 from tests.parity import bert
 from tests.parity.carry import Theirs
+from tests.parity.case import l1, score
 
 NAMES = {"text": "t", "audio": "a", "vision": "v"}  # the reference has text, vision, audio
 BLOCKS = [0, 2, 1, 3, 5, 4]  # where each of our six vectors is among the reference's
@@ -109,7 +110,7 @@ CASE = bert.BertCase(
     make=make,
     call=call,
     outputs={
-        "prediction": lambda out: out["M"][:, 0],
+        "prediction": score,
         **{f"vector_{m}": lambda out, k=k: getattr(out["module"], f"utt_{k}_orig") for m, k in NAMES.items()},
         **{f"recon_{m}": lambda out, k=k: getattr(out["module"], f"utt_{k}_recon") for m, k in NAMES.items()},
         **{
@@ -119,7 +120,7 @@ CASE = bert.BertCase(
         },
     },
     losses={
-        "l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean(),
+        "l1": l1,
         "mse": lambda model, out, label: (out["M"][:, 0] - label).square().mean(),
         "sim": lambda model, out, label: trainer(model).get_cmd_loss(),
         "diff": lambda model, out, label: trainer(model).get_diff_loss(),

@@ -12,7 +12,7 @@ import numpy as np
 
 from tests.parity import bert
 from tests.parity.carry import Theirs
-from tests.parity.case import Arrays
+from tests.parity.case import Arrays, l1, score
 
 # Our pair to the reference's, and to its names of what the two are.
 PAIRS = {
@@ -190,7 +190,7 @@ CASE = MMIMCase(
     },
     loss={"nce_noise": "predictions"},
     outputs={
-        "prediction": lambda out: out["M"][:, 0],
+        "prediction": score,
         "vector_text": lambda out: out["Feature_t"],
         "vector_audio": lambda out: out["Feature_a"],
         "vector_vision": lambda out: out["Feature_v"],
@@ -204,7 +204,7 @@ CASE = MMIMCase(
         "entropy": lambda out: out["H"].expand(len(out["M"])),
     },
     losses={
-        "l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean(),
+        "l1": l1,
         "nce": lambda model, out, label: out["nce"],
         "lld": minus_likelihood(held=True),
         "fit": minus_likelihood(held=False),

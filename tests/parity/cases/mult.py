@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tests.parity.carry import Theirs
-from tests.parity.case import Case
+from tests.parity.case import Case, l1, score
 
 LETTERS = {"text": "l", "audio": "a", "vision": "v"}
 DIRECTIONS = [(t, s) for t in LETTERS for s in LETTERS if s != t]
@@ -79,12 +79,12 @@ CASE = Case(
     aligned=False,
     faults={"positions": False, "valid_convolution": True, "count_padding": True},
     outputs={
-        "prediction": lambda out: out["M"][:, 0],
+        "prediction": score,
         "vector_text": lambda out: out["Feature_t"],
         "vector_audio": lambda out: out["Feature_a"],
         "vector_vision": lambda out: out["Feature_v"],
     },
-    losses={"l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean()},
+    losses={"l1": l1},
     small_theirs={
         "dst_feature_dim_nheads": [3, 3],
         "nlevels": 1,

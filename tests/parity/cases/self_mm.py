@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.parity import bert
 from tests.parity.carry import Theirs
-from tests.parity.case import Arrays
+from tests.parity.case import Arrays, l1, score
 
 SHORT = {"text": "T", "audio": "A", "vision": "V"}
 NAMES = {"text": "text", "audio": "audio", "vision": "video"}
@@ -90,13 +90,13 @@ CASE = Made(
     call=call,
     aligned=False,
     outputs={
-        "prediction": lambda out: out["M"][:, 0],
+        "prediction": score,
         "fused": lambda out: out["Feature_f"],
         **{f"prediction_{m}": lambda out, k=k: out[k][:, 0] for m, k in SHORT.items()},
         **{f"hidden_{m}": lambda out, k=k: out[f"Feature_{k.lower()}"] for m, k in SHORT.items()},
     },
     losses={
-        "l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean(),
+        "l1": l1,
         "made": weighted,
     },
     small_theirs={

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.parity.carry import Theirs
-from tests.parity.case import Case
+from tests.parity.case import Case, l1, score
 from tests.parity.cases.lmf import subnets
 
 
@@ -53,12 +53,12 @@ CASE = Case(
     aligned=False,
     faults={"batch_norm": True, "count_padding": True},
     outputs={
-        "prediction": lambda out: out["M"][:, 0],
+        "prediction": score,
         "vector_text": lambda out: out["Feature_t"],
         "vector_audio": lambda out: out["Feature_a"],
         "vector_vision": lambda out: out["Feature_v"],
     },
-    losses={"l1": lambda model, out, label: (out["M"][:, 0] - label).abs().mean()},
+    losses={"l1": l1},
     small_theirs={"hidden_dims": [4, 8, 9], "text_out": 2, "post_fusion_dim": 8},
     small_ours={"text_hidden": 4, "text_width": 2, "audio_width": 8, "vision_width": 9, "hidden": 8},
 )
