@@ -9,14 +9,14 @@ also where a run accumulates gradients. --steps says how many steps the clips ha
 modality; "texts", as many as MOSI's texts (--mosi), which MMSA pads to 50 and ours to one of four lengths,
 its time being the mean over an epoch; "unaligned", 50, 375 and 500, for MulT. An encoder that is fine-tuned
 has BERT base's shape, and is timed on the texts alone; MAG-BERT is MMSA's gate in the BERT of transformers,
-as the one that it brings does not run today. Ours is the step of a run, with its clip, its schedule and its logged norm,
-and takes the means of audio and vision that MMSA's loader has taken before. MMSA's MMIM goes twice through a
-batch, once for each of its two losses, where ours goes once; its Self-MM is timed without what makes its
-labels, which is in our step, and its MISA with both forms of the task's loss, of which ours has one. The word
-embedding of theirs has BERT's 30,522 rows, all of which its optimiser moves; ours has only those rows to move
-that the texts use, for which a small vocabulary stands. Each figure is the fastest of three rows of steps;
-the time to compile (all lengths) is reported separately, as is the least that our step's products could take
-at the matrix rate that the same process measures.
+as the one that it brings does not run today. Ours is the step of a run, with its clip, its schedule and its
+logged norm, and takes the means of audio and vision that MMSA's loader has taken before. MMSA's MMIM goes
+twice through a batch, once for each of its two losses, where ours goes once; its Self-MM is timed without
+what makes its labels, which is in our step, and its MISA with both forms of the task's loss, of which ours
+has one. The word embedding of theirs has BERT's 30,522 rows, all of which its optimiser moves; ours has only
+those rows to move that the texts use, for which a small vocabulary stands. Each figure is the fastest of
+three rows of steps; the time to compile (all lengths) is reported separately, as is the least that our step's
+products could take at the matrix rate that the same process measures.
 """
 
 import argparse
