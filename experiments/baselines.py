@@ -5,7 +5,7 @@
 
 Each model has the settings of its own config for CMU-MOSI, but for what a set fixes for all: the encoder, the
 case of the text, the batch size, the epochs, no patience, and that the parameters move at every step; and for
-the rates of CrossSent, MAG-BERT and MISA where no pretrained encoder is trained. On `embedded` all parameters
+the rates of CrossSent, MAG-BERT, MISA and Self-MM where no pretrained encoder is trained. On `embedded` all parameters
 have one rate and one decay. A limit of the gradient, or a decay, that a config divides by the batches that it
 adds up (MISA, MulT, Self-MM) is whole here. The best epoch is that of the validation loss. The seeds of a
 model are trained at once. A finished run is read, not repeated. The sets:
@@ -57,11 +57,13 @@ FROZEN = ALIKE | {
 }
 
 
-# The rate of these is that of a pretrained encoder that is trained. Here it is frozen, or small and made new.
+# The rate of these is that of a pretrained encoder that is trained, or, of Self-MM's audio and vision, five times
+# the rest's beside one. Here it is frozen, or small and made new.
 FRESH = {
     "crosssent": {"optim.learning_rate": 1e-3, "optim.warmup": 0.1, "optim.groups": "(('.*', 1.0),)"},
     "mag_bert": {"optim.learning_rate": 1e-3, "optim.groups": "(('.*', 1.0),)"},
     "misa": {"optim.learning_rate": 1e-3},
+    "self_mm": {"optim.groups": "(('.*', 1.0),)"},
 }
 
 
