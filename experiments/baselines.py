@@ -5,10 +5,10 @@
 
 Each model has the settings of its own config for CMU-MOSI, but for what a set fixes for all: the encoder, the
 case of the text, the batch size, the epochs, no patience, and that the parameters move at every step; and for
-the rates of CrossSent, MAG-BERT, MISA and Self-MM where no pretrained encoder is trained. On `embedded` all parameters
-have one rate and one decay. A limit of the gradient, or a decay, that a config divides by the batches that it
-adds up (MISA, MulT, Self-MM) is whole here. The best epoch is that of the validation loss. The seeds of a
-model are trained at once. A finished run is read, not repeated. The sets:
+the rates of CrossSent, MAG-BERT, MISA and Self-MM where no pretrained encoder is trained. On `embedded` all
+parameters have one rate and one decay. A limit of the gradient, or a decay, that a config divides by the
+batches that it adds up (MISA, MulT, Self-MM) is whole here. The best epoch is that of the validation loss.
+The seeds of a model are trained at once. A finished run is read, not repeated. The sets:
 
     embedded    the short embedded corpus (SYNTHETIC DATA), 12 epochs, an encoder from scratch; the best
                 possible predictor stands under it
@@ -57,8 +57,8 @@ FROZEN = ALIKE | {
 }
 
 
-# The rate of these is that of a pretrained encoder that is trained, or, of Self-MM's audio and vision, five times
-# the rest's beside one. Here it is frozen, or small and made new.
+# The rates of these are made for a pretrained encoder that is trained; Self-MM's of audio and vision are five
+# times the rest's. Here the encoder is frozen, or small and made new.
 FRESH = {
     "crosssent": {"optim.learning_rate": 1e-3, "optim.warmup": 0.1, "optim.groups": "(('.*', 1.0),)"},
     "mag_bert": {"optim.learning_rate": 1e-3, "optim.groups": "(('.*', 1.0),)"},
