@@ -67,12 +67,12 @@ FRESH = {
 }
 
 
-# What a config divides by the batches that it adds up, where a step is of one.
-UNDIVIDED = {
-    "misa": {"optim.clip_value": 0.8},
-    "mult": {"optim.clip_value": 0.6},
-    "self_mm": {"optim.weight_decay": 1e-3},
-}
+def undivided(model: str) -> dict[str, Any]:
+    """The limit and the decay that a config divides by the batches that it adds up, for steps of one."""
+    optim = cli.parse([f"--config={file_of(model)}"]).config.optim
+    if optim.accumulate == 1:
+        return {}
+    return {f"optim.{key}": optim[key] * optim.accumulate for key in ("clip_value", "weight_decay")}
 
 
 def settings(name: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def _mapped(name: str, data: Path, out: Path) -> Path:
 
 def jobs_of(name: str, model: str, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     """(FILE[:VARIANT], keys and their values) of each fold of a set, or of all of it."""
-    keys = UNDIVIDED.get(model, {}) | settings(name, args)
+    keys = undivided(model) | settings(name, args)
     lives_in_encoder = models.find(model).needs_encoder
     if keys.get("text.frozen") and not lives_in_encoder:
         path = states.write(args.runs / "states", file_of(READER), keys, splits=name not in FOLDS)

@@ -155,6 +155,22 @@ def test_a_wrong_option_is_said_before_anything_runs(module, monkeypatch, capsys
     assert module("benchmark").arguments().pairs == 3
 
 
+def test_what_cannot_be_compared_with_mmsa_is_said(module, monkeypatch, capsys, tmp_path):
+    against = module("against_mmsa")
+    monkeypatch.setattr(against.importlib.util, "find_spec", lambda name: None)
+    assert "torch or MMSA is missing" in against.unfit(None)
+    monkeypatch.setattr(against.importlib.util, "find_spec", lambda name: name)
+    assert against.unfit(["mfn", "mult"]) is None
+    assert "MMSA has no rmfn, nosuch; there are ef_lstm" in against.unfit(["mfn", "rmfn", "nosuch"])
+    (tmp_path / "texts.csv").touch()
+    argv = ["benchmark.py", "--against=mmsa", f"--mosi={tmp_path / 'texts.csv'}", "--batch=8"]
+    monkeypatch.setattr(sys, "argv", argv)
+    with pytest.raises(SystemExit) as ended:
+        module("benchmark").arguments()
+    assert ended.value.code == 2
+    assert "--batch" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("lengths", "rows"),
     [([50], 1), ([30, 20], 1), ([30, 21], 2), ([10, 20, 30, 40], 2), ([26, 26, 26], 3), ([], 0)],

@@ -1,9 +1,8 @@
 """Encoder of transformer layers over one sequence, or of one over another; several run side by side.
 
-Source: Tsai et al., ACL 2019, section 3.2, and the MMSA toolkit for what the paper leaves open. What
-attention and feed-forward network give is added to what goes into their norm, as in the toolkit; the paper
-prints what comes out of it. Shapes as in `_mult_attention`: J stacks side by side, in one program where the
-sequences of the queries agree in length.
+Source: Tsai et al., ACL 2019, section 3.2, and the MMSA toolkit for what the paper leaves open. As there,
+what attention and feed-forward network give is added to what goes into their norm. Shapes as in
+`_mult_attention`: J stacks side by side, in one program where the sequences of the queries agree in length.
 """
 
 import dataclasses

@@ -35,8 +35,6 @@ class MAG(nn.Module):
         g_m = ReLU(W_gm [z; x_m] + b_gm)    h = sum over m of g_m * (W_m x_m + b_m)
         alpha = min(beta |z| / |h|, 1)      LayerNorm(z + alpha h), and dropout
 
-    as in the toolkit; the paper has one bias of h in place of those inside the products.
-
     Attributes:
       beta: how long a shift may be beside the state.
       dropout: rate on the result.
